@@ -16,7 +16,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from schemas.interface import Country, Interface
+from schemas.interface import Interface
 from schemas.price import Currency, Micro, Tariff, TermFactor, TimeBand, check_bands
 from schemas.segment import Hash, Id, Promise
 
@@ -105,7 +105,6 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     version: int
     currency: Currency
     disclosure: Disclosure
-    countries: tuple[Country, ...]
     pages: Annotated[int, Meta(ge=0, le=65535)]
     root: Hash
 

@@ -1,0 +1,1 @@
+"""Generated stubs of the mesh between brokers and operators."""

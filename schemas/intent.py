@@ -1,0 +1,56 @@
+"""An intent: what a buyer asks for. Endpoints, bandwidth, time, hard limits, sovereignty, budget."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from schemas.jurisdiction import Sovereignty
+from schemas.price import Currency, Money
+from schemas.segment import WINDOW_S_MAX, Bps, Id, Limits, Mtu, Time
+
+PLACE_PATTERN = r"^[^@\s][^@]{0,99}(@[^@\s][^@]{0,199})?$"
+Place = Annotated[str, Meta(pattern=PLACE_PATTERN)]
+
+
+class Objective(StrEnum):
+    """What the best path is the least of."""
+
+    PRICE = "price"
+    LATENCY = "latency"
+
+
+class Intent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """What the buyer asks for.
+
+    `a` and `z` are `PLACE` or `PLACE@OPERATOR`: a city, a site name or an interface id, on an operator named by its
+    name, host or entity id. `start` null means now. The end is given by `duration_s` or by `end`, never both.
+    `route_classes` null allows every class. `hops` counts segments.
+    """
+
+    a: Place
+    z: Place
+    bandwidth_bps: Bps
+    mtu: Mtu = 1500
+    start: Time | None = None
+    duration_s: Annotated[int, Meta(ge=1, le=WINDOW_S_MAX)] | None = None
+    end: Time | None = None
+    limits: Limits = Limits()
+    hops: Annotated[int, Meta(ge=1, le=16)] | None = None
+    budget: Money | None = None
+    currency: Currency = "EUR"
+    sovereignty: Sovereignty = Sovereignty()
+    route_classes: tuple[Id, ...] | None = None
+    operators_allowed: tuple[str, ...] | None = None
+    operators_denied: tuple[str, ...] = ()
+    objective: Objective = Objective.PRICE
+
+    def __post_init__(self) -> None:
+        if (self.duration_s is None) == (self.end is None):
+            raise ValueError("give either duration_s or end, and only one of them")
+        if self.start and self.end and self.end <= self.start:
+            raise ValueError("end must be later than start")
+        if self.a == self.z:
+            raise ValueError("a and z must be two different places")

@@ -1,0 +1,115 @@
+"""Signed questions and answers about price: `rfq+jwt`, `quote+jwt` and the end-to-end `path-quote+jwt`.
+
+Every document names the hash of the one before. Members that later features fill (`mandate_h`, `grant_h`,
+`decision_h`, `tm_h`, `terms_h`) exist from the start and are null until then.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from schemas.price import Line, Money, Tariff
+from schemas.segment import EntityId, Hash, Id, Limits, Promise, Segment, Window
+
+HOLD_S_DEFAULT = 30
+
+
+class Action(StrEnum):
+    """What a quote or order does to a lease; Sonata's item actions, with `delete` called release."""
+
+    ADD = "add"
+    MODIFY = "modify"
+    RELEASE = "release"
+
+
+class Rfq(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Claims of `rfq+jwt`, broker to operator: a firm price and a hold for one segment, please.
+
+    `sub` is the buyer's pairwise pseudonym. `product` is the lease to be changed when `action` is modify;
+    `replaces` the hash of a held quote whose hold is swapped for this one in one step.
+    """
+
+    v: int = 1
+    iss: EntityId
+    sub: str
+    aud: EntityId
+    iat: int
+    exp: int
+    jti: str
+    action: Action = Action.ADD
+    segment: Segment
+    limits: Limits = Limits()
+    hold_s: Annotated[int, Meta(ge=0, le=300)] = HOLD_S_DEFAULT
+    product: Id | None = None
+    replaces: Hash | None = None
+    mandate_h: Hash | None = None
+    grant_h: Hash | None = None
+
+
+class SegmentQuote(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Claims of `quote+jwt`, operator to broker: firm until `exp`, and held until then if `held`.
+
+    `segment` repeats the one asked for, with the labels held. `lines` and `total` are for the whole window; an
+    extension's window begins where the lease ended before, and `tariff` then counts from there.
+    """
+
+    v: int = 1
+    iss: EntityId
+    sub: str
+    aud: EntityId
+    iat: int
+    exp: int
+    jti: str
+    rfq_h: Hash
+    action: Action
+    segment: Segment
+    promise: Promise
+    tariff: Tariff
+    lines: tuple[Line, ...]
+    total: Money
+    held: bool
+    max_uses: int = 1
+    product: Id | None = None
+    terms_h: Hash | None = None
+    tm_h: tuple[Hash, ...] | None = None
+
+
+class QuotedSegment(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One segment of an end-to-end quote: the operator's own quote as it signed it, and its total as the buyer pays it."""
+
+    operator: EntityId
+    quote_h: Hash
+    quote: str | None
+    total: Money
+
+
+class PathQuote(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Claims of `path-quote+jwt`, broker to buyer: the segment quotes in order, and one total.
+
+    `path_root` is the Merkle root over the ordered `quote_h`. `total` is in the buyer's currency, each segment
+    converted at the rates whose table hashes to `rates_h` and rounded up.
+    """
+
+    v: int = 1
+    iss: EntityId
+    sub: str
+    aud: str
+    iat: int
+    exp: int
+    jti: str
+    action: Action = Action.ADD
+    order: Id | None = None
+    intent_h: Hash
+    window: Window
+    bandwidth_bps: int
+    path: tuple[QuotedSegment, ...]
+    path_root: Hash
+    promise: Promise
+    total: Money
+    exit_total: Money
+    rates_h: Hash
+    mandate_h: Hash | None = None
+    decision_h: Hash | None = None

@@ -1,0 +1,41 @@
+"""Every signed document by its `typ`: the shape of its claims, its size cap in bytes, its longest life in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from schemas.entity import EntityStatement, TrustMark
+from schemas.offer import Delta, Manifest
+from schemas.order import RECEIPT_LIFE_S, Confirm, Order, Receipt
+from schemas.quote import PathQuote, Rfq, SegmentQuote
+
+KIB: Final = 1024
+SKEW_S: Final = 30
+
+
+class Kind(NamedTuple):
+    """One row: claims type, size cap, life cap; `addressed` documents carry one `aud`, published ones none."""
+
+    claims: type[Any]
+    bytes_max: int
+    life_s_max: int
+    addressed: bool = True
+
+
+TYPES: Final[Mapping[str, Kind]] = MappingProxyType(
+    {
+        "entity-statement+jwt": Kind(EntityStatement, 16 * KIB, 7 * 86400, addressed=False),
+        "trust-mark+jwt": Kind(TrustMark, 48 * KIB, 90 * 86400, addressed=False),
+        "offer-manifest+jwt": Kind(Manifest, 16 * KIB, 86400, addressed=False),
+        "offer-delta+jwt": Kind(Delta, 48 * KIB, 3600, addressed=False),
+        "rfq+jwt": Kind(Rfq, 16 * KIB, 120),
+        "quote+jwt": Kind(SegmentQuote, 16 * KIB, 300),
+        "path-quote+jwt": Kind(PathQuote, 48 * KIB, 300),
+        "order+jwt": Kind(Order, 16 * KIB, 60),
+        "receipt+jwt": Kind(Receipt, 16 * KIB, RECEIPT_LIFE_S),
+        "confirm+jwt": Kind(Confirm, 16 * KIB, 60),
+    }
+)
+TYP_OF: Final[Mapping[type[Any], str]] = MappingProxyType({kind.claims: typ for typ, kind in TYPES.items()})
