@@ -1,0 +1,172 @@
+"""What a broker answers: views of paths, quotes, orders and of the federation, the same over HTTP, MCP and the CLI."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from schemas.lease import State
+from schemas.order import Bill
+from schemas.price import Money
+from schemas.quote import Action
+from schemas.segment import Promise, Time, Window
+
+
+class EndView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One end of a segment: the interface, where it is, and the label held there, once there is one."""
+
+    interface: str
+    city: str
+    country: str
+    label: int | None = None
+
+
+class SegmentView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One segment of a path; `price` in the operator's currency, `total` as the buyer pays it."""
+
+    operator: str
+    operator_name: str
+    route_class: str
+    a: EndView
+    z: EndView
+    promise: Promise
+    price: Money
+    total: Money
+
+
+class PathView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An end-to-end path. `countries` are those its trust marks say may be crossed; null where one is unattested."""
+
+    segments: tuple[SegmentView, ...]
+    promise: Promise
+    total: Money
+    countries: tuple[str, ...] | None = None
+    why: str = ""
+
+
+class Exclusion(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An operator's route class (or a whole operator) that a rule of the intent kept out, and why."""
+
+    operator: str
+    operator_name: str
+    rule: str
+    detail: str
+    route_class: str | None = None
+
+
+class Binding(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A limit that binds: what was asked, and the floor, the best that any path can do on it alone."""
+
+    limit: str
+    asked: str
+    floor: str | None
+
+
+class Relaxation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The least change that makes the intent feasible, verified by searching again, and what the path then costs."""
+
+    limits: tuple[str, ...]
+    change: str
+    total: Money
+    promise: Promise
+
+
+class SearchAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Candidate paths, best first, or why there is none.
+
+    `floor_us` is the least one-way latency physics allows between the places. `proven` says that the best path is
+    the optimum over everything published at `epoch`. `took_us` is the time of the search alone.
+    """
+
+    found: bool
+    window: Window
+    paths: tuple[PathView, ...] = ()
+    proven: bool = False
+    floor_us: int = 0
+    excluded: tuple[Exclusion, ...] = ()
+    binding: tuple[Binding, ...] = ()
+    relaxations: tuple[Relaxation, ...] = ()
+    epoch: int = 0
+    took_us: int = 0
+
+
+class QuoteView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A firm end-to-end quote: `document` is the signed `path-quote+jwt`, `rounds` how often operators were asked."""
+
+    id: str
+    state: State
+    action: Action
+    expires_at: Time
+    window: Window
+    path: PathView
+    total: Money
+    exit_total: Money
+    document: str
+    rounds: int = 1
+    order: str | None = None
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """One entry of an order's history."""
+
+    state: State
+    at: Time
+    why: str = ""
+
+
+class LeaseView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One operator's part of an order: its product id, state, labels in force, and its bill at the end."""
+
+    operator: str
+    operator_name: str
+    product: str | None
+    state: State
+    a: EndView
+    z: EndView
+    receipt_h: str | None = None
+    bill: Bill | None = None
+
+
+class OrderView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An order and the lease it became. `bill` is set once everything is released or failed."""
+
+    id: str
+    state: State
+    quote: str
+    window: Window
+    bandwidth_bps: int
+    total: Money
+    segments: tuple[LeaseView, ...]
+    history: tuple[Change, ...]
+    outcome: str | None = None
+    why: str | None = None
+    bill: Bill | None = None
+
+
+class OperatorView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One operator as the broker knows it; `why` says what is wrong while it is not connected."""
+
+    entity: str
+    name: str
+    connected: bool
+    disclosure: str
+    version: int
+    interfaces: int
+    offers: int
+    interconnects: int
+    attested: bool
+    component: int
+    why: str = ""
+
+
+class FederationView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The federation as the broker knows it now. `discovery_ms` runs from start until every reachable sheet was in."""
+
+    operators: tuple[OperatorView, ...]
+    interfaces: int
+    interconnects: int
+    one_sided: int
+    offers: int
+    components: tuple[tuple[str, ...], ...]
+    memory_kib: int
+    discovery_ms: int
+    epoch: int
