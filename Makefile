@@ -34,7 +34,7 @@ $(STAMP): requirements/dev.lock pyproject.toml
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
 		chosen=$$($(MAKE) -s --no-print-directory python) && \
 		echo "Making $(VENV) with $$chosen" && "$$chosen" -m venv --clear $(VENV); }
-	@echo "Installing the locked packages into $(VENV) (the first time needs a network, and takes a minute or two)"
+	@echo "Installing into $(VENV) what requirements/dev.lock names; only what is missing needs a network"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
 		--only-binary :all: --require-hashes -r requirements/dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
