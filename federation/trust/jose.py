@@ -1,0 +1,157 @@
+"""The one place where documents are signed and verified: compact JWS, ES256 only (RFC 7515, RFC 7518 section 3.4).
+
+A document's hash is SHA-256 over its signing input, never over the signature: ECDSA signatures are malleable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn, TypeVar
+
+import msgspec
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
+from jwt.utils import der_to_raw_signature
+
+from federation.trust.keys import PrivateKey, PublicKey, b64url, b64url_decode
+from schemas.problem import Problem
+from schemas.token import SKEW_S, TYP_OF, TYPES, Kind
+
+T = TypeVar("T", bound=msgspec.Struct)
+HEADER_MEMBERS: Final = {"alg", "typ", "kid"}
+JTI_LENGTH_MIN, JTI_LENGTH_MAX = 16, 64
+KID_LENGTH_MAX: Final = 64
+_ES256: Final = ECAlgorithm(hashes.SHA256)
+
+
+def sign_jws(key: PrivateKey, claims: msgspec.Struct) -> str:
+    """Sign a document; its `typ` follows from the type of its claims. The signature is deterministic (RFC 6979)."""
+    header = {"alg": "ES256", "typ": TYP_OF[type(claims)], "kid": key.kid}
+    signing_input = f"{b64url(msgspec.json.encode(header))}.{b64url(msgspec.json.encode(claims))}"
+    der = key.key.sign(signing_input.encode(), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+    return f"{signing_input}.{b64url(der_to_raw_signature(der, key.key.curve))}"
+
+
+def doc_hash(token: str) -> str:
+    """Hash of a document: base64url SHA-256 of its signing input, 43 characters."""
+    return sha256_b64(token.rpartition(".")[0].encode())
+
+
+def sha256_b64(data: bytes) -> str:
+    """Base64url SHA-256, 43 characters."""
+    return b64url(hashlib.sha256(data).digest())
+
+
+def verify_jws(
+    token: str,
+    claims: type[T],
+    keys: Mapping[str, PublicKey],
+    *,
+    now: int,
+    iss: str | None = None,
+    aud: str | None = None,
+) -> T:
+    """The claims of `token`, once all of this holds; `DOCUMENT_INVALID` otherwise.
+
+    (1) size under the cap of its typ, ASCII, three parts of strict base64url
+    (2) header of alg, typ, kid alone, no member twice; typ exact; kid among `keys`, whose key fixes the algorithm
+    (3) the signature
+    (4) claims of the declared shape, no member twice; iss and aud exact; jti well formed
+    (5) times: integers, not from the future, not expired, not longer than its typ may live
+    """
+    typ = TYP_OF[claims]
+    kind = TYPES[typ]
+    signing_input, header, payload, signature = _split(token, kind)
+    _check_header(header, typ, keys)
+    if not _ES256.verify(signing_input, keys[header["kid"]], signature):
+        _refuse("the signature does not verify")
+    trusted = _claims(payload, claims)
+    _check_parties(trusted, kind, iss, aud)
+    _check_times(trusted, kind, now)
+    return trusted
+
+
+def unverified(token: str, claims: type[T]) -> T:
+    """The claims of a document before it can be verified, to look up whose keys to use. Never to be acted on."""
+    _, _, payload, _ = _split(token, TYPES[TYP_OF[claims]])
+    return _claims(payload, claims)
+
+
+def _split(token: str, kind: Kind) -> tuple[bytes, dict[str, Any], Any, bytes]:
+    if len(token) > kind.bytes_max:
+        _refuse(f"larger than {kind.bytes_max} bytes")
+    parts = token.split(".") if token.isascii() else []
+    if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature
+        _refuse("no compact JWS")
+    try:
+        header, payload, signature = (b64url_decode(part) for part in parts)
+        decoded = _json(header)
+    except ValueError:
+        _refuse("no compact JWS")
+    return token.rpartition(".")[0].encode(), decoded, payload, signature
+
+
+def _check_header(header: Any, typ: str, keys: Mapping[str, PublicKey]) -> None:
+    if not isinstance(header, dict) or set(header) != HEADER_MEMBERS:
+        _refuse("the header must hold alg, typ and kid, and nothing else")
+    if header["typ"] != typ:
+        _refuse(f"typ must be {typ}")
+    kid = header["kid"]
+    if not isinstance(kid, str) or len(kid) > KID_LENGTH_MAX or kid not in keys:
+        _refuse("kid names no key of the signer")
+    if header["alg"] != "ES256":
+        _refuse("alg must be ES256")
+
+
+def _claims(payload: bytes, claims: type[T]) -> T:
+    try:
+        return msgspec.convert(_json(payload), claims)
+    except (ValueError, RecursionError) as error:
+        _refuse(f"the claims are not well formed: {error}")
+
+
+def _check_parties(trusted: Any, kind: Kind, iss: str | None, aud: str | None) -> None:
+    if iss is not None and trusted.iss != iss:
+        _refuse("iss is not the expected signer")
+    if kind.addressed and (aud is None or trusted.aud != aud):
+        _refuse("aud is not this receiver")
+    jti = getattr(trusted, "jti", None)
+    if jti is not None and not (JTI_LENGTH_MIN <= len(jti) <= JTI_LENGTH_MAX and _is_b64url_text(jti)):
+        _refuse("jti must be 16 to 64 base64url characters")
+    if getattr(trusted, "v", 1) != 1:
+        _refuse("v must be 1, the only version spoken here")
+
+
+def _check_times(trusted: Any, kind: Kind, now: int) -> None:
+    if trusted.iat > now + SKEW_S:
+        _refuse("iat lies in the future")
+    if trusted.exp <= now:
+        _refuse("expired")
+    if not 0 < trusted.exp - trusted.iat <= kind.life_s_max:
+        _refuse(f"lives longer than {kind.life_s_max} s")
+
+
+def _is_b64url_text(text: str) -> bool:
+    return text.isascii() and text.replace("-", "").replace("_", "").isalnum()
+
+
+def _json(data: bytes) -> Any:
+    return json.loads(data, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_no_constant)
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a member stands twice")
+    return found
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text}: signed data hold integers only")
+
+
+def _refuse(why: str) -> NoReturn:
+    raise Problem("DOCUMENT_INVALID", why)

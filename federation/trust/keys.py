@@ -1,0 +1,96 @@
+"""P-256 keys as JWK; the key id is the RFC 7638 thumbprint."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from typing import Any
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from schemas.entity import Jwk, Jwks
+from schemas.problem import Problem, invalid
+
+PublicKey = ec.EllipticCurvePublicKey
+COORDINATE_BYTES = 32
+
+
+class PrivateKey:
+    """A signing key. `kid` names it; `jwk()` is what others may know of it."""
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
+        self.key = key
+        numbers = key.public_key().public_numbers()
+        self._x, self._y = _coordinate(numbers.x), _coordinate(numbers.y)
+        self.kid = thumbprint(self._x, self._y)
+
+    def jwk(self) -> Jwk:
+        """The public half."""
+        return Jwk(kty="EC", crv="P-256", x=self._x, y=self._y, kid=self.kid)
+
+
+def generate() -> PrivateKey:
+    """A fresh key from the operating system's randomness."""
+    return PrivateKey(ec.generate_private_key(ec.SECP256R1()))
+
+
+def dump_private(key: PrivateKey) -> bytes:
+    """The key as a private JWK, for a file that only its owner may read."""
+    secret = _coordinate(key.key.private_numbers().private_value)
+    return msgspec.json.encode(msgspec.to_builtins(key.jwk()) | {"d": secret})
+
+
+def load_private(data: bytes, name: str) -> PrivateKey:
+    """Read a private JWK; `name` is what errors call it. Raises `Problem`."""
+    try:
+        jwk: dict[str, Any] = json.loads(data)
+        secret = int.from_bytes(b64url_decode(jwk["d"]), "big")
+        return PrivateKey(ec.derive_private_key(secret, ec.SECP256R1()))
+    except (ValueError, KeyError, TypeError) as error:
+        raise invalid(name, "no private key; expected a JWK with kty EC, crv P-256 and a member d") from error
+
+
+def public_keys(jwks: Jwks) -> dict[str, PublicKey]:
+    """Verification keys by kid. Raises `DOCUMENT_INVALID` for any key that is not plain P-256 for signatures."""
+    return {jwk.kid: _public_key(jwk) for jwk in jwks.keys}
+
+
+def _public_key(jwk: Jwk) -> PublicKey:
+    if (jwk.kty, jwk.crv, jwk.alg, jwk.use) != ("EC", "P-256", "ES256", "sig"):
+        raise Problem("DOCUMENT_INVALID", f"key {jwk.kid} is no P-256 signature key")
+    if jwk.kid != thumbprint(jwk.x, jwk.y):
+        raise Problem("DOCUMENT_INVALID", f"key {jwk.kid} is not named by its RFC 7638 thumbprint")
+    try:
+        x, y = (int.from_bytes(b64url_decode(c), "big") for c in (jwk.x, jwk.y))
+        return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+    except ValueError as error:
+        raise Problem("DOCUMENT_INVALID", f"key {jwk.kid} is no point on P-256") from error
+
+
+def thumbprint(x: str, y: str) -> str:
+    """RFC 7638 thumbprint of a P-256 key: SHA-256 over its required members in lexicographic order."""
+    canonical = f'{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}'
+    return b64url(hashlib.sha256(canonical.encode()).digest())
+
+
+def b64url(data: bytes) -> str:
+    """Base64url without padding (RFC 7515 section 2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def b64url_decode(text: str) -> bytes:
+    """Strict inverse of `b64url`: no padding, no other alphabet, no stray bits. Raises `ValueError`."""
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except binascii.Error as error:
+        raise ValueError("no base64url") from error
+    if b64url(data) != text:
+        raise ValueError("no canonical base64url")
+    return data
+
+
+def _coordinate(number: int) -> str:
+    return b64url(number.to_bytes(COORDINATE_BYTES, "big"))
