@@ -1,0 +1,136 @@
+"""What discovery, quotes and orders need of an operator.
+
+Every method raises `Problem` and nothing else. `extra["operator"]` is the operator's entity id. On a write,
+`outcome` says what is known: `none` when the operator refused or was never reached, `unknown` when the
+answer was lost and `find_order` (or the hold's expiry) must tell. Every document returned was verified:
+signature by a key of the operator in this broker's trust domain, `iss`, `aud`, times, and the hash of the
+document it answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from msgspec import Struct
+
+from schemas.lease import State
+from schemas.offer import Delta, Manifest
+from schemas.order import Confirm, Order, Receipt
+from schemas.quote import Rfq, SegmentQuote
+
+
+class HeldQuote(Struct, frozen=True, kw_only=True):
+    """A verified segment quote, and where it stands at its operator.
+
+    `quote_id` and `item_id` are the operator's Sonata ids; `rfq_jws` and `quote_jws` the documents,
+    `quote_h` the hash of the second, `quote` its claims. Self-contained: it can be stored and ordered after
+    a restart.
+    """
+
+    operator: str
+    quote_id: str
+    item_id: str
+    rfq_jws: str
+    quote_jws: str
+    quote_h: str
+    quote: SegmentQuote
+
+
+class LeaseReceipt(Struct, frozen=True, kw_only=True):
+    """A verified receipt: the document, its hash, its claims."""
+
+    operator: str
+    receipt_jws: str
+    receipt_h: str
+    receipt: Receipt
+
+
+class SheetPages(Struct, frozen=True, kw_only=True):
+    """A whole offer sheet: the verified manifest and the raw pages in order, not yet compared with its
+    root.
+    """
+
+    manifest: Manifest
+    pages: tuple[bytes, ...]
+
+
+class LeaseHint(Struct, frozen=True, kw_only=True):
+    """News of a lease, unsigned: a reason to ask `lease`, never a fact. `at_ms` is Unix time in
+    milliseconds.
+    """
+
+    operator: str
+    product: str
+    state: State
+    at_ms: int
+
+
+class OperatorPeer(Protocol):
+    """One operator as its broker reaches it. All calls have a deadline of their own."""
+
+    @property
+    def entity(self) -> str:
+        """The operator's entity id."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The operator's name, from its verified metadata."""
+        ...
+
+    async def quote(self, rfq_jws: str, rfq: Rfq) -> HeldQuote:
+        """Ask for a firm quote and its hold.
+
+        The answer changes nothing that was asked: ends, labels named, bandwidth, MTU, window, class, product.
+        Raises LABEL_TAKEN (`extra`: interface, free), CAPACITY_CHANGED (`extra`: free, bit/s),
+        TOO_MANY_REQUESTS, OPERATOR_REFUSED, DOCUMENT_INVALID (a bad answer), OPERATOR_UNREACHABLE.
+        """
+        ...
+
+    async def decline(self, quote_id: str) -> None:
+        """Let a quote and its hold go. One that is gone already is a success; so are two calls for one
+        quote.
+        """
+        ...
+
+    async def order(self, order_jws: str, order: Order, held: HeldQuote | None) -> LeaseReceipt:
+        """Commit to `held` (add and modify), or release `order.product` (`held` is None). The same bytes
+        twice have the same receipt. Raises HOLD_LOST, QUOTE_USED, QUOTE_EXPIRED, OPERATOR_REFUSED,
+        OPERATOR_UNREACHABLE and DOCUMENT_INVALID; a receipt that does not verify has the outcome `unknown`.
+        """
+        ...
+
+    async def find_order(self, order_jws: str, order: Order, held: HeldQuote | None) -> LeaseReceipt | None:
+        """The receipt of an order whose answer was lost, found by its `jti`; None when the operator never
+        took it. Raises the refusal when it took it and failed.
+        """
+        ...
+
+    async def confirm(self, confirm_jws: str, confirm: Confirm) -> LeaseReceipt:
+        """Make a segment ACTIVE (or an extension valid). The receipt's `prev_h` is the hash of this confirm.
+        Idempotent: the same document has the same receipt. Raises INCOMPATIBLE_STATE once it lapsed."""
+        ...
+
+    async def lease(self, product: str) -> LeaseReceipt | None:
+        """The latest receipt of a product from the operator's inventory; None when the operator knows no
+        such product. Which document it follows (`prev_h`, `order_h`) is for the caller to compare with
+        what it holds.
+        """
+        ...
+
+    async def sheet(self) -> SheetPages:
+        """The current offer sheet."""
+        ...
+
+    def watch(self, from_version: int) -> AsyncIterator[Delta]:
+        """Deltas from `from_version` on, as they happen. Raises INCOMPATIBLE_STATE when that version is
+        too old: fetch the sheet again.
+        """
+        ...
+
+    def watch_leases(self) -> AsyncIterator[LeaseHint]:
+        """State changes of this broker's leases, as they happen. They only make things faster, never
+        correct.
+        """
+        ...

@@ -1,0 +1,91 @@
+"""What quoting stores, and what it needs of the store. SQLite implements it in `federation/broker/store`.
+
+One transaction per method; a method returns only after a durable commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from msgspec import Struct
+
+from federation.broker.peers.protocols import HeldQuote
+from schemas.answer import PathView
+from schemas.intent import Intent
+from schemas.lease import State
+from schemas.quote import PathQuote
+
+
+class StoredQuote(Struct, frozen=True, kw_only=True):
+    """A firm end-to-end quote of one buyer: everything an order needs, without asking anybody.
+
+    `id` is the `jti` of the path-quote. `document` is the signed path-quote, `document_h` its hash,
+    `claims` its claims. `held` are the segment quotes in path order, oriented along the path: the z end of
+    each meets the a end of the next. `state` is HELD (or QUOTED when a segment holds nothing) until it
+    becomes COMMITTED, EXPIRED or DECLINED. `order` is the order this quote extends (action modify), or the
+    one it was used for.
+    """
+
+    id: str
+    buyer: str
+    state: State
+    intent: Intent
+    document: str
+    document_h: str
+    claims: PathQuote
+    held: tuple[HeldQuote, ...]
+    path: PathView
+    rounds: int = 1
+    order: str | None = None
+
+    def documents(self) -> Iterator[str]:
+        """Every signed document of this quote: rfqs, segment quotes and the path-quote."""
+        for held in self.held:
+            yield held.rfq_jws
+            yield held.quote_jws
+        yield self.document
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """A buyer's `Idempotency-Key` and the b64url SHA-256 of the canonical request it came with."""
+
+    buyer: str
+    key: str
+    digest: str
+
+
+class ClaimStore(Protocol):
+    """Idempotency keys: one effect per (buyer, key)."""
+
+    async def claim(self, claim: Claim, now_s: int) -> str | None:
+        """Take the key, or find it taken: the id of the answer when there is one, None when there is none
+        yet (the first request failed without effect, or died before its effect was stored: it may run
+        again). Raises IDEMPOTENCY_CONFLICT when the key came with another digest.
+        """
+        ...
+
+    async def answer(self, claim: Claim, answer_id: str) -> None:
+        """Bind the answer's id to a claim whose effect was not stored together with it. Idempotent."""
+        ...
+
+
+class QuoteStore(Protocol):
+    """End-to-end quotes."""
+
+    async def put_quote(self, quote: StoredQuote, claim: Claim) -> None:
+        """Store the quote, every document of it and, as the claim's answer, its id: all or nothing."""
+        ...
+
+    async def get_quote(self, buyer: str, quote_id: str) -> StoredQuote | None:
+        """The quote, if it exists and is this buyer's."""
+        ...
+
+    async def move_quote(self, buyer: str, quote_id: str, present: State, to: State) -> bool:
+        """Change the state if it still is `present`; False when it is not. An order's use of a quote is
+        COMMITTED, and written in the transaction that stores the order."""
+        ...
+
+    async def get_document(self, buyer: str, document_h: str) -> str | None:
+        """A signed document of this buyer's quotes and orders, by its hash."""
+        ...
