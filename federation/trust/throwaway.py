@@ -1,0 +1,98 @@
+"""A throwaway trust domain in a folder, for demos and tests: one anchor, made-up members, invented attestations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from federation.trust.domain import CONFIGURATION, MEMBERS, STATEMENT
+from federation.trust.issue import DAY_S, entity_configuration, facts_mark, jwks, subordinate_statement
+from federation.trust.keys import PrivateKey, generate
+from schemas.entity import (
+    FACTS_MARK,
+    AuditorMetadata,
+    BrokerMetadata,
+    FederationEntity,
+    Metadata,
+    OperatorMetadata,
+)
+from schemas.jurisdiction import Attestation
+
+ANCHOR = "https://anchor.example"
+
+
+class ThrowawayDomain:
+    """Builds a trust domain below `folder`; `anchors_file` is what a node's configuration points to."""
+
+    def __init__(self, folder: Path, now: int, *, life_s: int = DAY_S) -> None:
+        self.folder = folder
+        self.anchors_file = folder / "anchors.json"
+        self._now, self._life_s = now, life_s
+        self._anchor = generate()
+        self._members: list[str] = []
+        self._auditors: dict[str, PrivateKey] = {}
+
+    def add_operator(self, entity: str, name: str, *, sonata: str, mesh: str, documents: str) -> PrivateKey:
+        """Admit an operator with its endpoints; returns the key that signs its documents."""
+        key = generate()
+        role = OperatorMetadata(
+            sonata_endpoint=sonata, mesh_endpoint=mesh, documents_endpoint=documents, jwks=jwks(key)
+        )
+        self._admit(entity, Metadata(federation_entity=_named(name), connectivity_operator=role))
+        return key
+
+    def add_broker(self, entity: str, name: str, *, endpoint: str) -> PrivateKey:
+        """Admit a broker; returns the key that signs its documents."""
+        key = generate()
+        role = BrokerMetadata(endpoint=endpoint, jwks=jwks(key))
+        self._admit(entity, Metadata(federation_entity=_named(name), connectivity_broker=role))
+        return key
+
+    def add_auditor(self, entity: str, name: str, *, recognised: bool = True) -> PrivateKey:
+        """Admit an auditor; the anchor recognises its marks unless told otherwise."""
+        key = generate()
+        self._admit(entity, Metadata(federation_entity=_named(name), connectivity_auditor=AuditorMetadata(jwks=jwks(key))))
+        if recognised:
+            self._auditors[entity] = key
+        return key
+
+    def attest(self, auditor: str, operator: str, facts: Attestation) -> None:
+        """Let a recognised auditor attest `facts` about an operator."""
+        mark = facts_mark(self._auditors[auditor], auditor, operator, facts, now=self._now)
+        marks = self.folder / slug(operator) / "marks"
+        marks.mkdir(parents=True, exist_ok=True)
+        (marks / f"{slug(auditor)}.jwt").write_text(mark)
+
+    def write(self) -> None:
+        """Write what concerns the domain as a whole: the members list, the anchor's configuration and keys."""
+        lines = [f"{entity} {slug(entity)}" for entity in self._members]
+        (self.folder / MEMBERS).write_text("\n".join(lines) + "\n")
+        metadata = Metadata(federation_entity=_named("Throwaway anchor"))
+        issuers = {FACTS_MARK: tuple(self._auditors)}
+        configuration = entity_configuration(
+            self._anchor, ANCHOR, metadata, now=self._now, life_s=self._life_s, trust_mark_issuers=issuers
+        )
+        self._put("anchor", CONFIGURATION, configuration)
+        self.anchors_file.write_bytes(msgspec.json.encode({ANCHOR: jwks(self._anchor)}))
+
+    def _admit(self, entity: str, metadata: Metadata) -> None:
+        key, now, life_s = generate(), self._now, self._life_s
+        own = entity_configuration(key, entity, metadata, authority=ANCHOR, now=now, life_s=life_s)
+        statement = subordinate_statement(self._anchor, ANCHOR, entity, jwks(key), now=now, life_s=life_s)
+        self._put(slug(entity), CONFIGURATION, own)
+        self._put(slug(entity), STATEMENT, statement)
+        self._members.append(entity)
+
+    def _put(self, folder: str, name: str, document: str) -> None:
+        (self.folder / folder).mkdir(parents=True, exist_ok=True)
+        (self.folder / folder / name).write_text(document)
+
+
+def slug(entity: str) -> str:
+    """Folder name of an entity id."""
+    return entity.removeprefix("https://").replace("/", "-").replace(":", "-")
+
+
+def _named(name: str) -> FederationEntity:
+    return FederationEntity(organization_name=name)
