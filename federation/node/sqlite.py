@@ -1,0 +1,152 @@
+"""SQLite with one writer thread and group commit: what `write` returned is on disk.
+
+Work queued while a commit is under way shares the next one, so the price of an fsync is paid once per group. Each
+piece of work has its own savepoint: one that fails leaves no trace and hurts no other. After `kill -9` the file holds
+every commit that was acknowledged and nothing of any other (WAL, synchronous=FULL).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from schemas.problem import Problem, invalid
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], Any]
+GROUP_MAX: Final = 256
+
+
+class Database:
+    """One SQLite file owned by this process alone; open with `async with Database(path, migrations)`."""
+
+    def __init__(self, path: Path, migrations: Sequence[str]) -> None:
+        self._path, self._migrations = path, migrations
+        self._queue: queue.SimpleQueue[tuple[Work, asyncio.Future[Any]] | None] = queue.SimpleQueue()
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix=f"read-{path.name}")
+        self._thread = threading.Thread(target=self._run, name=f"write-{path.name}", daemon=True)
+        self._lock_fd = -1
+
+    async def __aenter__(self) -> Self:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock_fd = _lock(self._path)
+        self._loop = asyncio.get_running_loop()
+        self._writes = _connect(self._path)
+        _migrate(self._writes, self._migrations, self._path)
+        self._reads = await self._loop.run_in_executor(self._reader, _connect, self._path)
+        self._thread.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._reader.shutdown()
+        self._reads.close()
+        self._writes.close()
+        os.close(self._lock_fd)
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in the writer's transaction; returns its result once the commit is on disk.
+
+        An exception of `work` reaches this caller alone, its changes undone. A failing commit (a full disk) is
+        `UNAVAILABLE`, nothing of the group kept.
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put((work, future))
+        return await future
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` on the reading connection, which sees every finished `write`."""
+        return await self._loop.run_in_executor(self._reader, work, self._reads)
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            group = [first, *self._waiting()]
+            stop = None in group
+            self._commit([item for item in group if item is not None])
+            if stop:
+                return
+
+    def _waiting(self) -> list[tuple[Work, asyncio.Future[Any]] | None]:
+        found: list[tuple[Work, asyncio.Future[Any]] | None] = []
+        while len(found) < GROUP_MAX - 1:
+            try:
+                found.append(self._queue.get_nowait())
+            except queue.Empty:
+                break
+            if found[-1] is None:
+                break
+        return found
+
+    def _commit(self, group: list[tuple[Work, asyncio.Future[Any]]]) -> None:
+        try:
+            self._writes.execute("BEGIN IMMEDIATE")
+            outcomes = [self._one(work) for work, _ in group]
+            self._writes.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._writes.in_transaction:
+                self._writes.execute("ROLLBACK")
+            problem = Problem("UNAVAILABLE", f"the store cannot write ({error}); nothing was changed")
+            outcomes = [(None, problem)] * len(group)
+        answers = [(future, *outcome) for (_, future), outcome in zip(group, outcomes, strict=True)]
+        self._loop.call_soon_threadsafe(_answer, answers)
+
+    def _one(self, work: Work) -> tuple[Any, BaseException | None]:
+        self._writes.execute("SAVEPOINT work")
+        try:
+            result = work(self._writes)
+        except sqlite3.OperationalError:
+            raise  # the disk or the file, not the work: the whole group fails
+        except Exception as error:  # noqa: BLE001 - whatever it is belongs to the caller of this work
+            self._writes.execute("ROLLBACK TO work")
+            return None, error
+        finally:
+            if self._writes.in_transaction:
+                self._writes.execute("RELEASE work")
+        return result, None
+
+
+def _answer(answers: list[tuple[asyncio.Future[Any], Any, BaseException | None]]) -> None:
+    for future, result, error in answers:
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, migrations: Sequence[str], path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(migrations):
+        raise invalid(str(path), f"written by a newer Peerway (schema {version}, this one knows {len(migrations)})")
+    for number, script in enumerate(migrations[version:], version + 1):
+        connection.executescript(f"BEGIN; {script}; PRAGMA user_version={number}; COMMIT;")
+
+
+def _lock(path: Path) -> int:
+    fd = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        raise invalid(str(path), "is in use by another process; one daemon owns one data directory") from error
+    return fd
