@@ -1,0 +1,140 @@
+"""JSON over HTTP with aiohttp: strict bodies in, RFC 9457 problems out, listeners that say what is wrong."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, Final, NoReturn, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from federation.node.config import explain
+from schemas.problem import Outcome, Problem, invalid
+
+T = TypeVar("T")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+BODY_BYTES_MAX: Final = 64 * 1024
+SHUTDOWN_S: Final = 5.0
+PROBLEM_TYPE: Final = "application/problem+json"
+WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+log = logging.getLogger(__name__)
+
+
+@web.middleware
+async def problem_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Render every failure as problem+json; what is not a `Problem` becomes `INTERNAL` without detail."""
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return render_problem(problem, write=request.method in WRITES)
+    except web.HTTPException as error:
+        return render_problem(_foreign(error, request))
+    except Exception:
+        log.exception("unexpected fault in %s %s", request.method, request.path)
+        outcome = Outcome.UNKNOWN if request.method in WRITES else None
+        fault = Problem("INTERNAL", "the fault is in this node's log, not in your request", outcome=outcome)
+        return render_problem(fault)
+
+
+def render_problem(problem: Problem, *, write: bool = False) -> web.Response:
+    """One problem as a response. A failed write that says nothing else was refused before it did anything."""
+    if write and problem.outcome is None:
+        problem = problem.with_outcome(Outcome.NONE)
+    headers = {"Retry-After": str(problem.retry_after_s)} if problem.retry_after_s else {}
+    if problem.code == "UNAUTHENTICATED":
+        headers["WWW-Authenticate"] = "Bearer"
+    body = msgspec.json.encode(problem.as_dict())
+    return web.Response(body=body, status=problem.status, content_type=PROBLEM_TYPE, headers=headers)
+
+
+def _foreign(error: web.HTTPException, request: web.Request) -> Problem:
+    if error.status == web.HTTPNotFound.status_code:
+        return Problem("NOT_FOUND", f"no resource at {request.path}")
+    if error.status == web.HTTPRequestEntityTooLarge.status_code:
+        return _too_large(BODY_BYTES_MAX)
+    if error.status == web.HTTPMethodNotAllowed.status_code:
+        return Problem("INVALID_ARGUMENT", f"{request.method} is not possible on {request.path}")
+    return Problem("INVALID_ARGUMENT", error.reason)
+
+
+async def json_body(request: web.Request, kind: type[T], bytes_max: int = BODY_BYTES_MAX) -> T:
+    """The body as `kind`. Raises `Problem` for anything malformed, too large, of another shape or unknown."""
+    return decode(await read_body(request, bytes_max), kind)
+
+
+async def read_body(request: web.Request, bytes_max: int = BODY_BYTES_MAX) -> bytes:
+    """The raw body, at most `bytes_max` bytes; compressed bodies are refused."""
+    if "Content-Encoding" in request.headers:
+        raise invalid("Content-Encoding", "compressed bodies are not accepted")
+    if (request.content_length or 0) > bytes_max:
+        raise _too_large(bytes_max)
+    body = bytearray()
+    async for chunk in request.content.iter_chunked(bytes_max + 1):
+        body += chunk
+        if len(body) > bytes_max:
+            raise _too_large(bytes_max)
+    return bytes(body)
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """Strict JSON: UTF-8, no member twice, no NaN; unknown members refused where `kind` forbids them."""
+    data = parse(body)
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        key, why = explain(error)
+        raise invalid(key or "body", why) from error
+
+
+def parse(body: bytes) -> Any:
+    """JSON as plain values. Raises `Problem`."""
+    try:
+        return json.loads(body, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise invalid("body", f"no valid JSON: {error}") from error
+
+
+def reply(answer: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """`answer` as JSON."""
+    body = msgspec.json.encode(answer)
+    return web.Response(body=body, status=status, content_type="application/json", headers=headers)
+
+
+async def listen(app: web.Application, host: str, port: int, stack: AsyncExitStack) -> int:
+    """Serve `app` until `stack` closes; returns the port. Raises `UNAVAILABLE` where the port is taken."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        raise port_problem(host, port, error) from error
+    address = runner.addresses[0]
+    return int(address[1])
+
+
+def port_problem(host: str, port: int, error: OSError) -> Problem:
+    """What a person is told when a listener cannot start."""
+    if error.errno == errno.EADDRINUSE:
+        return Problem("UNAVAILABLE", f"port {port} on {host} is in use; stop what uses it or configure another")
+    return Problem("UNAVAILABLE", f"cannot listen on {host}:{port} ({error.strerror})")
+
+
+def _too_large(bytes_max: int) -> Problem:
+    return Problem("PAYLOAD_TOO_LARGE", f"the body is larger than {bytes_max} bytes", field="body")
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = next(key for index, (key, _) in enumerate(pairs) if key in dict(pairs[:index]))
+        raise ValueError(f"member '{twice}' stands twice")
+    return found
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON number")
