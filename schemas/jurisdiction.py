@@ -52,6 +52,8 @@ def expand(names: tuple[str, ...], field: str) -> frozenset[str]:
     found: set[str] = set()
     for name in names:
         if name not in GROUPS and not (len(name) == 2 and name.isascii() and name.isupper()):
-            raise invalid(field, f"'{name}' is neither a two-letter country code nor one of {', '.join(sorted(GROUPS))}")
+            raise invalid(
+                field, f"'{name}' is neither a two-letter country code nor one of {', '.join(sorted(GROUPS))}"
+            )
         found |= GROUPS.get(name, frozenset({name}))
     return frozenset(found)

@@ -78,7 +78,7 @@ class SegmentQuote(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class QuotedSegment(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One segment of an end-to-end quote: the operator's own quote as it signed it, and its total as the buyer pays it."""
+    """One segment of an end-to-end quote: the operator's own signed quote, and its total as the buyer pays it."""
 
     operator: EntityId
     quote_h: Hash

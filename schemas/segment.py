@@ -22,7 +22,9 @@ Micros = Annotated[int, Meta(ge=0, le=10**10)]
 Ppb = Annotated[int, Meta(ge=0, le=PPB)]
 Label = Annotated[int, Meta(ge=1, le=4094)]
 Id = Annotated[str, Meta(min_length=1, max_length=120, pattern=r"^[A-Za-z0-9._:\-]+$")]
-EntityId = Annotated[str, Meta(max_length=200, pattern=r"^https://[a-z0-9.\-]+(:\d+)?(/[a-z0-9._~\-/]*[a-z0-9._~\-])?$")]
+EntityId = Annotated[
+    str, Meta(max_length=200, pattern=r"^https://[a-z0-9.\-]+(:\d+)?(/[a-z0-9._~\-/]*[a-z0-9._~\-])?$")
+]
 Hash = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{43}$")]
 Time = Annotated[datetime, Meta(tz=True)]
 

@@ -57,5 +57,3 @@ def explain(error: msgspec.ValidationError) -> tuple[str, str]:
 def below(path: Path, base: Path) -> Path:
     """`path`, read relative to the folder of the configuration file that named it."""
     return path if path.is_absolute() else base.parent / path
-
-

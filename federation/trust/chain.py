@@ -112,7 +112,11 @@ def _anchors(tokens: tuple[str, ...], anchors: Mapping[str, Jwks], now: int) -> 
 
 
 def _member(
-    entity: str, found: MemberFiles, roots: Mapping[str, EntityStatement], anchors: Mapping[str, Jwks], now: int
+    entity: str,
+    found: MemberFiles,
+    roots: Mapping[str, EntityStatement],
+    anchors: Mapping[str, Jwks],
+    now: int,
 ) -> Member:
     superior = unverified(found.statement, EntityStatement).iss
     if superior not in roots:

@@ -1,10 +1,10 @@
 """A trust domain as a folder, and the configured anchors as a file: reading only, nothing is believed here.
 
-    members                                  one `ENTITY-ID FOLDER` per line, a hint
-    anchor/entity-configuration.jwt
-    FOLDER/entity-configuration.jwt          the member about itself
-    FOLDER/subordinate-statement.jwt         the anchor about the member
-    FOLDER/marks/*.jwt                       auditors about the member
+members                                  one `ENTITY-ID FOLDER` per line, a hint
+anchor/entity-configuration.jwt
+FOLDER/entity-configuration.jwt          the member about itself
+FOLDER/subordinate-statement.jwt         the anchor about the member
+FOLDER/marks/*.jwt                       auditors about the member
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def read_domain(folder: Path) -> DomainFiles:
         words = line.split("#")[0].split()
         if not words:
             continue
-        if len(words) != 2 or not FOLDER.fullmatch(words[1]):  # noqa: PLR2004 - an id and a folder
+        if len(words) != 2 or not FOLDER.fullmatch(words[1]):
             raise invalid(f"{folder / MEMBERS}:{number}", "expected an entity id and a folder name")
         members[words[0]] = _member(folder / words[1])
     return DomainFiles((_text(folder / "anchor" / CONFIGURATION),), members)

@@ -51,7 +51,5 @@ def facts_mark(
     key: PrivateKey, auditor: str, operator: str, attest: Attestation, *, now: int, life_s: int = 30 * DAY_S
 ) -> str:
     """An auditor attests facts about an operator."""
-    claims = TrustMark(
-        iss=auditor, sub=operator, iat=now, exp=now + life_s, trust_mark_type=FACTS_MARK, attest=attest
-    )
+    claims = TrustMark(iss=auditor, sub=operator, iat=now, exp=now + life_s, trust_mark_type=FACTS_MARK, attest=attest)
     return sign_jws(key, claims)

@@ -84,7 +84,7 @@ def _split(token: str, kind: Kind) -> tuple[bytes, dict[str, Any], Any, bytes]:
     if len(token) > kind.bytes_max:
         _refuse(f"larger than {kind.bytes_max} bytes")
     parts = token.split(".") if token.isascii() else []
-    if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature
+    if len(parts) != 3:
         _refuse("no compact JWS")
     try:
         header, payload, signature = (b64url_decode(part) for part in parts)

@@ -52,7 +52,10 @@ class ThrowawayDomain:
     def add_auditor(self, entity: str, name: str, *, recognised: bool = True) -> PrivateKey:
         """Admit an auditor; the anchor recognises its marks unless told otherwise."""
         key = generate()
-        self._admit(entity, Metadata(federation_entity=_named(name), connectivity_auditor=AuditorMetadata(jwks=jwks(key))))
+        self._admit(
+            entity,
+            Metadata(federation_entity=_named(name), connectivity_auditor=AuditorMetadata(jwks=jwks(key))),
+        )
         if recognised:
             self._auditors[entity] = key
         return key
