@@ -1,0 +1,197 @@
+"""The broker's configuration: one TOML file, read once at start, frozen, and every default visible here.
+
+Paths in it are relative to the file. `SAMPLE` is what `peerway broker sample` prints; a test loads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct, structs
+
+from federation.node.config import below, load_toml, read_text
+from schemas.price import Currency, Ppm, RateTable
+from schemas.problem import invalid
+from schemas.segment import EntityId
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+KeyHash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@\-]*$")]
+
+
+class Listen(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where buyers reach the broker; port 0 lets the system choose, `mcp = false` leaves MCP off.
+
+    `mcp_hosts` are `Host` headers (`name` or `name:port`, `*` for any port) accepted beside the loopback ones.
+    """
+
+    host: str = "127.0.0.1"
+    http_port: Port = 8700
+    mcp: bool = True
+    mcp_port: Port = 8701
+    mcp_hosts: tuple[str, ...] = ()
+
+
+class Keys(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The key that signs every document of this broker (PEM, EC P-256)."""
+
+    private: str
+
+
+class Trust(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The folder of the trust domain, and the file of the anchors that are believed."""
+
+    domain: str
+    anchors: str
+
+
+class OperatorAccess(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How this broker shows itself to one operator: the bearer key that operator gave it, here or in a file."""
+
+    entity: EntityId
+    key: str | None = None
+    key_file: str | None = None
+
+
+class BuyerAccess(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A buyer, known by the SHA-256 of its bearer key: the key itself is in no file of the broker."""
+
+    name: Name
+    key_sha256: KeyHash
+
+
+class Rates(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The exchange rates of one day: what one unit of each currency is worth, in millionths of one common unit."""
+
+    date: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")] = "2026-11-02"
+    worth_ppm: Mapping[Currency, Ppm] = MappingProxyType({"EUR": 1_000_000})
+
+    def table(self) -> RateTable:
+        """The table that quotes name by its hash."""
+        return RateTable(date=self.date, worth_ppm=dict(sorted(self.worth_ppm.items())))
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What one broker does at most, units last."""
+
+    hold_s: Annotated[int, Meta(ge=1, le=300)] = 30
+    rounds: Annotated[int, Meta(ge=1, le=16)] = 4
+    operator_timeout_s: Annotated[int, Meta(ge=1, le=120)] = 10
+    wait_s: Annotated[int, Meta(ge=1, le=60)] = 30
+    paths: Annotated[int, Meta(ge=1, le=16)] = 8
+    body_bytes: Annotated[int, Meta(ge=1024, le=1 << 20)] = 65_536
+
+
+class BrokerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything a broker is told from outside."""
+
+    entity: EntityId
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    data: str
+    keys: Keys
+    trust: Trust
+    listen: Listen = Listen()
+    operators: tuple[OperatorAccess, ...] = ()
+    buyers: tuple[BuyerAccess, ...] = ()
+    rates: Rates = Rates()
+    limits: Limits = Limits()
+
+
+def load_config(path: Path) -> BrokerConfig:
+    """Read a configuration. Raises `Problem` naming the file, the key and what was expected.
+
+    Relative paths come back absolute, so that the working directory does not matter afterwards.
+    """
+    config = load_toml(path, BrokerConfig)
+    check(config, path)
+    base = path.resolve()
+    trust = Trust(domain=_below(config.trust.domain, base), anchors=_below(config.trust.anchors, base))
+    return structs.replace(
+        config,
+        data=_below(config.data, base),
+        keys=Keys(private=_below(config.keys.private, base)),
+        trust=trust,
+        operators=tuple(_resolved(access, base) for access in config.operators),
+    )
+
+
+def _below(name: str, base: Path) -> str:
+    return str(below(Path(name), base))
+
+
+def check(config: BrokerConfig, path: Path) -> None:
+    """What the types alone do not catch."""
+    seen: dict[str, str] = {}
+    rows = [(f"operators[{i}].entity", a.entity) for i, a in enumerate(config.operators)]
+    rows += [(f"buyers[{i}].name", b.name) for i, b in enumerate(config.buyers)]
+    rows += [(f"buyers[{i}].key_sha256", b.key_sha256) for i, b in enumerate(config.buyers)]
+    for field, value in rows:
+        if value in seen:
+            raise invalid(f"{path}: {field}", f"repeats {seen[value]}; each is named once")
+        seen[value] = field
+    if config.listen.mcp and config.listen.http_port == config.listen.mcp_port != 0:
+        raise invalid(f"{path}: listen.mcp_port", "is the same as http_port; each listener needs its own port")
+
+
+def _resolved(access: OperatorAccess, base: Path) -> OperatorAccess:
+    """The access with its key at hand, read from `key_file` where that is given."""
+    if (access.key is None) == (access.key_file is None):
+        raise invalid(f"{base}: operators, {access.entity}", "give either key or key_file, and only one of them")
+    if access.key_file is None:
+        return access
+    return structs.replace(access, key=read_text(below(Path(access.key_file), base)).strip(), key_file=None)
+
+
+SAMPLE: Final = """\
+# A broker of a Peerway federation. Paths are relative to this file.
+entity = "https://broker.example"     # its entity id in the trust domain
+name = "Example Broker"
+data = "broker-data"                  # its store and what it must not forget; made when missing
+
+[keys]
+private = "broker-key.pem"            # EC P-256, PEM; signs every document of this broker
+
+[trust]
+domain = "trust"                      # folder with `members`, entity configurations, statements and trust marks
+anchors = "anchors.json"              # the anchors that are believed, and their keys
+
+[listen]
+host = "127.0.0.1"
+http_port = 8700                      # buyers: HTTP and JSON under /peerway/v1, /openapi.json
+mcp = true                            # false leaves the agents' face off
+mcp_port = 8701                       # agents: MCP under /mcp
+# mcp_hosts = ["broker.example"]      # Host headers accepted there beside those of loopback
+
+# One table per operator that gave this broker a bearer key. Members of the domain without one are not asked.
+[[operators]]
+entity = "https://surf.example"
+key = "the key that SURF gave this broker"
+
+[[operators]]
+entity = "https://geant.example"
+key = "the key that GEANT gave this broker"   # or: key_file = "keys/geant", which keeps it out of this file
+
+# One table per buyer. Make a key and its hash with:
+#   key=$(openssl rand -hex 24); printf %s "$key" | sha256sum
+[[buyers]]
+name = "alice"
+key_sha256 = "2bd806c97f0e00af1a1fc3328fa763a9269723c8db8fac4f93af71db186d6e90"   # the key is: alice
+
+[rates]                               # for comparing prices; quotes name this table by its hash
+date = "2026-11-02"
+[rates.worth_ppm]                     # millionths of one common unit, here the euro
+EUR = 1_000_000
+CHF = 1_068_000
+GBP = 1_149_000
+
+[limits]
+hold_s = 30                           # how long operators are asked to hold what they quote
+rounds = 4                            # how often a path is searched again when an operator refuses
+operator_timeout_s = 10
+wait_s = 30                           # the longest a caller may wait on an order in one request
+paths = 8                             # the most candidate paths in one answer
+body_bytes = 65_536
+"""

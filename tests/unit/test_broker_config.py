@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from federation.broker.config import SAMPLE, load_config
+from schemas.price import Money
+from schemas.problem import Problem
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "broker.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_printed_sample_loads(tmp_path: Path) -> None:
+    config = load_config(written(tmp_path, SAMPLE))
+    assert config.entity == "https://broker.example"
+    assert config.listen.http_port == 8700
+    assert [buyer.name for buyer in config.buyers] == ["alice"]
+    assert config.rates.table().convert(Money("CHF", 1_000_000), "EUR") == Money("EUR", 1_068_000)
+    assert config.limits.hold_s == 30
+
+
+def test_paths_are_relative_to_the_file_and_keys_are_read_from_theirs(tmp_path: Path) -> None:
+    (tmp_path / "surf.key").write_text("secret\n")
+    text = SAMPLE.replace('key = "the key that SURF gave this broker"', 'key_file = "surf.key"')
+    config = load_config(written(tmp_path, text))
+    assert config.data == str(tmp_path / "broker-data")
+    assert config.trust.domain == str(tmp_path / "trust")
+    assert config.operators[0].key == "secret"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("http_port = 8700", "http_port = 70000", "listen.http_port"),
+        ("http_port = 8700", "http_prot = 8700", "listen.http_prot"),
+        ("http_port = 8700", 'http_port = "8700"', "listen.http_port"),
+        ("http_port = 8700", "http_port = 8701", "listen.mcp_port"),
+        ('entity = "https://broker.example"', 'entity = "broker.example"', "entity"),
+        ('entity = "https://broker.example"', "", "entity"),
+        ('private = "broker-key.pem"', "", "keys.private"),
+        ('entity = "https://geant.example"', 'entity = "https://surf.example"', "operators[1].entity"),
+        ('key = "the key that SURF gave this broker"', "", "https://surf.example"),
+        ('key = "the key that SURF gave this broker"', 'key_file = "absent"', "absent"),
+        ("key_sha256 = ", "key_sha = ", "buyers[0].key_sha"),
+        ("hold_s = 30", "hold_s = 0", "limits.hold_s"),
+        ("[limits]", "[limits", "TOML"),
+    ],
+)
+def test_a_mistake_is_named_with_file_and_key(tmp_path: Path, before: str, after: str, says: str) -> None:
+    assert before in SAMPLE
+    path = written(tmp_path, SAMPLE.replace(before, after, 1))
+    with pytest.raises(Problem) as caught:
+        load_config(path)
+    assert caught.value.code == "INVALID_ARGUMENT"
+    assert says in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=r"absent\.toml"):
+        load_config(tmp_path / "absent.toml")
