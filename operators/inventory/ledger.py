@@ -114,7 +114,7 @@ class Inventory:
         return tuple(self._claims.values())
 
     def free(self, resources: Iterable[str], start_s: int, end_s: int) -> int:
-        """Bandwidth (bit/s) left in [start_s, end_s) on all of `resources`: links or interfaces, at least one."""
+        """Bandwidth (bit/s) left in [start_s, end_s) on every one of `resources`, links or interfaces."""
         return min(self._capacity.free(resource, start_s, end_s) for resource in resources)
 
     def free_steps(self, resource: str, from_s: int, to_s: int) -> Steps:

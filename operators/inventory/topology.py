@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 
 from operators.inventory.footprint import Footprint
 
-_KM_BITS: Final = 32
-_HOP_BITS: Final = 16
+_HOP_BITS: Final = 16  # no route passes 65,536 PoPs
+_KM_BITS: Final = 33  # nor is it longer than as many links of 100,000 km
 
 Usable = Callable[[str], bool]
 
