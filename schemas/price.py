@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Annotated, Final
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Meta, Struct
 
@@ -80,19 +80,20 @@ class Tariff(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 def check_bands(zone: str, bands: tuple[TimeBand, ...]) -> None:
     """Refuse an unknown zone and bands that overlap: two factors for one second would be ambiguous."""
-    if zone not in known_zones():
-        raise ValueError(f"zone '{zone}' is no IANA time zone, write for example Europe/Amsterdam")
+    _zone(zone)
     for day in range(1, 8):
         spans = sorted((b.from_minute, b.to_minute) for b in bands if day in b.days)
-        for (low, high), (following, _) in zip(spans, [*spans[1:], (MINUTES_A_DAY, 0)], strict=True):
-            if low >= high or high > following:
-                raise ValueError("bands must not be empty, cross midnight or overlap")
+        edges = [minute for span in spans for minute in span]
+        if edges != sorted(edges) or any(low == high for low, high in spans):
+            raise ValueError("bands must not be empty, cross midnight or overlap")
 
 
-@lru_cache(maxsize=1)
-def known_zones() -> frozenset[str]:
-    """Every IANA zone name."""
-    return frozenset(available_timezones())
+@lru_cache(maxsize=64)
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"zone '{name}' is no IANA time zone, write for example Europe/Amsterdam") from error
 
 
 def term_ppm(terms: tuple[TermFactor, ...], term_s: int) -> int:
@@ -109,7 +110,7 @@ def weighted_seconds(zone: str, bands: tuple[TimeBand, ...], start_s: int, end_s
         return plain
     return plain + sum(
         max(0, min(end_s, high) - max(start_s, low)) * (band.factor_ppm - PPM)
-        for low, high, band in _occurrences(ZoneInfo(zone), bands, start_s, end_s)
+        for low, high, band in _occurrences(_zone(zone), bands, start_s, end_s)
     )
 
 
