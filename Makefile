@@ -11,14 +11,7 @@ USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	if $$p -c '$(USABLE)' >/dev/null 2>&1; then echo $$p; break; fi; done)
 
-.DEFAULT_GOAL := help
-.PHONY: help python install demo test test-long lint format proto lock compose-test clean
-
-help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z%-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
-
-python: ## the Python that make install would use
-	@chosen="$(PYTHON)"; \
+CHOOSE = chosen="$(PYTHON)"; \
 	if [ -z "$$chosen" ]; then \
 		echo "peerway needs Python 3.11 or newer that can make a virtual environment, and found none." >&2; \
 		echo "Tried python3.13, python3.12, python3.11, python3 and python." >&2; \
@@ -27,13 +20,21 @@ python: ## the Python that make install would use
 	elif ! "$$chosen" -c '$(USABLE)' >/dev/null 2>&1; then \
 		echo "PYTHON=$$chosen does not run, is older than 3.11, or has no venv (on Debian: apt install python3-venv)." >&2; \
 		exit 1; \
-	fi; echo "$$chosen"
+	fi
+
+.DEFAULT_GOAL := help
+.PHONY: help python install demo test test-long lint format proto lock compose-test clean
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
+
+python: ## the Python that make install would use
+	@$(CHOOSE); echo "$$chosen"
 
 install: $(STAMP) ## make .venv from the lock file, once
 $(STAMP): requirements/dev.lock pyproject.toml
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
-		chosen=$$($(MAKE) -s --no-print-directory python) && \
-		echo "Making $(VENV) with $$chosen" && "$$chosen" -m venv --clear $(VENV); }
+		$(CHOOSE); echo "Making $(VENV) with $$chosen"; "$$chosen" -m venv --clear $(VENV); }
 	@echo "Installing into $(VENV) what requirements/dev.lock names; only what is missing needs a network"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
 		--only-binary :all: --require-hashes -r requirements/dev.lock
