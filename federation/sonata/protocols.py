@@ -18,6 +18,7 @@ Rules of the desk, all acts:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
@@ -154,18 +155,16 @@ class ProductRecord(Struct, frozen=True, kw_only=True):
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """Filters of a list and the page asked for. None matches all; times are Unix seconds, both ends excluded.
+    """Filters of a list and the page asked for; `equal` and `between` go by Sonata's own names.
 
-    `external_id` is worth an index: it is how a buyer asks after an unknown outcome. `listing.pick` applies all of
-    them to records in memory, so a store may filter by owner and `external_id` and leave the rest to it.
+    `between` holds Unix seconds (after, before), both excluded, None open. `listing.pick` applies everything to
+    records in memory, so a store need only select by caller and, where given, by `external_id`: that is how a buyer
+    asks after an unknown outcome, and worth an index.
     """
 
     external_id: str | None = None
-    project_id: str | None = None
-    state: str | None = None
-    order_id: str | None = None
-    after: int | None = None
-    before: int | None = None
+    equal: Mapping[str, str] = {}
+    between: Mapping[str, tuple[int | None, int | None]] = {}
     offset: int = 0
     limit: int = 100
 
