@@ -1,0 +1,99 @@
+"""The store's writer: grouped commits, isolation of failures, one owner, schema versions, `kill -9`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from federation.node.sqlite import Database
+from schemas.problem import Problem
+
+MIGRATIONS = ["CREATE TABLE numbers (n INTEGER PRIMARY KEY)"]
+
+
+def insert(n: int) -> object:
+    return lambda c: c.execute("INSERT INTO numbers VALUES (?)", (n,))
+
+
+def count(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT count(*) FROM numbers").fetchone()[0])
+
+
+@pytest.mark.asyncio
+async def test_a_write_is_seen_by_the_next_read_and_by_the_next_process(tmp_path: Path) -> None:
+    async with Database(tmp_path / "x.db", MIGRATIONS) as db:
+        await db.write(insert(1))
+        assert await db.read(count) == 1
+    async with Database(tmp_path / "x.db", MIGRATIONS) as db:
+        assert await db.read(count) == 1
+
+
+@pytest.mark.asyncio
+async def test_work_that_fails_in_a_group_leaves_no_trace_and_hurts_no_other(tmp_path: Path) -> None:
+    def half(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO numbers VALUES (100)")
+        raise Problem("CAPACITY_CHANGED", "no")
+
+    async with Database(tmp_path / "x.db", MIGRATIONS) as db:
+        works = [db.write(insert(n)) for n in range(50)]
+        outcomes = await asyncio.gather(*works[:25], db.write(half), *works[25:], return_exceptions=True)
+        assert [type(o) for o in outcomes if isinstance(o, Exception)] == [Problem]
+        assert await db.read(count) == 50
+
+
+@pytest.mark.asyncio
+async def test_a_constraint_decides_among_parallel_writers(tmp_path: Path) -> None:
+    async with Database(tmp_path / "x.db", MIGRATIONS) as db:
+        outcomes = await asyncio.gather(*(db.write(insert(7)) for _ in range(32)), return_exceptions=True)
+        assert sum(isinstance(o, sqlite3.IntegrityError) for o in outcomes) == 31
+
+
+@pytest.mark.asyncio
+async def test_a_second_owner_of_the_file_is_refused(tmp_path: Path) -> None:
+    async with Database(tmp_path / "x.db", MIGRATIONS):
+        with pytest.raises(Problem, match="in use by another process"):
+            await Database(tmp_path / "x.db", MIGRATIONS).__aenter__()
+
+
+@pytest.mark.asyncio
+async def test_migrations_go_forward_and_never_back(tmp_path: Path) -> None:
+    async with Database(tmp_path / "x.db", MIGRATIONS) as db:
+        await db.write(insert(1))
+    newer = [*MIGRATIONS, "ALTER TABLE numbers ADD COLUMN name TEXT DEFAULT 'x'"]
+    async with Database(tmp_path / "x.db", newer) as db:
+        assert await db.read(lambda c: c.execute("SELECT name FROM numbers").fetchone()[0]) == "x"
+    with pytest.raises(Problem, match="newer Peerway"):
+        await Database(tmp_path / "x.db", MIGRATIONS).__aenter__()
+
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from federation.node.sqlite import Database
+async def main():
+    async with Database(Path(sys.argv[1]), ["CREATE TABLE numbers (n INTEGER PRIMARY KEY)"]) as db:
+        for n in range(10**6):
+            await db.write(lambda c: c.execute("INSERT INTO numbers VALUES (?)", (n,)))
+            print(n, flush=True)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.asyncio
+async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout
+        acknowledged = [int(writer.stdout.readline()) for _ in range(40)]
+        os.kill(writer.pid, signal.SIGKILL)
+        acknowledged += [int(line) for line in writer.stdout.read().splitlines() if line.strip()]
+    async with Database(path, MIGRATIONS) as db:
+        kept = await db.read(lambda c: {row[0] for row in c.execute("SELECT n FROM numbers")})
+    assert set(acknowledged) <= kept
