@@ -1,0 +1,243 @@
+"""The operator's configuration: one TOML file, read once at start, frozen, and every default visible here.
+
+Paths in it are relative to the file. `SAMPLE` is what `peerway-operator sample` prints; a test loads it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct, structs
+
+from federation.node.config import below, load_toml
+from operators.pricing.card import PromiseCard, RateCard
+from schemas.interface import Country
+from schemas.price import PPM, Currency, check_bands
+from schemas.problem import invalid
+from schemas.segment import EntityId, Id
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+KeyHash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, Meta(min_length=1, max_length=100)]
+Count = Annotated[int, Meta(ge=1, le=10**9)]
+
+
+class Show(StrEnum):
+    """How much of the inside is published; `auto` is a mesh while that is small enough."""
+
+    AUTO = "auto"
+    MESH = "mesh"
+    ABSTRACT = "abstract"
+
+
+class Listen(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where brokers reach the operator: Sonata and documents by HTTP, the mesh by gRPC. Port 0: the system chooses."""
+
+    host: str = "127.0.0.1"
+    http_port: Port = 8100
+    grpc_port: Port = 8101
+
+
+class Keys(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The key that signs every document of this operator (a private JWK, EC P-256)."""
+
+    private: str
+
+
+class Trust(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The folder of the trust domain, and the file of the anchors that are believed."""
+
+    domain: str
+    anchors: str
+
+
+class BrokerAccess(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A broker, known by the SHA-256 of the bearer key it was given."""
+
+    entity: EntityId
+    key_sha256: KeyHash
+
+
+class RouteClassConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A route class: PoPs in `countries` only, or anywhere when that is absent; what it costs and promises."""
+
+    id: Id
+    countries: tuple[Country, ...] | None = None
+    rates: RateCard = RateCard()
+    promises: PromiseCard = PromiseCard()
+
+
+class Holds(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a hold may be, and how many of them.
+
+    Holds cost their holder nothing, so they are capped: `seconds_max` each; `per_broker` and `per_buyer` at once;
+    of an interface's speed at most `share_of_interface_ppm` for one buyer; and within an hour, per buyer, at most
+    `quotes_free` plus `quotes_per_order` for each order it placed.
+    """
+
+    seconds_max: Annotated[int, Meta(ge=1, le=300)] = 60
+    per_broker: Count = 5_000
+    per_buyer: Count = 500
+    share_of_interface_ppm: Annotated[int, Meta(ge=1, le=PPM)] = PPM
+    quotes_free: Count = 10_000
+    quotes_per_order: Count = 100
+
+
+class CalendarConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How far ahead capacity is sold, and what published free capacity is rounded down to (bit/s)."""
+
+    horizon_days: Annotated[int, Meta(ge=1, le=1830)] = 730
+    granularity_bps: Annotated[int, Meta(ge=1)] = 100_000_000
+
+
+class Contact(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The seller's contact, which Sonata demands in every quote and order."""
+
+    name: Name
+    number: Name
+    email: Name
+
+
+class OperatorConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything an operator is told from outside."""
+
+    entity: EntityId
+    name: Name
+    data: str
+    footprint: str
+    disclosure: Show = Show.AUTO
+    currency: Currency = "EUR"
+    zone: str = "UTC"
+    keys: Keys
+    trust: Trust
+    listen: Listen = Listen()
+    brokers: tuple[BrokerAccess, ...] = ()
+    route_classes: tuple[RouteClassConfig, ...]
+    holds: Holds = Holds()
+    calendar: CalendarConfig = CalendarConfig()
+    contact: Contact
+    billing_account: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    fabric: Id = "null"
+
+
+def load_config(path: Path) -> OperatorConfig:
+    """Read a configuration. Raises `Problem` naming the file, the key and what was expected.
+
+    Relative paths come back absolute, so that the working directory does not matter afterwards.
+    """
+    config = load_toml(path, OperatorConfig)
+    check(config, path)
+    base = path.resolve()
+    return structs.replace(
+        config,
+        data=_below(config.data, base),
+        footprint=_below(config.footprint, base),
+        keys=Keys(private=_below(config.keys.private, base)),
+        trust=Trust(domain=_below(config.trust.domain, base), anchors=_below(config.trust.anchors, base)),
+    )
+
+
+def _below(name: str, base: Path) -> str:
+    return str(below(Path(name), base))
+
+
+def check(config: OperatorConfig, path: Path) -> None:
+    """What the types alone do not catch."""
+    if not config.route_classes:
+        raise invalid(f"{path}: route_classes", "is empty; an operator sells at least one, write [[route_classes]]")
+    rows = [(f"route_classes[{i}].id", c.id) for i, c in enumerate(config.route_classes)]
+    rows += [(f"brokers[{i}].key_sha256", b.key_sha256) for i, b in enumerate(config.brokers)]
+    seen: dict[str, str] = {}
+    for field, value in rows:
+        if value in seen:
+            raise invalid(f"{path}: {field}", f"repeats {seen[value]}; each is given once")
+        seen[value] = field
+    if config.listen.http_port == config.listen.grpc_port != 0:
+        raise invalid(f"{path}: listen.grpc_port", "is the same as http_port; each listener needs its own port")
+    for index, route_class in enumerate(config.route_classes):
+        _check_class(route_class, config.zone, f"{path}: route_classes[{index}]", path)
+
+
+def _check_class(route_class: RouteClassConfig, zone: str, place: str, path: Path) -> None:
+    if route_class.countries == ():
+        raise invalid(f"{place}.countries", "is empty; leave it out for a class that may run anywhere")
+    try:
+        check_bands(zone, route_class.rates.bands)
+    except ValueError as error:
+        about_zone = str(error).startswith("zone")
+        raise invalid(f"{path}: zone" if about_zone else f"{place}.rates.bands", str(error)) from error
+
+
+SAMPLE: Final = """\
+# An operator of a Peerway federation. Paths are relative to this file.
+entity = "https://surf.example"       # its entity id in the trust domain
+name = "SURF"
+data = "operator-data"                # its store and what it must not forget; made when missing
+footprint = "footprint.json"          # its network: write one with `peerway-operator footprint`
+disclosure = "auto"                   # mesh: an offer per pair of interfaces; abstract: a graph that it names
+currency = "EUR"                      # every amount below is in millionths of it
+zone = "Europe/Amsterdam"             # the IANA zone in which time bands are read
+billing_account = "SURF-1"            # plain Sonata buyers must name it in their orders; leave it out to take any
+
+[keys]
+private = "operator-key.json"         # a private JWK, EC P-256; signs every document of this operator
+
+[trust]
+domain = "trust"                      # folder with `members`, entity configurations, statements and trust marks
+anchors = "anchors.json"              # the anchors that are believed, and their keys
+
+[listen]
+host = "127.0.0.1"
+http_port = 8100                      # Sonata and documents; 0 lets the system choose
+grpc_port = 8101                      # the mesh: offer sheets, deltas, confirm
+
+[contact]                             # Sonata demands it in quotes and orders
+name = "SURF sales desk"
+number = "+31-30-0000000"
+email = "sales@surf.example"
+
+# One table per broker that was given a bearer key. Make a key and its hash with:
+#   key=$(openssl rand -hex 24); printf %s "$key" | sha256sum
+[[brokers]]
+entity = "https://broker.example"
+key_sha256 = "0a7b3e6d1c6e3fdd3f1f5c0c0f0e6c4c0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+
+# One block per route class. `any` may run anywhere in the footprint.
+[[route_classes]]
+id = "any"
+[route_classes.rates]                 # micro-units per hour
+port_hourly_micro = { uni = 450_000, enni = 300_000 }   # per interface, whatever the bandwidth
+gbps_hourly_micro = 20_000            # per Gb/s, at each of the two ends
+gbps_km_hourly_micro = 400            # per Gb/s and kilometre of the internal route
+set_up_micro = 2_000_000              # once
+minimum_micro = 1_000_000             # least usage charge of a lease
+exit_micro = 5_000_000                # once, when a lease is released before its end
+minimum_term_s = 60                   # least duration sold
+terms = [{ min_s = 2_592_000, factor_ppm = 900_000 }]   # 10 % off when sold for 30 days or more
+bands = [{ from_minute = 0, to_minute = 360, factor_ppm = 700_000 }]   # nights are cheaper
+[route_classes.promises]              # what each end, hop and kilometre of the route adds; latency: the footprint
+end = { jitter_ns = 20_000, loss_ppb = 100, unavailability_ppb = 20_000, carbon_mg_gb = 300 }
+hop = { jitter_ns = 30_000, loss_ppb = 200, unavailability_ppb = 50_000, carbon_mg_gb = 250 }
+km = { jitter_ns = 20, loss_ppb = 1, unavailability_ppb = 50, carbon_mg_gb = 2 }
+
+[[route_classes]]
+id = "domestic"
+countries = ["NL"]                    # only PoPs in these countries; what counts is what an auditor attests
+[route_classes.rates]
+port_hourly_micro = { uni = 450_000, enni = 300_000 }
+gbps_km_hourly_micro = 600
+
+[holds]
+seconds_max = 60
+per_broker = 5_000                    # holds at once
+per_buyer = 500
+share_of_interface_ppm = 1_000_000    # of an interface's speed, held for one buyer
+quotes_free = 10_000                  # quotes within an hour, per buyer ...
+quotes_per_order = 100                # ... and that many more for each order it placed
+
+[calendar]
+horizon_days = 730                    # how far ahead capacity is sold
+granularity_bps = 100_000_000         # published free capacity is rounded down to it
+"""
