@@ -29,7 +29,7 @@ def domain(tmp_path: Path) -> ThrowawayDomain:
     return made
 
 
-def load(domain: ThrowawayDomain, now: int = NOW + 1):  # noqa: ANN201
+def load(domain: ThrowawayDomain, now: int = NOW + 1):
     return load_domain(domain.folder, domain.anchors_file, now)
 
 

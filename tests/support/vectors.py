@@ -1,0 +1,208 @@
+"""The golden vectors of `schemas/vectors`: one signed document of every typ, made from a published test key.
+
+`python -m tests.support.vectors` writes the file anew; do so only when a format changes on purpose.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from federation.trust.jose import doc_hash, sign_jws
+from federation.trust.keys import load_private
+from federation.trust.merkle import merkle_root, path_root
+from schemas.entity import (
+    FACTS_MARK,
+    EntityStatement,
+    FederationEntity,
+    Jwks,
+    Metadata,
+    OperatorMetadata,
+    TrustMark,
+)
+from schemas.interface import Interface, InterfaceKind, Peer
+from schemas.jurisdiction import Attestation, ClassFacts
+from schemas.lease import State
+from schemas.offer import ClassTerms, Delta, Disclosure, Manifest, Offer, Page
+from schemas.order import Bill, Confirm, Order, Receipt
+from schemas.price import Line, Money, Tariff, TimeBand
+from schemas.quote import Action, PathQuote, QuotedSegment, Rfq, SegmentQuote
+from schemas.segment import End, Limits, Promise, Segment, moment, window
+from schemas.token import TYP_OF
+
+PATH: Final = Path(__file__).parents[2] / "schemas" / "vectors" / "documents.json"
+NOW: Final = 1_795_000_000
+SECRET: Final = "yab2Dv0Qy6cSzMSkJMfVPA5Vuf0H0BLUlHZCzcFnHmY"  # published on purpose: it signs nothing else
+KEY: Final = load_private(msgspec.json.encode({"kty": "EC", "crv": "P-256", "d": SECRET}), "vector key")
+BROKER, OPERATOR, AUDITOR = "https://broker.example", "https://surf.example", "https://auditor.example"
+ANCHOR = "https://anchor.example"
+HASH: Final = "A" * 43
+
+SEGMENT = Segment(
+    a=End("uni-utrecht", 100),
+    z=End("enni-utrecht--kpn-utrecht", 201),
+    bandwidth_bps=10**10,
+    mtu=9000,
+    window=window(NOW, NOW + 7200),
+    route_class="eu",
+)
+TARIFF = Tariff(
+    currency="EUR",
+    set_up_micro=5_000_000,
+    hourly_micro=250_000,
+    gbps_hourly_micro=40_000,
+    zone="Europe/Amsterdam",
+    bands=(TimeBand(480, 1080, 1_200_000, (1, 2, 3, 4, 5)),),
+)
+PROMISE = Promise(latency_us=910, jitter_us=40, loss_ppb=1000, availability_ppb=999_950_000, carbon_mg_gb=12)
+TOTAL = Money("EUR", 6_300_000)
+LINES = (Line("set_up", 5_000_000), Line("port", 500_000), Line("bandwidth", 800_000))
+
+
+def _parties(iss: str, aud: str, life_s: int) -> dict[str, Any]:
+    return {"iss": iss, "sub": "buyer-pseudonym", "aud": aud, "iat": NOW, "exp": NOW + life_s, "jti": "j" * 22}
+
+
+def _published(life_s: int) -> dict[str, Any]:
+    return {"iss": OPERATOR, "iat": NOW, "exp": NOW + life_s, "jti": "j" * 22}
+
+
+def _entity() -> EntityStatement:
+    role = OperatorMetadata(
+        sonata_endpoint="https://surf.example/mefApi/sonata",
+        mesh_endpoint="surf.example:8443",
+        documents_endpoint="https://surf.example/peerway/v1/documents",
+        jwks=Jwks((KEY.jwk(),)),
+    )
+    return EntityStatement(
+        iss=OPERATOR,
+        sub=OPERATOR,
+        iat=NOW,
+        exp=NOW + 86400,
+        jwks=Jwks((KEY.jwk(),)),
+        metadata=Metadata(federation_entity=FederationEntity(organization_name="SURF"), connectivity_operator=role),
+        authority_hints=(ANCHOR,),
+    )
+
+
+def _offers() -> tuple[Interface, ClassTerms, Offer]:
+    interface = Interface(
+        id="enni-utrecht--kpn-utrecht",
+        kind=InterfaceKind.ENNI,
+        name="Utrecht, KPN",
+        city="Utrecht",
+        country="NL",
+        lat_udeg=52_090_000,
+        lon_udeg=5_120_000,
+        speed_bps=10**11,
+        mtu=9000,
+        labels="2-4094",
+        peer=Peer("https://kpn.example", "enni-utrecht--surf-utrecht"),
+        latency_us=1,
+        free=((NOW, 10**11),),
+    )
+    offer = Offer(
+        id="o1",
+        a="uni-utrecht",
+        z=interface.id,
+        route_class="eu",
+        hourly_micro=250_000,
+        gbps_hourly_micro=40_000,
+        promise=PROMISE,
+        free=((NOW, 4 * 10**11), (NOW + 3600, 3 * 10**11)),
+    )
+    return interface, ClassTerms(id="eu", set_up_micro=5_000_000), offer
+
+
+def documents() -> list[msgspec.Struct]:
+    """One of every signed document, chained as in a purchase."""
+    interface, terms, offer = _offers()
+    attest = Attestation(
+        legal_domicile=("NL",), controlling_parents=("NL",), classes={"eu": ClassFacts(countries=("NL", "DE"))}
+    )
+    rfq = Rfq(**_parties(BROKER, OPERATOR, 120), segment=SEGMENT, limits=Limits(latency_us=2000))
+    quote = SegmentQuote(
+        **_parties(OPERATOR, BROKER, 30),
+        rfq_h=doc_hash(sign_jws(KEY, rfq)),
+        action=Action.ADD,
+        segment=SEGMENT,
+        promise=PROMISE,
+        tariff=TARIFF,
+        lines=LINES,
+        total=TOTAL,
+        held=True,
+    )
+    quote_jws = sign_jws(KEY, quote)
+    quote_h = doc_hash(quote_jws)
+    root = path_root([quote_h])
+    path = PathQuote(
+        **_parties(BROKER, "buyer", 29),
+        intent_h=HASH,
+        window=SEGMENT.window,
+        bandwidth_bps=SEGMENT.bandwidth_bps,
+        path=(QuotedSegment(operator=OPERATOR, quote_h=quote_h, quote=quote_jws, total=TOTAL),),
+        path_root=root,
+        promise=PROMISE,
+        total=TOTAL,
+        exit_total=Money("EUR", 0),
+        rates_h=HASH,
+    )
+    order = Order(
+        **_parties(BROKER, OPERATOR, 60),
+        action=Action.ADD,
+        quote_h=quote_h,
+        path_root=root,
+        amount=TOTAL,
+        confirm_by=NOW + 60,
+    )
+    order_h = doc_hash(sign_jws(KEY, order))
+    receipt = Receipt(
+        **_parties(OPERATOR, BROKER, 86400),
+        order_h=order_h,
+        quote_h=quote_h,
+        prev_h=None,
+        product="product-1",
+        state=State.RELEASED,
+        segment=SEGMENT,
+        bill=Bill(start=moment(NOW), end=moment(NOW + 7200), lines=LINES, total=TOTAL),
+    )
+    receipt_h = doc_hash(sign_jws(KEY, receipt))
+    confirm = Confirm(
+        **_parties(BROKER, OPERATOR, 60), order_h=order_h, prev_h=receipt_h, path_root=root, product="product-1"
+    )
+    page = msgspec.json.encode(Page(7, 0, (interface, terms, offer)))
+    manifest = Manifest(
+        **_published(86400),
+        version=7,
+        currency="EUR",
+        disclosure=Disclosure.MESH,
+        pages=1,
+        root=merkle_root([page]),
+    )
+    delta = Delta(**_published(3600), from_version=7, to_version=8, put=(offer,), drop=(("offer", "o2"),))
+    mark = TrustMark(
+        iss=AUDITOR, sub=OPERATOR, iat=NOW, exp=NOW + 30 * 86400, trust_mark_type=FACTS_MARK, attest=attest
+    )
+    return [_entity(), mark, manifest, delta, rfq, quote, path, order, receipt, confirm]
+
+
+def vectors() -> dict[str, Any]:
+    """The file's content."""
+    signed = {
+        TYP_OF[type(claims)]: {"claims": msgspec.to_builtins(claims), "token": token, "hash": doc_hash(token)}
+        for claims in documents()
+        for token in [sign_jws(KEY, claims)]
+    }
+    key = msgspec.to_builtins(KEY.jwk()) | {"d": SECRET}
+    return {
+        "now": NOW,
+        "private_jwk": key,
+        "path_root_of_A_and_B": path_root(["A" * 43, "B" * 43]),
+        "documents": signed,
+    }
+
+
+if __name__ == "__main__":
+    PATH.write_bytes(msgspec.json.format(msgspec.json.encode(vectors()), indent=1) + b"\n")
