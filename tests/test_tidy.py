@@ -221,7 +221,5 @@ def test_the_ratchet_allows_no_growth_and_no_stale_entry(tmp_path: Path) -> None
     assert list(budgets.function_length(tree, functions)) == []
     assert list(budgets.file_length(tree, {"operators/b.py": (510, "a table")})) == []
     assert len(list(budgets.file_length(tree, {"operators/b.py": (509, "a table")}))) == 1
-    (stale,) = budgets.file_length(
-        grown(tmp_path, {"operators/b.py": "x = 1\n"}), {"operators/b.py": (510, "a table")}
-    )
+    (stale,) = budgets.file_length(grown(tmp_path, {"operators/b.py": "x = 1\n"}), {"operators/b.py": (510, "a table")})
     assert "drop its entry" in stale.message

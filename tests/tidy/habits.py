@@ -62,15 +62,9 @@ def seams(tree: Tree) -> Iterator[Finding]:
         if under(source.path, SEAMS):
             continue
         for line, name in names_used(source):
-            banned = (
-                name in SEAM_NAMES
-                or name.partition(".")[0] in SEAM_MODULES
-                or name.endswith(".run_in_executor")
-            )
+            banned = name in SEAM_NAMES or name.partition(".")[0] in SEAM_MODULES or name.endswith(".run_in_executor")
             if banned and name not in SEAM_EXEMPT:
-                yield source.finding(
-                    line, f"{name} belongs behind a seam of federation/node; take it as an argument"
-                )
+                yield source.finding(line, f"{name} belongs behind a seam of federation/node; take it as an argument")
 
 
 def one_verifier(tree: Tree) -> Iterator[Finding]:
@@ -88,11 +82,7 @@ def unsafe(tree: Tree) -> Iterator[Finding]:
             if found.top in UNSAFE_MODULES:
                 yield source.finding(found.line, f"imports {found.top}")
         for node in ast.walk(source.tree):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Name)
-                and node.func.id in UNSAFE_CALLS
-            ):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in UNSAFE_CALLS:
                 yield source.finding(node.lineno, f"calls {node.func.id}")
 
 

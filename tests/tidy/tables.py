@@ -20,8 +20,10 @@ CLIS = ("federation.cli", "operators.cli")
 # Rules without I/O: they see schemas, each other, and nothing that waits, stores, listens or tells the time.
 PURE = (
     "schemas/",
+    "federation/broker/discovery/sheet.py",
     "federation/broker/paths/",
     "federation/broker/orders/saga.py",
+    "federation/policy/limits.py",
     "federation/trust/chain.py",
     "federation/trust/jose.py",
     "federation/trust/keys.py",
@@ -73,9 +75,13 @@ WORDS_ALLOWED = (
     ("operators/fabric/", "link", "the word of the devices that a driver talks to"),
     ("operators/inventory/", "link", "an internal stretch of a footprint"),
     ("operators/pricing/", "link", "the length of a route is that of its internal links"),
+    ("tests/", "link", "footprints are written in tests everywhere"),
     ("tests/contract/", "contract", "contract tests"),
+    ("tests/property/test_calendar.py", "link", "claims take bandwidth on internal links"),
+    ("tests/support/footprints.py", "link", "an internal stretch of a footprint"),
     ("tests/test_tidy.py", "*", "shows that the rule bites"),
     ("tests/tidy/", "*", "holds this table"),
+    ("tests/unit/operators/", "link", "an internal stretch of a footprint"),
 )
 FOLDERS = frozenset("common core helper helpers lib misc shared util utilities utils".split())
 

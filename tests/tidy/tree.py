@@ -108,9 +108,7 @@ class Tree:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.files = {
-            path: text for path in sorted(self._paths()) if (text := read_text(root / path)) is not None
-        }
+        self.files = {path: text for path in sorted(self._paths()) if (text := read_text(root / path)) is not None}
 
     def _paths(self) -> Iterator[str]:
         if (self.root / ".git").exists():
@@ -127,9 +125,7 @@ class Tree:
     def sources(self) -> list[Source]:
         """Hand-written Python, ours and that of tests, examples and the like."""
         python = (Source(path, text) for path, text in self.files.items() if path.endswith(".py"))
-        return [
-            source for source in python if not source.path.startswith(GENERATED) and source.package in CODE
-        ]
+        return [source for source in python if not source.path.startswith(GENERATED) and source.package in CODE]
 
     @property
     def packaged(self) -> list[Source]:

@@ -33,12 +33,9 @@ def words(tree: Tree) -> Iterator[Finding]:
 
 def judge(path: str, texts: Iterator[tuple[int, str]] | enumerate[str]) -> Iterator[Finding]:
     """A finding for every banned word in numbered texts of one file."""
-    for line, text in texts:
-        for word in sorted(banned_in(text)):
-            if not any(
-                under(path, (place,)) and allowed in {word, "*"} for place, allowed, _ in WORDS_ALLOWED
-            ):
-                yield Finding(path, line, f"says '{word}'; our word is {WORDS[word]}")
+    for line, word in sorted({(line, word) for line, text in texts for word in banned_in(text)}):
+        if not any(under(path, (place,)) and allowed in {word, "*"} for place, allowed, _ in WORDS_ALLOWED):
+            yield Finding(path, line, f"says '{word}'; our word is {WORDS[word]}")
 
 
 def banned_in(text: str) -> set[str]:
@@ -53,11 +50,7 @@ def python_words(source: Source) -> Iterator[tuple[int, str]]:
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 yield node.lineno, name
-            case (
-                ast.arg(arg=name)
-                | ast.Name(id=name, ctx=ast.Store())
-                | ast.Attribute(attr=name, ctx=ast.Store())
-            ):
+            case ast.arg(arg=name) | ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
                 yield node.lineno, name
             case ast.Constant(value=str(text)):
                 yield node.lineno, text
