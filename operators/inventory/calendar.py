@@ -109,9 +109,7 @@ class Calendar:
             self._put(claim_id, use)
         return refusal
 
-    def replace(
-        self, old_id: str, claim_id: str, bps: Mapping[str, int], start_s: int, end_s: int
-    ) -> Refusal | None:
+    def replace(self, old_id: str, claim_id: str, bps: Mapping[str, int], start_s: int, end_s: int) -> Refusal | None:
         """Swap one claim for another in one step; the old one's own use does not count against the new one.
 
         When it does not fit, the old claim stays as it was. Both ids may be the same.
@@ -154,9 +152,7 @@ class Calendar:
     def free_steps(self, resource: str, from_s: int, to_s: int) -> Steps:
         """Capacity left on a resource from `from_s` until `to_s`: (second, bit/s), each until the next."""
         capacity = self._capacity[resource]
-        return tuple(
-            (at, max(0, capacity - level)) for at, level in self._levels[resource].steps(from_s, to_s)
-        )
+        return tuple((at, max(0, capacity - level)) for at, level in self._levels[resource].steps(from_s, to_s))
 
     def forget_before(self, now_s: int) -> None:
         """Drop the past; claims stay until they are withdrawn, because their owners still name them."""

@@ -21,9 +21,7 @@ from schemas.problem import Problem, invalid
 from schemas.segment import Bps, EntityId, Id, Micros, Mtu
 
 VERSION: Final = 1
-FIBRE_US_PER_KM: Final = (
-    1.3 / 0.2
-)  # the cable runs 1.3 times the great circle, light in glass covers 0.2 km/us
+FIBRE_US_PER_KM: Final = 1.3 / 0.2  # the cable runs 1.3 times the great circle, light in glass covers 0.2 km/us
 
 Km = Annotated[int, Meta(ge=0, le=100_000)]
 Text = Annotated[str, Meta(min_length=1, max_length=200)]

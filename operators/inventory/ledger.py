@@ -61,9 +61,7 @@ class Inventory:
         """An empty inventory of everything that a footprint lists."""
         capacity = {link.id: link.capacity_bps for link in footprint.links}
         capacity |= {interface.id: interface.speed_bps for interface in footprint.interfaces}
-        return cls(
-            capacity, {interface.id: labels.parse(interface.labels) for interface in footprint.interfaces}
-        )
+        return cls(capacity, {interface.id: labels.parse(interface.labels) for interface in footprint.interfaces})
 
     def admit(self, claim: Claim) -> Refused | None:
         """Take everything the claim names, or nothing and say what stood in the way."""
@@ -134,7 +132,5 @@ class Inventory:
             if not self._labels.take(claim.id, interface, label, claim.start_s, claim.end_s):
                 # First give back what this claim took, or its own other end would look like a stranger's.
                 self._labels.release(claim.id)
-                return LabelTaken(
-                    interface, label, self._labels.free_labels(interface, claim.start_s, claim.end_s)
-                )
+                return LabelTaken(interface, label, self._labels.free_labels(interface, claim.start_s, claim.end_s))
         return None

@@ -8,9 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
-POP_CHARS_MAX: Final = (
-    36  # two PoPs, a peer and the prefix of an ENNI id stay within the 120 characters of an id
-)
+POP_CHARS_MAX: Final = 36  # two PoPs, a peer and the prefix of an ENNI id stay within the 120 characters of an id
 PEER_CHARS_MAX: Final = 30
 # Letters that do not decompose into an ASCII letter and an accent.
 _LETTERS: Final = str.maketrans(

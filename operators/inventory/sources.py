@@ -27,7 +27,7 @@ _MEASURED: Final = {
 }
 # SNDlib wrote these four in degrees and minutes, 2.20 48.51 for Paris at 2°20' E 48°51' N, and topohub copies
 # that; its other instances are decimal, or a drawing without a place on Earth.
-_IN_MINUTES: Final = frozenset({"sndlib/dfn-bwin", "sndlib/nobel-eu", "sndlib/nobel-us", "sndlib/pdh"})
+IN_MINUTES: Final = frozenset({"sndlib/dfn-bwin", "sndlib/nobel-eu", "sndlib/nobel-us", "sndlib/pdh"})
 
 
 def known() -> list[str]:
@@ -42,17 +42,23 @@ def known() -> list[str]:
 
 
 def read(source: str) -> Survey:
-    """The topology of a source. Raises `Problem` for one that is unknown or has no places on Earth."""
+    """The survey of a source. Raises `Problem` for one that is unknown or has no places on Earth."""
+    data = topology(source)
+    _check_drawing(source, data["nodes"])
+    places = {node["id"]: index for index, node in enumerate(data["nodes"])}
+    joins = ((places[edge["source"]], places[edge["target"]]) for edge in data["edges"])
+    sites = tuple(_site(node, minutes=source in IN_MINUTES) for node in data["nodes"])
+    return Survey(source, sites, tuple(joins), _MEASURED[source.rpartition("/")[0]])
+
+
+def topology(source: str) -> dict[str, Any]:
+    """A source as topohub has it: `nodes` with `pos` (longitude first) and `edges` between their ids."""
     sources = known()
     if source not in sources:
         raise invalid("SOURCE", f"'{source}' is not known; {_advice(source, sources)}")
     # Not topohub.get(): it leaves the file it opened to the garbage collector.
-    topology = json.loads(_data().joinpath(f"{source}.json").read_bytes())
-    _check_drawing(source, topology["nodes"])
-    places = {node["id"]: index for index, node in enumerate(topology["nodes"])}
-    joins = ((places[edge["source"]], places[edge["target"]]) for edge in topology["edges"])
-    sites = tuple(_site(node, minutes=source in _IN_MINUTES) for node in topology["nodes"])
-    return Survey(source, sites, tuple(joins), _MEASURED[source.rpartition("/")[0]])
+    data: dict[str, Any] = json.loads(_data().joinpath(f"{source}.json").read_bytes())
+    return data
 
 
 def gather(names: Sequence[str]) -> list[tuple[Survey, tuple[Town, ...]]]:

@@ -64,9 +64,7 @@ class Topology:
         self._links = sorted(footprint.links, key=lambda link: link.id)
         self._arcs: dict[frozenset[str] | None, Mapping[str, list[_Arc]]] = {}
 
-    def route(
-        self, a_pop: str, z_pop: str, route_class: RouteClass, usable: Usable | None = None
-    ) -> Route | None:
+    def route(self, a_pop: str, z_pop: str, route_class: RouteClass, usable: Usable | None = None) -> Route | None:
         """The route of lowest latency between two PoPs over `usable` links (by id; default all), or None.
 
         From a PoP to itself it has no links.
@@ -79,18 +77,14 @@ class Topology:
                 return _walk(reached, goal, backwards=goal == z_pop)
         return None
 
-    def distances_from(
-        self, pop: str, route_class: RouteClass, usable: Usable | None = None
-    ) -> dict[str, Reach]:
+    def distances_from(self, pop: str, route_class: RouteClass, usable: Usable | None = None) -> dict[str, Reach]:
         """Every PoP that can be reached from `pop`, nearest first, with totals equal to those of `route`.
 
         A PoP comes after the one before it, so anything that adds up along a route folds in one pass.
         """
         return dict(self._nearest_first(pop, route_class, usable))
 
-    def _nearest_first(
-        self, start: str, route_class: RouteClass, usable: Usable | None
-    ) -> Iterator[tuple[str, Reach]]:
+    def _nearest_first(self, start: str, route_class: RouteClass, usable: Usable | None) -> Iterator[tuple[str, Reach]]:
         """Dijkstra: PoPs in the order in which their best way is certain."""
         arcs = self._arcs_of(route_class)
         if start not in arcs:
@@ -106,11 +100,7 @@ class Topology:
             yield pop, _reach(cost, link, before)
             for arc in arcs[pop]:
                 onward = cost + arc.cost
-                if (
-                    onward <= best.get(arc.pop, onward)
-                    and arc.pop not in done
-                    and (not usable or usable(arc.link))
-                ):
+                if onward <= best.get(arc.pop, onward) and arc.pop not in done and (not usable or usable(arc.link)):
                     best[arc.pop] = onward
                     heappush(heap, (onward, arc.pop, arc.link, pop))
 
