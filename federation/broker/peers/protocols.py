@@ -9,7 +9,7 @@ document it answers.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from msgspec import Struct
@@ -123,13 +123,13 @@ class OperatorPeer(Protocol):
         """The current offer sheet."""
         ...
 
-    def watch(self, from_version: int) -> AsyncIterator[Delta]:
+    def watch(self, from_version: int) -> AsyncGenerator[Delta, None]:
         """Deltas from `from_version` on, as they happen. Raises INCOMPATIBLE_STATE when that version is
         too old: fetch the sheet again.
         """
         ...
 
-    def watch_leases(self) -> AsyncIterator[LeaseHint]:
+    def watch_leases(self) -> AsyncGenerator[LeaseHint, None]:
         """State changes of this broker's leases, as they happen. They only make things faster, never
         correct.
         """
