@@ -23,7 +23,7 @@ from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
-from schemas.price import Tariff
+from schemas.price import Line, Tariff
 from schemas.quote import Action
 from schemas.segment import Limits, Segment
 from schemas.sonata.refusal import Refusal
@@ -94,8 +94,8 @@ class CancelAsk(Struct, frozen=True, kw_only=True):
 class QuoteRecord(Struct, frozen=True, kw_only=True):
     """A quote as stored. `valid_until` and `created_at` are Unix seconds.
 
-    Unless refused it has `tariff`, `segment` (labels as held) and `valid_until`; `document` is the `quote+jwt` when
-    there was an rfq. `histories.quote_history` makes `history` of the lease's own.
+    Unless refused it has `tariff`, `lines` (for the whole window), `segment` (labels as held) and `valid_until`;
+    `document` is the `quote+jwt` when there was an rfq. `histories.quote_history` makes `history` of the lease's own.
     """
 
     id: str
@@ -104,6 +104,7 @@ class QuoteRecord(Struct, frozen=True, kw_only=True):
     history: tuple[Change[QuoteState], ...]
     segment: Segment | None = None
     tariff: Tariff | None = None
+    lines: tuple[Line, ...] = ()
     valid_until: int | None = None
     document: str | None = None
     refusal: Refusal | None = None
