@@ -61,10 +61,11 @@ format: $(STAMP) ## let ruff sort imports and lay out the code
 	$(BIN)/ruff format .
 
 # The virtual path gives the generated modules their real package name, so that they import each other.
+OUT ?= .
 proto: $(STAMP) ## regenerate schemas/gen from schemas/proto
 	$(BIN)/python -m grpc_tools.protoc --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
 		--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc -Ischemas/gen=schemas/proto \
-		--python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. \
+		--python_out=$(OUT) --grpc_python_out=$(OUT) --mypy_out=quiet:$(OUT) --mypy_grpc_out=quiet:$(OUT) \
 		$$(cd schemas/proto && find . -name '*.proto' | sed 's|^\./|schemas/gen/|' | sort)
 
 # The largest first: the others may only repeat its versions. UPGRADE=--upgrade takes newer ones.
