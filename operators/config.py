@@ -12,8 +12,7 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct, structs
 
 from federation.node.config import below, load_toml
-from operators.pricing.card import PromiseCard, RateCard
-from schemas.interface import Country
+from operators.pricing.card import ClassCard
 from schemas.price import PPM, Currency, check_bands
 from schemas.problem import invalid
 from schemas.segment import EntityId, Id
@@ -58,15 +57,6 @@ class BrokerAccess(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     entity: EntityId
     key_sha256: KeyHash
-
-
-class RouteClassConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A route class: PoPs in `countries` only, or anywhere when that is absent; what it costs and promises."""
-
-    id: Id
-    countries: tuple[Country, ...] | None = None
-    rates: RateCard = RateCard()
-    promises: PromiseCard = PromiseCard()
 
 
 class Holds(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -114,7 +104,7 @@ class OperatorConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     trust: Trust
     listen: Listen = Listen()
     brokers: tuple[BrokerAccess, ...] = ()
-    route_classes: tuple[RouteClassConfig, ...]
+    route_classes: tuple[ClassCard, ...]
     holds: Holds = Holds()
     calendar: CalendarConfig = CalendarConfig()
     contact: Contact
@@ -160,7 +150,7 @@ def check(config: OperatorConfig, path: Path) -> None:
         _check_class(route_class, config.zone, f"{path}: route_classes[{index}]", path)
 
 
-def _check_class(route_class: RouteClassConfig, zone: str, place: str, path: Path) -> None:
+def _check_class(route_class: ClassCard, zone: str, place: str, path: Path) -> None:
     if route_class.countries == ():
         raise invalid(f"{place}.countries", "is empty; leave it out for a class that may run anywhere")
     try:

@@ -11,9 +11,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from schemas.interface import InterfaceKind
+from schemas.interface import Country, InterfaceKind
 from schemas.price import Micro, TermFactor, TimeBand
-from schemas.segment import PPB, Promise
+from schemas.segment import PPB, Id, Promise
 
 Share = Annotated[int, Meta(ge=0, le=10**9)]
 
@@ -66,6 +66,15 @@ class PromiseCard(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
             hop.unavailability_ppb + per.unavailability_ppb * km,
             hop.carbon_mg_gb + per.carbon_mg_gb * km,
         )
+
+
+class ClassCard(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A route class: PoPs in `countries` only, or anywhere when that is absent; what it costs and promises."""
+
+    id: Id
+    countries: tuple[Country, ...] | None = None
+    rates: RateCard = RateCard()
+    promises: PromiseCard = PromiseCard()
 
 
 def _promise(latency_us: int, jitter_ns: int, loss_ppb: int, unavailability_ppb: int, carbon_mg_gb: int) -> Promise:
