@@ -1,0 +1,124 @@
+"""What a buyer calls a place: `PLACE` or `PLACE@OPERATOR`, read against the UNIs that operators publish (pure).
+
+A place is an interface id, a site's name or a city, tried in that order; an operator is its name, its host, the
+first label of its host or its entity id. Case, accents and punctuation do not matter. A city may hold several UNIs,
+and without an operator several operators may have it: all of them are meant.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NamedTuple
+
+from federation.broker.discovery.sheet import OperatorSheet
+from schemas.interface import Interface, InterfaceKind
+from schemas.problem import Problem, invalid
+
+NAMES_SHOWN_MAX: Final = 8
+NEAR_MAX: Final = 3
+NEAR_CUTOFF: Final = 0.7
+# Letters that Unicode does not decompose into a plain one and a mark.
+_PLAIN: Final = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"})
+_KEYS: Final[tuple[Callable[[Interface], str], ...]] = (
+    lambda interface: interface.id,
+    lambda interface: interface.name,
+    lambda interface: interface.city,
+)
+
+
+class Endpoint(NamedTuple):
+    """A UNI: the operator's entity id and the interface id."""
+
+    operator: str
+    interface: str
+
+
+def resolve(text: str, sheets: Mapping[str, OperatorSheet], field: str) -> tuple[Endpoint, ...]:
+    """Every UNI that `text` may mean, in a fixed order. Raises INVALID_ARGUMENT on `field`, with what is near."""
+    place, at, operator = text.partition("@")
+    chosen = [_operator(operator, sheets, field)] if at else [sheets[entity] for entity in sorted(sheets)]
+    for key in _KEYS:
+        found = tuple(
+            Endpoint(sheet.entity, interface.id)
+            for sheet in chosen
+            for interface in sorted(unis(sheet), key=lambda i: i.id)
+            if fold(key(interface)) == fold(place)
+        )
+        if found:
+            return found
+    raise invalid(field, _unknown_place(text, place, chosen, bool(at)))
+
+
+def operator_named(text: str, sheets: Mapping[str, OperatorSheet], field: str) -> str:
+    """Entity id of the operator that `text` names. Raises INVALID_ARGUMENT on `field` with the names there are."""
+    return _operator(text, sheets, field).entity
+
+
+def unis(sheet: OperatorSheet) -> Iterable[Interface]:
+    """The interfaces of an operator at which a path may begin or end."""
+    return (i for i in sheet.interfaces.values() if i.kind is InterfaceKind.UNI)
+
+
+def fold(text: str) -> str:
+    """`text` without what people leave out: case, accents, punctuation."""
+    plain = unicodedata.normalize("NFKD", text.casefold().translate(_PLAIN))
+    return " ".join(re.findall(r"[^\W_]+", "".join(c for c in plain if not unicodedata.combining(c))))
+
+
+def called(sheet: OperatorSheet) -> frozenset[str]:
+    """Everything an operator may be called, folded."""
+    host = sheet.entity.removeprefix("https://").partition("/")[0].partition(":")[0]
+    return frozenset(map(fold, (sheet.name, sheet.entity, host, host.partition(".")[0])))
+
+
+def _operator(text: str, sheets: Mapping[str, OperatorSheet], field: str) -> OperatorSheet:
+    found = [sheet for sheet in sheets.values() if fold(text) in called(sheet)]
+    exact = [sheet for sheet in found if text in {sheet.entity, sheet.name}] or found
+    if len(exact) == 1:
+        return exact[0]
+    if exact:
+        ids = ", ".join(sorted(sheet.entity for sheet in exact))
+        raise invalid(field, f"several operators are called '{text}'; name one by its entity id: {ids}")
+    raise unknown_operator(text, sheets, field)
+
+
+def unknown_operator(text: str, sheets: Mapping[str, OperatorSheet], field: str) -> Problem:
+    """What to say of an operator that is not there."""
+    names = sorted(sheet.name for sheet in sheets.values())
+    if not names:
+        return invalid(field, f"no operator '{text}': no operator's offers are known here now")
+    near = _near(text, names)
+    hint = f"did you mean {_either(near)}? " if near else ""
+    return invalid(field, f"no operator '{text}': {hint}Operators here: {_some(names)}")
+
+
+def _unknown_place(text: str, place: str, chosen: list[OperatorSheet], named: bool) -> str:
+    if any(fold(place) in {fold(key(i)) for key in _KEYS} for s in chosen for i in s.interfaces.values()):
+        return f"'{text}' is where operators meet (an ENNI); a path begins and ends at a UNI"
+    if not chosen:
+        return f"'{text}' is not known: no operator's offers are known here now"
+    names = {name: sheet.name for sheet in chosen for uni in unis(sheet) for name in (uni.city, uni.name)}
+    near = [f"{name}@{names[name]}" if named else name for name in _near(place, sorted(names))]
+    if near:
+        return f"'{text}': did you mean {_either(near)}?"
+    where = chosen[0].name if named else "any operator here"
+    known = _some(sorted({uni.city for sheet in chosen for uni in unis(sheet)})) or "none"
+    return f"'{text}': no UNI of {where} is there or called so; cities known are {known}"
+
+
+def _near(text: str, names: list[str]) -> list[str]:
+    folded = {fold(name): name for name in names}
+    close = difflib.get_close_matches(fold(text), folded, n=NEAR_MAX, cutoff=NEAR_CUTOFF)
+    return [folded[name] for name in close]
+
+
+def _either(names: list[str]) -> str:
+    return " or ".join(names)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - NAMES_SHOWN_MAX} more" if len(names) > NAMES_SHOWN_MAX else ""
+    return ", ".join(names[:NAMES_SHOWN_MAX]) + more
