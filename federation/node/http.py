@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Final, NoReturn, TypeVar
@@ -115,6 +116,14 @@ async def listen(app: web.Application, host: str, port: int, stack: AsyncExitSta
         raise port_problem(host, port, error) from error
     address = runner.addresses[0]
     return int(address[1])
+
+
+def bind_socket(host: str, port: int) -> socket.socket:
+    """A listening socket for a server that wants one, such as uvicorn. Raises `UNAVAILABLE` where the port is taken."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise port_problem(host, port, error) from error
 
 
 def port_problem(host: str, port: int, error: OSError) -> Problem:

@@ -1,0 +1,252 @@
+"""What an agent is told: the arguments of the MCP tools and their answers, units in every name, two kilobytes at most.
+
+The full views are for programs (`schemas/answer.py`); these are what fits into a model's attention.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+from schemas.answer import OrderView, PathView, QuoteView, SearchAnswer, SegmentView
+from schemas.intent import Intent, Objective, Place
+from schemas.jurisdiction import Sovereignty
+from schemas.lease import TERMINAL, State
+from schemas.order import Bill
+from schemas.price import Currency, Micro, Money
+from schemas.segment import BANDWIDTH_BPS_MAX, WINDOW_S_MAX, Id, Limits, Micros, Mtu, Ppb, Time, Window
+
+MBPS: Final = 10**6
+EXCLUDED_MAX: Final = 8
+PlaceArg = Annotated[Place, Meta(description="PLACE or PLACE@OPERATOR: city, site or interface id, e.g. Utrecht@SURF")]
+Countries = tuple[str, ...] | None
+
+
+class IntentArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the buyer wants. Give `duration_s` or `end`, not both. Lists of countries may name EU and EEA."""
+
+    from_place: PlaceArg
+    to_place: PlaceArg
+    bandwidth_mbps: Annotated[int, Meta(ge=1, le=BANDWIDTH_BPS_MAX // MBPS, description="10 Gb/s is 10000")]
+    start: Annotated[Time | None, Meta(description="RFC 3339 with zone; null means now")] = None
+    duration_s: Annotated[int, Meta(ge=1, le=WINDOW_S_MAX)] | None = None
+    end: Annotated[Time | None, Meta(description="RFC 3339 with zone")] = None
+    max_latency_us: Annotated[Micros | None, Meta(description="one way, microseconds: 12 ms is 12000")] = None
+    max_jitter_us: Micros | None = None
+    max_loss_ppb: Annotated[Ppb | None, Meta(description="parts per billion")] = None
+    min_availability_ppb: Annotated[Ppb | None, Meta(description="99.95 % is 999500000")] = None
+    max_segments: Annotated[int, Meta(ge=1, le=16)] | None = None
+    mtu_bytes: Mtu = 1500
+    budget_micro: Annotated[Micro | None, Meta(description="millionths of one unit of currency")] = None
+    currency: Currency = "EUR"
+    countries_crossed: Annotated[Countries, Meta(description="only these may be crossed, attested")] = None
+    operator_domiciles: Annotated[Countries, Meta(description="operators legally domiciled only here, attested")] = None
+    operator_parents: Annotated[Countries, Meta(description="operators controlled only from here, attested")] = None
+    route_classes: tuple[Id, ...] | None = None
+    only_operators: tuple[str, ...] | None = None
+    without_operators: tuple[str, ...] = ()
+    best: Annotated[Objective, Meta(description="what the best path is the least of")] = Objective.PRICE
+
+    def intent(self) -> Intent:
+        """The same as the broker's intent. Raises `ValueError` where members contradict each other."""
+        return Intent(
+            a=self.from_place,
+            z=self.to_place,
+            bandwidth_bps=self.bandwidth_mbps * MBPS,
+            mtu=self.mtu_bytes,
+            start=self.start,
+            duration_s=self.duration_s,
+            end=self.end,
+            limits=Limits(self.max_latency_us, self.max_jitter_us, self.max_loss_ppb, self.min_availability_ppb),
+            hops=self.max_segments,
+            budget=None if self.budget_micro is None else Money(self.currency, self.budget_micro),
+            currency=self.currency,
+            sovereignty=Sovereignty(
+                countries=self.countries_crossed, domicile=self.operator_domiciles, parents=self.operator_parents
+            ),
+            route_classes=self.route_classes,
+            operators_allowed=self.only_operators,
+            operators_denied=self.without_operators,
+            objective=self.best,
+        )
+
+
+class SearchArgs(IntentArgs, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An intent, and how many candidates to answer with."""
+
+    max_paths: Annotated[int, Meta(ge=1, le=5)] = 3
+
+
+class QuoteArgs(IntentArgs, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An intent, and a key that makes a repetition harmless."""
+
+    idempotency_key: Annotated[
+        Annotated[str, Meta(min_length=8, max_length=100)] | None,
+        Meta(description="repeat it to get the same quote when an answer was lost"),
+    ] = None
+
+
+class OrderArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which quote."""
+
+    quote_id: Id
+
+
+class WaitArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which order, and how long to wait while it is on its way to another state."""
+
+    order_id: Id
+    wait_s: Annotated[int, Meta(ge=0, le=5)] = 0
+
+
+class ReleaseArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which order."""
+
+    order_id: Id
+
+
+class StretchBrief(Struct, frozen=True, kw_only=True):
+    """One operator's part of a path."""
+
+    operator: str
+    route_class: str
+    from_place: str
+    to_place: str
+    latency_us: int
+    price: Money
+
+
+class PathBrief(Struct, frozen=True, kw_only=True):
+    """A path in a few lines; `countries` null where they are not attested."""
+
+    total: Money
+    latency_us: int
+    availability_ppb: int
+    segments: tuple[StretchBrief, ...]
+    countries: Countries = None
+    why: str = ""
+
+
+class SearchBrief(Struct, frozen=True, kw_only=True):
+    """Candidates, or what binds, what physics allows, and what would help."""
+
+    found: bool
+    paths: tuple[PathBrief, ...]
+    physical_floor_us: int
+    binding: tuple[str, ...] = ()
+    relaxations: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    excluded_count: int = 0
+    next_actions: tuple[str, ...] = ()
+
+
+class QuoteBrief(Struct, frozen=True, kw_only=True):
+    """A firm quote."""
+
+    quote_id: str
+    state: State
+    expires_at: Time
+    window: Window
+    total: Money
+    exit_total: Money
+    path: PathBrief
+    next_actions: tuple[str, ...] = ()
+
+
+class OrderBrief(Struct, frozen=True, kw_only=True):
+    """An order and the lease it became."""
+
+    order_id: str
+    state: State
+    window: Window
+    bandwidth_bps: int
+    total: Money
+    operators: dict[str, State]
+    why: str | None = None
+    outcome: str | None = None
+    bill: Bill | None = None
+    next_actions: tuple[str, ...] = ()
+
+
+def search_brief(answer: SearchAnswer) -> SearchBrief:
+    """A search's answer for an agent."""
+    return SearchBrief(
+        found=answer.found,
+        paths=tuple(path_brief(path) for path in answer.paths),
+        physical_floor_us=answer.floor_us,
+        binding=tuple(f"{b.limit}: asked {b.asked}, best possible {b.floor or 'unknown'}" for b in answer.binding),
+        relaxations=tuple(
+            f"{r.change}: {r.total.micro} micro {r.total.currency}, {r.promise.latency_us} us"
+            for r in answer.relaxations
+        ),
+        excluded=tuple(_distinct(f"{e.operator_name}: {e.detail}" for e in answer.excluded))[:EXCLUDED_MAX],
+        excluded_count=len(answer.excluded),
+        next_actions=("quote",) if answer.found else ("search_paths with one of the relaxations",),
+    )
+
+
+def path_brief(path: PathView) -> PathBrief:
+    """A path for an agent."""
+    return PathBrief(
+        total=path.total,
+        latency_us=path.promise.latency_us,
+        availability_ppb=path.promise.availability_ppb,
+        segments=tuple(_stretch(segment) for segment in path.segments),
+        countries=path.countries,
+        why=path.why,
+    )
+
+
+def quote_brief(quote: QuoteView) -> QuoteBrief:
+    """A quote for an agent."""
+    return QuoteBrief(
+        quote_id=quote.id,
+        state=quote.state,
+        expires_at=quote.expires_at,
+        window=quote.window,
+        total=quote.total,
+        exit_total=quote.exit_total,
+        path=path_brief(quote.path),
+        next_actions=("place_order before expires_at",) if quote.state in {State.HELD, State.QUOTED} else ("quote",),
+    )
+
+
+def order_brief(order: OrderView) -> OrderBrief:
+    """An order for an agent."""
+    return OrderBrief(
+        order_id=order.id,
+        state=order.state,
+        window=order.window,
+        bandwidth_bps=order.bandwidth_bps,
+        total=order.total,
+        operators={lease.operator_name: lease.state for lease in order.segments},
+        why=order.why,
+        outcome=order.outcome,
+        bill=order.bill,
+        next_actions=_after(order.state),
+    )
+
+
+def _after(state: State) -> tuple[str, ...]:
+    if state in TERMINAL:
+        return ()
+    if state in {State.ACTIVE, State.DEGRADED, State.REROUTING}:
+        return ("release_lease when done: it is billed to the second",)
+    return ("get_order with wait_s", "release_lease to give it up")
+
+
+def _stretch(segment: SegmentView) -> StretchBrief:
+    return StretchBrief(
+        operator=segment.operator_name,
+        route_class=segment.route_class,
+        from_place=segment.a.city or segment.a.interface,
+        to_place=segment.z.city or segment.z.interface,
+        latency_us=segment.promise.latency_us,
+        price=segment.total,
+    )
+
+
+def _distinct(lines: Iterable[str]) -> Iterable[str]:
+    return dict.fromkeys(lines)

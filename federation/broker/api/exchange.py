@@ -1,0 +1,65 @@
+"""What a known buyer may ask of a broker. Every transport is written against this and nothing else.
+
+The desk, seen by one buyer, is one implementation; `federation.client.broker.BrokerClient`, which speaks to a desk
+elsewhere, is another. So an agent's tools are the same inside a broker and in front of one.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from schemas.answer import FederationView, OrderView, QuoteView, SearchAnswer
+from schemas.intent import Intent
+from schemas.request import Extension
+
+
+class Exchange(Protocol):
+    """The operations of a buyer. Each raises `Problem`; `key` is the `Idempotency-Key` of a write.
+
+    The same key with the same request has one effect and the same answer; with another request it raises
+    `IDEMPOTENCY_CONFLICT`. What belongs to another buyer is `NOT_FOUND`.
+    """
+
+    async def search(self, intent: Intent, paths: int) -> SearchAnswer:
+        """Candidate paths from published offers, at most `paths`, or why there is none; changes nothing."""
+        ...
+
+    async def quote(self, intent: Intent, key: str) -> QuoteView:
+        """A firm quote with holds at every operator. Raises `NO_FEASIBLE_PATH` with what binds and what would help."""
+        ...
+
+    async def get_quote(self, quote_id: str) -> QuoteView:
+        """A quote as it stands."""
+        ...
+
+    async def decline(self, quote_id: str, key: str) -> QuoteView:
+        """Let a quote and its holds go."""
+        ...
+
+    async def order(self, quote_id: str, key: str) -> OrderView:
+        """Turn a quote into an order; the answer may come before it is ACTIVE."""
+        ...
+
+    async def get_order(self, order_id: str, wait_s: int) -> OrderView:
+        """An order as it stands; waits up to `wait_s` seconds while it is on its way to another state."""
+        ...
+
+    async def orders(self) -> tuple[OrderView, ...]:
+        """Every order of this buyer, latest first."""
+        ...
+
+    async def extend(self, order_id: str, extension: Extension, key: str) -> OrderView:
+        """Make a lease last longer on every operator, or on none."""
+        ...
+
+    async def release(self, order_id: str, key: str) -> OrderView:
+        """End a lease everywhere; legal in every state, and again."""
+        ...
+
+    async def federation(self) -> FederationView:
+        """The federation as the broker knows it now."""
+        ...
+
+    async def document(self, document_h: str) -> str:
+        """A signed document of this buyer's quotes and orders, by its hash."""
+        ...

@@ -1,0 +1,184 @@
+"""The HTTP face, one row per operation: the table that routes requests and that the OpenAPI document is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, NamedTuple, TypeVar
+
+from aiohttp import web
+
+from federation.broker.api.exchange import Exchange
+from federation.node.http import json_body
+from schemas.answer import FederationView, OrderView, QuoteView, SearchAnswer
+from schemas.problem import invalid
+from schemas.request import Extension, OrderRequest, QuoteRequest, SearchRequest
+
+T = TypeVar("T")
+BASE: Final = "/peerway/v1"
+KEY_HEADER: Final = "Idempotency-Key"
+KEY_CHARS_MAX: Final = 255
+READ_PROBLEMS: Final = ("INVALID_ARGUMENT", "UNAUTHENTICATED", "INTERNAL", "UNAVAILABLE")
+WRITE_PROBLEMS: Final = (*READ_PROBLEMS, "IDEMPOTENCY_CONFLICT", "PAYLOAD_TOO_LARGE")
+
+
+class Call:
+    """One request: the buyer's exchange, and the parts of the request, read strictly. Every reader raises `Problem`."""
+
+    def __init__(self, request: web.Request, exchange: Exchange, body_bytes_max: int, wait_s_max: int) -> None:
+        self.request, self.exchange = request, exchange
+        self._body_bytes_max, self._wait_s_max = body_bytes_max, wait_s_max
+
+    async def body(self, kind: type[T]) -> T:
+        """The JSON body."""
+        return await json_body(self.request, kind, self._body_bytes_max)
+
+    def id(self) -> str:
+        """The id in the path."""
+        return self.request.match_info["id"]
+
+    def key(self) -> str:
+        """The `Idempotency-Key`."""
+        key = self.request.headers.get(KEY_HEADER, "")
+        if not 1 <= len(key) <= KEY_CHARS_MAX or not key.isascii() or not key.isprintable():
+            why = f"send 1 to {KEY_CHARS_MAX} printable ASCII characters, new for each new request"
+            raise invalid(KEY_HEADER, f"is required on every write: {why}")
+        return key
+
+    def wait_s(self) -> int:
+        """Seconds to wait, from the query."""
+        text = self.request.query.get("wait_s", "0")
+        if not (text.isascii() and text.isdigit() and len(text) < 4) or int(text) > self._wait_s_max:
+            raise invalid("wait_s", f"'{text[:20]}' is not a whole number from 0 to {self._wait_s_max}")
+        return int(text)
+
+
+class Operation(NamedTuple):
+    """One row. `write` operations need an `Idempotency-Key`; `problems` are the codes beyond the usual ones."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    run: Callable[[Call], Awaitable[Any]]
+    answer: Any
+    body: Any = None
+    status: int = 200
+    query: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def write(self) -> bool:
+        """Whether the operation changes anything."""
+        return self.method == "POST" and self.name != "search"
+
+    @property
+    def all_problems(self) -> tuple[str, ...]:
+        """Every code it may answer with."""
+        usual = WRITE_PROBLEMS if self.write else READ_PROBLEMS
+        sized = ("PAYLOAD_TOO_LARGE",) if self.body and not self.write else ()
+        return (*usual, *sized, *self.problems)
+
+
+async def search(call: Call) -> SearchAnswer:
+    """Candidates for an intent."""
+    asked = await call.body(SearchRequest)
+    return await call.exchange.search(asked.intent, asked.paths)
+
+
+async def quote(call: Call) -> QuoteView:
+    """A firm quote."""
+    key, asked = call.key(), await call.body(QuoteRequest)
+    return await call.exchange.quote(asked.intent, key)
+
+
+async def get_quote(call: Call) -> QuoteView:
+    """A quote as it stands."""
+    return await call.exchange.get_quote(call.id())
+
+
+async def decline(call: Call) -> QuoteView:
+    """Let a quote go."""
+    return await call.exchange.decline(call.id(), call.key())
+
+
+async def order(call: Call) -> OrderView:
+    """Quote to order."""
+    key, asked = call.key(), await call.body(OrderRequest)
+    return await call.exchange.order(asked.quote, key)
+
+
+async def get_order(call: Call) -> OrderView:
+    """An order as it stands, perhaps after a wait."""
+    return await call.exchange.get_order(call.id(), call.wait_s())
+
+
+async def orders(call: Call) -> tuple[OrderView, ...]:
+    """All of the buyer's orders."""
+    return await call.exchange.orders()
+
+
+async def extend(call: Call) -> OrderView:
+    """Make a lease last longer."""
+    key, asked = call.key(), await call.body(Extension)
+    return await call.exchange.extend(call.id(), asked, key)
+
+
+async def release(call: Call) -> OrderView:
+    """End a lease."""
+    return await call.exchange.release(call.id(), call.key())
+
+
+async def federation(call: Call) -> FederationView:
+    """Who is there."""
+    return await call.exchange.federation()
+
+
+async def document(call: Call) -> dict[str, str]:
+    """A signed document."""
+    return {"document": await call.exchange.document(call.id())}
+
+
+REFUSALS: Final = ("OPERATOR_REFUSED", "OPERATOR_UNREACHABLE", "CAPACITY_CHANGED", "LABEL_TAKEN", "TOO_MANY_REQUESTS")
+USED: Final = ("NOT_FOUND", "INCOMPATIBLE_STATE")
+
+OPERATIONS: Final = (
+    Operation(
+        "POST", "/search", "search", "Candidate paths from published offers, or why there is none. Nothing is held.",
+        search, SearchAnswer, SearchRequest, problems=("NOT_FOUND",),
+    ),
+    Operation(
+        "POST", "/quotes", "quote", "A firm, signed end-to-end quote, with a hold at every operator until it expires.",
+        quote, QuoteView, QuoteRequest, 201, problems=("NOT_FOUND", "NO_FEASIBLE_PATH", "DOCUMENT_INVALID", *REFUSALS),
+    ),
+    Operation(
+        "GET", "/quotes/{id}", "getQuote", "A quote as it stands.", get_quote, QuoteView, problems=("NOT_FOUND",)
+    ),
+    Operation(
+        "POST", "/quotes/{id}/decline", "decline", "Let a quote and its holds go.", decline, QuoteView, problems=USED
+    ),
+    Operation(
+        "POST", "/orders", "order", "Turn a quote into an order: ACTIVE on every operator, or on none.",
+        order, OrderView, OrderRequest, 201,
+        problems=(*USED, "QUOTE_EXPIRED", "QUOTE_USED", "HOLD_LOST", "OPERATOR_REFUSED", "OPERATOR_UNREACHABLE"),
+    ),
+    Operation("GET", "/orders", "listOrders", "Every order of this buyer.", orders, tuple[OrderView, ...]),
+    Operation(
+        "GET", "/orders/{id}", "getOrder", "An order as it stands; with wait_s, once it stands still or time is up.",
+        get_order, OrderView, query=("wait_s",), problems=("NOT_FOUND",),
+    ),
+    Operation(
+        "POST", "/orders/{id}/extend", "extend", "Make a lease last longer, on every operator or on none.",
+        extend, OrderView, Extension, problems=(*USED, "HOLD_LOST", "DOCUMENT_INVALID", *REFUSALS),
+    ),
+    Operation(
+        "POST", "/orders/{id}/release", "release", "End a lease everywhere. Legal in every state, and again.",
+        release, OrderView, problems=("NOT_FOUND",),
+    ),
+    Operation(
+        "GET", "/federation", "federation", "The federation as the broker knows it now.", federation, FederationView
+    ),
+    Operation(
+        "GET", "/documents/{id}", "getDocument", "A signed document of this buyer's quotes and orders, by its hash.",
+        document, dict[str, str], problems=("NOT_FOUND",),
+    ),
+)  # fmt: skip

@@ -1,0 +1,128 @@
+"""The five MCP tools, in the order of a purchase. Each is written once, over an `Exchange`.
+
+A quote can be ordered once and a lease released once, so `place_order` and `release_lease` take their idempotency key
+from what they act on: an agent that repeats a call after a lost answer gets the first answer again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from mcp.server import MCPServer
+
+from federation.broker.api.briefs import (
+    IntentArgs,
+    OrderArgs,
+    OrderBrief,
+    QuoteArgs,
+    QuoteBrief,
+    ReleaseArgs,
+    SearchArgs,
+    SearchBrief,
+    WaitArgs,
+    order_brief,
+    quote_brief,
+    search_brief,
+)
+from federation.broker.api.exchange import Exchange
+from federation.broker.api.toolbox import ToolRow, strict_tool
+from federation.node.seams import Entropy
+from schemas.intent import Intent
+from schemas.problem import invalid
+
+VERSION: Final = "1.0.0"  # of these tools
+INSTRUCTIONS: Final = (
+    "Buy temporary end-to-end connectivity across network operators. search_paths is free and holds nothing; quote is "
+    "firm and held for seconds; place_order spends money; get_order follows it until ACTIVE; release_lease stops the "
+    "bill. Money is in micro-units (millionths) of its currency, latency one-way microseconds. An error result holds a "
+    "problem: code, detail, field, retryable, and for writes outcome (what it left behind)."
+)
+
+
+def tool_server(exchange_of: Callable[[], Exchange], entropy: Entropy, **options: Any) -> MCPServer[Any]:
+    """An MCP server with the tools; `options` go to `MCPServer` (a token verifier, for example)."""
+    tools = [strict_tool(row, exchange_of) for row in tool_rows(entropy)]
+    return MCPServer("peerway", title="Peerway", instructions=INSTRUCTIONS, version=VERSION, tools=[*tools], **options)
+
+
+def tool_rows(entropy: Entropy) -> tuple[ToolRow, ...]:
+    """Every tool; `entropy` makes a quote's idempotency key where the agent gives none."""
+
+    async def quote(exchange: Exchange, asked: QuoteArgs) -> QuoteBrief:
+        return quote_brief(await exchange.quote(_intent(asked), asked.idempotency_key or entropy.token()))
+
+    return (
+        ToolRow(
+            "search_paths",
+            "Search paths",
+            "Candidate end-to-end paths for what the buyer wants, with price and promises, from published offers. "
+            "Holds nothing. Where no path fits: the limits that bind, the physical floor, the cheapest relaxations.",
+            SearchArgs,
+            SearchBrief,
+            _search,
+            read_only=True,
+        ),
+        ToolRow(
+            "quote",
+            "Get a firm quote",
+            "A firm signed price for the best path, with capacity and labels held at every operator until expires_at "
+            "(seconds). Costs nothing. Order it with place_order before it expires.",
+            QuoteArgs,
+            QuoteBrief,
+            quote,
+        ),
+        ToolRow(
+            "place_order",
+            "Order a quote",
+            "Turns a quote into a lease that is billed to the second: ACTIVE on every operator, or on none. Spends "
+            "money. Repeating it for the same quote has no second effect.",
+            OrderArgs,
+            OrderBrief,
+            _place_order,
+            idempotent=True,
+        ),
+        ToolRow(
+            "get_order",
+            "Look at an order",
+            "State, operators, and at the end the bill of an order. wait_s waits while its state is about to change.",
+            WaitArgs,
+            OrderBrief,
+            _get_order,
+            read_only=True,
+        ),
+        ToolRow(
+            "release_lease",
+            "Release a lease",
+            "Ends a lease on every operator and stops its bill; released before its end, the exit cost of the quote is "
+            "due. Traffic stops. Legal in every state; repeating it has no second effect.",
+            ReleaseArgs,
+            OrderBrief,
+            _release,
+            destructive=True,
+            idempotent=True,
+        ),
+    )
+
+
+async def _search(exchange: Exchange, asked: SearchArgs) -> SearchBrief:
+    return search_brief(await exchange.search(_intent(asked), asked.max_paths))
+
+
+async def _place_order(exchange: Exchange, asked: OrderArgs) -> OrderBrief:
+    return order_brief(await exchange.order(asked.quote_id, f"place_order:{asked.quote_id}"))
+
+
+async def _get_order(exchange: Exchange, asked: WaitArgs) -> OrderBrief:
+    return order_brief(await exchange.get_order(asked.order_id, asked.wait_s))
+
+
+async def _release(exchange: Exchange, asked: ReleaseArgs) -> OrderBrief:
+    return order_brief(await exchange.release(asked.order_id, f"release_lease:{asked.order_id}"))
+
+
+def _intent(asked: IntentArgs) -> Intent:
+    try:
+        return asked.intent()
+    except ValueError as error:
+        raise invalid("arguments", str(error)) from error

@@ -1,0 +1,153 @@
+"""A broker, as a program uses it: one coroutine per operation, typed answers, the broker's own problems raised."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import aiohttp
+import msgspec
+
+from federation.client.lease import Lease
+from federation.client.retry import persistent
+from federation.node.seams import Entropy, SystemEntropy
+from schemas.answer import FederationView, OrderView, QuoteView, SearchAnswer
+from schemas.intent import Intent
+from schemas.problem import Problem, from_dict, invalid
+from schemas.request import PATHS_DEFAULT, Extension, OrderRequest, QuoteRequest, SearchRequest
+
+T = TypeVar("T")
+BASE: Final = "/peerway/v1"
+TIMEOUT_S: Final = 90
+
+
+class BrokerClient:
+    """Use as `async with BrokerClient("http://127.0.0.1:8700", key) as broker:`.
+
+    A write without `key` gets a new `Idempotency-Key`; give your own to repeat a request whose answer was lost.
+    Every method raises `Problem`: the broker's, or `UNAVAILABLE` when it cannot be reached. `timing` holds the
+    `Server-Timing` of the latest answer, milliseconds by name.
+    """
+
+    def __init__(self, address: str, key: str, *, timeout_s: int = TIMEOUT_S, entropy: Entropy | None = None) -> None:
+        if not address.startswith(("http://", "https://")):
+            raise invalid("broker", f"'{address}' is no address; write for example http://127.0.0.1:8700")
+        self._address, self._key, self._timeout_s = address.rstrip("/"), key, timeout_s
+        self._entropy = entropy or SystemEntropy()
+        self._session: aiohttp.ClientSession | None = None
+        self.timing: dict[str, float] = {}
+
+    async def __aenter__(self) -> Self:
+        headers = {"Authorization": f"Bearer {self._key}", "Accept": "application/json, application/problem+json"}
+        self._session = aiohttp.ClientSession(headers=headers)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._session, "entered before left"
+        await self._session.close()
+
+    async def search(self, intent: Intent, paths: int = PATHS_DEFAULT) -> SearchAnswer:
+        """Candidate paths from published offers, or why there is none."""
+        return await self._ask("POST", "/search", SearchAnswer, SearchRequest(intent=intent, paths=paths))
+
+    async def quote(self, intent: Intent, key: str | None = None) -> QuoteView:
+        """A firm quote, held at every operator until it expires."""
+        return await self._write("/quotes", QuoteView, QuoteRequest(intent=intent), key)
+
+    async def get_quote(self, quote_id: str) -> QuoteView:
+        """A quote as it stands."""
+        return await self._ask("GET", f"/quotes/{quote_id}", QuoteView)
+
+    async def decline(self, quote_id: str, key: str | None = None) -> QuoteView:
+        """Let a quote and its holds go."""
+        return await self._write(f"/quotes/{quote_id}/decline", QuoteView, None, key)
+
+    async def order(self, quote_id: str, key: str | None = None) -> OrderView:
+        """Turn a quote into an order; it may not be ACTIVE yet."""
+        return await self._write("/orders", OrderView, OrderRequest(quote=quote_id), key)
+
+    async def get_order(self, order_id: str, wait_s: int = 0) -> OrderView:
+        """An order as it stands; waits up to `wait_s` seconds while it is on its way to another state."""
+        query = {"wait_s": str(wait_s)} if wait_s else {}
+        return await self._ask("GET", f"/orders/{order_id}", OrderView, query=query, wait_s=wait_s)
+
+    async def orders(self) -> tuple[OrderView, ...]:
+        """Every order of this buyer."""
+        return await self._ask("GET", "/orders", tuple[OrderView, ...])
+
+    async def extend(self, order_id: str, extension: Extension, key: str | None = None) -> OrderView:
+        """Make a lease last longer."""
+        return await self._write(f"/orders/{order_id}/extend", OrderView, extension, key)
+
+    async def release(self, order_id: str, key: str | None = None) -> OrderView:
+        """End a lease everywhere; legal in every state, and again."""
+        return await self._write(f"/orders/{order_id}/release", OrderView, None, key)
+
+    async def federation(self) -> FederationView:
+        """The federation as the broker knows it now."""
+        return await self._ask("GET", "/federation", FederationView)
+
+    async def document(self, document_h: str) -> str:
+        """A signed document of this buyer's quotes and orders, by its hash."""
+        answer = await self._ask("GET", f"/documents/{document_h}", dict[str, str])
+        return answer["document"]
+
+    def lease(self, intent: Intent) -> Lease:
+        """A path for the length of an `async with` block: quoted, ordered, ACTIVE, and released at its end."""
+        return Lease(self, intent)
+
+    async def _write(self, path: str, kind: type[T], body: Any, key: str | None) -> T:
+        return await self._ask("POST", path, kind, body, key=key or self._entropy.token())
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        body: Any = None,
+        *,
+        query: dict[str, str] | None = None,
+        key: str | None = None,
+        wait_s: int = 0,
+    ) -> T:
+        assert self._session, "use BrokerClient with `async with`"
+        session, headers = self._session, {"Idempotency-Key": key} if key else {}
+        data = None if body is None else msgspec.json.encode(body)
+        timeout = aiohttp.ClientTimeout(total=self._timeout_s + wait_s)
+        if data is not None:
+            headers["Content-Type"] = "application/json"
+
+        async def once() -> T:
+            url = self._address + BASE + path
+            async with session.request(
+                method, url, data=data, params=query, headers=headers, timeout=timeout
+            ) as response:
+                self.timing = _timing(response.headers.get("Server-Timing", ""))
+                return _answer(response.status, await response.read(), kind)
+
+        return await persistent(once, self._address, write=key is not None)
+
+
+def _answer(status: int, body: bytes, kind: type[T]) -> T:
+    try:
+        if status < 300:
+            return msgspec.json.decode(body, type=kind)
+        problem = msgspec.json.decode(body, type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        why = f"what answers there is no Peerway broker of this version (status {status}: {error})"
+        raise Problem("INTERNAL", why) from error
+    raise from_dict(problem)
+
+
+def _timing(header: str) -> dict[str, float]:
+    """Milliseconds by name of a `Server-Timing` header; what does not read is left out."""
+    found: dict[str, float] = {}
+    for part in header.split(","):
+        name, _, value = part.strip().partition(";dur=")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            continue
+    return found

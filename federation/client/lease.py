@@ -1,0 +1,113 @@
+"""A path for the length of an `async with` block."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from schemas.answer import OrderView, QuoteView
+from schemas.intent import Intent
+from schemas.lease import BILLABLE, TERMINAL
+from schemas.problem import Outcome, Problem
+from schemas.request import Extension
+
+POLL_S: Final = 20
+POLLS_MAX: Final = 6
+
+
+class Buyer(Protocol):
+    """What a lease needs of a client; keys are made where none is given."""
+
+    async def quote(self, intent: Intent) -> QuoteView:
+        """A firm quote."""
+        ...
+
+    async def order(self, quote_id: str) -> OrderView:
+        """An order."""
+        ...
+
+    async def get_order(self, order_id: str, wait_s: int) -> OrderView:
+        """The order as it stands."""
+        ...
+
+    async def extend(self, order_id: str, extension: Extension) -> OrderView:
+        """A longer lease."""
+        ...
+
+    async def release(self, order_id: str) -> OrderView:
+        """The end of a lease."""
+        ...
+
+
+class Lease:
+    """Quoted, ordered and ACTIVE when the block begins; released when it ends, whatever happened inside.
+
+    `view` is the latest the broker said; after the block it holds the bill.
+    """
+
+    def __init__(self, broker: Buyer, intent: Intent) -> None:
+        self._broker, self._intent = broker, intent
+        self._view: OrderView | None = None
+
+    @property
+    def view(self) -> OrderView:
+        """The order as last seen."""
+        assert self._view, "use Lease with `async with`"
+        return self._view
+
+    async def __aenter__(self) -> Self:
+        quote = await self._broker.quote(self._intent)
+        self._view = await self._broker.order(quote.id)
+        try:
+            self._view = await active(self._broker, self._view)
+        except BaseException:
+            await self._release()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._release()
+
+    async def extend(self, by_s: int) -> OrderView:
+        """Make it last `by_s` seconds longer."""
+        self._view = await self._broker.extend(self.view.id, Extension(by_s=by_s))
+        return self._view
+
+    async def _release(self) -> None:
+        # A lease costs money: releasing it goes on when the block was cancelled, and is waited for.
+        task = asyncio.ensure_future(released(self._broker, self.view))
+        try:
+            self._view = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._view = await task
+            raise
+
+
+async def active(broker: Buyer, order: OrderView) -> OrderView:
+    """Wait until an order is in force. Raises `OPERATOR_REFUSED` when it failed, `UNAVAILABLE` when time is up."""
+    for _ in range(POLLS_MAX):
+        if order.state in BILLABLE:
+            return order
+        if order.state in TERMINAL:
+            detail = order.why or f"the order ended as {order.state}"
+            raise Problem("OPERATOR_REFUSED", detail, outcome=Outcome.UNDONE, extra={"order": order.id})
+        order = await broker.get_order(order.id, POLL_S)
+    raise Problem(
+        "UNAVAILABLE",
+        f"the order is still {order.state}; ask again for order {order.id}",
+        outcome=Outcome.PENDING,
+        extra={"order": order.id},
+    )
+
+
+async def released(broker: Buyer, order: OrderView) -> OrderView:
+    """Release an order and wait until nothing of it is left; the answer holds the bill."""
+    order = await broker.release(order.id)
+    for _ in range(POLLS_MAX):
+        if order.state in TERMINAL:
+            return order
+        order = await broker.get_order(order.id, POLL_S)
+    return order

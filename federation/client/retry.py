@@ -1,0 +1,50 @@
+"""What is asked again when the broker did not answer: reads, and writes under the same `Idempotency-Key`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import aiohttp
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential
+
+from schemas.problem import Outcome, Problem
+
+T = TypeVar("T")
+ATTEMPTS_MAX: Final = 4
+FIRST_WAIT_S: Final = 0.1
+WAIT_S_MAX: Final = 2.0
+NETWORK: Final = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
+
+
+async def persistent(call: Callable[[], Awaitable[T]], address: str, *, write: bool) -> T:
+    """The result of `call`, tried again while the network fails or the broker cannot serve.
+
+    Raises the broker's `Problem`, or `UNAVAILABLE` when none answers; a write that may have arrived is `unknown`.
+    """
+    try:
+        async for attempt in AsyncRetrying(
+            stop=stop_after_attempt(ATTEMPTS_MAX),
+            wait=wait_exponential(multiplier=FIRST_WAIT_S, max=WAIT_S_MAX),
+            retry=retry_if_exception(_passing),
+            reraise=True,
+        ):
+            with attempt:
+                return await call()
+    except NETWORK as error:
+        raise _unreachable(address, error, write=write) from error
+    except aiohttp.ClientError as error:
+        raise Problem("UNAVAILABLE", f"the broker's address {address} does not work: {error}") from error
+    raise AssertionError("an attempt either returns or raises")
+
+
+def _passing(error: BaseException) -> bool:
+    return isinstance(error, NETWORK) or (isinstance(error, Problem) and error.code == "UNAVAILABLE")
+
+
+def _unreachable(address: str, error: Exception, *, write: bool) -> Problem:
+    never_arrived = isinstance(error, aiohttp.ClientConnectorError)
+    why = str(error.os_error.strerror or error) if isinstance(error, aiohttp.ClientConnectorError) else str(error)
+    detail = f"no broker answers at {address} ({why or 'time is up'}); is it running there?"
+    outcome = (Outcome.NONE if never_arrived else Outcome.UNKNOWN) if write else None
+    return Problem("UNAVAILABLE", detail, outcome=outcome)

@@ -1,0 +1,45 @@
+"""What a buyer sends a broker over HTTP: the bodies of the operations in `openapi/broker.yaml`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from schemas.intent import Intent
+from schemas.segment import WINDOW_S_MAX, Id, Time
+
+PATHS_DEFAULT = 3
+PATHS_MAX = 16
+
+
+class SearchRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which paths would serve this intent? `paths` is how many candidates to answer with at most."""
+
+    intent: Intent
+    paths: Annotated[int, Meta(ge=1, le=PATHS_MAX)] = PATHS_DEFAULT
+
+
+class QuoteRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A firm price and a hold on every segment for this intent, please."""
+
+    intent: Intent
+
+
+class OrderRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Turn this quote into a lease."""
+
+    quote: Id
+
+
+class Extension(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Make a lease last longer: `by_s` seconds beyond its end, or until `end`; one of them, never both."""
+
+    by_s: Annotated[int, Meta(ge=1, le=WINDOW_S_MAX)] | None = None
+    end: Time | None = None
+
+    def __post_init__(self) -> None:
+        if (self.by_s is None) == (self.end is None):
+            raise ValueError("give either by_s or end, and only one of them")
+        if self.end and self.end.microsecond:
+            raise ValueError("end must be whole seconds")

@@ -1,0 +1,219 @@
+"""A broker that sells one path from memory: enough for what lies in front of a desk."""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from schemas.answer import (
+    Binding,
+    Change,
+    EndView,
+    Exclusion,
+    FederationView,
+    LeaseView,
+    OperatorView,
+    OrderView,
+    PathView,
+    QuoteView,
+    Relaxation,
+    SearchAnswer,
+    SegmentView,
+)
+from schemas.intent import Intent
+from schemas.lease import TERMINAL, State
+from schemas.order import Bill
+from schemas.price import Line, Money
+from schemas.problem import Problem, not_found
+from schemas.quote import Action
+from schemas.request import Extension
+from schemas.segment import Promise, moment, window
+from tests.support.seams import NOW
+
+EUR = Money("EUR", 12_345_678)
+PROMISE = Promise(latency_us=9_876, jitter_us=120, loss_ppb=1_000, availability_ppb=999_500_000, carbon_mg_gb=4)
+
+
+def segment(operator: str, a: str, z: str, label: int | None = None) -> SegmentView:
+    return SegmentView(
+        operator=f"https://{operator.lower()}.example",
+        operator_name=operator,
+        route_class="any",
+        a=EndView(interface=f"uni-{a.lower()}", city=a, country="NL", label=label),
+        z=EndView(interface=f"enni-{z.lower()}", city=z, country="DE", label=label),
+        promise=PROMISE,
+        price=EUR,
+        total=EUR,
+    )
+
+
+PATH = PathView(
+    segments=(segment("SURF", "Utrecht", "Amsterdam"), segment("GÉANT", "Amsterdam", "Milan")),
+    promise=PROMISE,
+    total=EUR,
+    countries=("DE", "IT", "NL"),
+    why="cheapest",
+)
+
+
+class FakeExchange:
+    """One buyer's exchange: quotes HELD at once, orders ACTIVE at once, everything remembered.
+
+    A bandwidth of 13 bit/s has no path. `fail` is raised by the next call.
+    """
+
+    def __init__(self) -> None:
+        self.quotes: dict[str, QuoteView] = {}
+        self.all_orders: dict[str, OrderView] = {}
+        self.keys: dict[str, tuple[object, str]] = {}
+        self.intents: list[Intent] = []
+        self.fail: Exception | None = None
+
+    def _begin(self) -> None:
+        if fail := self.fail:
+            self.fail = None
+            raise fail
+
+    def _once(self, key: str, request: object, name: str) -> str:
+        known, made = self.keys.setdefault(key, (request, name))
+        if known != request:
+            raise Problem("IDEMPOTENCY_CONFLICT", "this key came with another body", field="Idempotency-Key")
+        return made
+
+    async def search(self, intent: Intent, paths: int) -> SearchAnswer:
+        self._begin()
+        self.intents.append(intent)
+        span = window(NOW, NOW + (intent.duration_s or 3600))
+        if intent.bandwidth_bps == 13:
+            return SearchAnswer(
+                found=False,
+                window=span,
+                floor_us=4_321,
+                binding=(Binding(limit="latency_us", asked="5000", floor="9876"),),
+                relaxations=(Relaxation(limits=("latency_us",), change="latency 9876", total=EUR, promise=PROMISE),),
+                excluded=(Exclusion(operator="https://x.example", operator_name="X", rule="parents", detail="GB"),),
+            )
+        return SearchAnswer(found=True, window=span, paths=(PATH,) * paths, proven=True, floor_us=4_321, took_us=420)
+
+    async def quote(self, intent: Intent, key: str) -> QuoteView:
+        self._begin()
+        self.intents.append(intent)
+        if intent.bandwidth_bps == 13:
+            raise Problem("NO_FEASIBLE_PATH", "no path within 5000 us", extra={"floor_us": 4_321})
+        name = self._once(key, intent, f"q{len(self.quotes) + 1}")
+        view = QuoteView(
+            id=name,
+            state=State.HELD,
+            action=Action.ADD,
+            expires_at=moment(NOW + 30),
+            window=window(NOW, NOW + (intent.duration_s or 3600)),
+            path=PATH,
+            total=EUR,
+            exit_total=Money("EUR", 1_000_000),
+            document="e30.e30.sig",
+        )
+        return self.quotes.setdefault(name, view)
+
+    async def get_quote(self, quote_id: str) -> QuoteView:
+        self._begin()
+        if quote_id not in self.quotes:
+            raise not_found(f"quote {quote_id}")
+        return self.quotes[quote_id]
+
+    async def decline(self, quote_id: str, key: str) -> QuoteView:
+        view = structs.replace(await self.get_quote(quote_id), state=State.DECLINED)
+        self.quotes[quote_id] = view
+        return view
+
+    async def order(self, quote_id: str, key: str) -> OrderView:
+        self._begin()
+        quote = await self.get_quote(quote_id)
+        name = self._once(key, quote_id, f"o{len(self.all_orders) + 1}")
+        if name in self.all_orders:
+            return self.all_orders[name]
+        if quote.order:
+            raise Problem("QUOTE_USED", f"quote {quote_id} became order {quote.order}")
+        self.quotes[quote_id] = structs.replace(quote, state=State.COMMITTED, order=name)
+        self.all_orders[name] = OrderView(
+            id=name,
+            state=State.ACTIVE,
+            quote=quote_id,
+            window=quote.window,
+            bandwidth_bps=10**10,
+            total=quote.total,
+            segments=tuple(
+                LeaseView(
+                    operator=s.operator,
+                    operator_name=s.operator_name,
+                    product=f"p-{s.operator_name}",
+                    state=State.ACTIVE,
+                    a=s.a,
+                    z=s.z,
+                )
+                for s in quote.path.segments
+            ),
+            history=(Change(state=State.COMMITTED, at=moment(NOW)), Change(state=State.ACTIVE, at=moment(NOW + 1))),
+        )
+        return self.all_orders[name]
+
+    async def get_order(self, order_id: str, wait_s: int) -> OrderView:
+        self._begin()
+        if order_id not in self.all_orders:
+            raise not_found(f"order {order_id}")
+        return self.all_orders[order_id]
+
+    async def orders(self) -> tuple[OrderView, ...]:
+        self._begin()
+        return tuple(self.all_orders.values())
+
+    async def extend(self, order_id: str, extension: Extension, key: str) -> OrderView:
+        order = await self.get_order(order_id, 0)
+        if order.state in TERMINAL:
+            raise Problem("INCOMPATIBLE_STATE", f"order {order_id} is {order.state}")
+        self._once(key, (order_id, extension), order_id)
+        end = extension.end or moment(order.window.end_s + (extension.by_s or 0))
+        self.all_orders[order_id] = structs.replace(order, window=structs.replace(order.window, end=end))
+        return self.all_orders[order_id]
+
+    async def release(self, order_id: str, key: str) -> OrderView:
+        order = await self.get_order(order_id, 0)
+        bill = Bill(
+            start=moment(NOW + 1),
+            end=moment(NOW + 61),
+            lines=(Line("bandwidth", 500_000), Line("exit", 1_000_000)),
+            total=Money("EUR", 1_500_000),
+        )
+        self.all_orders[order_id] = structs.replace(order, state=State.RELEASED, bill=bill)
+        return self.all_orders[order_id]
+
+    async def federation(self) -> FederationView:
+        self._begin()
+        return FederationView(
+            operators=(
+                OperatorView(
+                    entity="https://surf.example",
+                    name="SURF",
+                    connected=True,
+                    disclosure="mesh",
+                    version=3,
+                    interfaces=12,
+                    offers=66,
+                    interconnects=4,
+                    attested=True,
+                    component=0,
+                ),
+            ),
+            interfaces=12,
+            interconnects=4,
+            one_sided=1,
+            offers=66,
+            components=(("https://surf.example",),),
+            memory_kib=64_000,
+            discovery_ms=321,
+            epoch=7,
+        )
+
+    async def document(self, document_h: str) -> str:
+        self._begin()
+        if document_h != "h" * 43:
+            raise not_found("this document")
+        return "e30.e30.sig"

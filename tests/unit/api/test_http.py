@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import msgspec
+import pytest
+import pytest_asyncio
+from aiohttp.test_utils import TestServer
+
+from federation.broker.api.http import HttpFace
+from federation.broker.config import Limits
+from federation.client.broker import BrokerClient
+from federation.node.bearer import Keyring, key_digest
+from federation.node.seams import SystemClock
+from schemas.intent import Intent
+from schemas.lease import State
+from schemas.problem import Problem
+from schemas.request import Extension
+from tests.support.exchange import FakeExchange
+from tests.support.seams import CountingEntropy
+
+INTENT = Intent(a="Utrecht@SURF", z="Milan@GARR", bandwidth_bps=10**10, duration_s=7200)
+
+
+class World:
+    """Two buyers, each with an exchange of its own, behind one server."""
+
+    def __init__(self) -> None:
+        self.exchanges = {"alice": FakeExchange(), "bob": FakeExchange()}
+        self.address = ""
+
+    def client(self, key: str = "alice-key") -> BrokerClient:
+        return BrokerClient(self.address, key, entropy=CountingEntropy())
+
+    async def raw(self, line: str, **options: object) -> tuple[int, dict[str, str], bytes]:
+        method, _, path = line.partition(" ")
+        headers = {"Authorization": "Bearer alice-key"} | dict(options.pop("headers", {}))  # type: ignore[call-overload]
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(method, self.address + path, headers=headers, **options) as response,  # type: ignore[arg-type]
+        ):
+            return response.status, dict(response.headers), await response.read()
+
+
+@pytest_asyncio.fixture
+async def world() -> AsyncIterator[World]:
+    made = World()
+    buyers = Keyring({key_digest(f"{name}-key"): name for name in made.exchanges})
+    face = HttpFace(made.exchanges.__getitem__, buyers, Limits(), SystemClock(), CountingEntropy())
+    async with TestServer(face.app()) as server:
+        made.address = str(server.make_url("")).rstrip("/")
+        yield made
+
+
+@pytest.mark.asyncio
+async def test_a_purchase_from_search_to_bill(world: World) -> None:
+    async with world.client() as broker:
+        found = await broker.search(INTENT, 2)
+        assert found.found
+        assert len(found.paths) == 2
+        assert broker.timing["search"] == pytest.approx(0.42)
+        quote = await broker.quote(INTENT)
+        order = await broker.order(quote.id)
+        assert order.state is State.ACTIVE
+        longer = await broker.extend(order.id, Extension(by_s=600))
+        assert longer.window.duration_s == 7800
+        ended = await broker.release(order.id)
+        assert ended.bill
+        assert ended.bill.total.micro == 1_500_000
+        assert [o.id for o in await broker.orders()] == [order.id]
+        assert (await broker.federation()).operators[0].name == "SURF"
+        assert await broker.document("h" * 43) == "e30.e30.sig"
+
+
+@pytest.mark.asyncio
+async def test_a_lease_is_released_whatever_happens_inside(world: World) -> None:
+    async with world.client() as broker:
+        lease = broker.lease(INTENT)
+
+        async def work() -> None:
+            async with lease:
+                assert lease.view.state is State.ACTIVE
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await work()
+        assert lease.view.state is State.RELEASED
+        assert lease.view.bill
+
+
+@pytest.mark.asyncio
+async def test_another_buyer_sees_nothing(world: World) -> None:
+    async with world.client() as alice, world.client("bob-key") as bob:
+        quote = await alice.quote(INTENT)
+        for call in (bob.get_quote(quote.id), bob.order(quote.id), bob.decline(quote.id)):
+            with pytest.raises(Problem) as caught:
+                await call
+            assert caught.value.code == "NOT_FOUND"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic YTpi"}])
+async def test_an_unknown_caller_learns_nothing(world: World, header: dict[str, str]) -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(world.address + "/peerway/v1/orders", headers=header) as response,
+    ):
+        assert response.status == 401
+        assert response.headers["WWW-Authenticate"] == "Bearer"
+        assert (await response.json(content_type="application/problem+json"))["code"] == "UNAUTHENTICATED"
+
+
+@pytest.mark.asyncio
+async def test_one_key_has_one_effect(world: World) -> None:
+    async with world.client() as broker:
+        first, again = await broker.quote(INTENT, "k1"), await broker.quote(INTENT, "k1")
+        assert first == again
+        with pytest.raises(Problem) as caught:
+            await broker.quote(msgspec.structs.replace(INTENT, bandwidth_bps=1), "k1")
+        assert caught.value.code == "IDEMPOTENCY_CONFLICT"
+        assert caught.value.outcome == "none"
+
+
+BODY = msgspec.json.encode({"intent": msgspec.to_builtins(INTENT)})
+
+
+KEYED = {"Idempotency-Key": "k"}
+
+
+def bps(value: bytes) -> bytes:
+    return BODY.replace(b"10000000000", value)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("line", "body", "headers", "expected"),
+    [
+        ("POST /quotes", BODY, {}, (400, "Idempotency-Key")),
+        ("POST /quotes", BODY, {"Idempotency-Key": "x" * 256}, (400, "Idempotency-Key")),
+        ("POST /quotes", b"{", KEYED, (400, "body")),
+        ("POST /quotes", b"", KEYED, (400, "body")),
+        ("POST /quotes", b'{"intent": {}, "intent": {}}', KEYED, (400, "body")),
+        ("POST /quotes", b" " * 70_000, KEYED, (413, "body")),
+        ("POST /quotes", BODY.replace(b'"a"', b'"aa"'), KEYED, (400, "intent.aa")),
+        ("POST /quotes", bps(b"0"), KEYED, (400, "intent.bandwidth_bps")),
+        ("POST /quotes", bps(b"-5"), KEYED, (400, "intent.bandwidth_bps")),
+        ("POST /quotes", bps(b"1e400"), KEYED, (400, None)),
+        ("POST /quotes", bps(b"NaN"), KEYED, (400, "body")),
+        ("POST /quotes", bps(b'"10G"'), KEYED, (400, "intent.bandwidth_bps")),
+        ("POST /quotes", BODY[:-1] + b',"extra":1}', KEYED, (400, "extra")),
+        ("POST /search", BODY[:-1] + b',"paths":99}', {}, (400, "paths")),
+        ("POST /orders/o1/extend", b'{"by_s":0}', KEYED, (400, "by_s")),
+        ("POST /orders/o1/extend", b"{}", KEYED, (400, "body")),
+        ("GET /orders/o1?wait_s=abc", None, {}, (400, "wait_s")),
+        ("GET /orders/o1?wait_s=999", None, {}, (400, "wait_s")),
+        ("GET /orders/o1?wait=5", None, {}, (400, "wait")),
+        ("GET /orders/absent", None, {}, (404, None)),
+        ("GET /nothing", None, {}, (404, None)),
+        ("DELETE /orders", None, {}, (400, None)),
+    ],
+)  # fmt: skip
+async def test_bad_input_gets_a_clear_answer(
+    world: World, line: str, body: bytes | None, headers: dict[str, str], expected: tuple[int, str | None]
+) -> None:
+    got, sent, text = await world.raw(line.replace(" ", " /peerway/v1"), data=body, headers=headers)
+    problem = msgspec.json.decode(text)
+    assert (got, sent["Content-Type"].split(";")[0]) == (expected[0], "application/problem+json")
+    if expected[1]:
+        assert problem["field"] == expected[1]
+    assert problem["detail"]
+    assert "Traceback" not in text.decode()
+    assert not world.exchanges["alice"].quotes
+
+
+@pytest.mark.asyncio
+async def test_a_contradiction_inside_the_intent_is_named(world: World) -> None:
+    body = BODY.replace(b'"duration_s":7200', b'"start":"2026-12-01T08:00:00Z","end":"2026-12-01T07:00:00Z"')
+    status, _, text = await world.raw("POST /peerway/v1/quotes", data=body, headers={"Idempotency-Key": "k"})
+    assert status == 400
+    assert "end must be later than start" in msgspec.json.decode(text)["detail"]
+
+
+@pytest.mark.asyncio
+async def test_a_fault_of_ours_shows_no_detail(world: World) -> None:
+    world.exchanges["alice"].fail = RuntimeError("secret path in the store")
+    status, _, text = await world.raw("POST /peerway/v1/quotes", data=BODY, headers={"Idempotency-Key": "k"})
+    problem = msgspec.json.decode(text)
+    assert (status, problem["code"], problem["outcome"]) == (500, "INTERNAL", "unknown")
+    assert "secret" not in text.decode()
+
+
+@pytest.mark.asyncio
+async def test_the_correlator_comes_back_and_timing_is_told(world: World) -> None:
+    _, headers, _ = await world.raw("GET /peerway/v1/orders", headers={"x-correlator": "abc-1"})
+    assert headers["x-correlator"] == "abc-1"
+    assert "total;dur=" in headers["Server-Timing"]
+    _, headers, _ = await world.raw("GET /peerway/v1/absent", headers={"x-correlator": "no spaces allowed"})
+    assert headers["x-correlator"] not in {"", "no spaces allowed"}
+
+
+@pytest.mark.asyncio
+async def test_a_new_thing_says_where_it_is(world: World) -> None:
+    status, headers, text = await world.raw("POST /peerway/v1/quotes", data=BODY, headers={"Idempotency-Key": "k"})
+    assert status == 201
+    assert headers["Location"] == f"/peerway/v1/quotes/{msgspec.json.decode(text)['id']}"
+
+
+@pytest.mark.asyncio
+async def test_a_broker_that_is_not_there_is_named(unused_tcp_port: int) -> None:
+    async with BrokerClient(f"http://127.0.0.1:{unused_tcp_port}", "k") as broker:
+        with pytest.raises(Problem) as caught:
+            await broker.order("q1")
+    assert caught.value.code == "UNAVAILABLE"
+    assert str(unused_tcp_port) in caught.value.detail
+    assert caught.value.outcome == "none"
+
+
+@pytest.mark.asyncio
+async def test_the_client_asks_again_while_the_broker_cannot_serve(world: World) -> None:
+    world.exchanges["alice"].fail = Problem("UNAVAILABLE", "starting")
+    async with world.client() as broker:
+        assert (await broker.quote(INTENT)).id == "q1"
+        world.exchanges["alice"].fail = Problem("QUOTE_EXPIRED", "too late")
+        with pytest.raises(Problem, match="too late"):
+            await broker.quote(INTENT)
+        assert len(world.exchanges["alice"].quotes) == 1

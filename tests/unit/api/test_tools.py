@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from mcp import Client
+
+from federation.broker.api.tools import tool_server
+from schemas.problem import Problem
+from tests.support.exchange import FakeExchange
+from tests.support.seams import CountingEntropy
+
+ASKED = {"from_place": "Utrecht@SURF", "to_place": "Milan@GARR", "bandwidth_mbps": 10_000, "duration_s": 3600}
+ANSWER_BYTES_MAX = 2048
+
+
+def client(exchange: FakeExchange) -> Client:
+    return Client(tool_server(lambda: exchange, CountingEntropy()))
+
+
+async def told(agent: Client, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The structured content of a tool that succeeded."""
+    result = await agent.call_tool(tool, arguments)
+    assert not result.is_error, result
+    assert result.structured_content
+    assert len(msgspec.json.encode(result.structured_content)) <= ANSWER_BYTES_MAX
+    return result.structured_content
+
+
+@pytest.mark.asyncio
+async def test_an_agent_buys_and_releases_a_path() -> None:
+    exchange = FakeExchange()
+    async with client(exchange) as agent:
+        found = await told(agent, "search_paths", ASKED)
+        assert found["found"]
+        assert found["paths"][0]["segments"][1]["operator"] == "GÉANT"
+        quote = await told(agent, "quote", ASKED | {"max_latency_us": 12_000, "budget_micro": 5_000_000})
+        assert exchange.intents[-1].bandwidth_bps == 10**10
+        assert exchange.intents[-1].limits.latency_us == 12_000
+        order = await told(agent, "place_order", {"quote_id": quote["quote_id"]})
+        again = await told(agent, "place_order", {"quote_id": quote["quote_id"]})
+        assert (order["state"], order["order_id"]) == ("ACTIVE", again["order_id"])
+        seen = await told(agent, "get_order", {"order_id": order["order_id"], "wait_s": 2})
+        assert seen["operators"] == {"SURF": "ACTIVE", "GÉANT": "ACTIVE"}
+        ended = await told(agent, "release_lease", {"order_id": order["order_id"]})
+        assert ended["bill"]["total"] == {"currency": "EUR", "micro": 1_500_000}
+        assert ended["next_actions"] == []
+
+
+@pytest.mark.asyncio
+async def test_the_list_is_short_stable_and_says_what_each_tool_does() -> None:
+    async with client(FakeExchange()) as agent:
+        tools = (await agent.list_tools()).tools
+    assert [t.name for t in tools] == ["search_paths", "quote", "place_order", "get_order", "release_lease"]
+    hints = {t.name: t.annotations for t in tools if t.annotations}
+    assert [n for n, h in hints.items() if h.read_only_hint] == ["search_paths", "get_order"]
+    assert [n for n, h in hints.items() if h.destructive_hint] == ["release_lease"]
+    assert [n for n, h in hints.items() if not h.idempotent_hint] == ["quote"]
+    for tool in tools:
+        assert tool.input_schema["additionalProperties"] is False
+        assert tool.output_schema
+        assert tool.output_schema["type"] == "object"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("tool", "arguments", "field"),
+    [
+        ("quote", ASKED | {"bandwidth": 10}, "bandwidth"),
+        ("quote", ASKED | {"bandwidth_mbps": 0}, "bandwidth_mbps"),
+        ("quote", ASKED | {"bandwidth_mbps": "10000"}, "bandwidth_mbps"),
+        ("quote", ASKED | {"end": "2026-12-01T08:00:00Z"}, "arguments"),
+        ("quote", ASKED | {"start": "2026-12-01T08:00:00"}, "start"),
+        ("search_paths", ASKED | {"max_paths": 50}, "max_paths"),
+        ("place_order", {}, "quote_id"),
+        ("get_order", {"order_id": "o1", "wait_s": 60}, "wait_s"),
+    ],
+)
+async def test_a_mistake_is_a_problem_that_names_the_member(tool: str, arguments: dict[str, Any], field: str) -> None:
+    async with client(FakeExchange()) as agent:
+        result = await agent.call_tool(tool, arguments)
+    assert result.is_error
+    problem = result.structured_content
+    assert problem
+    assert (problem["code"], problem["field"]) == ("INVALID_ARGUMENT", field)
+
+
+@pytest.mark.asyncio
+async def test_what_the_broker_refuses_reaches_the_agent_whole() -> None:
+    exchange = FakeExchange()
+    async with client(exchange) as agent:
+        nothing = await told(agent, "search_paths", ASKED | {"bandwidth_mbps": 1})
+        assert nothing["found"]
+        exchange.fail = Problem("NO_FEASIBLE_PATH", "no path within 5000 us", extra={"floor_us": 4321})
+        refused = await agent.call_tool("quote", ASKED)
+        assert refused.is_error
+        assert refused.structured_content
+        assert refused.structured_content["floor_us"] == 4321
+        assert refused.structured_content["outcome"] == "none"
+        exchange.fail = RuntimeError("a secret")
+        fault = await agent.call_tool("quote", ASKED)
+        assert fault.structured_content
+        assert (fault.structured_content["code"], fault.structured_content["outcome"]) == ("INTERNAL", "unknown")
+        assert "secret" not in str(fault)
