@@ -61,8 +61,8 @@ BITES: tuple[tuple[Rule, dict[str, str], str], ...] = (
     (imports.pure_rules, {"operators/orders/fsm.py": "from federation.node import clock"}, "fsm.py:1"),
     (
         imports.pure_rules,
-        {"federation/broker/orders/saga.py": "from federation.sonata import states"},
-        "saga.py:1",
+        {"federation/broker/orders/saga/decide.py": "from federation.sonata import states"},
+        "decide.py:1",
     ),
     (imports.pure_rules, {"federation/trust/chain.py": "import federation.trust.egress"}, "chain.py:1"),
     (

@@ -22,7 +22,7 @@ PURE = (
     "schemas/",
     "federation/broker/discovery/sheet.py",
     "federation/broker/paths/",
-    "federation/broker/orders/saga.py",
+    "federation/broker/orders/saga/",
     "federation/policy/limits.py",
     "federation/trust/chain.py",
     "federation/trust/jose.py",

@@ -1,0 +1,93 @@
+"""What the desk calls to order (`Orders`), and what orders need of a store (`OrderStore`).
+
+SQLite implements the store in `federation/broker/store`. One transaction per method; a method returns only after a
+durable commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from federation.broker.orders.saga.state import OrderState
+from federation.broker.quotes.protocols import Claim, StoredQuote
+from schemas.answer import OrderView
+
+
+class Orders(Protocol):
+    """Orders of all buyers; each method sees one buyer's. Every method raises `Problem`."""
+
+    async def place(self, quote: StoredQuote, claim: Claim) -> OrderView:
+        """Commit to a held path quote. Returns once that is durable, before the operators have answered; the order
+        id is bound to `claim` in the same transaction. Raises QUOTE_USED (`extra`: order), QUOTE_EXPIRED,
+        INCOMPATIBLE_STATE (declined). Of many calls for one quote exactly one succeeds.
+        """
+        ...
+
+    async def extend(self, quote: StoredQuote, claim: Claim) -> OrderView:
+        """Commit to a held path quote of action modify for the order it names (`quote.claims.order`). Returns once
+        that is durable. Raises NOT_FOUND, INCOMPATIBLE_STATE (not ACTIVE, an extension is under way, it does not
+        begin at the present end), QUOTE_USED, QUOTE_EXPIRED.
+        """
+        ...
+
+    async def release(self, buyer: str, order_id: str, claim: Claim | None) -> OrderView:
+        """End it everywhere. Legal in every state, and again: then it answers with the present state. Returns once
+        the wish is durable. Raises NOT_FOUND.
+        """
+        ...
+
+    async def get(self, buyer: str, order_id: str) -> OrderView:
+        """The order as it stands. Raises NOT_FOUND."""
+        ...
+
+    async def wait(self, buyer: str, order_id: str, wait_s: float) -> OrderView:
+        """The order once it stands still (ACTIVE, ended, or waiting for a later start), or after `wait_s` seconds as
+        it then is. Raises NOT_FOUND.
+        """
+        ...
+
+    async def list(self, buyer: str) -> tuple[OrderView, ...]:
+        """Every order of this buyer, latest first."""
+        ...
+
+
+class Filed(Struct, frozen=True, kw_only=True):
+    """A signed document to be kept with an order: its hash, the operator at the other end, the bytes."""
+
+    document_h: str
+    operator: str
+    document: str
+
+
+class OrderStore(Protocol):
+    """The journal of orders."""
+
+    async def begin(self, state: OrderState, quote_id: str, claim: Claim | None, filed: Sequence[Filed]) -> None:
+        """Use the quote and write the first row of an order, or the row with which its extension begins; bind the
+        order id to the claim; file the documents. All or nothing. Raises QUOTE_USED (`extra`: order) when the quote
+        was used, QUOTE_EXPIRED or INCOMPATIBLE_STATE when it is EXPIRED or DECLINED, NOT_FOUND when it is unknown.
+        """
+        ...
+
+    async def save(self, state: OrderState, claim: Claim | None, filed: Sequence[Filed]) -> None:
+        """Write what is known of an order now, file the documents, and bind the order id to the claim."""
+        ...
+
+    async def get_order(self, buyer: str, order_id: str) -> OrderState | None:
+        """The order, if it exists and is this buyer's."""
+        ...
+
+    async def list_orders(self, buyer: str) -> tuple[OrderState, ...]:
+        """Every order of this buyer, latest first."""
+        ...
+
+    async def unfinished(self) -> tuple[OrderState, ...]:
+        """Every order that is not RELEASED or FAILED, of all buyers, in order of their ids."""
+        ...
+
+    async def find_product(self, operator: str, product: str) -> str | None:
+        """The id of the order that owns a lease, whatever state it is in."""
+        ...

@@ -1,0 +1,114 @@
+"""Third step of a decision: what should be going on now, from the state alone.
+
+At most one act per segment at a time. What may not start yet becomes part of one `WaitUntil`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from federation.broker.orders.saga import extension
+from federation.broker.orders.saga.advance import confirm_from_by_s, order_by_s, release_wanted
+from federation.broker.orders.saga.effects import (
+    Act,
+    AskLease,
+    AskOutcome,
+    DeclineHold,
+    Effect,
+    SendConfirm,
+    SendOrder,
+    SendRelease,
+    WaitUntil,
+)
+from federation.broker.orders.saga.pace import END_GRACE_S, FENCE_S, GIVE_UP_S, MARGIN_S, SECOND_US
+from federation.broker.orders.saga.state import Extension, Leg, OrderState, Phase, Standing, Step
+from schemas.lease import BILLABLE, TERMINAL, State
+
+Planned = tuple[Act, int]  # from which Unix microsecond on
+
+
+def due(state: OrderState) -> tuple[Effect, ...]:
+    """Every effect wanted now, and the time at which to look again."""
+    if state.state in TERMINAL:
+        return ()
+    planned = [*_legs(state), *_steps(state)]
+    now = [act for act, from_us in planned if from_us <= state.at_us]
+    wakes = [from_us for _, from_us in planned if from_us > state.at_us]
+    wakes += [at_s * SECOND_US for at_s in _deadlines(state) if at_s * SECOND_US > state.at_us]
+    return (*now, WaitUntil(min(wakes))) if wakes else tuple(now)
+
+
+def _legs(state: OrderState) -> Iterator[Planned]:
+    for index, leg in enumerate(state.legs):
+        act, from_us = _leg(state, index, leg)
+        if act is not None:
+            yield act, max(from_us, leg.pace.not_before_us)
+
+
+def _leg(state: OrderState, index: int, leg: Leg) -> tuple[Act | None, int]:
+    turn = leg.pace.turn
+    match state.state:
+        case State.COMMITTED if leg.state is State.HELD:
+            sending = leg.missing or leg.pace.tries == 0
+            return (SendOrder(index, turn) if sending else AskOutcome(index, turn)), 0
+        case State.COMMITTED if leg.state is State.COMMITTED:
+            return AskLease(index, turn), 0 if leg.check else state.terms.start_s * SECOND_US
+        case State.UP if leg.state is State.UP:
+            in_time = state.now_s < state.confirm_by
+            return (SendConfirm(index, turn) if in_time else AskLease(index, turn)), 0
+        case State.RELEASING | State.COMPENSATING:
+            return _winding_up(state, index, leg), 0
+    return (AskLease(index, turn) if leg.check else None), 0
+
+
+def _winding_up(state: OrderState, index: int, leg: Leg) -> Act | None:
+    turn = leg.pace.turn
+    if leg.state in TERMINAL:
+        return None
+    if leg.state is not State.HELD:
+        releasing = release_wanted(state, leg) and not leg.check
+        return SendRelease(index, turn) if releasing else AskLease(index, turn)
+    if leg.refused or (leg.missing and not leg.let_go):
+        return DeclineHold(index, turn)
+    # The first order is still on its way, and its answer will tell.
+    return AskOutcome(index, turn) if leg.pace.tries else None
+
+
+def _steps(state: OrderState) -> Iterator[Planned]:
+    longer = state.extension
+    for index, step in enumerate(longer.steps if longer else ()):
+        assert longer is not None, "a step belongs to an extension"
+        if act := _step(state, longer, index, step):
+            yield act, step.pace.not_before_us
+
+
+def _step(state: OrderState, longer: Extension, index: int, step: Step) -> Act | None:
+    turn, number = step.pace.turn, longer.number
+    if longer.phase is Phase.ORDERING and step.standing is Standing.ASKED:
+        sending = step.missing or step.pace.tries == 0
+        return SendOrder(index, turn, number) if sending else AskOutcome(index, turn, number)
+    if longer.phase is Phase.CONFIRMING and step.standing is Standing.PENDING:
+        lapsed = any(other.standing is Standing.LAPSED for other in longer.steps)
+        in_time = state.now_s < longer.confirm_by and not lapsed
+        return SendConfirm(index, turn, number) if in_time else AskLease(index, turn, number)
+    if longer.phase is Phase.DROPPED and extension.still_held(state, longer, index):
+        return DeclineHold(index, turn, number)
+    return None
+
+
+def _deadlines(state: OrderState) -> Iterator[int]:
+    """Unix seconds at which a conclusion changes without any answer."""
+    match state.state:
+        case State.COMMITTED:
+            yield from (order_by_s(state), confirm_from_by_s(state))
+        case State.UP:
+            yield from (state.confirm_by, state.confirm_by + GIVE_UP_S)
+        case state_ if state_ in BILLABLE:
+            yield from (state.end_s, state.end_s + GIVE_UP_S)
+            if state.extension:
+                yield from (state.extension.confirm_by - MARGIN_S, state.extension.confirm_by)
+        case _:
+            yield state.end_s + END_GRACE_S
+            yield from (leg.order.iat + FENCE_S for leg in state.legs if leg.state is State.HELD)
+            held = zip(state.terms.parts, state.legs, strict=True)
+            yield from (part.pledge.held_until for part, leg in held if leg.state is State.HELD)

@@ -1,0 +1,193 @@
+"""What is known of an order: the whole of it is the journal, written before anything is done about it.
+
+Times ending in `_us` are Unix microseconds, those ending in `_s` or named after a document's member Unix seconds.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct, structs
+
+from schemas.answer import Change, EndView
+from schemas.lease import State
+from schemas.order import Bill
+from schemas.price import Money, RateTable
+from schemas.segment import EntityId, Hash, Id, Segment, moment
+
+
+class Fault(Struct, frozen=True):
+    """What went wrong: a code of the error catalogue and one sentence."""
+
+    code: str
+    detail: str
+
+
+class Pace(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """When to ask next. `turn` counts every answer and lack of one, so that no two effects of a segment are equal;
+    `tries` counts those without progress; nothing is asked before `not_before_us`."""
+
+    turn: int = 0
+    tries: int = 0
+    not_before_us: int = 0
+
+
+class Sent(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a signed document holds beyond the terms of the order. Signing is deterministic, so this is the document:
+    after a crash the same bytes are signed again. `n` counts documents of one purpose."""
+
+    iat: int
+    n: int = 0
+    order_h: Hash | None = None
+    prev_h: Hash | None = None
+    void: EntityId | None = None
+
+
+class Pledge(Struct, frozen=True, kw_only=True):
+    """A held segment quote: its Sonata id, its hash, what it sells for how much, and until when it is held."""
+
+    quote_id: str
+    quote_h: Hash
+    quoted: Segment
+    amount: Money
+    held_until: int
+
+
+class Part(Struct, frozen=True, kw_only=True):
+    """One segment as agreed: whose it is, who the buyer is there (`sub`), its ends, and its quote."""
+
+    operator: EntityId
+    name: str
+    sub: str
+    a: EndView
+    z: EndView
+    pledge: Pledge
+
+
+class Terms(Struct, frozen=True, kw_only=True):
+    """What was agreed when the order was placed; never changes. `rates` convert bills to the currency of `total`."""
+
+    id: Id
+    buyer: str
+    issuer: EntityId
+    quote: Id
+    path_root: Hash
+    start_s: int
+    bandwidth_bps: int
+    placed_s: int
+    parts: tuple[Part, ...]
+    total: Money
+    rates: RateTable
+
+
+class Leg(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of one segment.
+
+    While `state` is HELD the outcome of the order is not known, unless it was `refused`. `missing`: the operator said
+    that it never took the order. `let_go`: it declined the quote for us, so that it will not take it any more.
+    `check`: a release was refused, the inventory is to tell why. `over`: the lease was extended beyond the path's
+    end, because the operator named here did not confirm the extension.
+    """
+
+    order: Sent
+    state: State = State.HELD
+    pace: Pace = Pace()
+    product: str | None = None
+    in_force: Segment | None = None
+    order_h: Hash | None = None
+    receipt_h: Hash | None = None
+    confirm: Sent | None = None
+    release: Sent | None = None
+    bill: Bill | None = None
+    fault: Fault | None = None
+    refused: bool = False
+    missing: bool = False
+    let_go: bool = False
+    check: bool = False
+    over: EntityId | None = None
+
+
+class Standing(StrEnum):
+    """Where one segment stands within an extension."""
+
+    ASKED = "ASKED"
+    PENDING = "PENDING"
+    EXTENDED = "EXTENDED"
+    LAPSED = "LAPSED"
+    REFUSED = "REFUSED"
+
+
+class Step(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of one segment's part in an extension; the members mean what they mean in `Leg`."""
+
+    order: Sent
+    standing: Standing = Standing.ASKED
+    pace: Pace = Pace()
+    order_h: Hash | None = None
+    receipt_h: Hash | None = None
+    confirm: Sent | None = None
+    fault: Fault | None = None
+    missing: bool = False
+    let_go: bool = False
+
+
+class Phase(StrEnum):
+    """Where an extension stands: orders out, all pending and confirms out, or given up and holds let go."""
+
+    ORDERING = "ORDERING"
+    CONFIRMING = "CONFIRMING"
+    DROPPED = "DROPPED"
+
+
+class Extension(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A longer window under way: from the order's end until `until_s`, confirmed on every segment or on none."""
+
+    number: int
+    quote: Id
+    path_root: Hash
+    until_s: int
+    confirm_by: int
+    total: Money
+    pledges: tuple[Pledge, ...]
+    steps: tuple[Step, ...]
+    phase: Phase = Phase.ORDERING
+
+
+class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An order: its terms, where it stands at `at_us` (the latest time heard of), and what is known of each segment.
+
+    `void` is the operator whose order or confirm is missing, once the path is undone. `ended`: the window is over and
+    operators release by themselves. `extensions` counts the extensions begun.
+    """
+
+    terms: Terms
+    state: State
+    at_us: int
+    end_s: int
+    total: Money
+    confirm_by: int
+    legs: tuple[Leg, ...]
+    history: tuple[Change, ...]
+    was_active: bool = False
+    ended: bool = False
+    release_asked: bool = False
+    void: EntityId | None = None
+    fault: Fault | None = None
+    extension: Extension | None = None
+    extensions: int = 0
+    bill: Bill | None = None
+
+    @property
+    def now_s(self) -> int:
+        """The latest time heard of, in whole Unix seconds."""
+        return self.at_us // 1_000_000
+
+
+HISTORY_MAX: Final = 64
+
+
+def noted(state: OrderState, why: str) -> OrderState:
+    """The state with an entry in its history; the oldest go first."""
+    entry = Change(state=state.state, at=moment(state.now_s), why=why)
+    return structs.replace(state, history=(*state.history, entry)[-HISTORY_MAX:])
