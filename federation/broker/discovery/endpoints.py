@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
+from federation.broker.discovery.known import Known
 from federation.broker.discovery.sheet import OperatorSheet
 from schemas.interface import Interface, InterfaceKind
 from schemas.problem import Problem, invalid
@@ -36,10 +37,14 @@ class Endpoint(NamedTuple):
     interface: str
 
 
-def resolve(text: str, sheets: Mapping[str, OperatorSheet], field: str) -> tuple[Endpoint, ...]:
-    """Every UNI that `text` may mean, in a fixed order. Raises INVALID_ARGUMENT on `field`, with what is near."""
+def resolve(text: str, known: Known, field: str) -> tuple[Endpoint, ...]:
+    """Every UNI that `text` may mean, in a fixed order.
+
+    Raises INVALID_ARGUMENT on `field`, with what is near; OPERATOR_UNREACHABLE where the operator published nothing.
+    """
     place, at, operator = text.partition("@")
-    chosen = [_operator(operator, sheets, field)] if at else [sheets[entity] for entity in sorted(sheets)]
+    sheets = known.sheets
+    chosen = [_published(operator, known, field)] if at else [sheets[entity] for entity in sorted(sheets)]
     for key in _KEYS:
         found = tuple(
             Endpoint(sheet.entity, interface.id)
@@ -52,9 +57,16 @@ def resolve(text: str, sheets: Mapping[str, OperatorSheet], field: str) -> tuple
     raise invalid(field, _unknown_place(text, place, chosen, bool(at)))
 
 
-def operator_named(text: str, sheets: Mapping[str, OperatorSheet], field: str) -> str:
+def operator_named(text: str, roster: Mapping[str, str], field: str) -> str:
     """Entity id of the operator that `text` names. Raises INVALID_ARGUMENT on `field` with the names there are."""
-    return _operator(text, sheets, field).entity
+    found = [entity for entity, name in roster.items() if fold(text) in called(entity, name)]
+    exact = [entity for entity in found if text in {entity, roster[entity]}] or found
+    if len(exact) == 1:
+        return exact[0]
+    if exact:
+        ids = ", ".join(sorted(exact))
+        raise invalid(field, f"several operators are called '{text}'; name one by its entity id: {ids}")
+    raise invalid(field, _unknown_operator(text, sorted(roster.values())))
 
 
 def unis(sheet: OperatorSheet) -> Iterable[Interface]:
@@ -68,45 +80,41 @@ def fold(text: str) -> str:
     return " ".join(re.findall(r"[^\W_]+", "".join(c for c in plain if not unicodedata.combining(c))))
 
 
-def called(sheet: OperatorSheet) -> frozenset[str]:
+def called(entity: str, name: str) -> frozenset[str]:
     """Everything an operator may be called, folded."""
-    host = sheet.entity.removeprefix("https://").partition("/")[0].partition(":")[0]
-    return frozenset(map(fold, (sheet.name, sheet.entity, host, host.partition(".")[0])))
+    host = entity.removeprefix("https://").partition("/")[0].partition(":")[0]
+    return frozenset(map(fold, (name, entity, host, host.partition(".")[0])))
 
 
-def _operator(text: str, sheets: Mapping[str, OperatorSheet], field: str) -> OperatorSheet:
-    found = [sheet for sheet in sheets.values() if fold(text) in called(sheet)]
-    exact = [sheet for sheet in found if text in {sheet.entity, sheet.name}] or found
-    if len(exact) == 1:
-        return exact[0]
-    if exact:
-        ids = ", ".join(sorted(sheet.entity for sheet in exact))
-        raise invalid(field, f"several operators are called '{text}'; name one by its entity id: {ids}")
-    raise unknown_operator(text, sheets, field)
+def _published(text: str, known: Known, field: str) -> OperatorSheet:
+    entity = operator_named(text, known.roster, field)
+    if entity in known.sheets:
+        return known.sheets[entity]
+    why = known.absent.get(entity, "no reason is known")
+    detail = f"the offers of {known.roster[entity]} are not here now: {why}"
+    raise Problem("OPERATOR_UNREACHABLE", detail, field=field, extra={"operator": entity})
 
 
-def unknown_operator(text: str, sheets: Mapping[str, OperatorSheet], field: str) -> Problem:
-    """What to say of an operator that is not there."""
-    names = sorted(sheet.name for sheet in sheets.values())
+def _unknown_operator(text: str, names: list[str]) -> str:
     if not names:
-        return invalid(field, f"no operator '{text}': no operator's offers are known here now")
+        return f"no operator '{text}': this broker knows none"
     near = _near(text, names)
     hint = f"did you mean {_either(near)}? " if near else ""
-    return invalid(field, f"no operator '{text}': {hint}Operators here: {_some(names)}")
+    return f"no operator '{text}': {hint}Operators here: {_some(names)}"
 
 
 def _unknown_place(text: str, place: str, chosen: list[OperatorSheet], named: bool) -> str:
+    if not chosen:
+        return f"'{text}' is not known: no operator's offers are here now"
     if any(fold(place) in {fold(key(i)) for key in _KEYS} for s in chosen for i in s.interfaces.values()):
         return f"'{text}' is where operators meet (an ENNI); a path begins and ends at a UNI"
-    if not chosen:
-        return f"'{text}' is not known: no operator's offers are known here now"
     names = {name: sheet.name for sheet in chosen for uni in unis(sheet) for name in (uni.city, uni.name)}
     near = [f"{name}@{names[name]}" if named else name for name in _near(place, sorted(names))]
     if near:
         return f"'{text}': did you mean {_either(near)}?"
     where = chosen[0].name if named else "any operator here"
-    known = _some(sorted({uni.city for sheet in chosen for uni in unis(sheet)})) or "none"
-    return f"'{text}': no UNI of {where} is there or called so; cities known are {known}"
+    cities = _some(sorted({uni.city for sheet in chosen for uni in unis(sheet)})) or "none"
+    return f"'{text}': no UNI of {where} is there or called so; cities known are {cities}"
 
 
 def _near(text: str, names: list[str]) -> list[str]:

@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from federation.broker.discovery.known import Known
 from federation.broker.discovery.sheet import OperatorSheet
 from federation.broker.discovery.watch import Watch
 from federation.broker.peers.protocols import OperatorPeer
 from federation.node.seams import Clock, Entropy
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known at one moment: the operators by name, the sheets of those that published, why others are absent.
-
-    `epoch` grows with every change, so that two answers with one epoch saw the same offers.
-    """
-
-    epoch: int = 0
-    roster: Mapping[str, str] = field(default_factory=dict)
-    sheets: Mapping[str, OperatorSheet] = field(default_factory=dict)
-    absent: Mapping[str, str] = field(default_factory=dict)
 
 
 class Federation:
@@ -66,8 +53,9 @@ class Federation:
     def _learn(self, sheets: Mapping[str, OperatorSheet], absent: Mapping[str, str], *, moved: bool) -> None:
         """A new state of knowledge; the epoch moves only with the offers."""
         epoch = self.known.epoch + int(moved)
+        news = moved or absent != self.known.absent
         self.known = Known(epoch, self.known.roster, MappingProxyType(sheets), MappingProxyType(absent))
-        if moved:
+        if news:
             self.changed.set()
 
     def _settle(self, entity: str | None) -> None:
