@@ -9,7 +9,8 @@ Rules of the desk, all acts:
  - The same signed document again (same bytes, hence same `jti` of the same issuer) returns the first record and has
    no second effect; the same `jti` on other bytes raises `IDEMPOTENCY_CONFLICT`.
  - Documents arrive unverified: the desk checks signature, issuer against `Caller.entity`, audience and life, then
-   calls `federation.sonata.asks.check_rfq` or `check_order` for agreement with the envelope around them.
+   calls `check_rfq` or `check_order` of `federation.sonata.asks` for agreement with the envelope around them; and,
+   for every order of a quote, `check_ordered`.
  - A bad request raises `Problem`; its `field` is an attribute path of the ask (`segment.a.label`, `limits.loss_ppb`,
    `product`, `quote_id`, `rfq`, `order`, `order_id`), which the machinery turns into a JSON pointer.
  - A good request that cannot be met is no error but a record with a `refusal` (labels taken, no capacity, hold cap,
@@ -78,6 +79,7 @@ class OrderAsk(Struct, frozen=True, kw_only=True):
     project_id: str | None
     action: Action
     quote_id: str | None
+    quote_item_id: str | None
     product: str | None
     segment: Segment | None
     order: str | None

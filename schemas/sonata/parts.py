@@ -16,7 +16,7 @@ from schemas.segment import Time
 from schemas.sonata.segment import SegmentConfiguration
 
 NonEmpty = Annotated[str, Meta(min_length=1)]
-Amount = Annotated[int, Meta(ge=0)]
+Amount = Annotated[int, Meta(ge=0, le=10**12)]
 Language = Annotated[str, Meta(min_length=2, max_length=2)]
 
 

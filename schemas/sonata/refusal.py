@@ -6,15 +6,15 @@ a Peerway buyer reads the problem back whole: `{"code":"LABEL_TAKEN","detail":..
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from schemas.problem import CATALOGUE, Problem
+from schemas.problem import CATALOGUE, Outcome, Problem
 
-TEXT_BYTES_MAX: Final = 16 * 1024
+TEXT_CHARS_MAX: Final = 16 * 1024
+OWN: Final = ("code", "detail", "field", "retry_after_s")
 
 
 class Refusal(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -23,45 +23,47 @@ class Refusal(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     code: str
     detail: str
     field: str | None = None
+    retry_after_s: int | None = None
     extra: dict[str, Any] = {}
 
 
 def refusal_of(problem: Problem) -> Refusal:
     """The refusal that says what `problem` says."""
-    return Refusal(code=problem.code, detail=problem.detail, field=problem.field, extra=problem.extra)
+    return Refusal(
+        code=problem.code,
+        detail=problem.detail,
+        field=problem.field,
+        retry_after_s=problem.retry_after_s,
+        extra=problem.extra,
+    )
 
 
-def problem_of(refusal: Refusal) -> Problem:
+def problem_of(refusal: Refusal, outcome: Outcome | None = None) -> Problem:
     """The problem to raise for `refusal`."""
-    return Problem(refusal.code, refusal.detail, field=refusal.field, extra=refusal.extra)
+    return Problem(
+        refusal.code,
+        refusal.detail,
+        field=refusal.field,
+        outcome=outcome,
+        retry_after_s=refusal.retry_after_s,
+        extra=refusal.extra,
+    )
 
 
 def to_text(refusal: Refusal) -> str:
-    """Our agreed form: one JSON object, members of the code beside `code`, `detail` and `field`."""
-    own = {"code": refusal.code, "detail": refusal.detail}
-    field = {"field": refusal.field} if refusal.field else {}
-    return msgspec.json.encode(refusal.extra | own | field).decode()
+    """Our agreed form: one JSON object, members of the code beside the own members of a refusal."""
+    own = {name: getattr(refusal, name) for name in OWN if getattr(refusal, name) is not None}
+    return msgspec.json.encode(refusal.extra | own).decode()
 
 
 def from_text(text: str) -> Refusal | None:
     """Read our agreed form back; None for any other text, since a foreign seller writes what it likes."""
-    if len(text) > TEXT_BYTES_MAX:
+    if len(text) > TEXT_CHARS_MAX:
         return None
     try:
-        body = msgspec.json.decode(text.encode(), type=dict[str, Any])
+        body = msgspec.json.decode(text, type=dict[str, Any])
+        own = {name: body.pop(name) for name in OWN if name in body}
+        refusal = msgspec.convert(own | {"extra": body}, Refusal)
     except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
         return None
-    return _read(body)
-
-
-def _read(body: Mapping[str, Any]) -> Refusal | None:
-    code, detail, field = body.get("code"), body.get("detail", ""), body.get("field")
-    if (
-        not isinstance(code, str)
-        or code not in CATALOGUE
-        or not isinstance(detail, str)
-        or not isinstance(field, str | None)
-    ):
-        return None
-    extra = {k: v for k, v in body.items() if k not in {"code", "detail", "field"}}
-    return Refusal(code=code, detail=detail or CATALOGUE[code].title, field=field, extra=extra)
+    return refusal if refusal.code in CATALOGUE else None

@@ -17,6 +17,8 @@ from schemas.segment import Bps, End, Id, Label, Limits, Micros, Mtu, Ppb, Segme
 # Equal to schemas.segment.SEGMENT_URN, spelled out because a Literal must be; a test compares them.
 Urn = Literal["urn:peerway:spec:segment:v1"]
 URN: Final[Urn] = "urn:peerway:spec:segment:v1"
+# Id of the product offering under which a seller sells segments, unless its configuration says another.
+OFFERING: Final = "segment"
 MTU_DEFAULT: Final = 1500
 ROUTE_CLASS_DEFAULT: Final = "any"
 JWS_CHARS_MAX: Final = 16 * 1024

@@ -1,0 +1,190 @@
+"""The buyer's end: every call has a deadline, every answer a size limit, and every failure says what it left behind.
+
+A write whose answer is lost leaves an unknown outcome. It is resolved by asking: `find_quote` and `find_order` by
+`externalId`, which is the `jti` of our document; or by sending the same document again, which a seller of ours answers
+as it did the first time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple, TypeVar
+from urllib.parse import quote as escaped
+
+import aiohttp
+import msgspec
+
+from federation.sonata.answers import (
+    CancelAnswer,
+    OrderAnswer,
+    ProductAnswer,
+    QuoteAnswer,
+    error_of,
+    read_cancel,
+    read_order,
+    read_product,
+    read_quote,
+)
+from federation.sonata.asking import BuyerProfile, Ordered, cancel_body, order_body, quote_body
+from schemas.order import Order
+from schemas.problem import Outcome, Problem
+from schemas.quote import Rfq
+from schemas.sonata import inventory, order, quote
+from schemas.sonata.inventory import ProductFound
+from schemas.sonata.order import OrderFound
+from schemas.sonata.quote import QuoteFound, QuoteOperation
+from schemas.sonata.states import ProductStatus
+
+T = TypeVar("T")
+DEADLINE_S: Final = 10.0
+ANSWER_BYTES_MAX: Final = 256 * 1024
+PAGE: Final = 100
+PAGES_MAX: Final = 1000
+RETRY_AFTER_S_MAX: Final = 3600
+
+
+class _Answer(NamedTuple):
+    status: int
+    body: bytes
+    retry_after_s: int | None
+
+
+class SonataBuyer:
+    """Buys segments from one seller, whose three APIs lie under `base_url`.
+
+    Every call raises `Problem`: what the seller said, or `OPERATOR_UNREACHABLE`. A failed write names its `outcome`.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        bearer: str,
+        profile: BuyerProfile,
+        *,
+        deadline_s: float = DEADLINE_S,
+        answer_bytes_max: int = ANSWER_BYTES_MAX,
+    ) -> None:
+        self._session = session
+        self._base = base_url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json;charset=utf-8"}
+        self._profile = profile
+        self._deadline_s = deadline_s
+        self._answer_bytes_max = answer_bytes_max
+
+    async def quote(self, rfq_jws: str, rfq: Rfq, *, project_id: str | None = None) -> QuoteAnswer:
+        """Ask for a firm quote and a hold. A refusal is an answer, not an exception."""
+        body = quote_body(rfq_jws, rfq, self._profile, project_id)
+        return await self._post(f"{quote.API}/quote", body, read_quote, buyer_id=rfq.sub)
+
+    async def decline(self, quote_id: str) -> None:
+        """Let a quote and its hold go."""
+        await self._post(f"{quote.API}/declineQuote", QuoteOperation(quote_id=quote_id), bytes)
+
+    async def order(
+        self, order_jws: str, document: Order, ordered: Ordered | None = None, *, project_id: str | None = None
+    ) -> OrderAnswer:
+        """Commit or extend what was `ordered`, or release (`ordered` None). A failed order is an answer."""
+        body = order_body(order_jws, document, self._profile, ordered, project_id)
+        return await self._post(f"{order.API}/productOrder", body, read_order, buyer_id=document.sub)
+
+    async def cancel(self, order_id: str, why: str) -> CancelAnswer:
+        """Undo an order that is in progress."""
+        body = cancel_body(order_id, why, self._profile)
+        return await self._post(f"{order.API}/cancelProductOrder", body, read_cancel)
+
+    async def get_quote(self, quote_id: str) -> QuoteAnswer:
+        """A quote as it stands now."""
+        return await self._get(f"{quote.API}/quote/{escaped(quote_id, safe='')}", read_quote)
+
+    async def get_order(self, order_id: str) -> OrderAnswer:
+        """An order as it stands now."""
+        return await self._get(f"{order.API}/productOrder/{escaped(order_id, safe='')}", read_order)
+
+    async def product(self, product_id: str) -> ProductAnswer:
+        """A product as it stands now."""
+        return await self._get(f"{inventory.API}/product/{escaped(product_id, safe='')}", read_product)
+
+    async def find_quote(self, external_id: str) -> QuoteAnswer | None:
+        """The quote that answered the rfq of this `jti`; None if the seller has none."""
+        found = await self._list(f"{quote.API}/quote", QuoteFound, {"externalId": external_id})
+        return await self.get_quote(found[0].id) if found else None
+
+    async def find_order(self, external_id: str) -> OrderAnswer | None:
+        """The order that carried the document of this `jti`; None if the seller has none."""
+        found = await self._list(f"{order.API}/productOrder", OrderFound, {"externalId": external_id})
+        return await self.get_order(found[0].id) if found else None
+
+    async def products(self, status: ProductStatus | None = None) -> tuple[ProductFound, ...]:
+        """Every product of ours at the seller, or every one in `status`."""
+        found: list[ProductFound] = []
+        wanted = {} if status is None else {"status": status.value}
+        for _ in range(PAGES_MAX):
+            page = {"offset": str(len(found)), "limit": str(PAGE)}
+            got = await self._list(f"{inventory.API}/product", ProductFound, wanted | page)
+            found += got
+            if not got:
+                break
+        return tuple(found)
+
+    async def _post(
+        self, path: str, body: msgspec.Struct, read: Callable[[bytes], T], *, buyer_id: str | None = None
+    ) -> T:
+        query = {} if buyer_id is None else {"buyerId": buyer_id}
+        return await self._call("POST", path, query, msgspec.json.encode(body), read)
+
+    async def _get(self, path: str, read: Callable[[bytes], T]) -> T:
+        return await self._call("GET", path, {}, None, read)
+
+    async def _list(self, path: str, kind: type[T], query: Mapping[str, str]) -> tuple[T, ...]:
+        reader = msgspec.json.Decoder(tuple[kind, ...])  # type: ignore[valid-type]
+        return await self._call("GET", path, query, None, reader.decode)
+
+    async def _call(
+        self, method: str, path: str, query: Mapping[str, str], body: bytes | None, read: Callable[[bytes], T]
+    ) -> T:
+        write = body is not None
+        answer = await self._exchange(method, path, query, body)
+        if not 200 <= answer.status < 300:
+            raise error_of(answer.status, answer.body, write=write, retry_after_s=answer.retry_after_s)
+        try:
+            return read(answer.body)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise self._lost(f"its answer is not Sonata: {error}", write) from error
+
+    async def _exchange(self, method: str, path: str, query: Mapping[str, str], body: bytes | None) -> _Answer:
+        """One request, one whole answer, within the deadline; foreign exceptions end here."""
+        write = body is not None
+        url = f"{self._base}/{path}"
+        try:
+            async with (
+                asyncio.timeout(self._deadline_s),
+                self._session.request(
+                    method, url, params=query, data=body, headers=self._headers, allow_redirects=False
+                ) as response,
+            ):
+                return _Answer(response.status, await self._body(response, write), _retry_after(response))
+        except aiohttp.ClientConnectorError as error:
+            raise self._lost(f"cannot connect: {error.os_error.strerror}", write, Outcome.NONE) from error
+        except TimeoutError as error:
+            raise self._lost(f"no answer within {self._deadline_s:g} s", write) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._lost(f"the connection broke: {type(error).__name__}", write) from error
+
+    async def _body(self, response: aiohttp.ClientResponse, write: bool) -> bytes:
+        body = bytearray()
+        async for chunk in response.content.iter_chunked(64 * 1024):
+            body += chunk
+            if len(body) > self._answer_bytes_max:
+                raise self._lost(f"its answer is larger than {self._answer_bytes_max} bytes", write)
+        return bytes(body)
+
+    def _lost(self, why: str, write: bool, outcome: Outcome = Outcome.UNKNOWN) -> Problem:
+        detail = f"the operator at {self._base} is of no help: {why}"
+        return Problem("OPERATOR_UNREACHABLE", detail, outcome=outcome if write else None)
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> int | None:
+    text = response.headers.get("Retry-After", "")
+    return min(int(text), RETRY_AFTER_S_MAX) if text.isascii() and text.isdigit() and len(text) < 10 else None
