@@ -72,8 +72,8 @@ class OrderStore(Protocol):
         """
         ...
 
-    async def save(self, state: OrderState, claim: Claim | None, filed: Sequence[Filed]) -> None:
-        """Write what is known of an order now, file the documents, and bind the order id to the claim."""
+    async def save(self, state: OrderState, claims: Sequence[Claim], filed: Sequence[Filed]) -> None:
+        """Write what is known of an order now, file the documents, and bind the order id to the claims."""
         ...
 
     async def get_order(self, buyer: str, order_id: str) -> OrderState | None:

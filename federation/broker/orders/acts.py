@@ -1,0 +1,134 @@
+"""How an effect is carried out: sign its document, ask the operator, turn the answer into an event.
+
+Signing is deterministic, so a document signed again after a crash is the same document.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from federation.broker.orders.protocols import Filed
+from federation.broker.orders.saga.claims import confirm_claims, order_claims, release_claims
+from federation.broker.orders.saga.effects import (
+    Act,
+    AskLease,
+    AskOutcome,
+    DeclineHold,
+    SendConfirm,
+    SendOrder,
+    SendRelease,
+)
+from federation.broker.orders.saga.events import Answer, Declined, Missing, Receipted, Refused, Unanswered
+from federation.broker.orders.saga.state import Fault, OrderState
+from federation.broker.peers.protocols import HeldQuote, LeaseReceipt, OperatorPeer
+from federation.broker.quotes.protocols import StoredQuote
+from federation.node.seams import Clock
+from federation.trust.jose import doc_hash, sign_jws
+from federation.trust.keys import PrivateKey
+from schemas.order import Confirm, Order
+from schemas.problem import Outcome, Problem
+
+log = logging.getLogger(__name__)
+
+# Codes after which the same question may have another answer.
+TRANSIENT: Final = frozenset({"OPERATOR_UNREACHABLE", "UNAVAILABLE", "TOO_MANY_REQUESTS", "INTERNAL"})
+# What a read may meet that says nothing about the order.
+UNREAD: Final = TRANSIENT | {"DOCUMENT_INVALID", "UNAUTHENTICATED", "NOT_IMPLEMENTED"}
+
+
+class Signed(NamedTuple):
+    """A document ready to be sent."""
+
+    jws: str
+    claims: Order | Confirm
+
+    def filed(self) -> Filed:
+        """As it is kept with the order."""
+        return Filed(document_h=doc_hash(self.jws), operator=self.claims.aud, document=self.jws)
+
+
+class Result(NamedTuple):
+    """What came of an effect: an event, and the receipt to be kept with it."""
+
+    event: Answer
+    filed: tuple[Filed, ...] = ()
+
+
+class Acts:
+    """Carries out effects with one key and the peers of one broker."""
+
+    def __init__(self, key: PrivateKey, peers: Mapping[str, OperatorPeer], clock: Clock) -> None:
+        self._key, self._peers, self._clock = key, peers, clock
+
+    def document(self, state: OrderState, act: Act) -> Signed | None:
+        """The document that an effect sends, if it sends one."""
+        claims: Order | Confirm
+        match act:
+            case SendOrder() | AskOutcome():
+                claims = order_claims(state, act.leg, act.change)
+            case SendConfirm():
+                claims = confirm_claims(state, act.leg, act.change)
+            case SendRelease():
+                claims = release_claims(state, act.leg)
+            case _:
+                return None
+        return Signed(sign_jws(self._key, claims), claims)
+
+    async def run(self, state: OrderState, act: Act, signed: Signed | None, quote: StoredQuote) -> Result:
+        """Ask the operator; exactly one answer, and never an exception but cancellation."""
+        operator = state.terms.parts[act.leg].operator
+        try:
+            peer = self._peers.get(operator)
+            if peer is None:
+                raise Problem("OPERATOR_UNREACHABLE", f"{operator} is not in the federation now", outcome=Outcome.NONE)
+            found = await _ask(peer, state, act, signed, quote.held[act.leg])
+        except Problem as problem:
+            return Result(self._problem(act, problem))
+        except Exception:
+            log.exception("asking %s failed, order %s", operator, state.terms.id)
+            return Result(Unanswered(self._clock.now_us(), act, Fault("INTERNAL", "an unexpected fault on our side")))
+        return self._answer(act, found, operator)
+
+    def _answer(self, act: Act, found: LeaseReceipt | None, operator: str) -> Result:
+        at_us = self._clock.now_us()
+        if found is None:
+            return Result(Declined(at_us, act) if isinstance(act, DeclineHold) else Missing(at_us, act))
+        filed = Filed(document_h=found.receipt_h, operator=operator, document=found.receipt_jws)
+        return Result(Receipted(at_us, act, found.receipt, found.receipt_h), (filed,))
+
+    def _problem(self, act: Act, problem: Problem) -> Answer:
+        fault = Fault(problem.code, problem.detail)
+        reading = isinstance(act, AskOutcome | AskLease)
+        lost = problem.outcome is Outcome.UNKNOWN or problem.code in (UNREAD if reading else TRANSIENT)
+        kind = Unanswered if lost or isinstance(act, AskLease) else Refused
+        return kind(self._clock.now_us(), act, fault)
+
+
+async def _ask(
+    peer: OperatorPeer, state: OrderState, act: Act, signed: Signed | None, held: HeldQuote
+) -> LeaseReceipt | None:
+    match act, signed:
+        case SendOrder(), Signed(jws=jws, claims=Order() as order):
+            return await peer.order(jws, order, held)
+        case AskOutcome(), Signed(jws=jws, claims=Order() as order):
+            return await peer.find_order(jws, order, held)
+        case SendConfirm(), Signed(jws=jws, claims=Confirm() as confirm):
+            return await peer.confirm(jws, confirm)
+        case SendRelease(), Signed(jws=jws, claims=Order() as order):
+            return await peer.order(jws, order, None)
+        case AskLease(), _:
+            return await _lease(peer, state, act)
+    quote_id = held.quote_id
+    await peer.decline(quote_id)
+    return None
+
+
+async def _lease(peer: OperatorPeer, state: OrderState, act: AskLease) -> LeaseReceipt | None:
+    product, sub = state.legs[act.leg].product, state.terms.parts[act.leg].sub
+    assert product is not None, "only a known lease is asked for"
+    found = await peer.lease(product)
+    if found is not None and found.receipt.sub != sub:
+        raise Problem("DOCUMENT_INVALID", f"the receipt of {product} is for another buyer")
+    return found

@@ -1,0 +1,189 @@
+"""The async shell of all orders: `Orders` for the desk, a lane per unfinished order, tasks in the daemon's group.
+
+How it recovers after a kill: the journal holds every intention before its effect; `recover` (recovery.py) takes every
+unfinished order up again, asks what is in doubt, and goes on. Closing it is a kill that is announced: what was
+acknowledged is durable already, so there is nothing to save.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
+
+from federation.broker.orders.acts import Acts
+from federation.broker.orders.lane import Lane, Shell
+from federation.broker.orders.protocols import OrderStore
+from federation.broker.orders.saga.decide import begin
+from federation.broker.orders.saga.effects import WaitUntil
+from federation.broker.orders.saga.events import Hinted, ReleaseAsked, Restarted
+from federation.broker.orders.saga.state import OrderState
+from federation.broker.orders.terms import extend_asked, order_terms
+from federation.broker.orders.views import order_view
+from federation.broker.peers.protocols import LeaseHint, OperatorPeer
+from federation.broker.quotes.protocols import Claim, QuoteStore, StoredQuote
+from federation.node.seams import Clock, Entropy
+from federation.trust.keys import PrivateKey
+from schemas.answer import OrderView
+from schemas.lease import TERMINAL
+from schemas.price import RateTable
+from schemas.problem import Problem, not_found
+
+T = TypeVar("T")
+
+
+class Coordinator:
+    """Implements `Orders`. `peers` is looked into at every effect, so members may come and go."""
+
+    def __init__(
+        self,
+        *,
+        key: PrivateKey,
+        peers: Mapping[str, OperatorPeer],
+        store: OrderStore,
+        quotes: QuoteStore,
+        rates: RateTable,
+        clock: Clock,
+        entropy: Entropy,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._store, self._rates, self._clock, self._entropy, self._tasks = store, rates, clock, entropy, tasks
+        self._shell = Shell(Acts(key, peers, clock), store, quotes, clock, self._spawn)
+        self._lanes: dict[str, Lane] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    # --- what the desk calls -------------------------------------------------------------------------------
+
+    async def place(self, quote: StoredQuote, claim: Claim) -> OrderView:
+        """See `Orders.place`."""
+        self._check_open()
+        # A caller that goes away must not leave a stored order without a lane.
+        return order_view(await self._kept(self._placed(quote, claim), f"place {quote.id}"))
+
+    async def extend(self, quote: StoredQuote, claim: Claim) -> OrderView:
+        """See `Orders.extend`."""
+        order_id = quote.claims.order or quote.id
+        lane, state = await self._find(quote.buyer, order_id)
+        if lane is None:
+            extend_asked(quote, state, self._clock.now_us())  # says why not
+            raise Problem("INCOMPATIBLE_STATE", f"order {order_id} is over")
+        return order_view(
+            await lane.wish(lambda present: extend_asked(quote, present, self._clock.now_us()), claim, quote)
+        )
+
+    async def release(self, buyer: str, order_id: str, claim: Claim | None) -> OrderView:
+        """See `Orders.release`."""
+        lane, state = await self._find(buyer, order_id)
+        if lane is not None:
+            return order_view(await lane.wish(lambda _: ReleaseAsked(self._clock.now_us()), claim))
+        if claim is not None:
+            await self._store.save(state, (claim,), ())
+        return order_view(state)
+
+    async def get(self, buyer: str, order_id: str) -> OrderView:
+        """See `Orders.get`."""
+        lane, state = await self._find(buyer, order_id)
+        return order_view(lane.state if lane else state)
+
+    async def wait(self, buyer: str, order_id: str, wait_s: float) -> OrderView:
+        """See `Orders.wait`."""
+        lane, state = await self._find(buyer, order_id)
+        return order_view(await lane.still(wait_s) if lane else state)
+
+    async def list(self, buyer: str) -> tuple[OrderView, ...]:
+        """See `Orders.list`."""
+        stored = await self._store.list_orders(buyer)
+        return tuple(order_view(self._present(state)) for state in stored)
+
+    # --- what the daemon calls -----------------------------------------------------------------------------
+
+    def resume(self, state: OrderState) -> None:
+        """Take a journaled, unfinished order up again."""
+        if state.terms.id not in self._lanes and state.state not in TERMINAL:
+            self._open(state).tell(Restarted(self._clock.now_us()))
+
+    async def hint(self, hint: LeaseHint) -> None:
+        """An operator says that a lease changed: ask about it, unless its operator is being asked already."""
+        order_id = await self._store.find_product(hint.operator, hint.product)
+        lane = self._lanes.get(order_id or "")
+        if lane is None or self._closed:
+            return
+        for index, (part, leg) in enumerate(zip(lane.state.terms.parts, lane.state.legs, strict=True)):
+            mine = (part.operator, leg.product) == (hint.operator, hint.product)
+            if mine and leg.state is not hint.state and not lane.busy(index):
+                lane.tell(Hinted(self._clock.now_us(), index))
+
+    async def close(self) -> None:
+        """Take nothing new, ask nothing more; a caller who still waits is told to ask again."""
+        self._closed = True
+        for lane in self._lanes.values():
+            lane.stop()
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    # --- lanes ---------------------------------------------------------------------------------------------
+
+    async def _placed(self, quote: StoredQuote, claim: Claim) -> OrderState:
+        at_us = self._clock.now_us()
+        terms = order_terms(quote, self._entropy.token(), self._rates, at_us // 1_000_000)
+        state, effects = begin(terms, quote.claims.window.end_s, at_us)
+        signed = [self._shell.acts.document(state, act) for act in effects if not isinstance(act, WaitUntil)]
+        await self._store.begin(state, quote.id, claim, [one.filed() for one in signed if one])
+        self._open(state).start(quote)
+        return state
+
+    def _open(self, state: OrderState) -> Lane:
+        lane = Lane(self._shell, state, self._forget)
+        self._lanes[state.terms.id] = lane
+        return lane
+
+    def _forget(self, order_id: str) -> None:
+        del self._lanes[order_id]
+
+    async def _find(self, buyer: str, order_id: str) -> tuple[Lane | None, OrderState]:
+        self._check_open()
+        lane = self._lanes.get(order_id)
+        if lane is not None and lane.state.terms.buyer == buyer:
+            return lane, lane.state
+        stored = await self._store.get_order(buyer, order_id)
+        if stored is None:
+            raise not_found(f"order {order_id}")
+        self.resume(stored)  # one that recovery has not reached yet
+        return self._lanes.get(order_id), stored
+
+    def _present(self, stored: OrderState) -> OrderState:
+        lane = self._lanes.get(stored.terms.id)
+        return lane.state if lane else stored
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Problem("UNAVAILABLE", "the broker is stopping", retry_after_s=1)
+
+    # --- tasks ---------------------------------------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = self._tasks.create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    async def _kept(self, work: Coroutine[Any, Any, T], name: str) -> T:
+        """The result of work that goes on when its caller is cancelled."""
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._spawn(_into(done, work), name)
+        return await asyncio.shield(done)
+
+
+async def _into(done: asyncio.Future[T], work: Coroutine[Any, Any, T]) -> None:
+    try:
+        result = await work
+    except BaseException as error:
+        if not done.done():
+            done.set_exception(error)
+        if not isinstance(error, Problem):
+            raise
+    else:
+        if not done.done():
+            done.set_result(result)

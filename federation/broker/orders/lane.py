@@ -1,0 +1,257 @@
+"""One order's lane: events in a row, the journal before every effect, effects side by side.
+
+While one journal write is under way, further events gather and share the next. An effect that the state still wants
+is left running; one that it wants no longer runs out, and its answer is noted. Nothing here has to survive a crash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, NamedTuple
+
+from msgspec import structs
+
+from federation.broker.orders.acts import Acts, Signed
+from federation.broker.orders.protocols import Filed, OrderStore
+from federation.broker.orders.saga.decide import decide
+from federation.broker.orders.saga.due import due
+from federation.broker.orders.saga.effects import Act, Effect, WaitUntil
+from federation.broker.orders.saga.events import Event, Tick
+from federation.broker.orders.saga.state import OrderState
+from federation.broker.orders.views import stands_still
+from federation.broker.quotes.protocols import Claim, QuoteStore, StoredQuote
+from federation.node.seams import Clock
+from schemas.lease import TERMINAL
+from schemas.problem import Outcome, Problem
+
+# The wall clock may be set while we sleep, so look at it at least this often.
+SLEEP_S_MAX: Final = 3600.0
+# A journal that cannot be written (a full disk) is tried again; no effect runs before.
+JOURNAL_RETRY_S: Final = 1.0
+
+
+class Wish(NamedTuple):
+    """Something the buyer wants, and the caller who waits until it is durable. `event` may raise `Problem`."""
+
+    event: Callable[[OrderState], Event]
+    claim: Claim | None
+    quote: StoredQuote | None
+    done: asyncio.Future[OrderState]
+
+
+class News(NamedTuple):
+    """An event that needs no answer, and the documents that came with it."""
+
+    event: Event
+    filed: tuple[Filed, ...] = ()
+
+
+class Shell(NamedTuple):
+    """What all lanes share."""
+
+    acts: Acts
+    store: OrderStore
+    quotes: QuoteStore
+    clock: Clock
+    spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
+
+
+class Lane:
+    """Carries one order from its journaled state to its end."""
+
+    def __init__(self, shell: Shell, state: OrderState, ended: Callable[[str], None]) -> None:
+        self.state = state
+        self._shell, self._ended = shell, ended
+        self._queue: list[Wish | News] = []
+        self._running: dict[Act, asyncio.Task[None]] = {}
+        self._quotes: dict[str, StoredQuote] = {}
+        self._pump: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._watchers: set[asyncio.Future[None]] = set()
+        self._wishes: set[asyncio.Future[OrderState]] = set()
+
+    def start(self, quote: StoredQuote) -> None:
+        """Run the effects of a state that was journaled by its creator."""
+        self._quotes[quote.id] = quote
+        self._launch(due(self.state), {})
+
+    def tell(self, event: Event, filed: tuple[Filed, ...] = ()) -> None:
+        """Something became known."""
+        self._put(News(event, filed))
+
+    async def wish(
+        self, event: Callable[[OrderState], Event], claim: Claim | None, quote: StoredQuote | None = None
+    ) -> OrderState:
+        """Have a buyer's wish decided and made durable; the state after it. Raises what `event` or the store raises."""
+        done: asyncio.Future[OrderState] = asyncio.get_running_loop().create_future()
+        self._wishes.add(done)
+        done.add_done_callback(self._wishes.discard)
+        self._put(Wish(event, claim, quote, done))
+        return await done
+
+    async def still(self, wait_s: float) -> OrderState:
+        """The state once nothing is on its way, or after `wait_s` seconds."""
+        try:
+            async with asyncio.timeout(wait_s):
+                while not stands_still(self.state):
+                    watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                    self._watchers.add(watcher)
+                    await watcher
+        except TimeoutError:
+            pass
+        return self.state
+
+    def busy(self, leg: int) -> bool:
+        """Whether an operator is being asked about a segment just now."""
+        return any(act.leg == leg for act in self._running)
+
+    def stop(self) -> None:
+        """Ask nothing more. What is under way is cancelled by whoever owns the tasks."""
+        if self._timer:
+            self._timer.cancel()
+        for done in [*self._wishes]:
+            if not done.done():
+                done.set_exception(Problem("UNAVAILABLE", "the broker is stopping", outcome=Outcome.UNKNOWN))
+
+    # --- deciding ------------------------------------------------------------------------------------------
+
+    def _put(self, item: Wish | News) -> None:
+        self._queue.append(item)
+        if self._pump is None:
+            self._pump = self._shell.spawn(self._work(), f"order {self.state.terms.id}")
+
+    async def _work(self) -> None:
+        try:
+            while self._queue:
+                await self._turn(self._take())
+        finally:
+            self._pump = None
+        if self.state.state in TERMINAL and not self._running:
+            self.stop()
+            self._ended(self.state.terms.id)
+
+    def _take(self) -> list[Wish | News]:
+        """What is decided together: a wish that uses a quote may fail in the store, so it goes alone."""
+        first = self._queue.pop(0)
+        batch = [first]
+        while not _alone(first) and self._queue and not _alone(self._queue[0]):
+            batch.append(self._queue.pop(0))
+        return batch
+
+    async def _turn(self, batch: list[Wish | News]) -> None:
+        state = self.state
+        granted: list[Wish | News] = []
+        filed: list[Filed] = []
+        for item in batch:
+            event = item.event if isinstance(item, News) else _event(item, state)
+            if event is None:
+                continue
+            state, _ = decide(state, event)
+            granted.append(item)
+            if isinstance(item, News):
+                filed += item.filed
+            elif item.quote:
+                self._quotes[item.quote.id] = item.quote
+        effects = due(state)
+        try:
+            signed = await self._signed(state, effects)
+            await self._journal(state, granted, [*filed, *(one.filed() for one in signed.values() if one)])
+        except Problem as problem:
+            await self._not_journaled(granted, problem)
+            return
+        self._adopt(state, granted)
+        self._launch(effects, signed)
+
+    async def _signed(self, state: OrderState, effects: Sequence[Effect]) -> dict[Act, Signed | None]:
+        """The documents of the effects that will start, and the quotes that they are about."""
+        starting = [act for act in effects if not isinstance(act, WaitUntil) and act not in self._running]
+        for act in starting:
+            await self._remember(state, act)
+        return {act: self._shell.acts.document(state, act) for act in starting}
+
+    async def _remember(self, state: OrderState, act: Act) -> None:
+        quote_id = _quote_id(state, act)
+        if quote_id not in self._quotes:
+            quote = await self._shell.quotes.get_quote(state.terms.buyer, quote_id)
+            assert quote is not None, f"order {state.terms.id} was stored together with quote {quote_id}"
+            self._quotes[quote_id] = quote
+
+    async def _journal(self, state: OrderState, items: list[Wish | News], filed: list[Filed]) -> None:
+        wishes = [item for item in items if isinstance(item, Wish)]
+        claims = [wish.claim for wish in wishes if wish.claim]
+        if wishes and (quote := wishes[0].quote):
+            await self._shell.store.begin(state, quote.id, wishes[0].claim, filed)
+            return
+        if not claims and structs.replace(state, at_us=self.state.at_us) == self.state:
+            return  # only time has passed: everything wanted now follows from what is journaled
+        await self._shell.store.save(state, claims, filed)
+
+    async def _not_journaled(self, items: list[Wish | News], problem: Problem) -> None:
+        for item in items:
+            if isinstance(item, Wish):
+                _refuse(item, problem)
+        news: list[Wish | News] = [item for item in items if isinstance(item, News)]
+        if news:
+            self._queue[:0] = news
+            await asyncio.sleep(JOURNAL_RETRY_S)
+
+    def _adopt(self, state: OrderState, items: list[Wish | News]) -> None:
+        self.state = state
+        for item in items:
+            if isinstance(item, Wish) and not item.done.done():
+                item.done.set_result(state)
+        for watcher in self._watchers:
+            if not watcher.done():
+                watcher.set_result(None)
+        self._watchers.clear()
+
+    # --- acting --------------------------------------------------------------------------------------------
+
+    def _launch(self, effects: Sequence[Effect], signed: dict[Act, Signed | None]) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        for effect in effects:
+            if isinstance(effect, WaitUntil):
+                self._sleep(effect.at_us)
+            elif effect not in self._running:
+                document = signed[effect] if effect in signed else self._shell.acts.document(self.state, effect)
+                name = f"order {self.state.terms.id} segment {effect.leg} {type(effect).__name__}"
+                self._running[effect] = self._shell.spawn(self._act(effect, self.state, document), name)
+
+    async def _act(self, act: Act, state: OrderState, document: Signed | None) -> None:
+        result = await self._shell.acts.run(state, act, document, self._quotes[_quote_id(state, act)])
+        del self._running[act]
+        self.tell(result.event, result.filed)
+
+    def _sleep(self, at_us: int) -> None:
+        wait_s = max(0, at_us - self._shell.clock.now_us()) / 1_000_000
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(min(wait_s, SLEEP_S_MAX), self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.tell(Tick(self._shell.clock.now_us()))
+
+
+def _quote_id(state: OrderState, act: Act) -> str:
+    return state.extension.quote if act.change and state.extension else state.terms.quote
+
+
+def _alone(item: Wish | News) -> bool:
+    return isinstance(item, Wish) and item.quote is not None
+
+
+def _event(wish: Wish, state: OrderState) -> Event | None:
+    """The event of a wish; None when it cannot be granted, and its caller knows why."""
+    try:
+        return wish.event(state)
+    except Problem as problem:
+        _refuse(wish, problem)
+        return None
+
+
+def _refuse(wish: Wish, problem: Problem) -> None:
+    if not wish.done.done():
+        wish.done.set_exception(problem)

@@ -1,0 +1,38 @@
+"""At start: take every unfinished order up again, and listen for hints. No person is needed, in whatever order nodes
+come back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from federation.broker.orders.coordinator import Coordinator
+from federation.broker.orders.protocols import OrderStore
+from federation.broker.peers.protocols import OperatorPeer
+from schemas.problem import Problem
+
+log = logging.getLogger(__name__)
+HINT_RETRY_S: Final = 5.0
+
+
+async def recover(store: OrderStore, coordinator: Coordinator) -> int:
+    """Resume every unfinished order; returns how many. What was in doubt is asked for, never repeated blindly."""
+    states = await store.unfinished()
+    for state in states:
+        coordinator.resume(state)
+    if states:
+        log.info("took up %d unfinished orders", len(states))
+    return len(states)
+
+
+async def listen_for_hints(peer: OperatorPeer, coordinator: Coordinator) -> None:
+    """Until cancelled: let an operator's news make things faster. Correctness never depends on it."""
+    while True:
+        try:
+            async for hint in peer.watch_leases():
+                await coordinator.hint(hint)
+        except Problem as problem:
+            log.debug("no hints from %s: %s", peer.entity, problem)
+        await asyncio.sleep(HINT_RETRY_S)

@@ -1,0 +1,103 @@
+"""From a stored path quote to the terms of an order, or of its extension (pure). Raises `Problem` where it must not be."""
+
+from __future__ import annotations
+
+from federation.broker.orders.saga import extension
+from federation.broker.orders.saga.events import ExtendAsked
+from federation.broker.orders.saga.pace import EXTEND_BEFORE_S, SECOND_US
+from federation.broker.orders.saga.state import OrderState, Part, Phase, Pledge, Terms
+from federation.broker.peers.protocols import HeldQuote
+from federation.broker.quotes.protocols import StoredQuote
+from schemas.lease import State
+from schemas.price import RateTable
+from schemas.problem import Problem
+from schemas.quote import Action
+from schemas.segment import moment
+
+
+def order_terms(quote: StoredQuote, order_id: str, rates: RateTable, now_s: int) -> Terms:
+    """The terms of a new order. Raises INCOMPATIBLE_STATE for a quote of an extension, QUOTE_EXPIRED."""
+    claims = quote.claims
+    if claims.action is not Action.ADD:
+        raise Problem("INCOMPATIBLE_STATE", f"this quote extends order {claims.order}; use it there", field="quote")
+    _in_time(quote, now_s)
+    return Terms(
+        id=order_id,
+        buyer=quote.buyer,
+        issuer=claims.iss,
+        quote=quote.id,
+        path_root=claims.path_root,
+        start_s=claims.window.start_s,
+        bandwidth_bps=claims.bandwidth_bps,
+        placed_s=now_s,
+        parts=_parts(quote),
+        total=claims.total,
+        rates=_needed(quote, rates),
+    )
+
+
+def extend_asked(quote: StoredQuote, state: OrderState, at_us: int) -> ExtendAsked:
+    """The event with which an extension begins. Raises INCOMPATIBLE_STATE, QUOTE_EXPIRED."""
+    claims = quote.claims
+    if claims.action is not Action.MODIFY or claims.order != state.terms.id:
+        raise Problem("INCOMPATIBLE_STATE", "this quote does not extend this order", field="quote")
+    _in_time(quote, at_us // SECOND_US)
+    if state.state is not State.ACTIVE:
+        raise Problem("INCOMPATIBLE_STATE", f"the order is {state.state}; only an ACTIVE one can be extended")
+    if state.extension is not None and state.extension.phase is not Phase.DROPPED:
+        raise Problem("INCOMPATIBLE_STATE", "another extension is under way; wait for its outcome")
+    if claims.window.start_s != state.end_s:
+        raise Problem("INCOMPATIBLE_STATE", f"the order ends at {moment(state.end_s).isoformat()}; quote from there")
+    if at_us // SECOND_US >= state.end_s - EXTEND_BEFORE_S:
+        raise Problem("INCOMPATIBLE_STATE", f"too late: an extension needs {EXTEND_BEFORE_S} s before the end")
+    _same_path(quote, state)
+    return ExtendAsked(at_us, extension.begun(
+        state, at_us,
+        quote=quote.id, path_root=claims.path_root, until_s=claims.window.end_s, total=claims.total,
+        pledges=tuple(_pledge(held) for held in quote.held),
+    ))  # fmt: skip
+
+
+def _in_time(quote: StoredQuote, now_s: int) -> None:
+    if now_s >= quote.claims.exp:
+        raise Problem("QUOTE_EXPIRED", f"it was firm until {moment(quote.claims.exp).isoformat()}; ask for a new one")
+
+
+def _same_path(quote: StoredQuote, state: OrderState) -> None:
+    quoted = [(held.operator, held.quote.product) for held in quote.held]
+    leased = [(part.operator, leg.product) for part, leg in zip(state.terms.parts, state.legs, strict=True)]
+    if quoted != leased:
+        raise Problem("INCOMPATIBLE_STATE", "this quote is for other leases than those of the order", field="quote")
+
+
+def _parts(quote: StoredQuote) -> tuple[Part, ...]:
+    return tuple(
+        Part(
+            operator=held.operator,
+            name=view.operator_name,
+            sub=held.quote.sub,
+            a=view.a,
+            z=view.z,
+            pledge=_pledge(held),
+        )
+        for held, view in zip(quote.held, quote.path.segments, strict=True)
+    )
+
+
+def _pledge(held: HeldQuote) -> Pledge:
+    return Pledge(
+        quote_id=held.quote_id,
+        quote_h=held.quote_h,
+        quoted=held.quote.segment,
+        amount=held.quote.total,
+        held_until=held.quote.exp,
+    )
+
+
+def _needed(quote: StoredQuote, rates: RateTable) -> RateTable:
+    """The rates of the currencies that occur. Raises `Problem` where one is missing."""
+    currency = quote.claims.total.currency
+    for held in quote.held:
+        rates.convert(held.quote.total, currency)
+    used = {currency, *(held.quote.total.currency for held in quote.held)}
+    return RateTable(rates.date, {name: rates.worth_ppm[name] for name in sorted(used) if name in rates.worth_ppm})
