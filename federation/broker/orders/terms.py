@@ -1,4 +1,4 @@
-"""From a stored path quote to the terms of an order, or of its extension (pure). Raises `Problem` where it must not be."""
+"""From a stored path quote to the terms of an order, or of its extension (pure)."""
 
 from __future__ import annotations
 

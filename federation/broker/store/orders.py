@@ -1,0 +1,108 @@
+"""The journal of orders: `OrderStore` over SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from federation.broker.orders.protocols import Filed
+from federation.broker.orders.saga.state import OrderState
+from federation.broker.quotes.protocols import Claim
+from federation.broker.store.claims import bind
+from federation.broker.store.documents import file_documents
+from federation.broker.store.quotes import use
+from federation.node.sqlite import Database
+from schemas.lease import TERMINAL, State
+from schemas.problem import Outcome, Problem, not_found
+
+_DECODER = msgspec.json.Decoder(OrderState)
+
+
+class OrderRows:
+    """Implements `OrderStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(self, state: OrderState, quote_id: str, claim: Claim | None, filed: Sequence[Filed]) -> None:
+        """See `OrderStore.begin`."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            check_usable(connection, state.terms.buyer, quote_id)
+            _save(connection, state, [claim] if claim else [], filed)
+            connection.execute("INSERT INTO uses (quote_id, order_id) VALUES (?, ?)", (quote_id, state.terms.id))
+            use(connection, quote_id, state.terms.id)
+
+        await self._database.write(work)
+
+    async def save(self, state: OrderState, claims: Sequence[Claim], filed: Sequence[Filed]) -> None:
+        """See `OrderStore.save`."""
+        await self._database.write(lambda connection: _save(connection, state, claims, filed))
+
+    async def get_order(self, buyer: str, order_id: str) -> OrderState | None:
+        """See `OrderStore.get_order`."""
+        found = await self._states("SELECT body FROM orders WHERE id = ? AND buyer = ?", (order_id, buyer))
+        return found[0] if found else None
+
+    async def list_orders(self, buyer: str) -> tuple[OrderState, ...]:
+        """See `OrderStore.list_orders`."""
+        return await self._states(
+            "SELECT body FROM orders WHERE buyer = ? ORDER BY placed_s DESC, rowid DESC", (buyer,)
+        )
+
+    async def unfinished(self) -> tuple[OrderState, ...]:
+        """See `OrderStore.unfinished`."""
+        return await self._states("SELECT body FROM orders WHERE finished = 0 ORDER BY id", ())
+
+    async def find_product(self, operator: str, product: str) -> str | None:
+        """See `OrderStore.find_product`."""
+        query = "SELECT order_id FROM segments WHERE operator = ? AND product = ?"
+        row = await self._database.read(lambda connection: connection.execute(query, (operator, product)).fetchone())
+        return None if row is None else str(row["order_id"])
+
+    async def _states(self, query: str, values: tuple[str, ...]) -> tuple[OrderState, ...]:
+        def work(connection: sqlite3.Connection) -> tuple[OrderState, ...]:
+            return tuple(_DECODER.decode(row["body"]) for row in connection.execute(query, values))
+
+        return await self._database.read(work)
+
+
+def check_usable(connection: sqlite3.Connection, buyer: str, quote_id: str) -> None:
+    """Raises the problem that keeps a quote from being ordered now."""
+    row = connection.execute(
+        "SELECT quotes.state, uses.order_id AS used FROM quotes LEFT JOIN uses ON uses.quote_id = quotes.id "
+        "WHERE quotes.id = ? AND quotes.buyer = ?",
+        (quote_id, buyer),
+    ).fetchone()
+    if row is None:
+        raise not_found(f"quote {quote_id}")
+    if row["used"] is not None:
+        extra = {"order": row["used"]}
+        raise Problem("QUOTE_USED", f"it became order {row['used']}", outcome=Outcome.NONE, extra=extra)
+    if row["state"] == State.EXPIRED:
+        raise Problem("QUOTE_EXPIRED", "the quote has expired; ask for a new one", outcome=Outcome.NONE)
+    if row["state"] not in {State.HELD, State.QUOTED}:
+        raise Problem("INCOMPATIBLE_STATE", f"the quote is {row['state']}; ask for a new one", outcome=Outcome.NONE)
+
+
+def _save(connection: sqlite3.Connection, state: OrderState, claims: Sequence[Claim], filed: Sequence[Filed]) -> None:
+    terms = state.terms
+    connection.execute(
+        "INSERT INTO orders (id, buyer, state, finished, placed_s, body) VALUES (?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (id) DO UPDATE SET state = excluded.state, finished = excluded.finished, body = excluded.body",
+        (terms.id, terms.buyer, state.state, state.state in TERMINAL, terms.placed_s, msgspec.json.encode(state)),
+    )
+    connection.executemany(
+        "INSERT INTO segments (order_id, position, operator, product, state, start_s, end_s) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (order_id, position) DO UPDATE SET "
+        "product = excluded.product, state = excluded.state, end_s = excluded.end_s",
+        [
+            (terms.id, position, part.operator, leg.product, leg.state, terms.start_s, state.end_s)
+            for position, (part, leg) in enumerate(zip(terms.parts, state.legs, strict=True))
+        ],
+    )
+    file_documents(connection, terms.buyer, [(one.document_h, one.operator, one.document) for one in filed])
+    for claim in claims:
+        bind(connection, claim, terms.id)

@@ -1,0 +1,75 @@
+"""End-to-end quotes: `QuoteStore` over SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+from msgspec import structs
+
+from federation.broker.quotes.protocols import Claim, StoredQuote
+from federation.broker.store.claims import bind
+from federation.broker.store.documents import file_documents, find_document
+from federation.node.sqlite import Database
+from federation.trust.jose import doc_hash
+from schemas.lease import State, move
+
+_DECODER = msgspec.json.Decoder(StoredQuote)
+
+
+class QuoteRows:
+    """Implements `QuoteStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put_quote(self, quote: StoredQuote, claim: Claim) -> None:
+        """See `QuoteStore.put_quote`."""
+        await self._database.write(lambda connection: _put(connection, quote, claim))
+
+    async def get_quote(self, buyer: str, quote_id: str) -> StoredQuote | None:
+        """See `QuoteStore.get_quote`."""
+        return await self._database.read(lambda connection: _get(connection, buyer, quote_id))
+
+    async def move_quote(self, buyer: str, quote_id: str, present: State, to: State) -> bool:
+        """See `QuoteStore.move_quote`. Raises INCOMPATIBLE_STATE for a move that the table of states does not have."""
+        move(present, to)
+        return await self._database.write(lambda connection: _move(connection, buyer, quote_id, present, to))
+
+    async def get_document(self, buyer: str, document_h: str) -> str | None:
+        """See `QuoteStore.get_document`."""
+        return await self._database.read(lambda connection: find_document(connection, buyer, document_h))
+
+
+def _put(connection: sqlite3.Connection, quote: StoredQuote, claim: Claim) -> None:
+    connection.execute(
+        "INSERT INTO quotes (id, buyer, state, order_id, exp, body) VALUES (?, ?, ?, ?, ?, ?)",
+        (quote.id, quote.buyer, quote.state, quote.order, quote.claims.exp, msgspec.json.encode(quote)),
+    )
+    rows: list[tuple[str, str | None, str]] = [(quote.document_h, None, quote.document)]
+    for held in quote.held:
+        rows.append((doc_hash(held.rfq_jws), held.operator, held.rfq_jws))
+        rows.append((held.quote_h, held.operator, held.quote_jws))
+    file_documents(connection, quote.buyer, rows)
+    bind(connection, claim, quote.id)
+
+
+def _get(connection: sqlite3.Connection, buyer: str, quote_id: str) -> StoredQuote | None:
+    row = connection.execute(
+        "SELECT state, order_id, body FROM quotes WHERE id = ? AND buyer = ?", (quote_id, buyer)
+    ).fetchone()
+    if row is None:
+        return None
+    return structs.replace(_DECODER.decode(row["body"]), state=State(row["state"]), order=row["order_id"])
+
+
+def _move(connection: sqlite3.Connection, buyer: str, quote_id: str, present: State, to: State) -> bool:
+    changed = connection.execute(
+        "UPDATE quotes SET state = ? WHERE id = ? AND buyer = ? AND state = ?", (to, quote_id, buyer, present)
+    )
+    return changed.rowcount == 1
+
+
+def use(connection: sqlite3.Connection, quote_id: str, order_id: str) -> None:
+    """Mark a quote as used by an order; the caller has made sure that it may be."""
+    connection.execute("UPDATE quotes SET state = ?, order_id = ? WHERE id = ?", (State.COMMITTED, order_id, quote_id))

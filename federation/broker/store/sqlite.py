@@ -1,0 +1,30 @@
+"""The broker's store on one SQLite file."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+from federation.broker.store.claims import ClaimRows
+from federation.broker.store.orders import OrderRows
+from federation.broker.store.quotes import QuoteRows
+from federation.node.sqlite import Database
+
+
+class SqliteStore(ClaimRows, QuoteRows, OrderRows):
+    """Implements `ClaimStore`, `QuoteStore` and `OrderStore` over one open database, the same for all three."""
+
+
+def open_database(path: Path) -> AbstractAsyncContextManager[Database]:
+    """The broker's database, migrated forward when entered. Raises `Problem` where it is in use, or newer than this."""
+    return Database(path, migrations())
+
+
+@cache
+def migrations() -> tuple[str, ...]:
+    """Every migration in order, as shipped with the package."""
+    folder = resources.files("federation.broker.store") / "migrations"
+    scripts = sorted(folder.iterdir(), key=lambda script: script.name)
+    return tuple(script.read_text(encoding="utf-8") for script in scripts if script.name.endswith(".sql"))
