@@ -45,20 +45,12 @@ class Refused(click.ClickException):
 
 @click.command(epilog=EXAMPLES)
 @click.argument("source", required=False)
-@click.option(
-    "--peer", "peers", multiple=True, metavar="SOURCE[=ENTITY]", help="Interconnect with this one; repeat."
-)
+@click.option("--peer", "peers", multiple=True, metavar="SOURCE[=ENTITY]", help="Interconnect with this one; repeat.")
 @click.option("--entity", metavar="ID", help="Entity id of this operator; by default derived from SOURCE.")
 @click.option("--uni-owner", metavar="ID", help="Entity id that owns every UNI; by default this operator.")
-@click.option(
-    "--metro-km", type=click.IntRange(0, 1000), default=60, show_default=True, help="How near PoPs meet."
-)
-@click.option(
-    "--capacity-gbps", type=click.IntRange(1, 100_000), default=400, show_default=True, help="Per link."
-)
-@click.option(
-    "--enni-gbps", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Per ENNI."
-)
+@click.option("--metro-km", type=click.IntRange(0, 1000), default=60, show_default=True, help="How near PoPs meet.")
+@click.option("--capacity-gbps", type=click.IntRange(1, 100_000), default=400, show_default=True, help="Per link.")
+@click.option("--enni-gbps", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Per ENNI.")
 @click.option("--uni-gbps", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Per UNI.")
 @click.option(
     "--federation",
@@ -66,9 +58,7 @@ class Refused(click.ClickException):
     metavar="FILE",
     help="Draft for every operator listed in FILE, all peers of each other, into folder -o.",
 )
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="PATH", help="File to write, else stdout."
-)
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="PATH", help="File to write, else stdout.")
 @click.option("--force", is_flag=True, help="Write over files that exist; they may have been edited by hand.")
 def footprint(
     *,
@@ -93,9 +83,7 @@ def footprint(
     with _refusing():
         if federation is not None:
             if source or peers or entity or output is None:
-                raise click.UsageError(
-                    "--federation takes -o FOLDER, and neither SOURCE, --peer nor --entity"
-                )
+                raise click.UsageError("--federation takes -o FOLDER, and neither SOURCE, --peer nor --entity")
             _draft_all(federation, uni_owner, terms, output, force=force)
         elif source is None:
             raise click.UsageError("name a SOURCE, for example caida/2024-08/1103, or --federation FILE")
@@ -120,9 +108,7 @@ def _draft_all(listing: Path, uni_owner: str | None, terms: Terms, folder: Path,
     if not members:
         raise invalid(listing.name, 'lists nobody; write at least one {"source": ...}')
     owner = None if uni_owner is None else _entity(uni_owner, "--uni-owner")
-    drafted = draft(
-        _parties([structs.replace(one, uni_owner=one.uni_owner or owner) for one in members]), terms
-    )
+    drafted = draft(_parties([structs.replace(one, uni_owner=one.uni_owner or owner) for one in members]), terms)
     folder.mkdir(parents=True, exist_ok=True)
     _write({folder / f"{peer_slug(one.entity)}.json": one for one in drafted}, force=force)
     click.echo(summary.of_all(drafted), err=True)

@@ -109,24 +109,6 @@ class Calendar:
             self._put(claim_id, use)
         return refusal
 
-    def replace(self, old_id: str, claim_id: str, bps: Mapping[str, int], start_s: int, end_s: int) -> Refusal | None:
-        """Swap one claim for another in one step; the old one's own use does not count against the new one.
-
-        When it does not fit, the old claim stays as it was. Both ids may be the same.
-        """
-        old = self._claims[old_id]
-        assert claim_id == old_id or claim_id not in self._claims, f"claim {claim_id} is already admitted"
-        self.withdraw(old_id)
-        refusal = self.admit(claim_id, bps, start_s, end_s)
-        if refusal is not None:
-            self._put(old_id, old)
-        return refusal
-
-    def extend(self, claim_id: str, end_s: int) -> Refusal | None:
-        """Move the end of a claim, later or earlier, or leave it as it was."""
-        use = self._claims[claim_id]
-        return self.replace(claim_id, claim_id, use.bps, use.start_s, end_s)
-
     def withdraw(self, claim_id: str) -> None:
         """Give back what a claim took; a claim that is not there has nothing to give back."""
         use = self._claims.pop(claim_id, None)

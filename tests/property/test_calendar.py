@@ -15,11 +15,11 @@ from schemas.labels import LABEL_MIN
 
 HORIZON_S = 24  # claims start before it
 END_S = HORIZON_S + 60  # and are over by then, however often they are extended
-CAPACITY = {"link-1": 12, "link-2": 7, "uni": 10, "enni": 9}
-LABELS = {"uni": 0b111110, "enni": 0b011110}
+CAPACITY = {"link-1": 6, "link-2": 4, "uni": 8, "enni": 7}
+LABELS = {"uni": 0b111111110, "enni": 0b1111111100}
 ENDS = ("uni", "enni")
 
-labels = st.integers(LABEL_MIN, 6)
+labels = st.integers(LABEL_MIN, 9)
 wishes = st.builds(
     lambda links, ends, bps, start_s, length_s: Claim(
         id="wish",
@@ -31,9 +31,9 @@ wishes = st.builds(
     ),
     links=st.sampled_from([(), ("link-1",), ("link-2",), ("link-1", "link-2")]),
     ends=st.tuples(labels, labels),
-    bps=st.integers(1, 6),
+    bps=st.integers(1, 4),
     start_s=st.integers(0, HORIZON_S - 1),
-    length_s=st.integers(1, 12),
+    length_s=st.integers(1, HORIZON_S),
 )
 
 
@@ -182,4 +182,4 @@ def every_second(steps: Steps) -> Iterator[int]:
 
 
 TestInventory = InventoryMachine.TestCase
-TestInventory.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestInventory.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)

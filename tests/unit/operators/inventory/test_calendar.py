@@ -85,31 +85,6 @@ def test_claims_one_after_another_do_not_meet(calendar: Calendar) -> None:
     assert calendar.admit("c", {"far": 1}, 9, 10) == Refusal("far", 0)
 
 
-def test_a_replaced_claim_does_not_count_against_its_successor(calendar: Calendar) -> None:
-    calendar.admit("hold", {"far": 30}, 0, 10)
-    assert calendar.replace("hold", "lease", {"far": 40}, 0, 10) is None
-    assert ("hold" in calendar, "lease" in calendar) == (False, True)
-    assert calendar.free("far", 0, 10) == 0
-
-
-def test_a_refused_replacement_leaves_the_old_claim_alone(calendar: Calendar) -> None:
-    calendar.admit("old", {"far": 30}, 0, 10)
-    calendar.admit("other", {"far": 5}, 5, 15)
-    assert calendar.replace("old", "new", {"far": 36}, 0, 10) == Refusal("far", 35)
-    assert ("old" in calendar, "new" in calendar) == (True, False)
-    assert calendar.free("far", 0, 10) == 5
-
-
-def test_extending_needs_room_only_where_it_is_new(calendar: Calendar) -> None:
-    calendar.admit("a", {"far": 30}, 0, 10)
-    calendar.admit("b", {"far": 30}, 20, 30)
-    assert calendar.extend("a", 20) is None
-    assert calendar.extend("a", 21) == Refusal("far", 10)
-    assert calendar.free("far", 10, 20) == 10
-    assert calendar.extend("a", 5) is None
-    assert calendar.free("far", 5, 20) == 40
-
-
 def test_withdrawing_twice_gives_back_once(calendar: Calendar) -> None:
     calendar.admit("a", {"near": 10}, 0, 10)
     calendar.withdraw("a")
@@ -127,7 +102,7 @@ def test_a_claim_outlives_the_capacity_it_was_admitted_on() -> None:
     calendar.restore("a", {"near": 30, "gone": 30}, 0, 10)
     assert calendar.free("near", 0, 10) == 0
     assert calendar.free("gone", 0, 10) == 0
-    assert calendar.extend("a", 11) is not None
+    assert calendar.admit("b", {"near": 1}, 9, 11) == Refusal("near", 0)
     calendar.withdraw("a")
     assert calendar.free("near", 0, 10) == 10
 
