@@ -40,6 +40,7 @@ class QuoteAnswer(Struct, frozen=True, kw_only=True):
     """A quote as it stands at the seller. `quote_jws` is unverified; `refusal` says why there is none."""
 
     id: str
+    item_id: str
     state: QuoteState
     valid_until: datetime | None
     quote_jws: str | None
@@ -88,6 +89,7 @@ def read_quote(body: bytes) -> QuoteAnswer:
     refused = quote.state in {QuoteState.UNABLE_TO_PROVIDE, QuoteState.REJECTED}
     return QuoteAnswer(
         id=quote.id,
+        item_id=item.id,
         state=quote.state,
         valid_until=None if until is None else until.end_date_time,
         quote_jws=None if written is None else given_or_none(written.quote),

@@ -45,9 +45,10 @@ class BuyerProfile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Ordered(Struct, frozen=True, kw_only=True):
-    """What an order to add or modify repeats of its quote: the seller's quote id, and what the rfq asked for."""
+    """What an order to add or modify repeats of its quote: the seller's ids of it, and what the rfq asked for."""
 
     quote_id: str
+    item_id: str = ITEM
     segment: Segment
     limits: Limits = NO_LIMITS
 
@@ -101,7 +102,7 @@ def _item(order_jws: str, order: Order, profile: BuyerProfile, ordered: Ordered)
         id=ITEM,
         action=_ACTIONS[order.action],
         product=_product(order.action, order.product, written, profile),
-        quote_item=QuoteItemRef(id=ITEM, quote_id=ordered.quote_id),
+        quote_item=QuoteItemRef(id=ordered.item_id, quote_id=ordered.quote_id),
         requested_completion_date=ordered.segment.window.start,
         requested_item_term=item_term(ordered.segment),
         billing_account=Reference(id=profile.billing_account),

@@ -1,0 +1,1 @@
+"""Sonata, both ends: envelopes, states, errors, prices, and a purchase over loopback."""
