@@ -36,7 +36,7 @@ class Listen(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Keys(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The key that signs every document of this broker (PEM, EC P-256)."""
+    """The key that signs every document of this broker (a private JWK, EC P-256)."""
 
     private: str
 
@@ -152,7 +152,7 @@ name = "Example Broker"
 data = "broker-data"                  # its store and what it must not forget; made when missing
 
 [keys]
-private = "broker-key.pem"            # EC P-256, PEM; signs every document of this broker
+private = "broker-key.json"           # a private JWK, EC P-256; signs every document of this broker
 
 [trust]
 domain = "trust"                      # folder with `members`, entity configurations, statements and trust marks

@@ -11,6 +11,7 @@ from schemas.intent import Intent
 from schemas.lease import BILLABLE, TERMINAL
 from schemas.problem import Outcome, Problem
 from schemas.request import Extension
+from schemas.segment import moment
 
 POLL_S: Final = 20
 POLLS_MAX: Final = 6
@@ -31,7 +32,7 @@ class Buyer(Protocol):
         """The order as it stands."""
         ...
 
-    async def extend(self, order_id: str, extension: Extension) -> OrderView:
+    async def extend(self, order_id: str, extension: Extension, key: str | None = None) -> OrderView:
         """A longer lease."""
         ...
 
@@ -72,8 +73,8 @@ class Lease:
         await self._release()
 
     async def extend(self, by_s: int) -> OrderView:
-        """Make it last `by_s` seconds longer."""
-        self._view = await self._broker.extend(self.view.id, Extension(by_s=by_s))
+        """Make it last `by_s` seconds longer. Raises `Problem` when it does not."""
+        self._view = await extended(self._broker, self.view, Extension(by_s=by_s))
         return self._view
 
     async def _release(self) -> None:
@@ -101,6 +102,20 @@ async def active(broker: Buyer, order: OrderView) -> OrderView:
         outcome=Outcome.PENDING,
         extra={"order": order.id},
     )
+
+
+async def extended(broker: Buyer, order: OrderView, extension: Extension, key: str | None = None) -> OrderView:
+    """Extend an order and wait until every operator agreed. Raises `OPERATOR_REFUSED` where it keeps its old end."""
+    until = extension.end or moment(order.window.end_s + (extension.by_s or 0))
+    order = await broker.extend(order.id, extension, key)
+    for _ in range(POLLS_MAX):
+        if order.window.end >= until:
+            return order
+        if order.state not in BILLABLE:
+            break
+        order = await broker.get_order(order.id, POLL_S)
+    detail = order.why or f"the order is {order.state} and ends at {order.window.end:%Y-%m-%d %H:%M:%SZ}"
+    raise Problem("OPERATOR_REFUSED", detail, outcome=Outcome.UNDONE, extra={"order": order.id})
 
 
 async def released(broker: Buyer, order: OrderView) -> OrderView:

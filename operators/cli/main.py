@@ -31,3 +31,7 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="peerway")
 def main() -> None:
     """Run a network operator of the Peerway federation."""
+
+
+if __name__ == "__main__":
+    main()

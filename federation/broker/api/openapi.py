@@ -125,7 +125,7 @@ _QUERY: Final = {
         "name": "wait_s",
         "in": "query",
         "required": False,
-        "description": "Seconds to wait while the order is on its way to another state.",
+        "description": "Seconds to wait while the order is on its way to another state; the broker may wait less.",
         "schema": {"type": "integer", "minimum": 0, "default": 0},
     }
 }

@@ -17,6 +17,7 @@ T = TypeVar("T")
 BASE: Final = "/peerway/v1"
 KEY_HEADER: Final = "Idempotency-Key"
 KEY_CHARS_MAX: Final = 255
+WAIT_DIGITS_MAX: Final = 4
 READ_PROBLEMS: Final = ("INVALID_ARGUMENT", "UNAUTHENTICATED", "INTERNAL", "UNAVAILABLE")
 WRITE_PROBLEMS: Final = (*READ_PROBLEMS, "IDEMPOTENCY_CONFLICT", "PAYLOAD_TOO_LARGE")
 
@@ -45,11 +46,11 @@ class Call:
         return key
 
     def wait_s(self) -> int:
-        """Seconds to wait, from the query."""
+        """Seconds to wait, from the query; never more than this broker waits."""
         text = self.request.query.get("wait_s", "0")
-        if not (text.isascii() and text.isdigit() and len(text) < 4) or int(text) > self._wait_s_max:
-            raise invalid("wait_s", f"'{text[:20]}' is not a whole number from 0 to {self._wait_s_max}")
-        return int(text)
+        if not (text.isascii() and text.isdigit() and len(text) <= WAIT_DIGITS_MAX):
+            raise invalid("wait_s", f"'{text[:20]}' is not a whole number of seconds, such as 20")
+        return min(int(text), self._wait_s_max)
 
 
 class Operation(NamedTuple):

@@ -42,7 +42,7 @@ def test_paths_are_relative_to_the_file_and_keys_are_read_from_theirs(tmp_path: 
         ("http_port = 8700", "http_port = 8701", "listen.mcp_port"),
         ('entity = "https://broker.example"', 'entity = "broker.example"', "entity"),
         ('entity = "https://broker.example"', "", "entity"),
-        ('private = "broker-key.pem"', "", "keys.private"),
+        ('private = "broker-key.json"', "", "keys.private"),
         ('entity = "https://geant.example"', 'entity = "https://surf.example"', "operators[1].entity"),
         ('key = "the key that SURF gave this broker"', "", "https://surf.example"),
         ('key = "the key that SURF gave this broker"', 'key_file = "absent"', "absent"),

@@ -6,50 +6,20 @@ import aiohttp
 import msgspec
 import pytest
 import pytest_asyncio
-from aiohttp.test_utils import TestServer
 
-from federation.broker.api.http import HttpFace
-from federation.broker.config import Limits
 from federation.client.broker import BrokerClient
-from federation.node.bearer import Keyring, key_digest
-from federation.node.seams import SystemClock
 from schemas.intent import Intent
 from schemas.lease import State
 from schemas.problem import Problem
 from schemas.request import Extension
-from tests.support.exchange import FakeExchange
-from tests.support.seams import CountingEntropy
+from tests.support.face import World
 
 INTENT = Intent(a="Utrecht@SURF", z="Milan@GARR", bandwidth_bps=10**10, duration_s=7200)
 
 
-class World:
-    """Two buyers, each with an exchange of its own, behind one server."""
-
-    def __init__(self) -> None:
-        self.exchanges = {"alice": FakeExchange(), "bob": FakeExchange()}
-        self.address = ""
-
-    def client(self, key: str = "alice-key") -> BrokerClient:
-        return BrokerClient(self.address, key, entropy=CountingEntropy())
-
-    async def raw(self, line: str, **options: object) -> tuple[int, dict[str, str], bytes]:
-        method, _, path = line.partition(" ")
-        headers = {"Authorization": "Bearer alice-key"} | dict(options.pop("headers", {}))  # type: ignore[call-overload]
-        async with (
-            aiohttp.ClientSession() as session,
-            session.request(method, self.address + path, headers=headers, **options) as response,  # type: ignore[arg-type]
-        ):
-            return response.status, dict(response.headers), await response.read()
-
-
 @pytest_asyncio.fixture
 async def world() -> AsyncIterator[World]:
-    made = World()
-    buyers = Keyring({key_digest(f"{name}-key"): name for name in made.exchanges})
-    face = HttpFace(made.exchanges.__getitem__, buyers, Limits(), SystemClock(), CountingEntropy())
-    async with TestServer(face.app()) as server:
-        made.address = str(server.make_url("")).rstrip("/")
+    async with World() as made:
         yield made
 
 
@@ -153,7 +123,7 @@ def bps(value: bytes) -> bytes:
         ("POST /orders/o1/extend", b'{"by_s":0}', KEYED, (400, "by_s")),
         ("POST /orders/o1/extend", b"{}", KEYED, (400, "body")),
         ("GET /orders/o1?wait_s=abc", None, {}, (400, "wait_s")),
-        ("GET /orders/o1?wait_s=999", None, {}, (400, "wait_s")),
+        ("GET /orders/o1?wait_s=-1", None, {}, (400, "wait_s")),
         ("GET /orders/o1?wait=5", None, {}, (400, "wait")),
         ("GET /orders/absent", None, {}, (404, None)),
         ("GET /nothing", None, {}, (404, None)),

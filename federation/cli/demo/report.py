@@ -1,0 +1,89 @@
+"""What a person reads of the demo: each step as it ends, and at the end what is real and what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+
+from federation.cli import tables
+from federation.cli.demo.claims import Claim, DemoReport, Step
+from federation.cli.screen import plain_table
+
+EXCLUDED_SHOWN_MAX: Final = 12
+MEASURED: Final = (
+    "Where the PoPs of these networks are, and which of them are joined inside a network: CAIDA, August 2024.",
+    "Times, memory and counts: taken on this machine, now.",
+)
+INVENTED: Final = (
+    "Which networks interconnect, and where: any two PoPs within 60 km may meet here.",
+    "Capacities, cable lengths and latencies (great circle x 1.3 at 200,000 km/s), labels, UNIs and their owners.",
+    "Prices, exchange rates, promises of jitter, loss, availability and carbon.",
+    "Every attestation: domiciles, controlling parents and countries crossed. None of it says anything about the "
+    "companies named.",
+    "There is no data plane yet: ACTIVE means every operator configured and bills it, not that packets flowed.",
+)
+
+
+def tell_step(console: Console, number: int, step: Step) -> None:
+    """One step: what was asked, what came back, what was checked."""
+    console.print()
+    console.rule(f"[bold]{number}. {escape(step.title)}[/]", align="left")
+    console.print(f"[dim]{escape(step.asked)}[/]")
+    for part in _body(step):
+        console.print(part)
+    for note in step.notes:
+        console.print(f"  {escape(note)}")
+    for one in step.claims:
+        console.print(_claim_line(one))
+    timing = f"search alone {step.search_ms:.2f} ms, " if step.search_ms is not None else ""
+    console.print(f"[dim]{timing}whole step {step.took_ms:.0f} ms at the buyer[/]")
+
+
+def _body(step: Step) -> Iterator[str | Table]:
+    if step.search:
+        for path in step.search.paths[:1]:
+            yield tables.path_line(path, step.search.window.duration_s)
+            yield tables.path_table(path)
+        if not step.search.found:
+            yield from tables.binding_lines(step.search)
+        if step.search.excluded and step.search.found:
+            yield tables.exclusion_table(step.search.excluded[:EXCLUDED_SHOWN_MAX])
+            if (more := len(step.search.excluded) - EXCLUDED_SHOWN_MAX) > 0:
+                yield f"[dim]and {more} more[/]"
+    if step.order:
+        yield from tables.order_lines(step.order)
+
+
+def _claim_line(one: Claim) -> str:
+    mark = "[green]✓[/]" if one.held else "[bold red]✗[/]"
+    return f"{mark} {escape(one.text)}" + (f" [dim]({escape(one.seen)})[/]" if one.seen else "")
+
+
+def tell_processes(console: Console, report: DemoReport) -> None:
+    """The federation that was started."""
+    table = plain_table("Process", "PID", "Operators", "Memory", right=("PID", "Operators", "Memory"))
+    for node in report.processes:
+        table.add_row(escape(node.name), str(node.pid), str(node.operators or ""), f"{node.memory_kib / 1024:.0f} MiB")
+    console.print(table)
+
+
+def tell_end(console: Console, report: DemoReport) -> None:
+    """The verdict, and what to make of it."""
+    console.print()
+    lines = [f"[bold]measured[/]  {line}" for line in report.measured]
+    lines += [f"[bold]invented[/]  {line}" for line in report.invented]
+    console.print(Panel("\n".join(lines), title="What of this is real", title_align="left"))
+    broken = [one.text for step in report.steps for one in step.claims if not one.held]
+    held = sum(one.held for step in report.steps for one in step.claims)
+    if broken:
+        console.print(f"[bold red]{len(broken)} claims did not hold[/]: {escape('; '.join(broken))}")
+    else:
+        console.print(f"[bold green]All {held} claims held.[/] {report.total_s:.1f} s, of which {report.start_s:.1f} s "
+                      f"to start {len(report.federation.operators)} operators and the broker.")  # fmt: skip
+    for name, value in report.addresses.items():
+        console.print(f"{escape(name)}={escape(value)}", soft_wrap=True)

@@ -1,0 +1,207 @@
+"""What has to lie ready before the first process starts: a trust domain, footprints, keys and configurations.
+
+Everything is below one temporary folder. Nothing in it is worth keeping: the keys are made now, the anchor is
+throwaway, and the bearer keys open loopback only.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from federation.cli.demo.cast import (
+    AUDITOR,
+    BROKER,
+    BUYER,
+    DOMESTIC_SURCHARGE_PPM,
+    EU_SURCHARGE_PPM,
+    RATES_DATE,
+    WORTH_PPM,
+    Performer,
+    attestation,
+    class_countries,
+)
+from federation.cli.demo.ports import LOOPBACK, PortReserve
+from federation.node.bearer import key_digest
+from federation.trust.keys import PrivateKey, dump_private
+from federation.trust.throwaway import ThrowawayDomain
+from schemas.problem import Problem
+
+FOOTPRINT: Final = (sys.executable, "-m", "operators.cli.main", "footprint")
+METRO_KM: Final = 60
+PPM: Final = 10**6
+KEY_BYTES: Final = 24
+PROMISES: Final = """\
+end = { jitter_ns = 20_000, loss_ppb = 100, unavailability_ppb = 20_000, carbon_mg_gb = 300 }
+hop = { jitter_ns = 30_000, loss_ppb = 200, unavailability_ppb = 50_000, carbon_mg_gb = 250 }
+km = { jitter_ns = 20, loss_ppb = 1, unavailability_ppb = 50, carbon_mg_gb = 2 }
+"""
+
+
+@dataclass(frozen=True)
+class Player:
+    """An operator on the stage: its configuration file, its Sonata address, the key it gave the broker."""
+
+    performer: Performer
+    config: Path
+    sonata: str
+    broker_key: str
+    pops: int
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Everything ready to start."""
+
+    folder: Path
+    players: tuple[Player, ...]
+    broker_config: Path
+    broker: str
+    mcp: str
+    buyer_key: str
+
+
+def build(folder: Path, performers: Sequence[Performer], ports: PortReserve, now: int, *, attested: bool) -> Stage:
+    """Write everything below `folder`; `now` is Unix time, from which the domain is valid for a day."""
+    footprints = write_footprints(folder, performers)
+    domain = ThrowawayDomain(folder / "trust", now)
+    domain.add_auditor(AUDITOR, "Invented auditor")
+    players = tuple(_player(folder, one, footprints[one.entity], domain, ports) for one in performers)
+    if attested:
+        for one in performers:
+            domain.attest(AUDITOR, one.entity, attestation(one, _crossed(footprints[one.entity])))
+    broker, mcp, buyer_key = ports.take(), ports.take(), _secret()
+    key = domain.add_broker(BROKER, "Demo broker", endpoint=f"http://{LOOPBACK}:{broker}/peerway/v1")
+    config = _write(folder / "broker" / "broker.toml", _broker_toml(players, broker, mcp, buyer_key))
+    _write_key(folder / "broker" / "key.json", key)
+    domain.write()
+    address = f"http://{LOOPBACK}:"
+    return Stage(folder, players, config, f"{address}{broker}", f"{address}{mcp}/mcp", buyer_key)
+
+
+def write_footprints(folder: Path, performers: Sequence[Performer]) -> Mapping[str, Path]:
+    """Footprint files by entity id, drafted by the operators' own tool for all of them at once."""
+    listing, output = folder / "members.json", folder / "footprints"
+    listing.write_text(json.dumps([{"source": one.source, "entity": one.entity} for one in performers]))
+    command = [*FOOTPRINT, "--federation", str(listing), "-o", str(output), "--metro-km", str(METRO_KM)]
+    done = subprocess.run(  # noqa: S603 - our own tool, and no shell
+        command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3]
+    )
+    if done.returncode:
+        raise Problem("UNAVAILABLE", f"the footprints could not be drafted: {done.stderr.strip()[-600:]}")
+    return {one.entity: output / f"{one.host}.json" for one in performers}
+
+
+def _crossed(footprint: Path) -> list[str]:
+    return [pop["country"] for pop in json.loads(footprint.read_bytes())["pops"]]
+
+
+def _player(folder: Path, performer: Performer, footprint: Path, domain: ThrowawayDomain, ports: PortReserve) -> Player:
+    http, grpc, broker_key = ports.take(), ports.take(), _secret()
+    sonata = f"http://{LOOPBACK}:{http}"
+    key = domain.add_operator(
+        performer.entity,
+        performer.name,
+        sonata=f"{sonata}/mefApi/sonata",
+        mesh=f"{LOOPBACK}:{grpc}",
+        documents=f"{sonata}/peerway/v1/documents",
+    )
+    own = folder / "operators" / performer.host
+    crossed = _crossed(footprint)
+    config = _write(own / "operator.toml", _operator_toml(performer, footprint, crossed, (http, grpc), broker_key))
+    _write_key(own / "key.json", key)
+    return Player(performer, config, sonata, broker_key, len(crossed))
+
+
+def _operator_toml(
+    performer: Performer, footprint: Path, crossed: Sequence[str], ports: tuple[int, int], broker_key: str
+) -> str:
+    classes = class_countries(performer, crossed)
+    return f"""\
+entity = "{performer.entity}"
+name = "{performer.name}"
+data = "data"
+footprint = "{footprint}"
+currency = "{performer.currency}"
+zone = "{performer.zone}"
+[keys]
+private = "key.json"
+[trust]
+domain = "../../trust"
+anchors = "../../trust/anchors.json"
+[listen]
+host = "{LOOPBACK}"
+http_port = {ports[0]}
+grpc_port = {ports[1]}
+[contact]
+name = "{performer.name} sales desk (invented)"
+number = "+00-0000000"
+email = "sales@{performer.host}.example"
+[[brokers]]
+entity = "{BROKER}"
+key_sha256 = "{key_digest(broker_key)}"
+{"".join(_class_toml(performer, name, countries) for name, countries in classes.items())}"""
+
+
+def _class_toml(performer: Performer, name: str, countries: tuple[str, ...] | None) -> str:
+    factor = {"eu": EU_SURCHARGE_PPM, "domestic": DOMESTIC_SURCHARGE_PPM}.get(name, PPM)
+    where = f"countries = {json.dumps(countries)}\n" if countries else ""
+    return f"""\
+[[route_classes]]
+id = "{name}"
+{where}[route_classes.rates]
+port_hourly_micro = {{ uni = {performer.port}, enni = {performer.port * 2 // 3} }}
+gbps_hourly_micro = {performer.gbps * factor // PPM}
+gbps_km_hourly_micro = {performer.km * factor // PPM}
+set_up_micro = {performer.set_up}
+exit_micro = {performer.exit}
+[route_classes.promises]
+{PROMISES}"""
+
+
+def _broker_toml(players: Sequence[Player], http: int, mcp: int, buyer_key: str) -> str:
+    operators = "".join(
+        f'[[operators]]\nentity = "{one.performer.entity}"\nkey = "{one.broker_key}"\n' for one in players
+    )
+    worth = "".join(f"{currency} = {ppm}\n" for currency, ppm in WORTH_PPM.items())
+    return f"""\
+entity = "{BROKER}"
+name = "Demo broker"
+data = "data"
+[keys]
+private = "key.json"
+[trust]
+domain = "../trust"
+anchors = "../trust/anchors.json"
+[listen]
+host = "{LOOPBACK}"
+http_port = {http}
+mcp_port = {mcp}
+[[buyers]]
+name = "{BUYER}"
+key_sha256 = "{key_digest(buyer_key)}"
+{operators}[rates]
+date = "{RATES_DATE}"
+[rates.worth_ppm]
+{worth}"""
+
+
+def _write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _write_key(path: Path, key: PrivateKey) -> None:
+    path.write_bytes(dump_private(key))
+    path.chmod(0o600)
+
+
+def _secret() -> str:
+    return secrets.token_hex(KEY_BYTES)

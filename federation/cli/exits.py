@@ -1,0 +1,46 @@
+"""What each exit status means: stable, so that a script can tell a refusal from a fault."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from schemas.problem import Problem
+
+
+class Exit(IntEnum):
+    """Exit statuses of every `peerway` command."""
+
+    OK = 0
+    FAULT = 1
+    BAD_INPUT = 2
+    NO_PATH = 3
+    REFUSED = 4
+    UNREACHABLE = 5
+    INTERRUPTED = 130
+
+
+MEANING: Final = """\
+\b
+Exit status:
+  0    done
+  1    a fault on our side, or a demo whose claims did not hold
+  2    the input is not valid; the message names the part and shows a right one
+  3    no path satisfies every limit
+  4    refused: by an operator, by policy, or because the state does not allow it
+  5    the broker or an operator does not answer
+  130  interrupted
+"""
+_OF_CODE: Final = {
+    "INVALID_ARGUMENT": Exit.BAD_INPUT,
+    "PAYLOAD_TOO_LARGE": Exit.BAD_INPUT,
+    "NO_FEASIBLE_PATH": Exit.NO_PATH,
+    "UNAVAILABLE": Exit.UNREACHABLE,
+    "OPERATOR_UNREACHABLE": Exit.UNREACHABLE,
+    "INTERNAL": Exit.FAULT,
+}
+
+
+def exit_of(problem: Problem) -> Exit:
+    """The exit status of a problem: refused unless the table says otherwise."""
+    return _OF_CODE.get(problem.code, Exit.REFUSED)

@@ -1,0 +1,126 @@
+"""The entry point of `peerway`: finds a command, runs it, and turns every failure into one clear answer.
+
+Commands are imported when they are called, so that `peerway --help` needs nothing but click.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import click
+
+from federation.cli.exits import MEANING, Exit, exit_of
+from schemas.problem import Outcome, Problem
+
+DEBUG: Final = "PEERWAY_DEBUG"
+
+
+class Command(NamedTuple):
+    """Where a command lives, and what it does in a line."""
+
+    module: str
+    name: str
+    about: str
+
+
+COMMANDS: Final = {
+    "search": Command("federation.cli.search", "search", "Candidate paths between two places; nothing is held."),
+    "quote": Command("federation.cli.quote", "quote", "A firm price, held at every operator for seconds."),
+    "order": Command("federation.cli.order", "order", "Turn a quote into a lease."),
+    "show": Command("federation.cli.order", "show", "An order or a quote as it stands."),
+    "orders": Command("federation.cli.order", "orders", "All your orders."),
+    "extend": Command("federation.cli.order", "extend", "Make a lease last longer."),
+    "release": Command("federation.cli.order", "release", "End a lease and get its bill."),
+    "federation": Command("federation.cli.federation", "federation", "The operators that the broker knows."),
+    "mcp": Command("federation.cli.mcp", "mcp", "Serve an agent over standard input and output (MCP)."),
+    "demo": Command("federation.cli.demo.command", "demo", "Fifteen real networks on this machine, one purchase."),
+    "broker": Command("federation.cli.broker", "broker", "Run a broker, or print a configuration for one."),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by the table above."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the table, which is that of a purchase."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        found = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(found.module), found.name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List without importing."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.about) for name, command in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, epilog=MEANING, context_settings={"help_option_names": ["-h", "--help"]})
+def peerway() -> None:
+    """One order, many networks: buy a path across operators, for as long as you need it.
+
+    \b
+    A broker is found by --broker or PEERWAY_BROKER (default http://127.0.0.1:8700),
+    your key by --key or PEERWAY_KEY. To see it all at work: peerway demo
+    """
+
+
+def main() -> None:
+    """Run with the arguments of this process, and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line; returns the exit status. No traceback reaches a user."""
+    try:
+        result = peerway.main(args=list(arguments), prog_name="peerway", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return Exit.BAD_INPUT
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("interrupted\n")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output is gone, as after `| head`: nothing is left to say, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+    except BaseException as error:  # noqa: BLE001 - the last place that can answer for the process
+        return _explain(error, as_json="--json" in arguments)
+    return result if isinstance(result, int) else Exit.OK
+
+
+def _explain(error: BaseException, *, as_json: bool) -> int:
+    problem = _find(error)
+    if problem is None:
+        if os.environ.get(DEBUG):
+            raise error
+        name = type(error).__name__
+        problem = Problem("INTERNAL", f"an unexpected fault ({name}); set {DEBUG}=1 and repeat to see where")
+    if as_json:
+        sys.stderr.write(json.dumps(problem.as_dict(), default=str) + "\n")
+    else:
+        sys.stderr.write(f"peerway: {problem}\n")
+        if problem.outcome in {Outcome.UNKNOWN, Outcome.PENDING}:
+            sys.stderr.write("The outcome is not known yet; `peerway orders` shows what came of it.\n")
+    return exit_of(problem)
+
+
+def _find(error: BaseException) -> Problem | None:
+    """The problem behind an error, also where task groups wrapped it."""
+    if isinstance(error, BaseExceptionGroup):
+        found = [_find(one) for one in error.exceptions]
+        return next((one for one in found if one), None)
+    return error if isinstance(error, Problem) else None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Words that several commands share: how to reach the broker, and what an intent is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import click
+
+from federation.cli import units
+from schemas.intent import Intent, Objective
+from schemas.jurisdiction import Sovereignty
+from schemas.price import Money
+from schemas.problem import invalid
+from schemas.segment import Limits
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+BROKER_DEFAULT: Final = "http://127.0.0.1:8700"
+
+
+def _quantity(name: str, parse: Callable[[str], T]) -> Callable[[str], T]:
+    """A type for click that reads text with a parser of `units`; its mistakes name the option."""
+
+    def read(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+
+    read.__name__ = name
+    return read
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+BANDWIDTH: Final = _quantity("bandwidth", units.parse_bandwidth)
+LATENCY: Final = _quantity("latency", units.parse_latency)
+DURATION: Final = _quantity("duration", units.parse_duration)
+SHARE: Final = _quantity("share", units.parse_share)
+MONEY: Final = _quantity("money", units.parse_money)
+TIME: Final = _quantity("time", units.parse_time)
+NAMES: Final = _quantity("names", _names)
+
+
+def _applied(options: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+broker_options: Final = _applied(
+    [
+        click.option(
+            "--broker", envvar="PEERWAY_BROKER", default=BROKER_DEFAULT, metavar="URL", help="Where the broker is."
+        ),
+        click.option("--key", envvar="PEERWAY_KEY", metavar="KEY", help="Your key; better in PEERWAY_KEY."),
+        click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for a program."),
+    ]
+)
+
+key_option: Final = click.option(
+    "--idempotency-key", metavar="KEY", help="Repeat one to repeat a request whose answer was lost, without effect."
+)
+
+_INTENT_OPTIONS: Final = (
+    click.argument("a", metavar="FROM"),
+    click.argument("z", metavar="TO"),
+    click.option("--bandwidth", type=BANDWIDTH, required=True, help="10G, 2.5G, 500M; the same both ways."),
+    click.option("--for", "duration_s", type=DURATION, help="How long: 2h, 30m, 1d12h."),
+    click.option("--until", "end", type=TIME, help="Or until when: 2026-12-01T18:00Z."),
+    click.option("--start", type=TIME, help="From when; now if not given."),
+    click.option("--latency", type=LATENCY, help="At most, one way: 12ms."),
+    click.option("--jitter", type=LATENCY, help="At most: 1ms."),
+    click.option("--loss", type=SHARE, help="At most: 0.01%."),
+    click.option("--availability", type=SHARE, help="At least: 99.95%."),
+    click.option("--mtu", type=click.IntRange(64, 65535), default=1500, show_default=True, help="Bytes."),
+    click.option("--hops", type=click.IntRange(1, 16), help="At most so many segments."),
+    click.option("--budget", type=MONEY, help="At most, for the whole time: 250EUR."),
+    click.option("--currency", default=None, metavar="CODE", help="Pay in: EUR if not given."),
+    click.option("--countries", type=NAMES, help="Cross only these: EEA,CH."),
+    click.option("--domicile", type=NAMES, help="Only operators domiciled in: EEA,CH."),
+    click.option("--parents", type=NAMES, help="Only operators controlled from: EEA,CH."),
+    click.option("--class", "route_classes", type=NAMES, help="Only these route classes: eu."),
+    click.option("--only", "operators_allowed", type=NAMES, help="Only over these operators."),
+    click.option("--without", "operators_denied", type=NAMES, help="Never over these operators."),
+    click.option(
+        "--best",
+        type=click.Choice([o.value for o in Objective]),
+        default=Objective.PRICE.value,
+        show_default=True,
+        help="What the best path is the least of.",
+    ),
+)
+intent_options: Final = _applied(_INTENT_OPTIONS)
+INTENT_NAMES: Final = frozenset(
+    "a z bandwidth duration_s end start latency jitter loss availability mtu hops budget currency countries domicile "
+    "parents route_classes operators_allowed operators_denied best".split()
+)
+
+
+def intent_from(given: dict[str, Any]) -> Intent:
+    """The intent that the options make. Raises `Problem` where they contradict each other."""
+    if (given["duration_s"] is None) == (given["end"] is None):
+        raise invalid("--for", "give either --for (2h) or --until (2026-12-01T18:00Z), and only one of them")
+    try:
+        return _intent(given)
+    except ValueError as error:
+        raise invalid("intent", str(error)) from error
+
+
+def _intent(given: dict[str, Any]) -> Intent:
+    budget: Money | None = given["budget"]
+    return Intent(
+        a=given["a"],
+        z=given["z"],
+        bandwidth_bps=given["bandwidth"],
+        mtu=given["mtu"],
+        start=given["start"],
+        duration_s=given["duration_s"],
+        end=given["end"],
+        limits=Limits(given["latency"], given["jitter"], given["loss"], given["availability"]),
+        hops=given["hops"],
+        budget=budget,
+        currency=(given["currency"] or (budget.currency if budget else "EUR")).upper(),
+        sovereignty=Sovereignty(countries=given["countries"], domicile=given["domicile"], parents=given["parents"]),
+        route_classes=given["route_classes"],
+        operators_allowed=given["operators_allowed"],
+        operators_denied=given["operators_denied"] or (),
+        objective=Objective(given["best"]),
+    )

@@ -1,0 +1,135 @@
+"""`peerway order | show | orders | extend | release`: what happens to a quote that was taken."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from federation.cli.connection import ask, print_json
+from federation.cli.exits import Exit
+from federation.cli.options import DURATION, TIME, broker_options, key_option
+from federation.client.broker import BrokerClient
+from federation.client.lease import active, extended, released
+from schemas.answer import OrderView, QuoteView
+from schemas.lease import State
+from schemas.problem import Problem, invalid
+from schemas.request import Extension
+
+
+@click.command(epilog="\b\nExample:\n  peerway order 6GYvJ0cQ0mBXUqkFzZrKsA")
+@click.argument("quote")
+@click.option("--no-wait", is_flag=True, help="Answer before it is ACTIVE.")
+@key_option
+@broker_options
+def order(
+    *, broker: str, key: str | None, as_json: bool, idempotency_key: str | None, no_wait: bool, quote: str
+) -> int:
+    """Turn a QUOTE into a lease: ACTIVE on every operator, or on none.
+
+    Waits until it is ACTIVE or has failed (exit status 4). From then on it is billed to the second.
+    """
+
+    async def question(client: BrokerClient) -> OrderView:
+        ordered = await client.order(quote, idempotency_key)
+        return ordered if no_wait or _is_later(ordered) else await active(client, ordered)
+
+    _print_order(ask(broker, key, question), as_json=as_json)
+    return Exit.OK
+
+
+def _is_later(ordered: OrderView) -> bool:
+    """Whether its start lies in the future: then COMMITTED is where it rests."""
+    committed_at = ordered.history[-1].at if ordered.history else ordered.window.start
+    return ordered.state is State.COMMITTED and ordered.window.start > committed_at
+
+
+@click.command(epilog="\b\nExample:\n  peerway show 0P8vTt2cQ5WJ9kVjv7n1fg")
+@click.argument("id")
+@broker_options
+def show(*, broker: str, key: str | None, as_json: bool, id: str) -> None:  # noqa: A002 - the word of the command line
+    """An order or a quote as it stands, by its ID."""
+
+    async def question(client: BrokerClient) -> OrderView | QuoteView:
+        try:
+            return await client.get_order(id)
+        except Problem as problem:
+            if problem.code != "NOT_FOUND":
+                raise
+        return await client.get_quote(id)
+
+    answer = ask(broker, key, question)
+    if isinstance(answer, OrderView):
+        _print_order(answer, as_json=as_json)
+    elif as_json:
+        print_json(answer)
+    else:
+        from federation.cli import screen, tables
+
+        screen.show(*tables.quote_lines(answer))
+
+
+@click.command(epilog="\b\nExample:\n  peerway orders --json")
+@broker_options
+def orders(*, broker: str, key: str | None, as_json: bool) -> None:
+    """All your orders."""
+    answer = ask(broker, key, lambda client: client.orders())
+    if as_json:
+        print_json(answer)
+        return
+    from federation.cli import screen, tables
+
+    screen.show(tables.orders_table(answer) if answer else "You have no orders.")
+
+
+@click.command(epilog="\b\nExample:\n  peerway extend 0P8vTt2cQ5WJ9kVjv7n1fg --by 30m")
+@click.argument("order")
+@click.option("--by", "by_s", type=DURATION, help="How much longer: 30m, 2h.")
+@click.option("--until", "end", type=TIME, help="Or until when: 2026-12-01T18:00Z.")
+@key_option
+@broker_options
+def extend(
+    *,
+    broker: str,
+    key: str | None,
+    as_json: bool,
+    idempotency_key: str | None,
+    order: str,
+    by_s: int | None,
+    end: datetime | None,
+) -> None:
+    """Make the lease of an ORDER last longer, on every operator or on none."""
+    if (by_s is None) == (end is None):
+        raise invalid("--by", "give either --by (30m) or --until (2026-12-01T18:00Z), and only one of them")
+    longer = Extension(by_s=by_s, end=end)
+
+    async def question(client: BrokerClient) -> OrderView:
+        return await extended(client, await client.get_order(order), longer, idempotency_key)
+
+    _print_order(ask(broker, key, question), as_json=as_json)
+
+
+@click.command(epilog="\b\nExample:\n  peerway release 0P8vTt2cQ5WJ9kVjv7n1fg")
+@click.argument("order")
+@click.option("--no-wait", is_flag=True, help="Answer before everything is released.")
+@key_option
+@broker_options
+def release(
+    *, broker: str, key: str | None, as_json: bool, idempotency_key: str | None, no_wait: bool, order: str
+) -> None:
+    """End the lease of an ORDER on every operator and get its bill. Legal in every state, and again."""
+
+    async def question(client: BrokerClient) -> OrderView:
+        answer = await client.release(order, idempotency_key)
+        return answer if no_wait else await released(client, answer)
+
+    _print_order(ask(broker, key, question), as_json=as_json)
+
+
+def _print_order(answer: OrderView, *, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+        return
+    from federation.cli import screen, tables
+
+    screen.show(*tables.order_lines(answer))

@@ -1,0 +1,37 @@
+"""`peerway quote`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from federation.cli.connection import ask, print_json
+from federation.cli.options import broker_options, intent_from, intent_options, key_option
+
+EPILOG = """\
+\b
+Example:
+  peerway quote Utrecht@SURF Milan@GARR --bandwidth 10G --for 2h --latency 15ms
+  peerway order QUOTE
+"""
+
+
+@click.command(epilog=EPILOG)
+@intent_options
+@key_option
+@broker_options
+def quote(*, broker: str, key: str | None, as_json: bool, idempotency_key: str | None, **given: Any) -> None:
+    """A firm price for the best path FROM one place TO another, held at every operator until it expires.
+
+    It costs nothing and becomes a lease with `peerway order`. Exit status 3 where no path satisfies every limit.
+    """
+    intent = intent_from(given)
+    answer = ask(broker, key, lambda client: client.quote(intent, idempotency_key))
+    if as_json:
+        print_json(answer)
+        return
+    from federation.cli.screen import show
+    from federation.cli.tables import quote_lines
+
+    show(*quote_lines(answer), f"Order it with: peerway order {answer.id}")

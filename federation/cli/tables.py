@@ -1,0 +1,198 @@
+"""Answers as a person reads them: a line that says it all, and a table for who wants to know more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from rich.markup import escape
+from rich.table import Table
+
+from federation.cli import units
+from federation.cli.screen import plain_table
+from schemas.answer import (
+    EndView,
+    Exclusion,
+    FederationView,
+    LeaseView,
+    OrderView,
+    PathView,
+    QuoteView,
+    SearchAnswer,
+    SegmentView,
+)
+from schemas.lease import BILLABLE, TERMINAL, State
+from schemas.order import Bill
+from schemas.price import Money
+from schemas.segment import PPB, Promise
+
+_STYLE: Final = dict.fromkeys(BILLABLE, "green") | {State.FAILED: "red", State.EXPIRED: "red"}
+
+
+def path_line(path: PathView, seconds: int | None = None) -> str:
+    """Price, promises and countries of a path in one line."""
+    span = f" for {units.duration(seconds)}" if seconds else ""
+    countries = " ".join(path.countries) if path.countries is not None else "not attested"
+    return f"[bold]{units.money(path.total)}[/]{span} · {promise_line(path.promise)} · countries: {countries}"
+
+
+def promise_line(promise: Promise) -> str:
+    """The promises of a stretch in one line."""
+    return (
+        f"{units.latency(promise.latency_us)} one way · jitter {units.latency(promise.jitter_us)} · "
+        f"loss {units.share(promise.loss_ppb)} · available {units.share(_floor(promise.availability_ppb))}"
+    )
+
+
+def _floor(ppb: int) -> int:
+    """Availability to a thousandth of a percent, rounded down: a promise is never shown better than it is."""
+    step = PPB // 10**5
+    return ppb // step * step
+
+
+def path_table(path: PathView) -> Table:
+    """A row per segment."""
+    table = plain_table("", "Operator", "From → to", "Class", "Latency", "Price", right=("Latency", "Price"))
+    for number, segment in enumerate(path.segments, 1):
+        table.add_row(
+            str(number),
+            escape(segment.operator_name),
+            f"{_end(segment.a)} → {_end(segment.z)}",
+            segment.route_class,
+            units.latency(segment.promise.latency_us),
+            _price(segment),
+        )
+    return table
+
+
+def _end(end: EndView) -> str:
+    label = f" [dim]label {end.label}[/]" if end.label is not None else ""
+    return f"{escape(end.city or end.interface)} {end.country}{label}"
+
+
+def _price(segment: SegmentView) -> str:
+    own, paid = units.money(segment.price), units.money(segment.total)
+    return own if segment.price.currency == segment.total.currency else f"{own} = {paid}"
+
+
+def search_lines(answer: SearchAnswer) -> Iterator[str | Table]:
+    """Candidates best first, or what binds and what would help."""
+    if not answer.found:
+        yield "[bold red]No path satisfies every limit.[/]"
+        yield from binding_lines(answer)
+    for number, path in enumerate(answer.paths, 1):
+        yield f"[bold]Path {number}[/]  {path_line(path, answer.window.duration_s)}"
+        if path.why:
+            yield f"[dim]{escape(path.why)}[/]"
+        yield path_table(path)
+    if answer.excluded:
+        yield exclusion_table(answer.excluded)
+    proof = "the best of everything published" if answer.proven else "the search ran out of budget: maybe not the best"
+    floor = f"physics allows {units.latency(answer.floor_us)} at best"
+    yield f"[dim]{proof if answer.found else 'searched everything published'}; {floor}[/]"
+
+
+def binding_lines(answer: SearchAnswer) -> Iterator[str | Table]:
+    """Which limits bind, and the cheapest relaxations."""
+    if answer.binding:
+        table = plain_table("Limit that binds", "Asked", "Best any path can do")
+        for binding in answer.binding:
+            table.add_row(escape(binding.limit), escape(binding.asked), escape(binding.floor or "none can"))
+        yield table
+    if answer.relaxations:
+        table = plain_table("It would work with", "Price", "Latency", right=("Price", "Latency"))
+        for relaxation in answer.relaxations:
+            latency = units.latency(relaxation.promise.latency_us)
+            table.add_row(escape(relaxation.change), units.money(relaxation.total), latency)
+        yield table
+
+
+def exclusion_table(excluded: tuple[Exclusion, ...]) -> Table:
+    """Who was kept out, by which rule."""
+    table = plain_table("Kept out", "Class", "Rule", "Why")
+    for one in excluded:
+        table.add_row(escape(one.operator_name), one.route_class or "all", escape(one.rule), escape(one.detail))
+    return table
+
+
+def quote_lines(quote: QuoteView) -> Iterator[str | Table]:
+    """A firm quote."""
+    yield f"Quote [bold]{quote.id}[/]  {state_text(quote.state)}  until {units.clock(quote.expires_at)}"
+    yield path_line(quote.path, quote.window.duration_s)
+    yield f"from {units.clock(quote.window.start)} until {units.clock(quote.window.end)}"
+    yield path_table(quote.path)
+    exit_cost, rounds = units.money(quote.exit_total), f"{quote.rounds} round{'s' if quote.rounds != 1 else ''}"
+    yield f"[dim]released before its end it costs {exit_cost} more than what was used; asked in {rounds}[/]"
+
+
+def order_lines(order: OrderView) -> Iterator[str | Table]:
+    """An order, its segments, its history and its bill."""
+    yield f"Order [bold]{order.id}[/]  {state_text(order.state)}  {units.bandwidth(order.bandwidth_bps)}"
+    yield f"from {units.clock(order.window.start)} until {units.clock(order.window.end)} · {units.money(order.total)}"
+    if order.why:
+        yield f"[yellow]{escape(order.why)}[/]" + (f" (outcome: {order.outcome})" if order.outcome else "")
+    table = plain_table("", "Operator", "From → to", "State", "Product", "Bill", right=("Bill",))
+    for number, lease in enumerate(order.segments, 1):
+        table.add_row(str(number), *_lease_cells(lease))
+    yield table
+    steps = [f"{change.state} {units.clock(change.at)[11:]}" for change in order.history]
+    yield f"[dim]{' → '.join(steps)}[/]"
+    if order.bill:
+        yield bill_table(order.bill)
+
+
+def _lease_cells(lease: LeaseView) -> tuple[str, ...]:
+    between = f"{_end(lease.a)} → {_end(lease.z)}"
+    bill = units.money(lease.bill.total) if lease.bill else ""
+    return (escape(lease.operator_name), between, state_text(lease.state), escape(lease.product or ""), bill)
+
+
+def bill_table(bill: Bill) -> Table:
+    """What a lease cost, to the second."""
+    table = plain_table("Bill", "", right=("",))
+    if bill.start and bill.end:
+        seconds = int((bill.end - bill.start).total_seconds())
+        table.add_row("used", f"{units.duration(seconds)}")
+    for line in bill.lines:
+        if line.micro:
+            table.add_row(escape(line.name), units.money(Money(bill.total.currency, line.micro)))
+    table.add_row("[bold]total[/]", f"[bold]{units.money(bill.total)}[/]")
+    return table
+
+
+def orders_table(orders: tuple[OrderView, ...]) -> Table:
+    """A row per order."""
+    table = plain_table("Order", "State", "Bandwidth", "Until", "Over", "Total", right=("Bandwidth", "Total"))
+    for order in orders:
+        total = order.bill.total if order.bill else order.total
+        over = ", ".join(escape(lease.operator_name) for lease in order.segments)
+        until = units.clock(order.window.end)
+        bandwidth = units.bandwidth(order.bandwidth_bps)
+        table.add_row(order.id, state_text(order.state), bandwidth, until, over, units.money(total))
+    return table
+
+
+def federation_lines(view: FederationView) -> Iterator[str | Table]:
+    """Who is there, and whether it hangs together."""
+    table = plain_table(
+        "Operator", "Entity", "Interfaces", "Interconnects", "Offers", "Shows", "Attested", "",
+        right=("Interfaces", "Interconnects", "Offers"),
+    )  # fmt: skip
+    for operator in view.operators:
+        state = "" if operator.connected else f"[red]{escape(operator.why or 'not connected')}[/]"
+        numbers = (str(operator.interfaces), str(operator.interconnects), str(operator.offers))
+        attested = "yes" if operator.attested else "no"
+        table.add_row(escape(operator.name), operator.entity, *numbers, operator.disclosure, attested, state)
+    yield table
+    yield (
+        f"{len(view.operators)} operators, {view.interfaces} interfaces, {view.interconnects} interconnects "
+        f"({view.one_sided} declared by one side only, not believed), {view.offers} offers, "
+        f"{len(view.components)} component{'s' if len(view.components) != 1 else ''}; "
+        f"known after {view.discovery_ms / 1000:.1f} s, {view.memory_kib / 1024:.0f} MiB"
+    )
+
+
+def state_text(state: State) -> str:
+    """A state in its colour."""
+    style = _STYLE.get(state, "dim" if state in TERMINAL else "yellow")
+    return f"[{style}]{state}[/]"

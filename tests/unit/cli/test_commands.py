@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from federation.cli.main import COMMANDS, run
+from schemas.problem import Problem
+from tests.support.face import World
+
+ROOT = Path(__file__).parents[3]
+ASKED = ("Utrecht@SURF", "Milan@GARR", "--bandwidth", "10G", "--for", "2h")
+Told = tuple[int, str, str]
+
+
+class Terminal:
+    """Runs `peerway` in this process, in a thread because a command has a loop of its own."""
+
+    def __init__(self, world: World, capsys: pytest.CaptureFixture[str]) -> None:
+        self.world, self._capsys = world, capsys
+
+    async def __call__(self, *arguments: str, key: str | None = "alice-key") -> Told:
+        reach = ["--broker", self.world.address, *(["--key", key] if key else [])]
+        status = await asyncio.to_thread(run, [*arguments, *reach])
+        out, err = self._capsys.readouterr()
+        assert "Traceback" not in out + err
+        return int(status), out, err
+
+
+@pytest_asyncio.fixture
+async def peerway(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Terminal]:
+    for name in ("PEERWAY_BROKER", "PEERWAY_KEY", "PEERWAY_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    async with World() as world:
+        yield Terminal(world, capsys)
+
+
+def test_help_is_quick_and_lists_every_command() -> None:
+    begun = time.perf_counter()
+    told = subprocess.run(
+        [sys.executable, "-m", "federation.cli.main", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    took_s = time.perf_counter() - begun
+    for name, command in COMMANDS.items():
+        assert name in told.stdout
+        assert command.about.split(";")[0] in " ".join(told.stdout.split())
+    assert took_s < 1.5, "promised: 0.3 s on an idle machine"
+
+
+def test_help_imports_none_of_the_heavy_parts() -> None:
+    code = "import sys; from federation.cli.main import run; run(['--help']); print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(told.stdout.rsplit("\n", 2)[-2].split())
+    assert not loaded & {"aiohttp", "rich", "mcp", "pydantic", "numpy", "grpc", "msgspec", "cryptography"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself_with_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([name, "--help"]) == 0
+    out, _ = capsys.readouterr()
+    if name != "broker":
+        assert f"peerway {name}" in out.split("Example")[-1] or name == "mcp"
+        assert "Example" in out
+
+
+@pytest.mark.asyncio
+async def test_a_purchase_at_the_terminal(peerway: Terminal) -> None:
+    status, out, _ = await peerway("search", *ASKED, "--timing")
+    assert status == 0
+    for expected in (
+        "Path 1",
+        "Path 3",
+        "GÉANT",
+        "Utrecht NL → Amsterdam DE",
+        "EUR 12.35",
+        "9.88 ms",
+        "search 0.42 ms",
+    ):
+        assert expected in out
+    status, out, _ = await peerway("quote", *ASKED)
+    assert status == 0
+    assert "peerway order q1" in out
+    status, out, _ = await peerway("order", "q1")
+    assert (status, "ACTIVE" in out, "p-SURF" in out) == (0, True, True)
+    status, out, _ = await peerway("extend", "o1", "--by", "30m")
+    assert "until 2026-11-18 13:36:40Z" in out
+    status, out, _ = await peerway("release", "o1")
+    assert (status, "RELEASED" in out, "1 min" in out, "EUR 1.50" in out) == (0, True, True, True)
+    status, out, _ = await peerway("orders")
+    assert "o1" in out
+    status, out, _ = await peerway("federation")
+    assert "https://surf.example" in out
+    status, out, _ = await peerway("show", "q1")
+    assert "Quote q1" in out
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "arguments", [("search", *ASKED), ("quote", *ASKED), ("orders",), ("federation",), ("order", "q1"), ("show", "o1"),
+                  ("extend", "o1", "--by", "1h"), ("release", "o1")]
+)  # fmt: skip
+async def test_every_command_answers_programs_in_json(peerway: Terminal, arguments: tuple[str, ...]) -> None:
+    await peerway("quote", *ASKED)
+    if arguments != ("order", "q1"):
+        await peerway("order", "q1")
+    status, out, err = await peerway(*arguments, "--json")
+    assert (status, err) == (0, "")
+    json.loads(out)
+
+
+@pytest.mark.asyncio
+async def test_an_intent_takes_every_word(peerway: Terminal) -> None:
+    more = "--latency 12ms --jitter 1ms --loss 0.01% --availability 99.9% --mtu 9000 --hops 4 --budget 30CHF"
+    policy = "--countries EEA,CH --domicile EEA --parents EEA --class eu --only SURF,GARR --without X --best latency"
+    status, _, _ = await peerway("search", *ASKED, *more.split(), *policy.split(), "--start", "2026-12-01T08:00Z")
+    intent = peerway.world.exchanges["alice"].intents[-1]
+    assert status == 0
+    assert (intent.limits.latency_us, intent.limits.loss_ppb, intent.mtu, intent.hops) == (12_000, 100_000, 9000, 4)
+    assert (intent.currency, intent.sovereignty.countries) == ("CHF", ("EEA", "CH"))
+    assert (intent.operators_allowed, intent.operators_denied) == (("SURF", "GARR"), ("X",))
+
+
+@pytest.mark.asyncio
+async def test_no_path_says_what_binds_and_what_would_help(peerway: Terminal) -> None:
+    status, out, _ = await peerway("search", "A", "B", "--bandwidth", "13", "--for", "1h")
+    assert status == 3
+    for expected in ("No path satisfies", "latency_us", "latency 9876", "parents", "physics allows 4.32 ms"):
+        assert expected in out
+
+
+def lacks(*words: str) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    return lambda given: tuple(word for word in given if word not in words)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("search", "A", "B", "--for", "1h"), "--bandwidth"),
+        (("search", "A", "B", "--bandwidth", "0", "--for", "1h"), "write for example 10G"),
+        (("search", "A", "B", "--bandwidth", "-1G", "--for", "1h"), "--bandwidth"),
+        (("search", "A", "B", "--bandwidth", "1G"), "--until"),
+        (("search", "A", "B", "--bandwidth", "1G", "--for", "1h", "--until", "2026-12-01T08:00Z"), "only one"),
+        (("search", "A", "B", "--bandwidth", "1G", "--for", "soon"), "write for example 2h"),
+        (("search", "A", "B", "--bandwidth", "1G", "--for", "1h", "--latency", "12"), "write for example 12ms"),
+        (("search", "A", "A", "--bandwidth", "1G", "--for", "1h"), "two different places"),
+        (("quote", "A", "B", "--bandwidth", "1G", "--start", "2026-12-02T00:00Z", "--until", "2026-12-01T00:00Z"),
+         "later than start"),
+        (("extend", "o1"), "--until"),
+        (("order",), "QUOTE"),
+        (("sarch",), "sarch"),
+    ],
+)  # fmt: skip
+async def test_bad_input_is_status_2_and_shows_what_is_right(
+    peerway: Terminal, arguments: tuple[str, ...], says: str
+) -> None:
+    status, out, err = await peerway(*arguments)
+    assert (status, out) == (2, "")
+    assert says in err
+
+
+@pytest.mark.asyncio
+async def test_refusals_are_status_4_and_unreachable_5(peerway: Terminal, unused_tcp_port: int) -> None:
+    status, _, err = await peerway("show", "absent")
+    assert (status, "absent" in err) == (4, True)
+    peerway.world.exchanges["alice"].fail = Problem("QUOTE_EXPIRED", "it expired at noon")
+    status, _, err = await peerway("order", "q1", "--json")
+    assert (status, json.loads(err)["code"]) == (4, "QUOTE_EXPIRED")
+    status, _, err = await peerway("orders", key="wrong")
+    assert (status, "not known" in err) == (4, True)
+    status, _, err = await peerway("orders", key=None)
+    assert (status, "PEERWAY_KEY" in err) == (2, True)
+    status, _, err = await peerway("orders", "--broker", f"http://127.0.0.1:{unused_tcp_port}")
+    assert status == 0, "the last --broker counts"
+    peerway.world.exchanges["alice"].fail = RuntimeError("x")
+    status, _, err = await peerway("orders")
+    assert (status, "the fault is in this node's log" in err) == (1, True)
+
+
+def test_a_broker_that_is_not_there_is_status_5(unused_tcp_port: int, capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(["orders", "--key", "k", "--broker", f"http://127.0.0.1:{unused_tcp_port}"])
+    assert status == 5
+    assert f"no broker answers at http://127.0.0.1:{unused_tcp_port}" in capsys.readouterr().err
+
+
+def test_the_sample_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    from federation.broker.config import SAMPLE
+
+    assert run(["broker", "sample"]) == 0
+    assert capsys.readouterr().out == SAMPLE

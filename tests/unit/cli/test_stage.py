@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from federation.broker.config import load_config as load_broker
+from federation.cli.demo.cast import CAST, Performer, attestation, class_countries, crowd_member
+from federation.cli.demo.ports import PortReserve
+from federation.cli.demo.processes import Processes
+from federation.cli.demo.stage import build
+from federation.trust.domain import load_domain
+from operators.config import load_config as load_operator
+from operators.inventory.footprint import load as load_footprint
+from schemas.jurisdiction import GROUPS
+from schemas.problem import Problem
+from tests.support.seams import NOW
+
+THREE = tuple(one for one in CAST if one.host in {"surf", "vodafone", "switch"})
+
+
+def test_the_stage_is_set_so_that_both_daemons_read_their_configuration(tmp_path: Path) -> None:
+    with PortReserve() as ports:
+        stage = build(tmp_path, THREE, ports, NOW, attested=True)
+    assert [player.performer.host for player in stage.players] == ["surf", "vodafone", "switch"]
+    for player in stage.players:
+        config = load_operator(player.config)
+        footprint = load_footprint(Path(config.footprint).read_bytes(), "footprint.json")
+        assert (config.entity, footprint.entity) == (player.performer.entity,) * 2
+        assert footprint.ennis
+        assert config.route_classes[0].id == "any"
+    broker = load_broker(stage.broker_config)
+    assert {o.entity for o in broker.operators} == {one.entity for one in THREE}
+    assert stage.broker == f"http://127.0.0.1:{broker.listen.http_port}"
+    domain = load_domain(Path(broker.trust.domain), Path(broker.trust.anchors), NOW)
+    assert not domain.rejected
+    assert {m.entity for m in domain.operators()} == {one.entity for one in THREE}
+    facts = domain.facts("https://vodafone.example", NOW)
+    assert facts
+    assert facts.controlling_parents == ("GB",)
+    ports_used = [load_operator(p.config).listen.http_port for p in stage.players]
+    assert len({*ports_used, broker.listen.http_port, broker.listen.mcp_port}) == 5
+
+
+def test_a_held_port_can_be_taken_over_and_is_given_to_nobody_else() -> None:
+    with PortReserve() as ports:
+        taken = {ports.take() for _ in range(50)}
+        assert len(taken) == 50
+        with socket.create_server(("127.0.0.1", min(taken))) as server:
+            assert server.getsockname()[1] == min(taken)
+
+
+def test_the_cast_is_fifteen_networks_of_which_two_are_controlled_from_outside() -> None:
+    inside = GROUPS["EEA"] | {"CH"}
+    assert len({one.asn for one in CAST}) == len({one.entity for one in CAST}) == 15
+    cheap = sorted(CAST, key=lambda one: one.km)[:2]
+    assert {one.name for one in cheap} == {"Vodafone DE", "Liberty"}
+    assert all(one.parent not in inside for one in cheap), "the cheapest path must fail the policy of step 2"
+
+
+def test_route_classes_and_attestations_follow_the_footprint() -> None:
+    geant = next(one for one in CAST if one.host == "geant")
+    crossed = ["NL", "DE", "GB", "CH", "UA"]
+    assert class_countries(geant, crossed) == {"any": None, "eu": ("DE", "NL"), "domestic": ("NL",)}
+    facts = attestation(geant, crossed)
+    assert facts.classes["any"].countries == ("CH", "DE", "GB", "NL", "UA")
+    assert facts.classes["eu"].countries == ("DE", "NL")
+    switch = next(one for one in CAST if one.host == "switch")
+    assert set(class_countries(switch, ["CH"])) == {"any", "domestic"}
+    assert set(class_countries(crowd_member(701), ["US"])) == {"any"}
+
+
+@pytest.mark.asyncio
+async def test_a_process_that_ends_early_is_explained_and_all_are_ended(tmp_path: Path) -> None:
+    async with Processes(tmp_path) as processes:
+        patient = processes.start("patient", [sys.executable, "-c", "import time; time.sleep(600)"])
+        hasty = processes.start("hasty", [sys.executable, "-c", "import sys; sys.exit('no such file: footprint.json')"])
+        with pytest.raises(Problem, match=r"hasty ended before it was ready.*footprint\.json"):
+            await processes.ready(hasty)
+        waiting = patient.process
+        assert waiting.poll() is None
+    assert waiting.poll() is not None
+
+
+@pytest.mark.asyncio
+async def test_ready_lines_are_read_from_a_process(tmp_path: Path) -> None:
+    lines = [json.dumps({"ready": f"https://as{n}.example", "offers": n}) for n in (1, 2)]
+    code = f"import time; print({lines[0]!r}, flush=True); print({lines[1]!r}, flush=True); time.sleep(600)"
+    async with Processes(tmp_path) as processes:
+        node = processes.start("two", [sys.executable, "-c", code])
+        await processes.ready(node, 2)
+        assert [line["offers"] for line in node.ready] == [1, 2]
+        assert node.memory_kib > 0
+
+
+def test_nobody_of_the_crowd_is_priced_below_nothing() -> None:
+    members: list[Performer] = [crowd_member(asn) for asn in (1, 701, 3356, 64512, 4_200_000_000)]
+    assert all(one.km > 0 and one.gbps > 0 for one in members)
