@@ -57,6 +57,11 @@ def refused_quote(at: int) -> tuple[Change[QuoteState], ...]:
     return (Change(Q.UNABLE_TO_PROVIDE, at),)
 
 
+def budgetary_quote(at: int) -> tuple[Change[QuoteState], ...]:
+    """Of a price without commitment: answered, and never orderable."""
+    return (Change(Q.ANSWERED, at),)
+
+
 def order_history(lease: Iterable[Change[State]]) -> tuple[Change[OrderState], ...]:
     """Of the order that added a lease: completed when it is UP, cancelled when it is released before."""
     return _told(lease, _ORDER, ORDER, OS.ACKNOWLEDGED)

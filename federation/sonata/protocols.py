@@ -53,7 +53,8 @@ class QuoteAsk(Struct, frozen=True, kw_only=True):
     """A POST quote whose envelope is valid. `action` is add or modify; `product` is set for modify.
 
     `rfq` is the buyer's `rfq+jwt`, unverified; None from a plain Sonata buyer, who gets a firm quote and a hold of
-    `HOLD_S_DEFAULT` but no document. `firm` false asks for a price only (Sonata's budgetary): no hold.
+    `HOLD_S_DEFAULT` but no document. `firm` false asks for a price only (Sonata's budgetary): no hold, never orderable,
+    its history is `histories.budgetary_quote`.
     """
 
     raw: bytes

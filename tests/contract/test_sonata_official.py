@@ -113,8 +113,10 @@ async def plain_life(w: World) -> None:
     release = plain_order(offered, action="delete", product={"id": product})
     del release["productOrderItem"][0]["quoteItem"]
     assert (await w.send("POST", f"{ORDER}/productOrder", release)).status == 201
-    budgetary = (await w.send("POST", f"{QUOTE}/quote", plain_quote(description="x"))).json
-    await w.send("POST", f"{QUOTE}/declineQuote", {"quoteId": budgetary["id"], "reason": "too dear"})
+    budgetary = plain_quote(buyerRequestedQuoteLevel="budgetary")
+    assert (await w.send("POST", f"{QUOTE}/quote", budgetary)).json["state"] == "answered"
+    offered = (await w.send("POST", f"{QUOTE}/quote", plain_quote(description="x"))).json
+    await w.send("POST", f"{QUOTE}/declineQuote", {"quoteId": offered["id"], "reason": "too dear"})
 
 
 async def refusals(w: World) -> None:

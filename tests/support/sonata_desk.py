@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 
 from federation.sonata.asks import check_order, check_ordered, check_rfq
 from federation.sonata.histories import (
+    budgetary_quote,
     order_history,
     order_steps,
     product_history,
@@ -83,7 +84,7 @@ class MemoryDesk:
         self._key, self._entity, self._callers, self._clock = key, entity, callers, clock
         self._entropy = CountingEntropy("s")
         self._leases: dict[str, Lease] = {}
-        self._refused: dict[str, tuple[str, QuoteRecord]] = {}
+        self._fixed: dict[str, tuple[str, QuoteRecord]] = {}
         self._orders: dict[str, tuple[str, Callable[[], OrderRecord]]] = {}
         self._cancels: dict[str, tuple[str, CancelRecord]] = {}
         self._seen: dict[tuple[str, str], tuple[str, str]] = {}
@@ -103,8 +104,12 @@ class MemoryDesk:
             if problem.code not in {"LABEL_TAKEN", "CAPACITY_CHANGED", "NO_FEASIBLE_PATH"}:
                 raise
             record = self._refuse(ask, problem)
-            self._refused[record.id] = (caller.entity, record)
+            self._fixed[record.id] = (caller.entity, record)
             self._remember(caller, rfq, ask.rfq, record.id)
+            return record
+        if not ask.firm:
+            record = structs.replace(self._quote_record(lease), history=budgetary_quote(lease.at))
+            self._fixed[record.id] = (caller.entity, record)
             return record
         self._leases[lease.id] = lease
         self._remember(caller, rfq, ask.rfq, lease.id)
@@ -143,8 +148,8 @@ class MemoryDesk:
 
     async def find_quote(self, caller: Caller, quote_id: str) -> QuoteRecord:
         self._begin()
-        if quote_id in self._refused and self._refused[quote_id][0] == caller.entity:
-            return self._refused[quote_id][1]
+        if quote_id in self._fixed and self._fixed[quote_id][0] == caller.entity:
+            return self._fixed[quote_id][1]
         return self._quote_record(self._lease(caller, quote_id))
 
     async def find_order(self, caller: Caller, order_id: str) -> OrderRecord:
@@ -167,9 +172,9 @@ class MemoryDesk:
 
     async def quotes(self, caller: Caller, wanted: Wanted) -> Listing[QuoteRecord]:
         self._begin()
-        refused = [record for owner, record in self._refused.values() if owner == caller.entity]
+        fixed = [record for owner, record in self._fixed.values() if owner == caller.entity]
         held = [self._quote_record(lease) for lease in self._leases.values() if lease.owner == caller.entity]
-        return pick(_ordered([*refused, *held]), wanted)
+        return pick(_ordered([*fixed, *held]), wanted)
 
     async def orders(self, caller: Caller, wanted: Wanted) -> Listing[OrderRecord]:
         return pick(_ordered([render() for owner, render in self._orders.values() if owner == caller.entity]), wanted)
