@@ -179,6 +179,9 @@ class Coordinator:
 async def _into(done: asyncio.Future[T], work: Coroutine[Any, Any, T]) -> None:
     try:
         result = await work
+    except asyncio.CancelledError:
+        done.cancel()
+        raise
     except BaseException as error:
         if not done.done():
             done.set_exception(error)

@@ -41,10 +41,11 @@ class Wish(NamedTuple):
 
 
 class News(NamedTuple):
-    """An event that needs no answer, and the documents that came with it."""
+    """An event that nobody waits for, the documents that came with it, and the act that it ends."""
 
     event: Event
     filed: tuple[Filed, ...] = ()
+    act: Act | None = None
 
 
 class Shell(NamedTuple):
@@ -64,7 +65,7 @@ class Lane:
         self.state = state
         self._shell, self._ended = shell, ended
         self._queue: list[Wish | News] = []
-        self._running: dict[Act, asyncio.Task[None]] = {}
+        self._running: dict[Act | None, asyncio.Task[None]] = {}
         self._quotes: dict[str, StoredQuote] = {}
         self._pump: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -76,9 +77,9 @@ class Lane:
         self._quotes[quote.id] = quote
         self._launch(due(self.state), {})
 
-    def tell(self, event: Event, filed: tuple[Filed, ...] = ()) -> None:
+    def tell(self, event: Event) -> None:
         """Something became known."""
-        self._put(News(event, filed))
+        self._put(News(event))
 
     async def wish(
         self, event: Callable[[OrderState], Event], claim: Claim | None, quote: StoredQuote | None = None
@@ -104,7 +105,7 @@ class Lane:
 
     def busy(self, leg: int) -> bool:
         """Whether an operator is being asked about a segment just now."""
-        return any(act.leg == leg for act in self._running)
+        return any(act is not None and act.leg == leg for act in self._running)
 
     def stop(self) -> None:
         """Ask nothing more. What is under way is cancelled by whoever owns the tasks."""
@@ -199,7 +200,10 @@ class Lane:
     def _adopt(self, state: OrderState, items: list[Wish | News]) -> None:
         self.state = state
         for item in items:
-            if isinstance(item, Wish) and not item.done.done():
+            if isinstance(item, News):
+                # Only now: while its answer was waiting to be noted, the act was not to be started again.
+                self._running.pop(item.act, None)
+            elif not item.done.done():
                 item.done.set_result(state)
         for watcher in self._watchers:
             if not watcher.done():
@@ -222,8 +226,7 @@ class Lane:
 
     async def _act(self, act: Act, state: OrderState, document: Signed | None) -> None:
         result = await self._shell.acts.run(state, act, document, self._quotes[_quote_id(state, act)])
-        del self._running[act]
-        self.tell(result.event, result.filed)
+        self._put(News(result.event, result.filed, act))
 
     def _sleep(self, at_us: int) -> None:
         wait_s = max(0, at_us - self._shell.clock.now_us()) / 1_000_000

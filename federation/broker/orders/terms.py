@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from federation.broker.orders.saga import extension
 from federation.broker.orders.saga.events import ExtendAsked
 from federation.broker.orders.saga.pace import EXTEND_BEFORE_S, SECOND_US
 from federation.broker.orders.saga.state import OrderState, Part, Phase, Pledge, Terms
 from federation.broker.peers.protocols import HeldQuote
 from federation.broker.quotes.protocols import StoredQuote
+from federation.trust.jose import sha256_b64
 from schemas.lease import State
 from schemas.price import RateTable
 from schemas.problem import Problem
@@ -21,6 +24,8 @@ def order_terms(quote: StoredQuote, order_id: str, rates: RateTable, now_s: int)
     if claims.action is not Action.ADD:
         raise Problem("INCOMPATIBLE_STATE", f"this quote extends order {claims.order}; use it there", field="quote")
     _in_time(quote, now_s)
+    if claims.rates_h != rates_hash(rates):
+        raise Problem("QUOTE_EXPIRED", "the exchange rates have changed since it was given; ask for a new one")
     return Terms(
         id=order_id,
         buyer=quote.buyer,
@@ -56,6 +61,11 @@ def extend_asked(quote: StoredQuote, state: OrderState, at_us: int) -> ExtendAsk
         quote=quote.id, path_root=claims.path_root, until_s=claims.window.end_s, total=claims.total,
         pledges=tuple(_pledge(held) for held in quote.held),
     ))  # fmt: skip
+
+
+def rates_hash(rates: RateTable) -> str:
+    """`rates_h` of a path quote: SHA-256 of the table as JSON with sorted members."""
+    return sha256_b64(msgspec.json.encode(rates, order="sorted"))
 
 
 def _in_time(quote: StoredQuote, now_s: int) -> None:

@@ -171,13 +171,13 @@ def _prepared(state: OrderState) -> OrderState:
 
 
 def _never_ordered(state: OrderState, part: Part, leg: Leg) -> Leg | None:
-    """The segment settled, if it is certain that its order was not taken and never will be."""
-    if leg.state is not State.HELD or not (leg.refused or leg.missing):
+    """The segment settled, if it is certain that its order was not taken and never will be: the operator says so after
+    it declined the quote, or after the order has expired. A refusal is no proof, a copy may still be on its way."""
+    if leg.state is not State.HELD or not leg.missing:
         return None
     if leg.let_go:
         return structs.replace(leg, state=State.DECLINED)
-    fenced_s = 0 if leg.refused else leg.order.iat + FENCE_S
-    over = state.now_s >= max(fenced_s, part.pledge.held_until)
+    over = state.now_s >= max(leg.order.iat + FENCE_S, part.pledge.held_until)
     return structs.replace(leg, state=State.EXPIRED) if over else None
 
 

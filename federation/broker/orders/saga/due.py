@@ -68,7 +68,7 @@ def _winding_up(state: OrderState, index: int, leg: Leg) -> Act | None:
     if leg.state is not State.HELD:
         releasing = release_wanted(state, leg) and not leg.check
         return SendRelease(index, turn) if releasing else AskLease(index, turn)
-    if leg.refused or (leg.missing and not leg.let_go):
+    if (leg.fault or leg.missing) and not leg.let_go:
         return DeclineHold(index, turn)
     # The first order is still on its way, and its answer will tell.
     return AskOutcome(index, turn) if leg.pace.tries else None

@@ -128,9 +128,12 @@ def _missing(act: Act, leg: Leg, slower: Leg) -> Leg:
 
 def _refused(act: Act, leg: Leg, slower: Leg, event: Refused) -> Leg:
     match act:
-        case SendOrder() | AskOutcome() if leg.state is State.HELD and event.fault.code != "QUOTE_USED":
-            return structs.replace(leg, pace=fresh(leg.pace), refused=True, fault=event.fault)
-        case DeclineHold() if leg.refused:
+        case SendOrder() if leg.state is State.HELD and event.fault.code != "QUOTE_USED":
+            return structs.replace(leg, pace=in_doubt(leg.pace), fault=event.fault)
+        case AskOutcome() if leg.state is State.HELD:
+            # It took the order and could not keep it: that is final.
+            return structs.replace(leg, pace=fresh(leg.pace), state=State.DECLINED, fault=event.fault)
+        case DeclineHold() if leg.fault:
             return structs.replace(slower, let_go=True)
         case SendConfirm() if leg.fault is None:
             return structs.replace(slower, fault=event.fault)

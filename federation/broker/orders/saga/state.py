@@ -84,10 +84,10 @@ class Terms(Struct, frozen=True, kw_only=True):
 class Leg(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of one segment.
 
-    While `state` is HELD the outcome of the order is not known, unless it was `refused`. `missing`: the operator said
-    that it never took the order. `let_go`: it declined the quote for us, so that it will not take it any more.
-    `check`: a release was refused, the inventory is to tell why. `over`: the lease was extended beyond the path's
-    end, because the operator named here did not confirm the extension.
+    While `state` is HELD the outcome of the order is not known. `missing`: the operator said last that it never took
+    the order. `let_go`: it declined the quote for us, so that it will not take it any more. `fault`: why the path
+    cannot become ACTIVE with this segment. `check`: the inventory is to be asked before anything else. `over`: the
+    lease was extended beyond the path's end, because the operator named here did not confirm the extension.
     """
 
     order: Sent
@@ -101,7 +101,6 @@ class Leg(Struct, frozen=True, kw_only=True, omit_defaults=True):
     release: Sent | None = None
     bill: Bill | None = None
     fault: Fault | None = None
-    refused: bool = False
     missing: bool = False
     let_go: bool = False
     check: bool = False
