@@ -96,15 +96,15 @@ class SonataBuyer:
 
     async def get_quote(self, quote_id: str) -> QuoteAnswer:
         """A quote as it stands now."""
-        return await self._get(f"{quote.API}/quote/{escaped(quote_id, safe='')}", read_quote)
+        return await self._get(_one(f"{quote.API}/quote", quote_id), read_quote)
 
     async def get_order(self, order_id: str) -> OrderAnswer:
         """An order as it stands now."""
-        return await self._get(f"{order.API}/productOrder/{escaped(order_id, safe='')}", read_order)
+        return await self._get(_one(f"{order.API}/productOrder", order_id), read_order)
 
     async def product(self, product_id: str) -> ProductAnswer:
         """A product as it stands now."""
-        return await self._get(f"{inventory.API}/product/{escaped(product_id, safe='')}", read_product)
+        return await self._get(_one(f"{inventory.API}/product", product_id), read_product)
 
     async def find_quote(self, external_id: str) -> QuoteAnswer | None:
         """The quote that answered the rfq of this `jti`; None if the seller has none."""
@@ -183,6 +183,13 @@ class SonataBuyer:
     def _lost(self, why: str, write: bool, outcome: Outcome = Outcome.UNKNOWN) -> Problem:
         detail = f"the operator at {self._base} is of no help: {why}"
         return Problem("OPERATOR_UNREACHABLE", detail, outcome=outcome if write else None)
+
+
+def _one(collection: str, name: str) -> str:
+    """The path of one resource; an id of the seller's cannot lead elsewhere."""
+    if name in {"", ".", ".."}:
+        raise Problem("NOT_FOUND", f"'{name}' is no id")
+    return f"{collection}/{escaped(name, safe='')}"
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> int | None:

@@ -34,11 +34,13 @@ T = TypeVar("T")
 @st.composite
 def leases(draw: st.DrawFn) -> list[Change[State]]:
     """A walk through the table of leases, at times that never go back."""
-    state: State = draw(st.sampled_from([State.HELD, State.QUOTED]))
+    state: State = draw(st.sampled_from((State.HELD, State.QUOTED)))
     at = NOW
     walked = [Change(state, at)]
-    while TRANSITIONS[state] and draw(st.integers(0, 9)):
-        state = draw(st.sampled_from(list[State](sorted(TRANSITIONS[state]))))
+    for _ in range(draw(st.integers(0, 8))):
+        if not TRANSITIONS[state]:
+            break
+        state = draw(st.sampled_from(tuple(sorted(TRANSITIONS[state]))))
         at += draw(st.integers(0, 5))
         walked.append(Change(state, at, draw(st.sampled_from(["", "because"]))))
     return walked
