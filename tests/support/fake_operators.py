@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
@@ -55,6 +56,8 @@ class FakeOperator:
     capacity: dict[str, int] = field(default_factory=dict)
     surcharge_micro: int = 0
     slower_us: int = 0
+    # Seconds that each answer takes, from a generator with the test's seed; None answers at once.
+    delays: random.Random | None = None
     down: bool = False
     silent: bool = False
     refusals: list[Problem] = field(default_factory=list)
@@ -160,6 +163,8 @@ class FakeOperator:
         self.asked.append(rfq)
         if self.silent:
             await asyncio.Event().wait()
+        if self.delays is not None:
+            await asyncio.sleep(self.delays.uniform(0.001, 0.05))
         self._answer(Outcome.UNKNOWN)
         if self.refusals:
             raise self.refusals.pop(0).with_outcome(Outcome.NONE, operator=self.entity)

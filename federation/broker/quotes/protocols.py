@@ -73,8 +73,9 @@ class ClaimStore(Protocol):
 class QuoteStore(Protocol):
     """End-to-end quotes."""
 
-    async def put_quote(self, quote: StoredQuote, claim: Claim) -> None:
-        """Store the quote, every document of it and, as the claim's answer, its id: all or nothing."""
+    async def put_quote(self, quote: StoredQuote, claim: Claim | None) -> None:
+        """Store the quote, every document of it and, as the claim's answer, its id: all or nothing. There is no claim
+        where the quote is but a step to the answer, as for an extension."""
         ...
 
     async def get_quote(self, buyer: str, quote_id: str) -> StoredQuote | None:

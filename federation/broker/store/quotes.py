@@ -23,7 +23,7 @@ class QuoteRows:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put_quote(self, quote: StoredQuote, claim: Claim) -> None:
+    async def put_quote(self, quote: StoredQuote, claim: Claim | None) -> None:
         """See `QuoteStore.put_quote`."""
         await self._database.write(lambda connection: _put(connection, quote, claim))
 
@@ -41,7 +41,7 @@ class QuoteRows:
         return await self._database.read(lambda connection: find_document(connection, buyer, document_h))
 
 
-def _put(connection: sqlite3.Connection, quote: StoredQuote, claim: Claim) -> None:
+def _put(connection: sqlite3.Connection, quote: StoredQuote, claim: Claim | None) -> None:
     connection.execute(
         "INSERT INTO quotes (id, buyer, state, order_id, exp, body) VALUES (?, ?, ?, ?, ?, ?)",
         (quote.id, quote.buyer, quote.state, quote.order, quote.claims.exp, msgspec.json.encode(quote)),
@@ -51,7 +51,8 @@ def _put(connection: sqlite3.Connection, quote: StoredQuote, claim: Claim) -> No
         rows.append((doc_hash(held.rfq_jws), held.operator, held.rfq_jws))
         rows.append((held.quote_h, held.operator, held.quote_jws))
     file_documents(connection, quote.buyer, rows)
-    bind(connection, claim, quote.id)
+    if claim is not None:
+        bind(connection, claim, quote.id)
 
 
 def _get(connection: sqlite3.Connection, buyer: str, quote_id: str) -> StoredQuote | None:

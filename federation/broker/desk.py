@@ -1,0 +1,222 @@
+"""What a buyer may ask of a broker: the application layer, without any transport.
+
+Every method is one buyer's; what belongs to another is NOT_FOUND. Each raises `Problem`, and every failed write says
+its `outcome`. A `key` is the buyer's `Idempotency-Key`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from federation.broker.market.searching import Searching
+from federation.broker.once import Once, claim_of
+from federation.broker.orders.protocols import Orders, OrderStore
+from federation.broker.orders.saga.state import OrderState
+from federation.broker.quotes.extension import Extending, Leased, Longer
+from federation.broker.quotes.protocols import QuoteStore, StoredQuote
+from federation.broker.quotes.quoting import Quoting
+from federation.broker.quotes.seal import quote_view
+from federation.node.seams import Clock
+from schemas.answer import FederationView, OrderView, QuoteView, SearchAnswer
+from schemas.intent import Intent
+from schemas.lease import State
+from schemas.problem import Outcome, Problem, invalid, not_found
+from schemas.request import Extension
+from schemas.segment import WINDOW_S_MAX, Window, moment, window
+
+OPEN = frozenset({State.HELD, State.QUOTED})
+
+
+class Buyer(NamedTuple):
+    """Who asks, as the configuration names it."""
+
+    name: str
+
+
+class Desk:
+    """One broker, as its buyers see it."""
+
+    def __init__(
+        self,
+        *,
+        searching: Searching,
+        quoting: Quoting,
+        extending: Extending,
+        quotes: QuoteStore,
+        orders: Orders,
+        order_store: OrderStore,
+        once: Once,
+        federation: Callable[[], FederationView],
+        clock: Clock,
+    ) -> None:
+        self._searching, self._quoting, self._extending = searching, quoting, extending
+        self._quotes, self._orders, self._order_store = quotes, orders, order_store
+        self._once, self._federation, self._clock = once, federation, clock
+
+    # --- before an order ---------------------------------------------------------------------------------
+
+    async def search(self, buyer: Buyer, intent: Intent, k: int) -> SearchAnswer:
+        """At most `k` candidate paths from published offers, or why there is none. Nothing is asked or held."""
+        return await self._searching.search(intent, k)
+
+    async def quote(self, buyer: Buyer, intent: Intent, key: str) -> QuoteView:
+        """A firm quote with a hold at every operator. See `Quoting.quote` for what it raises."""
+        claim = claim_of(buyer.name, key, "quote", intent)
+
+        async def work() -> QuoteView:
+            return quote_view(await self._quoting.quote(buyer.name, intent, claim))
+
+        return await self._once.run(claim, work, lambda quote_id: self.get_quote(buyer, quote_id))
+
+    async def get_quote(self, buyer: Buyer, quote_id: str) -> QuoteView:
+        """A quote as it stands."""
+        return quote_view(await self._quote(buyer, quote_id))
+
+    async def decline(self, buyer: Buyer, quote_id: str, key: str) -> QuoteView:
+        """Let a quote and its holds go. One that is over already answers as it stands.
+
+        Raises INCOMPATIBLE_STATE for one that was ordered: release the order instead.
+        """
+
+        async def work() -> QuoteView:
+            stored = await self._quote(buyer, quote_id)
+            if stored.state in OPEN and await self._move(stored, State.DECLINED):
+                await self._extending.let_go(stored)
+            after = await self._quote(buyer, quote_id)
+            if after.state is State.COMMITTED:
+                why = f"quote {quote_id} was ordered; release order {after.order} instead"
+                raise Problem("INCOMPATIBLE_STATE", why, outcome=Outcome.NONE, extra={"order": after.order})
+            return quote_view(after)
+
+        claim = claim_of(buyer.name, key, "decline", quote_id)
+        return await self._once.run(claim, work, lambda _: self.get_quote(buyer, quote_id))
+
+    # --- orders ------------------------------------------------------------------------------------------
+
+    async def order(self, buyer: Buyer, quote_id: str, key: str) -> OrderView:
+        """Commit to a quote. Returns once that is durable; `get_order` tells when it is ACTIVE.
+
+        Raises QUOTE_USED, QUOTE_EXPIRED, INCOMPATIBLE_STATE (declined, or a quote of an extension).
+        """
+        claim = claim_of(buyer.name, key, "order", quote_id)
+
+        async def work() -> OrderView:
+            stored = await self._quote(buyer, quote_id)
+            check_open(stored)
+            return await self._orders.place(stored, claim)
+
+        return await self._once.run(claim, work, lambda order_id: self._orders.get(buyer.name, order_id))
+
+    async def get_order(self, buyer: Buyer, order_id: str, wait_s: float = 0) -> OrderView:
+        """An order as it stands, or once it stands still within `wait_s` seconds."""
+        if wait_s > 0:
+            return await self._orders.wait(buyer.name, order_id, wait_s)
+        return await self._orders.get(buyer.name, order_id)
+
+    async def orders(self, buyer: Buyer) -> tuple[OrderView, ...]:
+        """Every order of the buyer, latest first."""
+        return await self._orders.list(buyer.name)
+
+    async def extend(self, buyer: Buyer, order_id: str, extension: Extension, key: str) -> OrderView:
+        """Make a lease last longer everywhere or nowhere. Returns once the extension is durable and under way.
+
+        Raises NOT_FOUND, INCOMPATIBLE_STATE, POLICY_DENIED, INVALID_ARGUMENT, or why an operator refused.
+        """
+        claim = claim_of(buyer.name, key, "extend", order_id, extension)
+
+        async def work() -> OrderView:
+            stored = await self._extending.quote(await self._longer(buyer, order_id, extension))
+            try:
+                return await self._orders.extend(stored, claim)
+            except Problem as problem:
+                await self._extending.let_go(stored)
+                raise problem.with_outcome(Outcome.UNDONE) from problem
+
+        return await self._once.run(claim, work, lambda _: self._orders.get(buyer.name, order_id))
+
+    async def release(self, buyer: Buyer, order_id: str, key: str) -> OrderView:
+        """End a lease everywhere. Legal in every state, and again."""
+        claim = claim_of(buyer.name, key, "release", order_id)
+
+        async def work() -> OrderView:
+            return await self._orders.release(buyer.name, order_id, claim)
+
+        return await self._once.run(claim, work, lambda _: self._orders.get(buyer.name, order_id))
+
+    # --- what there is to see ----------------------------------------------------------------------------
+
+    def federation(self) -> FederationView:
+        """The federation as the broker knows it now."""
+        return self._federation()
+
+    async def document(self, buyer: Buyer, document_h: str) -> str:
+        """A signed document of the buyer's quotes and orders, by its hash."""
+        found = await self._quotes.get_document(buyer.name, document_h)
+        if found is None:
+            raise not_found(f"document {document_h}")
+        return found
+
+    # --- parts -------------------------------------------------------------------------------------------
+
+    async def _quote(self, buyer: Buyer, quote_id: str) -> StoredQuote:
+        """The quote, EXPIRED since it was last looked at if its time is up: expiry is a state, never a flag."""
+        stored = await self._quotes.get_quote(buyer.name, quote_id)
+        if stored is not None and stored.state in OPEN and self._clock.now() >= stored.claims.exp:
+            await self._move(stored, State.EXPIRED)
+            stored = await self._quotes.get_quote(buyer.name, quote_id)
+        if stored is None:
+            raise not_found(f"quote {quote_id}")
+        return stored
+
+    async def _move(self, stored: StoredQuote, to: State) -> bool:
+        return await self._quotes.move_quote(stored.buyer, stored.id, stored.state, to)
+
+    async def _longer(self, buyer: Buyer, order_id: str, extension: Extension) -> Longer:
+        state = await self._order_store.get_order(buyer.name, order_id)
+        if state is None:
+            raise not_found(f"order {order_id}")
+        if state.state is not State.ACTIVE:
+            why = f"the order is {state.state}; only an ACTIVE one can be extended"
+            raise Problem("INCOMPATIBLE_STATE", why, outcome=Outcome.NONE)
+        added = added_window(state, extension)
+        return Longer(
+            order=order_id, quote=await self._quote(buyer, state.terms.quote), leased=leased(state), window=added
+        )
+
+
+def check_open(stored: StoredQuote) -> None:
+    """Whether a quote may still be ordered, as far as its state tells; the order's own transaction decides."""
+    match stored.state:
+        case State.COMMITTED:
+            why = f"quote {stored.id} was ordered already: see order {stored.order}"
+            raise Problem("QUOTE_USED", why, outcome=Outcome.NONE, extra={"order": stored.order})
+        case State.EXPIRED:
+            why = f"quote {stored.id} was firm until {moment(stored.claims.exp):%Y-%m-%dT%H:%M:%SZ}; ask for a new one"
+            raise Problem("QUOTE_EXPIRED", why, outcome=Outcome.NONE)
+        case State.DECLINED:
+            why = f"quote {stored.id} was declined; ask for a new one"
+            raise Problem("INCOMPATIBLE_STATE", why, outcome=Outcome.NONE)
+
+
+def added_window(state: OrderState, extension: Extension) -> Window:
+    """From the present end to the one asked for. Raises INVALID_ARGUMENT where that is not later."""
+    end, field = state.end_s + (extension.by_s or 0), "by_s"
+    if extension.end is not None:
+        end, field = int(extension.end.timestamp()), "end"
+    if end <= state.end_s:
+        raise invalid(
+            field, f"the lease already lasts until {moment(state.end_s):%Y-%m-%dT%H:%M:%SZ}; name a later end"
+        )
+    if end - state.terms.start_s > WINDOW_S_MAX:
+        raise invalid(field, "a lease of more than five years is not sold")
+    return window(state.end_s, end)
+
+
+def leased(state: OrderState) -> tuple[Leased, ...]:
+    """The segments of an order as they are in force."""
+    pairs = zip(state.terms.parts, state.legs, strict=True)
+    return tuple(
+        Leased(operator=part.operator, product=leg.product or "", segment=leg.in_force or part.pledge.quoted)
+        for part, leg in pairs
+    )

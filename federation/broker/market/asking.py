@@ -1,0 +1,126 @@
+"""From what a buyer asks to one question for the path search (pure): places, window, money and policy resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from federation.broker.discovery.endpoints import Endpoint, operator_named, resolve
+from federation.broker.discovery.known import Known
+from federation.broker.paths.query import Query
+from federation.policy.limits import refusals
+from schemas.intent import Intent
+from schemas.jurisdiction import Attestation
+from schemas.price import Money, RateTable
+from schemas.problem import invalid
+from schemas.segment import BANDWIDTH_BPS_MAX, WINDOW_S_MAX, Window, moment
+
+START_AHEAD_S_MAX: Final = WINDOW_S_MAX
+Facts = Callable[[str], Attestation | None]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What every question of one broker shares: its rates, and what auditors attest of an operator now."""
+
+    rates: RateTable
+    facts: Facts
+
+
+def query_of(intent: Intent, known: Known, terms: Terms, now: int, paths: int) -> Query:
+    """The query for `paths` candidates. Raises INVALID_ARGUMENT naming the field of the intent at fault."""
+    check_size(intent)
+    sources, targets = ends(intent, known)
+    during = window_of(intent, now)
+    offered = [(entity, name) for entity, sheet in known.sheets.items() for name in sheet.classes]
+    allowed = intent.operators_allowed
+    return Query(
+        sources=sources,
+        targets=targets,
+        bandwidth_bps=intent.bandwidth_bps,
+        window=during,
+        term_s=during.duration_s,
+        currency=currency_of(intent, terms.rates),
+        rates=terms.rates,
+        mtu=intent.mtu,
+        limits=intent.limits,
+        hops=intent.hops,
+        budget_micro=None if intent.budget is None else ceiling(intent.budget, intent.currency, terms.rates),
+        route_classes=None if intent.route_classes is None else frozenset(intent.route_classes),
+        operators_allowed=None if allowed is None else operators(allowed, known, "operators_allowed"),
+        operators_denied=operators(intent.operators_denied, known, "operators_denied"),
+        refused=refusals(intent.sovereignty, facts_of(known, terms.facts), offered),
+        objective=intent.objective,
+        k=paths,
+    )
+
+
+def check_size(intent: Intent) -> None:
+    """A bandwidth that somebody could mean. Transports check it too; the desk must not rely on them."""
+    if not 1 <= intent.bandwidth_bps <= BANDWIDTH_BPS_MAX:
+        why = f"{intent.bandwidth_bps} bit/s is not sold; ask for 1 to {BANDWIDTH_BPS_MAX}, 10 Gb/s being 10000000000"
+        raise invalid("bandwidth_bps", why)
+
+
+def ends(intent: Intent, known: Known) -> tuple[tuple[Endpoint, ...], tuple[Endpoint, ...]]:
+    """The UNIs that `a` and `z` may mean."""
+    a, z = resolve(intent.a, known, "a"), resolve(intent.z, known, "z")
+    if set(z) <= set(a):
+        raise invalid("z", f"'{intent.z}' is the same place as '{intent.a}'; a path leads from one place to another")
+    return a, tuple(end for end in z if end not in a)
+
+
+def window_of(intent: Intent, now: int) -> Window:
+    """The window in whole seconds; without a start it begins `now`."""
+    start = now if intent.start is None else whole(intent.start, "start")
+    if start < now:
+        why = f"{moment(start):%Y-%m-%dT%H:%M:%SZ} is past; name a later start, or none to begin now"
+        raise invalid("start", why)
+    if start - now > START_AHEAD_S_MAX:
+        raise invalid("start", "a lease that starts more than five years from now is not sold")
+    if intent.end is None:
+        end, field = start + (intent.duration_s or 0), "duration_s"
+    else:
+        end, field = whole(intent.end, "end"), "end"
+    if end <= start:
+        raise invalid(field, f"the lease must end later than it starts, which is {moment(start):%Y-%m-%dT%H:%M:%SZ}")
+    if end - start > WINDOW_S_MAX:
+        raise invalid(field, "a lease of more than five years is not sold")
+    return Window(moment(start), moment(end))
+
+
+def whole(at: datetime, field: str) -> int:
+    """A Unix second."""
+    if at.tzinfo is None or at.microsecond:
+        raise invalid(field, "must be whole seconds with a time zone, for example 2026-11-21T08:00:00Z")
+    return int(at.timestamp())
+
+
+def currency_of(intent: Intent, rates: RateTable) -> str:
+    """The currency to compare in."""
+    if intent.currency not in rates.worth_ppm:
+        known = ", ".join(sorted(rates.worth_ppm))
+        raise invalid("currency", f"this broker has no rate for {intent.currency}; rates exist for {known}")
+    return intent.currency
+
+
+def ceiling(budget: Money, currency: str, rates: RateTable) -> int:
+    """A budget in `currency`, rounded down: against the spender."""
+    if budget.currency == currency:
+        return budget.micro
+    if budget.currency not in rates.worth_ppm:
+        known = ", ".join(sorted(rates.worth_ppm))
+        raise invalid("budget.currency", f"no rate for {budget.currency}; rates exist for {known}")
+    return budget.micro * rates.worth_ppm[budget.currency] // rates.worth_ppm[currency]
+
+
+def operators(names: tuple[str, ...], known: Known, field: str) -> frozenset[str]:
+    """Entity ids of operators by any name they go by."""
+    return frozenset(operator_named(name, known.roster, field) for name in names)
+
+
+def facts_of(known: Known, facts: Facts) -> Mapping[str, Attestation | None]:
+    """What is attested of every operator that published."""
+    return {entity: facts(entity) for entity in known.sheets}

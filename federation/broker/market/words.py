@@ -1,0 +1,82 @@
+"""Quantities and limits as a person reads them (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final
+
+from federation.broker.paths.query import Limit
+
+MICRO: Final = 1_000_000
+_PREFIXES: Final = ((10**12, "Tb/s"), (10**9, "Gb/s"), (10**6, "Mb/s"), (10**3, "kb/s"))
+NAMES: Final[Mapping[str, str]] = {
+    Limit.LATENCY: "latency",
+    Limit.JITTER: "jitter",
+    Limit.LOSS: "loss",
+    Limit.AVAILABILITY: "availability",
+    Limit.HOPS: "operators on the path",
+    Limit.BUDGET: "budget",
+    Limit.BANDWIDTH: "bandwidth",
+    Limit.MTU: "MTU",
+    Limit.TERM: "duration",
+    Limit.CLASSES: "route classes",
+    Limit.ALLOWED: "operators allowed",
+    Limit.DENIED: "operators denied",
+    "countries": "countries crossed",
+    "domicile": "legal domicile",
+    "parents": "controlling parents",
+}
+
+
+def money(micro: int, currency: str) -> str:
+    """An amount, rounded up to the cent: `12.35 EUR`."""
+    cents = -(-micro // 10_000)
+    return f"{cents // 100}.{cents % 100:02d} {currency}"
+
+
+def milliseconds(us: int) -> str:
+    """Microseconds as milliseconds, all digits that matter: `0.4 ms`."""
+    return f"{_plain(Decimal(us) / 1000)} ms"
+
+
+def share(ppb: int) -> str:
+    """Parts per billion as percent: `99.95 %`."""
+    return f"{_plain(Decimal(ppb) / 10**7)} %"
+
+
+def bandwidth(bps: int) -> str:
+    """`10 Gb/s`."""
+    unit, name = next(((unit, name) for unit, name in _PREFIXES if bps >= unit), (1, "bit/s"))
+    return f"{_plain(Decimal(bps) / unit)} {name}"
+
+
+def duration(seconds: int) -> str:
+    """`1 d 2 h`, `90 s`; the two largest units that are not zero."""
+    parts, left = list[str](), seconds
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"
+
+
+def value(limit: str, amount: int, currency: str) -> str:
+    """A numeric limit's value."""
+    match limit:
+        case Limit.LATENCY | Limit.JITTER:
+            return milliseconds(amount)
+        case Limit.LOSS | Limit.AVAILABILITY:
+            return share(amount)
+        case Limit.BUDGET:
+            return money(amount, currency)
+        case Limit.BANDWIDTH:
+            return bandwidth(amount)
+        case Limit.TERM:
+            return duration(amount)
+    return str(amount)
+
+
+def _plain(number: Decimal) -> str:
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

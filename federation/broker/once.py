@@ -1,0 +1,93 @@
+"""One effect per `Idempotency-Key` (design section 8, promise 4).
+
+The key is taken durably before anything happens, and its answer is bound in the transaction of the effect. A second
+request with the key joins the first while that is under way, and finds its answer afterwards. A request that failed
+without an effect, or died on the way to it, leaves the key taken and unanswered: the same request may run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from federation.broker.quotes.protocols import Claim, ClaimStore
+from federation.node.seams import Clock
+from federation.trust.jose import sha256_b64
+from schemas.problem import Outcome, Problem
+
+T = TypeVar("T")
+CONFLICT: Final = "this key came with another request before; use a new key for a new request"
+
+
+def claim_of(buyer: str, key: str, operation: str, *request: Any) -> Claim:
+    """The claim of a request: its digest covers the operation and everything asked."""
+    return Claim(buyer=buyer, key=key, digest=sha256_b64(msgspec.json.encode([operation, *request], order="sorted")))
+
+
+class Once:
+    """Runs requests under claims. Work goes on in `tasks` when its caller goes away."""
+
+    def __init__(self, store: ClaimStore, clock: Clock, tasks: asyncio.TaskGroup) -> None:
+        self._store, self._clock, self._tasks = store, clock, tasks
+        self._running: dict[tuple[str, str], tuple[str, asyncio.Future[Any]]] = {}
+
+    async def run(
+        self,
+        claim: Claim,
+        work: Callable[[], Awaitable[T]],
+        again: Callable[[str], Awaitable[T]],
+    ) -> T:
+        """The answer of `work`; of `again`, given the id of the answer, where the key was answered before.
+
+        Raises IDEMPOTENCY_CONFLICT for a key that came with another request, and what `work` raises.
+        """
+        name = (claim.buyer, claim.key)
+        if name not in self._running:
+            # Registered before anything is awaited, so that there is never a second run beside the first.
+            done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            done.add_done_callback(_seen)
+            self._running[name] = (claim.digest, done)
+            self._tasks.create_task(self._into(done, claim, work, again), name=f"request of {claim.buyer}")
+        digest, running = self._running[name]
+        if digest != claim.digest:
+            raise Problem("IDEMPOTENCY_CONFLICT", CONFLICT, field="Idempotency-Key", outcome=Outcome.NONE)
+        answer: T = await asyncio.shield(running)
+        return answer
+
+    async def _into(
+        self,
+        done: asyncio.Future[T],
+        claim: Claim,
+        work: Callable[[], Awaitable[T]],
+        again: Callable[[str], Awaitable[T]],
+    ) -> None:
+        try:
+            answered = await self._store.claim(claim, self._clock.now())
+            answer = await work() if answered is None else await again(answered)
+        except Exception as error:  # noqa: BLE001 - whoever waits gets it; a fault of ours must not stop the broker
+            _settle(done, error=error)
+        except BaseException:
+            done.cancel()
+            raise
+        else:
+            _settle(done, answer)
+        finally:
+            del self._running[(claim.buyer, claim.key)]
+
+
+def _settle(done: asyncio.Future[Any], answer: Any = None, error: Exception | None = None) -> None:
+    if done.cancelled():
+        return
+    if error is None:
+        done.set_result(answer)
+    else:
+        done.set_exception(error)
+
+
+def _seen(done: asyncio.Future[Any]) -> None:
+    """Every caller may have gone away, and that is no fault."""
+    if not done.cancelled():
+        done.exception()

@@ -1,0 +1,226 @@
+"""One operator as this broker really reaches it: Sonata over HTTP for commerce, gRPC for the mesh.
+
+Nothing leaves here unverified, and no exception but `Problem`. What the operator says of our request (a field, a bad
+key, a shape) is its refusal, not the buyer's mistake, and is told as such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
+from typing import Final, TypeVar
+
+from msgspec import Struct
+
+from federation.broker.peers.mesh import MeshChannel
+from federation.broker.peers.protocols import HeldQuote, LeaseHint, LeaseReceipt, SheetPages
+from federation.broker.peers.verify import verified_confirmation, verified_quote, verified_receipt, verified_standing
+from federation.node.seams import Clock
+from federation.sonata.answers import OrderAnswer, QuoteAnswer
+from federation.sonata.asking import ITEM, Ordered
+from federation.sonata.buyer import SonataBuyer
+from federation.trust.chain import TrustDomain
+from federation.trust.jose import doc_hash, unverified, verify_jws
+from federation.trust.keys import PublicKey
+from schemas.lease import State
+from schemas.offer import Delta, Manifest
+from schemas.order import Confirm, Order, Receipt
+from schemas.problem import Outcome, Problem
+from schemas.quote import Rfq
+
+# What an operator may say in our words; anything else it says about a request of ours is a plain refusal.
+KEPT: Final = frozenset(
+    "LABEL_TAKEN CAPACITY_CHANGED TOO_MANY_REQUESTS HOLD_LOST QUOTE_USED QUOTE_EXPIRED INCOMPATIBLE_STATE NOT_FOUND "
+    "OPERATOR_REFUSED OPERATOR_UNREACHABLE POLICY_DENIED".split()
+)
+P = TypeVar("P", bound=Struct)
+STATES: Final = frozenset(map(str, State))
+GONE: Final = frozenset({"NOT_FOUND", "INCOMPATIBLE_STATE"})
+
+
+class SonataOperator:
+    """An `OperatorPeer`. Its keys and name are those of the trust domain, looked up at every use."""
+
+    def __init__(
+        self,
+        entity: str,
+        broker: str,
+        domain: TrustDomain,
+        *,
+        buyer: SonataBuyer,
+        mesh: MeshChannel,
+        clock: Clock,
+    ) -> None:
+        self.entity = entity
+        self.name = domain.member(entity, clock.now()).name
+        self._broker, self._domain = broker, domain
+        self._buyer, self._mesh, self._clock = buyer, mesh, clock
+
+    async def quote(self, rfq_jws: str, rfq: Rfq) -> HeldQuote:
+        """See `OperatorPeer.quote`. An answer that does not verify is declined at once."""
+        try:
+            answer = await self._buyer.quote(rfq_jws, rfq)
+            if answer.refusal is not None:
+                raise answer.refusal
+        except Problem as problem:
+            raise self._translated(problem) from problem
+        try:
+            return self._held(answer, rfq_jws, rfq)
+        except Problem as problem:
+            with suppress(Problem):
+                await self.decline(answer.id)
+            raise self._own(problem, Outcome.UNDONE) from problem
+
+    def _held(self, answer: QuoteAnswer, rfq_jws: str, rfq: Rfq) -> HeldQuote:
+        if answer.quote_jws is None or not answer.orderable:
+            raise Problem("DOCUMENT_INVALID", f"the answer is {answer.state} and holds no quote to order")
+        now = self._clock.now()
+        quote = verified_quote(answer.quote_jws, rfq_jws, rfq, keys=self._keys(), now=now)
+        return HeldQuote(
+            operator=self.entity,
+            quote_id=answer.id,
+            item_id=ITEM,
+            rfq_jws=rfq_jws,
+            quote_jws=answer.quote_jws,
+            quote_h=doc_hash(answer.quote_jws),
+            quote=quote,
+        )
+
+    async def decline(self, quote_id: str) -> None:
+        """See `OperatorPeer.decline`."""
+        try:
+            await self._buyer.decline(quote_id)
+        except Problem as problem:
+            if problem.code not in GONE:
+                raise self._translated(problem) from problem
+
+    async def order(self, order_jws: str, order: Order, held: HeldQuote | None) -> LeaseReceipt:
+        """See `OperatorPeer.order`."""
+        try:
+            answer = await self._buyer.order(order_jws, order, None if held is None else _ordered(held))
+        except Problem as problem:
+            raise self._translated(problem) from problem
+        return self._receipt(answer, order_jws, order, held, later=False)
+
+    async def find_order(self, order_jws: str, order: Order, held: HeldQuote | None) -> LeaseReceipt | None:
+        """See `OperatorPeer.find_order`."""
+        try:
+            answer = await self._buyer.find_order(order.jti)
+        except Problem as problem:
+            raise self._translated(problem) from problem
+        return None if answer is None else self._receipt(answer, order_jws, order, held, later=True)
+
+    def _receipt(
+        self, answer: OrderAnswer, order_jws: str, order: Order, held: HeldQuote | None, *, later: bool
+    ) -> LeaseReceipt:
+        if answer.refusal is not None:
+            raise self._translated(answer.refusal)
+        if answer.receipt_jws is None:
+            why = f"{self.name} is still busy with the order ({answer.state})"
+            raise self._own(Problem("OPERATOR_UNREACHABLE", why), Outcome.UNKNOWN)
+        quote, now = held.quote if held else None, self._clock.now()
+        try:
+            receipt = verified_receipt(
+                answer.receipt_jws, order_jws, order, quote, keys=self._keys(), now=now, later=later
+            )
+        except Problem as problem:
+            raise self._own(problem, Outcome.UNKNOWN) from problem
+        return self._lease_receipt(answer.receipt_jws, receipt)
+
+    async def confirm(self, confirm_jws: str, confirm: Confirm) -> LeaseReceipt:
+        """See `OperatorPeer.confirm`."""
+        try:
+            answer = await self._mesh.confirm(confirm_jws.encode())
+        except Problem as problem:
+            raise self._translated(problem) from problem
+        try:
+            jws, now = answer.decode("ascii", errors="replace"), self._clock.now()
+            receipt = verified_confirmation(jws, confirm_jws, confirm, keys=self._keys(), now=now)
+        except Problem as problem:
+            raise self._own(problem, Outcome.UNKNOWN) from problem
+        return self._lease_receipt(jws, receipt)
+
+    async def lease(self, product: str) -> LeaseReceipt | None:
+        """See `OperatorPeer.lease`."""
+        try:
+            found = await self._buyer.product(product)
+        except Problem as problem:
+            if problem.code == "NOT_FOUND":
+                return None
+            raise self._translated(problem) from problem
+        try:
+            if found.receipt_jws is None:
+                raise Problem("DOCUMENT_INVALID", f"the inventory shows no receipt of {product}")
+            receipt = verified_standing(
+                found.receipt_jws,
+                product,
+                operator=self.entity,
+                broker=self._broker,
+                keys=self._keys(),
+                now=self._clock.now(),
+            )
+        except Problem as problem:
+            raise self._own(problem, None) from problem
+        return self._lease_receipt(found.receipt_jws, receipt)
+
+    async def sheet(self) -> SheetPages:
+        """See `OperatorPeer.sheet`."""
+        manifest, pages = await self._mesh.sheet()
+        return SheetPages(manifest=self._published(manifest, Manifest), pages=pages)
+
+    async def watch(self, from_version: int) -> AsyncGenerator[Delta, None]:
+        """See `OperatorPeer.watch`."""
+        async with aclosing(self._mesh.deltas(from_version)) as deltas:
+            async for delta in deltas:
+                yield self._published(delta, Delta)
+
+    async def watch_leases(self) -> AsyncGenerator[LeaseHint, None]:
+        """See `OperatorPeer.watch_leases`. A state that is none of ours is passed over: it is only a hint."""
+        async with aclosing(self._mesh.lease_events()) as events:
+            async for event in events:
+                if event.state in STATES:
+                    yield LeaseHint(
+                        operator=self.entity, product=event.product, state=State(event.state), at_ms=event.at_ms
+                    )
+
+    async def close(self) -> None:
+        """Drop the mesh connection."""
+        await self._mesh.close()
+
+    def _keys(self) -> Mapping[str, PublicKey]:
+        return self._domain.member(self.entity, self._clock.now()).keys
+
+    def _published(self, document: bytes, kind: type[P]) -> P:
+        """A document addressed to nobody, verified."""
+        try:
+            text = document.decode("ascii", errors="replace")
+            return verify_jws(text, kind, self._keys(), now=self._clock.now(), iss=self.entity)
+        except Problem as problem:
+            raise self._own(problem, None) from problem
+
+    def _lease_receipt(self, jws: str, receipt: Receipt) -> LeaseReceipt:
+        return LeaseReceipt(operator=self.entity, receipt_jws=jws, receipt_h=doc_hash(jws), receipt=receipt)
+
+    def _own(self, problem: Problem, outcome: Outcome | None) -> Problem:
+        """A problem found here, with the operator it is about."""
+        extra = problem.extra | {"operator": self.entity}
+        return Problem(problem.code, f"{self.name}: {problem.detail}", outcome=outcome, extra=extra)
+
+    def _translated(self, problem: Problem) -> Problem:
+        """A problem that the operator, or the way to it, reported."""
+        code = problem.code
+        if code not in KEPT:
+            code = "OPERATOR_UNREACHABLE" if code in {"INTERNAL", "UNAVAILABLE"} else "OPERATOR_REFUSED"
+        return Problem(
+            code,
+            problem.detail if self.name in problem.detail else f"{self.name}: {problem.detail}",
+            outcome=problem.outcome,
+            retry_after_s=problem.retry_after_s,
+            extra=problem.extra | {"operator": self.entity},
+        )
+
+
+def _ordered(held: HeldQuote) -> Ordered:
+    """What an order repeats of the rfq, which is a document of ours."""
+    rfq = unverified(held.rfq_jws, Rfq)
+    return Ordered(quote_id=held.quote_id, segment=rfq.segment, limits=rfq.limits)

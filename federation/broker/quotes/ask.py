@@ -1,0 +1,110 @@
+"""Who asks, and how a question to one operator is written and signed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from federation.broker.paths.route import Route
+from federation.broker.peers.pseudonym import pseudonym
+from federation.broker.quotes.labels import Labels
+from federation.node.seams import Clock, Entropy
+from federation.trust.jose import sign_jws
+from federation.trust.keys import PrivateKey
+from schemas.price import ceil_div
+from schemas.quote import Action, Rfq
+from schemas.segment import PPB, End, Limits, Promise, Segment, Window
+
+RFQ_LIFE_S: Final = 60
+NO_LIMITS: Final = Limits()
+
+
+@dataclass(frozen=True)
+class Author:
+    """This broker as it signs: its entity id and key, and the secret behind its buyers' pseudonyms."""
+
+    entity: str
+    key: PrivateKey
+    secret: bytes
+    clock: Clock
+    entropy: Entropy
+
+    def rfq(
+        self,
+        buyer: str,
+        operator: str,
+        segment: Segment,
+        *,
+        hold_s: int,
+        limits: Limits = NO_LIMITS,
+        product: str | None = None,
+        replaces: str | None = None,
+    ) -> tuple[str, Rfq]:
+        """A signed rfq: to add a segment, or to extend `product`."""
+        now = self.clock.now()
+        rfq = Rfq(
+            iss=self.entity,
+            sub=pseudonym(self.secret, buyer, operator),
+            aud=operator,
+            iat=now,
+            exp=now + RFQ_LIFE_S,
+            jti=self.entropy.token(),
+            action=Action.ADD if product is None else Action.MODIFY,
+            segment=segment,
+            limits=limits,
+            hold_s=hold_s,
+            product=product,
+            replaces=replaces,
+        )
+        return sign_jws(self.key, rfq), rfq
+
+
+def segment_of(route: Route, index: int, labels: Labels, shape: Shape) -> Segment:
+    """Segment `index` of a route as asked for, with the labels of the places at its ends."""
+    wanted = route.segments[index]
+    return Segment(
+        a=End(wanted.a, labels[index]),
+        z=End(wanted.z, labels[index + 1]),
+        bandwidth_bps=shape.bandwidth_bps,
+        mtu=shape.mtu,
+        window=shape.window,
+        route_class=wanted.route_class,
+    )
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is the same for every segment of a path."""
+
+    bandwidth_bps: int
+    mtu: int
+    window: Window
+
+
+def room(limits: Limits, route: Route, index: int) -> Limits:
+    """What one segment may at most promise while the others keep to what they offer: its share of the path's limits."""
+    others = Promise(latency_us=sum(route.interconnect_us))
+    for place, segment in enumerate(route.segments):
+        others = others if place == index else others.then(segment.promise)
+    own = route.segments[index].promise
+    return Limits(
+        latency_us=_left(limits.latency_us, others.latency_us, own.latency_us),
+        jitter_us=_left(limits.jitter_us, others.jitter_us, own.jitter_us),
+        loss_ppb=_loss_left(limits.loss_ppb, others.loss_ppb, own.loss_ppb),
+        availability_ppb=_needed(limits.availability_ppb, others.availability_ppb, own.availability_ppb),
+    )
+
+
+def _left(limit: int | None, others: int, own: int) -> int | None:
+    return None if limit is None else max(own, limit - others)
+
+
+def _loss_left(limit: int | None, others: int, own: int) -> int | None:
+    if limit is None:
+        return None
+    delivered = ceil_div((PPB - limit) * PPB, max(1, PPB - others))
+    return max(own, PPB - delivered)
+
+
+def _needed(limit: int | None, others: int, own: int) -> int | None:
+    return None if limit is None else min(own, ceil_div(limit * PPB, max(1, others)))

@@ -1,0 +1,133 @@
+"""The quotes in hand of one attempt: asked for in parallel, swapped where a label or a path changed, let go at the end.
+
+A path visits an operator once, so there is at most one quote in hand per operator, and asking that operator again
+replaces it in one step. An answer that was lost may have left a hold that nobody can name: it is left to expire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from federation.broker.peers.protocols import HeldQuote, OperatorPeer
+from federation.broker.quotes.ask import Author
+from schemas.problem import Outcome, Problem
+from schemas.segment import Limits, Segment, Time, moment
+
+ASK_S: Final = 2.5
+DECLINE_S_LEAST: Final = 0.5
+log = logging.getLogger(__name__)
+
+
+class Ask(Struct, frozen=True, kw_only=True):
+    """What one operator is asked for; `product` is the lease to be extended."""
+
+    operator: str
+    segment: Segment
+    limits: Limits = Limits()
+    product: str | None = None
+
+
+class Left(Struct, frozen=True, kw_only=True):
+    """A hold that could not be let go and ends by itself at `until` at the latest."""
+
+    operator: str
+    until: Time
+
+
+class Hand:
+    """Quotes in hand for one buyer, by operator."""
+
+    def __init__(self, peers: Mapping[str, OperatorPeer], author: Author, buyer: str, hold_s: int) -> None:
+        self._peers, self._author = peers, author
+        self._buyer, self._hold_s = buyer, hold_s
+        self.quotes: dict[str, HeldQuote] = {}
+        self.left: list[Left] = []
+        self.ever_held = False
+        self._lost: dict[str, int] = {}
+
+    async def ask(self, asks: Sequence[Ask], timeout_s: float) -> list[HeldQuote | Problem]:
+        """An answer per ask, in order: the quote in hand where it is what is asked for, otherwise the operator's."""
+        return list(await asyncio.gather(*(self._one(ask, min(ASK_S, timeout_s)) for ask in asks)))
+
+    async def _one(self, ask: Ask, timeout_s: float) -> HeldQuote | Problem:
+        present = self.quotes.get(ask.operator)
+        if present is not None and fits(present, ask):
+            return present
+        replaces = None if present is None else present.quote_h
+        jws, rfq = self._author.rfq(
+            self._buyer,
+            ask.operator,
+            ask.segment,
+            hold_s=self._hold_s,
+            limits=ask.limits,
+            product=ask.product,
+            replaces=replaces,
+        )
+        peer = self._peers[ask.operator]
+        try:
+            async with asyncio.timeout(timeout_s):
+                held = await peer.quote(jws, rfq)
+        except TimeoutError:
+            self._note_lost(ask.operator, rfq.iat)
+            return self._late(peer, timeout_s)
+        except Problem as problem:
+            if problem.outcome is Outcome.UNKNOWN:
+                self._note_lost(ask.operator, rfq.iat)
+            return problem
+        self.quotes[ask.operator] = held
+        self.ever_held = self.ever_held or held.quote.held
+        return held
+
+    def _late(self, peer: OperatorPeer, timeout_s: float) -> Problem:
+        why = f"{peer.name} did not answer within {timeout_s:.1f} s"
+        return Problem("OPERATOR_UNREACHABLE", why, outcome=Outcome.UNKNOWN, extra={"operator": peer.entity})
+
+    def _note_lost(self, operator: str, asked_s: int) -> None:
+        """An answer is missing, and perhaps a hold is there that it would have named."""
+        self._lost[operator] = asked_s + self._hold_s
+
+    async def let_go(self, keep: Sequence[HeldQuote], timeout_s: float) -> None:
+        """Decline every quote in hand but those to `keep`, in parallel; what cannot be declined is noted in `left`."""
+        kept = {held.quote_h for held in keep}
+        unused = [held for held in self.quotes.values() if held.quote_h not in kept]
+        self.quotes = {held.operator: held for held in keep}
+        declined = await asyncio.gather(*(self._decline(one, max(DECLINE_S_LEAST, timeout_s)) for one in unused))
+        until = dict(self._lost)
+        for held, gone in zip(unused, declined, strict=True):
+            if not gone:
+                until[held.operator] = max(held.quote.exp, until.get(held.operator, 0))
+        now = self._author.clock.now()
+        self.left = [Left(operator=op, until=moment(at)) for op, at in sorted(until.items()) if at > now]
+
+    def told(self, problem: Problem) -> Problem:
+        """The problem with what was left behind: nothing, holds let go, or holds that end by themselves."""
+        undone = self.ever_held or bool(self.left)
+        left = {"left_to_expire": msgspec.to_builtins(self.left)} if self.left else {}
+        return problem.with_outcome(Outcome.UNDONE if undone else Outcome.NONE, **left)
+
+    async def _decline(self, held: HeldQuote, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._peers[held.operator].decline(held.quote_id)
+        except (Problem, TimeoutError) as error:
+            log.warning("a hold at %s is left to expire: %s", held.operator, str(error) or "no answer")
+            return False
+        return True
+
+
+def fits(present: HeldQuote, ask: Ask) -> bool:
+    """Whether a quote in hand is one for what is asked now."""
+    held, wanted = present.quote.segment, ask.segment
+    ends = ((held.a, wanted.a), (held.z, wanted.z))
+    return (
+        all(have.interface == want.interface and want.label in {None, have.label} for have, want in ends)
+        and (held.route_class, held.bandwidth_bps, held.mtu) == (wanted.route_class, wanted.bandwidth_bps, wanted.mtu)
+        and held.window == wanted.window
+        and present.quote.product == ask.product
+    )

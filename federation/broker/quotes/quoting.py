@@ -1,0 +1,216 @@
+"""From an intent to one firm quote: search, ask every operator of the path at once, and crank back where one refuses.
+
+The whole attempt sees one snapshot of the offers, so that its own holds do not stand in its way; what is learnt from
+refusals is ruled out on top of it. It ends with every hold in the quote or let go, within its limits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from federation.broker.market.asking import Terms
+from federation.broker.market.searching import Searching, Sight
+from federation.broker.paths.infeasible import Infeasible
+from federation.broker.paths.route import Route
+from federation.broker.paths.search import Found
+from federation.broker.peers.protocols import HeldQuote, OperatorPeer
+from federation.broker.quotes.ask import Author, Shape, room, segment_of
+from federation.broker.quotes.asking import Ask, Hand
+from federation.broker.quotes.crankback import Ruled, given_up
+from federation.broker.quotes.labels import Labels, repick, spread
+from federation.broker.quotes.protocols import Claim, QuoteStore, StoredQuote
+from federation.broker.quotes.seal import Bought, path_view, seal
+from federation.broker.quotes.tally import Tally, broken, labels_agree, tally, worse
+from schemas.intent import Intent
+from schemas.problem import Outcome, Problem
+
+PAUSE_S_LEAST: Final = 0.05
+PAUSE_S_SPREAD: Final = 0.25
+NO_WAY: Final = "no other path satisfies the intent"
+
+
+class QuotingLimits(Struct, frozen=True, kw_only=True):
+    """How hard one quote is tried: rounds of asking, seconds in all, seconds that each hold lasts."""
+
+    rounds_max: int = 4
+    total_s_max: float = 5.0
+    round_s_least: float = 0.5
+    hold_s: int = 30
+
+
+class Quoting:
+    """Makes end-to-end quotes and stores them."""
+
+    def __init__(
+        self,
+        searching: Searching,
+        peers: Mapping[str, OperatorPeer],
+        author: Author,
+        store: QuoteStore,
+        limits: QuotingLimits,
+    ) -> None:
+        self.searching, self.peers, self.author = searching, peers, author
+        self.store, self.limits = store, limits
+
+    async def quote(self, buyer: str, intent: Intent, claim: Claim) -> StoredQuote:
+        """A firm quote, durably stored.
+
+        Raises INVALID_ARGUMENT, NO_FEASIBLE_PATH (nothing was asked), or the code that says most of why operators
+        refused, with `failed` and, where holds are left to expire, `left_to_expire` in `extra`.
+        """
+        sight = await self.searching.look(intent, 1)
+        if isinstance(sight.found, Infeasible):
+            raise no_path(sight, self.searching.terms)
+        attempt = Attempt(self, buyer, intent, sight)
+        try:
+            stored = await attempt.run(sight.found.routes[0])
+            await self.store.put_quote(stored, claim)
+        except Problem as problem:
+            await attempt.let_go(())
+            raise attempt.told(problem) from problem
+        await attempt.let_go(stored.held)
+        return stored
+
+
+class Attempt:
+    """One quote on its way."""
+
+    def __init__(self, quoting: Quoting, buyer: str, intent: Intent, sight: Sight) -> None:
+        self._quoting, self._limits = quoting, quoting.limits
+        self._buyer, self._intent, self._sight = buyer, intent, sight
+        self._shape = Shape(intent.bandwidth_bps, intent.mtu, sight.query.window)
+        self._hand = Hand(quoting.peers, quoting.author, buyer, quoting.limits.hold_s)
+        self._token = quoting.author.entropy.token()
+        self._ruled = Ruled()
+        self._rounds = 0
+        self._deadline = asyncio.get_running_loop().time() + quoting.limits.total_s_max
+
+    async def run(self, first: Route) -> StoredQuote:
+        """Rounds of asking until every operator of a path has granted, or nothing is left to try."""
+        route = first
+        while self._rounds < self._limits.rounds_max and self._left_s() > self._limits.round_s_least:
+            way = await self._way(route)
+            if way is None:
+                await self._second_chance()
+                route = first
+                continue
+            route, labels = way
+            stored = await self._round(route, labels)
+            if stored is not None:
+                return stored
+        out_of_time = self._left_s() <= self._limits.round_s_least
+        why = "the time for one quote is up" if out_of_time else "that was the last try"
+        raise self._given_up(f"{why}, after {self._rounds} rounds")
+
+    async def _way(self, route: Route) -> tuple[Route, Labels] | None:
+        """This route with labels, or the best of what is left; None where others may be about to let go of it."""
+        if self._ruled.allows(route):
+            try:
+                return route, self._labels(route)
+            except Problem:
+                pass  # every label of an interconnect is taken: the search looks elsewhere
+        found = await self._quoting.searching.again(self._sight.snapshot, self._ruled.narrowed(self._sight.query))
+        if isinstance(found, Found):
+            return found.routes[0], self._labels(found.routes[0])
+        if self._ruled.contended:
+            return None
+        raise self._given_up(NO_WAY)
+
+    async def _second_chance(self) -> None:
+        """Two attempts that each hold half of the last of something would both fail: let go, and come back apart."""
+        await self.let_go(())
+        self._ruled = self._ruled.reopened()
+        share = spread(self._token, self._rounds) % 1024 / 1024
+        await asyncio.sleep(PAUSE_S_LEAST + share * PAUSE_S_SPREAD)
+
+    def _labels(self, route: Route) -> Labels:
+        """Labels for every place, those in hand where they may stay."""
+        chosen = self._in_hand(route)
+        return repick(self._ruled.places(route), route.keeps, f"{self._token}.{self._rounds}", chosen)
+
+    def _in_hand(self, route: Route) -> Labels:
+        chosen: list[int | None] = [None] * (len(route.segments) + 1)
+        for index, wanted in enumerate(route.segments):
+            held = self._hand.quotes.get(wanted.operator)
+            for place, end, interface in ((index, "a", wanted.a), (index + 1, "z", wanted.z)):
+                have = getattr(held.quote.segment, end) if held else None
+                chosen[place] = have.label if have and have.interface == interface else chosen[place]
+        return tuple(chosen)
+
+    async def _round(self, route: Route, labels: Labels) -> StoredQuote | None:
+        """Ask every operator of the route at once. None: something was refused, and is ruled out now."""
+        self._rounds += 1
+        asks = [
+            Ask(
+                operator=wanted.operator,
+                segment=segment_of(route, index, labels, self._shape),
+                limits=room(self._intent.limits, route, index),
+            )
+            for index, wanted in enumerate(route.segments)
+        ]
+        answers = await self._hand.ask(asks, self._left_s())
+        held = [answer for answer in answers if isinstance(answer, HeldQuote)]
+        if len(held) < len(asks):
+            self._learn(route, answers)
+            return None
+        return self._judged(route, tuple(held))
+
+    def _learn(self, route: Route, answers: list[HeldQuote | Problem]) -> None:
+        for wanted, answer in zip(route.segments, answers, strict=True):
+            if isinstance(answer, Problem):
+                self._ruled = self._ruled.refused(wanted, self._name(wanted.operator), answer)
+
+    def _judged(self, route: Route, held: tuple[HeldQuote, ...]) -> StoredQuote | None:
+        """The signed quote, if the sum of what was granted keeps the intent; otherwise what fell short is ruled out."""
+        assert labels_agree(held), "both sides of an interconnect were asked for one label"
+        query, terms = self._sight.query, self._quoting.searching.terms
+        found = tally(held, route.interconnect_us, query.currency, query.rates)
+        over = broken(found, query.limits, query.budget_micro)
+        if over:
+            self._fell_short(route, held, found, over)
+            return None
+        bought = Bought(self._buyer, self._intent, held, found, self._rounds)
+        names = {operator: self._name(operator) for operator in self._quoting.peers}
+        path = path_view(bought, names, self._sight.snapshot.sheets, terms, why=self._ruled.why)
+        return seal(bought, path, self._quoting.author, terms)
+
+    def _fell_short(self, route: Route, held: tuple[HeldQuote, ...], found: Tally, over: tuple[str, ...]) -> None:
+        said = ", ".join(over)
+        for wanted in worse(route, held, found) or route.segments:
+            name = self._name(wanted.operator)
+            why = f"{name} quotes other than it offered, which breaks {said}"
+            self._ruled = self._ruled.refused(wanted, name, Problem("OPERATOR_REFUSED", why))
+
+    async def let_go(self, keep: tuple[HeldQuote, ...]) -> None:
+        """Decline what is not kept."""
+        await self._hand.let_go(keep, self._left_s())
+
+    def told(self, problem: Problem) -> Problem:
+        """The problem with what the attempt left behind."""
+        return self._hand.told(problem)
+
+    def _given_up(self, why: str) -> Problem:
+        return given_up(self._ruled.failed, why, Outcome.UNDONE, rounds=self._rounds)
+
+    def _name(self, operator: str) -> str:
+        return self._quoting.peers[operator].name
+
+    def _left_s(self) -> float:
+        return self._deadline - asyncio.get_running_loop().time()
+
+
+def no_path(sight: Sight, terms: Terms) -> Problem:
+    """The intent cannot be met by anything published: what binds, and what would help."""
+    answer = sight.answer(terms)
+    limits = ", ".join(binding.limit for binding in answer.binding)
+    why = f"no path keeps {limits}" if limits else "nothing published joins these places"
+    hint = "; relaxations say what would help" if answer.relaxations else ""
+    told = {
+        name: getattr(answer, name) for name in ("window", "floor_us", "binding", "relaxations", "excluded", "epoch")
+    }
+    return Problem("NO_FEASIBLE_PATH", why + hint, outcome=Outcome.NONE, extra=msgspec.to_builtins(told))

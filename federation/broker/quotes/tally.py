@@ -1,0 +1,63 @@
+"""What a path's quotes come to, checked against the intent in exact integers (pure).
+
+Offers are promises of nobody: only what operators signed counts here.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from federation.broker.paths.route import Route, RouteSegment
+from federation.broker.peers.protocols import HeldQuote
+from schemas.price import Money, RateTable
+from schemas.segment import Limits, Promise
+
+
+class Tally(NamedTuple):
+    """Totals in the buyer's currency: per segment, of the path, and of leaving early everywhere."""
+
+    promise: Promise
+    totals: tuple[Money, ...]
+    total: Money
+    exit_total: Money
+
+
+def tally(held: Sequence[HeldQuote], interconnect_us: Sequence[int], currency: str, rates: RateTable) -> Tally:
+    """Add up segment quotes in path order, with the latency of the interconnects between them (microseconds)."""
+    assert len(interconnect_us) == len(held) - 1, "one interconnect between two segments"
+    promise = held[0].quote.promise
+    for latency_us, following in zip(interconnect_us, held[1:], strict=True):
+        promise = promise.then(Promise(latency_us=latency_us)).then(following.quote.promise)
+    totals = tuple(rates.convert(one.quote.total, currency) for one in held)
+    exits = (Money(one.quote.tariff.currency, one.quote.tariff.exit_micro) for one in held)
+    return Tally(promise, totals, _sum(totals, currency), _sum([rates.convert(m, currency) for m in exits], currency))
+
+
+def broken(found: Tally, limits: Limits, budget_micro: int | None) -> tuple[str, ...]:
+    """Names of the limits that the quotes together break."""
+    over = budget_micro is not None and found.total.micro > budget_micro
+    return (*limits.broken_by(found.promise), *(("budget",) if over else ()))
+
+
+def worse(route: Route, held: Sequence[HeldQuote], found: Tally) -> tuple[RouteSegment, ...]:
+    """The segments whose quote is dearer, or promises less, than their offers."""
+    pairs = zip(route.segments, held, found.totals, strict=True)
+    return tuple(s for s, one, total in pairs if total.micro > s.total.micro or less(one.quote.promise, s.promise))
+
+
+def less(given: Promise, offered: Promise) -> bool:
+    """Whether a promise falls short of another in anything that can be limited."""
+    limits = Limits(offered.latency_us, offered.jitter_us, offered.loss_ppb, offered.availability_ppb)
+    return bool(limits.broken_by(given))
+
+
+def labels_agree(held: Sequence[HeldQuote]) -> bool:
+    """Whether the two sides of every interconnect hold the same label."""
+    pairs = itertools.pairwise(held)
+    return all(one.quote.segment.z.label == other.quote.segment.a.label is not None for one, other in pairs)
+
+
+def _sum(amounts: Sequence[Money], currency: str) -> Money:
+    return Money(currency, sum(amount.micro for amount in amounts))
