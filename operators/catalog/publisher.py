@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from typing import Final, NamedTuple
 
-from federation.node.seams import Clock, Entropy
-from federation.trust.jose import sign_jws
-from federation.trust.keys import PrivateKey
 from federation.trust.merkle import merkle_root
+from operators.access.signer import Signer
 from operators.catalog.items import Key, Renderer, everything, key, span, touched
 from operators.catalog.layout import Layout
 from operators.catalog.pages import batches, delta_bytes_max, pages
 from operators.inventory.ledger import Inventory
 from operators.pricing.network import Network
 from schemas.offer import Delta, Item, Manifest
-from schemas.segment import EntityId, Id
+from schemas.segment import Id
 
 COALESCE_S: Final = 0.1
 MANIFEST_LIFE_S: Final = 6 * 3600
@@ -41,15 +39,6 @@ class Sheet(NamedTuple):
 
     manifest: str
     pages: tuple[bytes, ...]
-
-
-class Signer(NamedTuple):
-    """Who publishes."""
-
-    entity: EntityId
-    key: PrivateKey
-    clock: Clock
-    entropy: Entropy
 
 
 class _Past(NamedTuple):
@@ -79,7 +68,7 @@ class Publisher:
         self._history: deque[_Past] = deque(maxlen=HISTORY_MAX)
         self.version = signer.clock.now_us() // 1000
         self._span = span(signer.clock.now(), horizon_days)
-        self._items: dict[Key, Item] = everything(network, layout, self._renderer())
+        self._items: dict[Key, Item] = {}
         self._sheet: tuple[int, int, Sheet] | None = None
 
     @property
@@ -87,10 +76,9 @@ class Publisher:
         """How many offers are published."""
         return len(self._layout.stretches)
 
-    @property
-    def layout(self) -> Layout:
-        """What is on sale."""
-        return self._layout
+    def open(self) -> None:
+        """Publish everything for the first time, once the inventory is as it was before a restart."""
+        self._items = everything(self._network, self._layout, self._renderer())
 
     def mark(self, resources: Iterable[Id]) -> None:
         """What is free on these links and interfaces has changed."""
@@ -136,14 +124,15 @@ class Publisher:
             self._sheet = (self.version, now, Sheet(self._manifest(cut, now), cut))
         return self._sheet[2]
 
-    async def watch(self, from_version: int) -> AsyncIterator[str]:
+    async def watch(self, from_version: int) -> AsyncGenerator[str, None]:
         """Deltas from a version on, as they happen. Raises `Behind`."""
         while True:
             for past in self.since(from_version):
                 from_version = past.to_version
                 yield past.token
             async with self._moved:
-                await self._moved.wait_for(lambda held=from_version: self.version != held)  # type: ignore[misc]
+                while self.version == from_version:
+                    await self._moved.wait()
 
     def since(self, version: int) -> list[_Past]:
         """Deltas after a version, oldest first. Raises `Behind` where the history does not reach that far."""
@@ -175,7 +164,7 @@ class Publisher:
                 to_version=self.version + 1,
                 put=batch,
             )
-            self._history.append(_Past(self.version + 1, now, sign_jws(self._signer.key, delta)))
+            self._history.append(_Past(self.version + 1, now, self._signer.sign(delta).token))
             self._items |= {key(item): item for item in batch}
             self.version += 1
             count += 1
@@ -193,4 +182,4 @@ class Publisher:
             pages=len(cut),
             root=merkle_root(cut),
         )
-        return sign_jws(self._signer.key, manifest)
+        return self._signer.sign(manifest).token

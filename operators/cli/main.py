@@ -7,7 +7,11 @@ from typing import Final
 
 import click
 
-COMMANDS: Final = {"footprint": "operators.cli.footprint"}
+COMMANDS: Final = {
+    "serve": "operators.cli.serve",
+    "sample": "operators.cli.serve",
+    "footprint": "operators.cli.footprint",
+}
 
 
 class LazyGroup(click.Group):

@@ -10,9 +10,10 @@ import pytest
 from federation.trust.jose import verify_jws
 from federation.trust.keys import PrivateKey, generate
 from federation.trust.merkle import merkle_root
+from operators.access.signer import Signer
 from operators.catalog.items import key
 from operators.catalog.layout import lay_out
-from operators.catalog.publisher import HISTORY_LIFE_S, Behind, Publisher, Signer
+from operators.catalog.publisher import HISTORY_LIFE_S, Behind, Publisher
 from operators.inventory.footprint import Footprint
 from operators.inventory.ledger import Claim, Inventory
 from operators.pricing.card import ClassCard
@@ -36,6 +37,7 @@ class World:
         self.publisher = Publisher(
             network, self.inventory, lay_out(network, disclosure), signer, horizon_days=30, granularity_bps=GBPS
         )
+        self.publisher.open()
 
     def claim(
         self, name: str = "c", bandwidth_bps: int = 10 * GBPS, start_s: int = NOW, end_s: int = NOW + 600
@@ -218,5 +220,5 @@ async def test_a_watcher_gets_what_it_missed_and_what_comes() -> None:
     for number, token in enumerate((first, second)):
         delta = verify_jws(token, Delta, keys(world.key), now=NOW, iss=ENTITY)
         assert delta.from_version == version + number
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     runner.cancel()

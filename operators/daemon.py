@@ -1,0 +1,206 @@
+"""The operator daemon: puts one operator together and keeps it running until told to stop.
+
+Everything one operator owns hangs in one exit stack: store, then what time does, then the listeners. It is taken down
+in the opposite order: take nothing new, finish what is under way, cancel what only repeats, close the store. Several
+operators may share a process; each has its own stack, port and data directory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from federation.node.bearer import Keyring
+from federation.node.http import listen
+from federation.node.seams import Clock, Entropy, SystemClock, SystemEntropy
+from federation.node.sqlite import Database
+from federation.trust.chain import TrustDomain
+from federation.trust.domain import load_domain
+from federation.trust.keys import PrivateKey, load_private
+from operators.access.gate import Gate
+from operators.access.signer import Signer
+from operators.api.http import operator_app
+from operators.api.mesh import MeshService, serve_mesh
+from operators.catalog.items import span
+from operators.catalog.layout import lay_out
+from operators.catalog.publisher import Publisher
+from operators.config import OperatorConfig, Show, load_config
+from operators.fabric.driver import Driver, find_driver
+from operators.inventory import footprint
+from operators.inventory.ledger import Inventory
+from operators.orders.caps import HoldCaps
+from operators.orders.desk import Desk
+from operators.orders.recovery import bring_back, recover
+from operators.orders.shop import Shop
+from operators.orders.timers import Timers
+from operators.pricing.network import Network
+from operators.store.sqlite import SqliteStore
+from operators.store.tables import MIGRATIONS
+from schemas.offer import Disclosure
+from schemas.problem import Problem, invalid
+
+KEEP_LOST_QUOTES_S: Final = 86_400
+STORE: Final = "operator.sqlite"
+HOUSEKEEPING_S: Final = 3_600.0
+DRAIN_S: Final = 10.0
+log = logging.getLogger(__name__)
+
+
+class Running(NamedTuple):
+    """One operator that serves: its ports, and its parts for whoever embeds it."""
+
+    entity: str
+    http: int
+    grpc: int
+    desk: Desk
+    publisher: Publisher
+
+
+async def run(paths: Sequence[Path], stop: asyncio.Event) -> None:
+    """Serve every operator configured in `paths` until `stop` is set; one JSON line on stdout for each when ready."""
+    clock, entropy = SystemClock(), SystemEntropy()
+    async with AsyncExitStack() as stack:
+        for path in paths:
+            began_us = clock.now_us()
+            config = load_config(path)
+            running = await stack.enter_async_context(operator(config, clock, entropy))
+            _tell(running, (clock.now_us() - began_us) // 1000)
+        await stop.wait()
+
+
+def _tell(running: Running, ms: int) -> None:
+    offers = running.publisher.offers
+    line = {"ready": running.entity, "http": running.http, "grpc": running.grpc, "offers": offers, "ms": ms}
+    sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
+    sys.stdout.flush()
+
+
+@asynccontextmanager
+async def operator(
+    config: OperatorConfig, clock: Clock, entropy: Entropy, driver: Driver | None = None
+) -> AsyncIterator[Running]:
+    """One operator, from its configuration until the block ends. Raises `Problem` where it cannot start."""
+    signer = Signer(config.entity, _key(config), clock, entropy)
+    gate, network = _gate(config, signer), _network(config)
+    inventory = Inventory.of(network.footprint)
+    publisher = _publisher(config, network, inventory, signer)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(Database(Path(config.data) / STORE, MIGRATIONS))
+        shop = Shop(
+            signer=signer,
+            gate=gate,
+            network=network,
+            inventory=inventory,
+            caps=HoldCaps(config.holds, {name: i.speed_bps for name, i in network.interfaces.items()}),
+            store=SqliteStore(database),
+            driver=driver or find_driver(config.fabric, "fabric"),
+            timers=Timers(clock),
+            holds=config.holds,
+            horizon=lambda: span(clock.now(), config.calendar.horizon_days).to_s,
+            changed=publisher.mark,
+            billing_account=config.billing_account,
+        )
+        await recover(shop)
+        publisher.open()
+        desk = Desk(shop)
+        await _background(stack, desk, publisher)
+        yield await _serve(stack, config, desk, publisher)
+
+
+async def _serve(stack: AsyncExitStack, config: OperatorConfig, desk: Desk, publisher: Publisher) -> Running:
+    gate, at = desk.shop.gate, config.listen
+    http = await listen(operator_app(desk, gate, config.contact), at.host, at.http_port, stack)
+    grpc = await serve_mesh(MeshService(desk, publisher, gate), at.host, at.grpc_port, stack)
+    return Running(config.entity, http, grpc, desk, publisher)
+
+
+async def _background(stack: AsyncExitStack, desk: Desk, publisher: Publisher) -> None:
+    """What repeats while the operator runs; one of these that dies takes the daemon down with it."""
+    group = await stack.enter_async_context(asyncio.TaskGroup())
+    shop = desk.shop
+    tasks = [
+        group.create_task(shop.timers.run(desk.lifecycle.step), name="timers"),
+        group.create_task(publisher.run(), name="publisher"),
+        group.create_task(_keep_house(shop), name="housekeeping"),
+        group.create_task(bring_back(shop), name="fabric"),
+    ]
+    for task in tasks:
+        stack.callback(task.cancel)
+    stack.push_async_callback(_drain, shop)
+
+
+async def _drain(shop: Shop) -> None:
+    """Let acts under way end; what does not end in time is found by the next start."""
+    try:
+        async with asyncio.timeout(DRAIN_S):
+            await shop.drain()
+    except TimeoutError:
+        log.warning("%s acts did not end within %s s", len(shop.acts), DRAIN_S)
+
+
+async def _keep_house(shop: Shop) -> None:
+    """Forget the past of the calendar, and quotes that came to nothing."""
+    while True:
+        now = shop.now()
+        shop.inventory.forget_before(now)
+        try:
+            await shop.store.prune(now - KEEP_LOST_QUOTES_S)
+        except Problem as problem:
+            log.warning("nothing pruned: %s", problem)
+        await asyncio.sleep(HOUSEKEEPING_S)
+
+
+def _key(config: OperatorConfig) -> PrivateKey:
+    path = Path(config.keys.private)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise invalid(f"keys.private: {path}", f"cannot be read ({error.strerror})") from error
+    return load_private(data, f"keys.private: {path}")
+
+
+def _gate(config: OperatorConfig, signer: Signer) -> Gate:
+    """The gate, once the trust domain is seen to list this operator with this key."""
+
+    def read() -> TrustDomain:
+        return load_domain(Path(config.trust.domain), Path(config.trust.anchors), signer.clock.now())
+
+    domain = read()
+    if config.entity not in domain.members:
+        why = domain.rejected.get(config.entity, "it is not in its members file")
+        raise invalid("entity", f"{config.entity} is no member of the trust domain {config.trust.domain}: {why}")
+    if signer.key.kid not in domain.members[config.entity].keys:
+        raise invalid("keys.private", f"the trust domain does not list this key for {config.entity}")
+    keyring = Keyring({broker.key_sha256: broker.entity for broker in config.brokers})
+    return Gate(config.entity, keyring, domain, read, signer.clock)
+
+
+def _network(config: OperatorConfig) -> Network:
+    path = Path(config.footprint)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise invalid(f"footprint: {path}", f"cannot be read ({error.strerror})") from error
+    drawn = footprint.load(data, str(path))
+    if drawn.entity != config.entity:
+        raise invalid(f"footprint: {path}", f"belongs to {drawn.entity}, not to {config.entity}")
+    return Network(drawn, config.route_classes, config.currency, config.zone)
+
+
+def _publisher(config: OperatorConfig, network: Network, inventory: Inventory, signer: Signer) -> Publisher:
+    wanted = None if config.disclosure is Show.AUTO else Disclosure(config.disclosure.value)
+    return Publisher(
+        network,
+        inventory,
+        lay_out(network, wanted),
+        signer,
+        horizon_days=config.calendar.horizon_days,
+        granularity_bps=config.calendar.granularity_bps,
+    )

@@ -1,0 +1,121 @@
+"""Hold caps: holds cost their holder nothing, so no broker and no buyer may have too many (design section 3).
+
+Counted over what is held now; the ratio of quotes to orders over the hour of the clock. All of it is rebuilt from the
+held quotes after a restart, except the ratio, which starts anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple, TypeVar
+
+from operators.config import Holds
+from operators.orders.fsm import Quote
+from schemas.price import PPM
+from schemas.problem import Problem
+from schemas.segment import EntityId, Id
+
+HOUR_S: Final = 3600
+
+Holder = tuple[EntityId, str]
+Owner = TypeVar("Owner")
+
+
+class _Hour(NamedTuple):
+    """What a buyer did in one hour of the clock."""
+
+    hour: int
+    quotes: int = 0
+    orders: int = 0
+
+
+class HoldCaps:
+    """Who holds how much."""
+
+    def __init__(self, holds: Holds, speeds_bps: Mapping[Id, int]) -> None:
+        self._holds, self._speeds_bps = holds, speeds_bps
+        self._by_broker: dict[EntityId, dict[Id, Quote]] = {}
+        self._by_buyer: dict[Holder, dict[Id, Quote]] = {}
+        self._hours: dict[Holder, _Hour] = {}
+
+    def check(self, wanted: Quote, replaced: Id | None, now: int) -> None:
+        """Whether one more hold is within every cap; `TOO_MANY_REQUESTS` with the time to wait otherwise."""
+        holder = (wanted.broker, wanted.buyer)
+        of_broker, of_buyer = self._by_broker.get(wanted.broker, {}), self._by_buyer.get(holder, {})
+        for held, most, whose in (
+            (of_broker, self._holds.per_broker, "broker"),
+            (of_buyer, self._holds.per_buyer, "buyer"),
+        ):
+            if len(held) - (replaced in held) >= most:
+                raise _too_many(f"{most} holds at once for one {whose}", held.values(), now)
+        self._check_ratio(holder, now)
+        if self._holds.share_of_interface_ppm < PPM:
+            others = [quote for quote_id, quote in of_buyer.items() if quote_id != replaced]
+            for interface in {wanted.segment.a.interface, wanted.segment.z.interface}:
+                self._check_share(wanted, interface, others, now)
+
+    def add(self, quote: Quote) -> None:
+        """A hold was given."""
+        self._by_broker.setdefault(quote.broker, {})[quote.id] = quote
+        self._by_buyer.setdefault((quote.broker, quote.buyer), {})[quote.id] = quote
+
+    def drop(self, quote: Quote) -> None:
+        """A hold is gone: ordered, declined, replaced or expired."""
+        _drop(self._by_broker, quote.broker, quote.id)
+        _drop(self._by_buyer, (quote.broker, quote.buyer), quote.id)
+
+    def quoted(self, quote: Quote, now: int) -> None:
+        """A hold was asked for and given, which counts against its buyer until it orders."""
+        holder = (quote.broker, quote.buyer)
+        hour = self._hour(holder, now)
+        self._hours[holder] = hour._replace(quotes=hour.quotes + 1)
+
+    def ordered(self, quote: Quote, now: int) -> None:
+        """A quote became an order, which earns its buyer more quotes."""
+        holder = (quote.broker, quote.buyer)
+        hour = self._hour(holder, now)
+        self._hours[holder] = hour._replace(orders=hour.orders + 1)
+
+    def _hour(self, holder: Holder, now: int) -> _Hour:
+        found = self._hours.get(holder)
+        if found is None or found.hour != now // HOUR_S:
+            self._hours = {key: hour for key, hour in self._hours.items() if hour.hour == now // HOUR_S}
+            return _Hour(now // HOUR_S)
+        return found
+
+    def _check_ratio(self, holder: Holder, now: int) -> None:
+        hour = self._hour(holder, now)
+        most = self._holds.quotes_free + self._holds.quotes_per_order * hour.orders
+        if hour.quotes >= most:
+            detail = (
+                f"{hour.quotes} quotes and {hour.orders} orders of this buyer in this hour; {most} quotes are allowed"
+            )
+            raise Problem("TOO_MANY_REQUESTS", detail, retry_after_s=HOUR_S - now % HOUR_S)
+
+    def _check_share(self, wanted: Quote, interface: Id, held: list[Quote], now: int) -> None:
+        here = [quote for quote in held if interface in _ends(quote) and _overlap(quote, wanted)]
+        total = wanted.segment.bandwidth_bps + sum(quote.segment.bandwidth_bps for quote in here)
+        most = self._speeds_bps[interface] * self._holds.share_of_interface_ppm // PPM
+        if total > most:
+            raise _too_many(f"{most} bit/s of {interface} held for one buyer", here, now, interface=interface)
+
+
+def _ends(quote: Quote) -> set[Id]:
+    return {quote.segment.a.interface, quote.segment.z.interface}
+
+
+def _overlap(one: Quote, other: Quote) -> bool:
+    first, second = one.segment.window, other.segment.window
+    return first.start_s < second.end_s and second.start_s < first.end_s
+
+
+def _drop(index: dict[Owner, dict[Id, Quote]], owner: Owner, quote_id: Id) -> None:
+    held = index.get(owner, {})
+    held.pop(quote_id, None)
+    if not held:
+        index.pop(owner, None)
+
+
+def _too_many(cap: str, held: Iterable[Quote], now: int, **extra: str) -> Problem:
+    wait = max(1, min((quote.exp for quote in held), default=now + 1) - now)
+    return Problem("TOO_MANY_REQUESTS", f"more than {cap}", retry_after_s=wait, extra=extra)

@@ -1,0 +1,111 @@
+"""The desk: what the Sonata machinery calls, and the mesh's confirm. Every act runs to its end once begun."""
+
+from __future__ import annotations
+
+from federation.sonata.listing import pick
+from federation.sonata.protocols import (
+    Caller,
+    CancelAsk,
+    CancelRecord,
+    Listing,
+    OrderAsk,
+    OrderRecord,
+    ProductRecord,
+    QuoteAsk,
+    QuoteRecord,
+    Wanted,
+)
+from operators.orders.confirming import Confirming
+from operators.orders.extending import Extending
+from operators.orders.lifecycle import Lifecycle
+from operators.orders.ordering import Ordering
+from operators.orders.quoting import Quoting
+from operators.orders.records import cancel_record, product_record, quote_record
+from operators.orders.releasing import Releasing
+from operators.orders.shop import Shop
+from schemas.problem import not_found
+from schemas.segment import EntityId, Hash, Id
+
+
+class Desk:
+    """`federation.sonata.protocols.SegmentDesk` over one shop."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self.lifecycle = Lifecycle(shop)
+        extending, releasing = Extending(shop), Releasing(shop, self.lifecycle)
+        self._quoting = Quoting(shop, self.lifecycle)
+        self._ordering = Ordering(shop, self.lifecycle, extending, releasing)
+        self._releasing = releasing
+        self._confirming = Confirming(shop, extending)
+
+    async def quote(self, caller: Caller, ask: QuoteAsk) -> QuoteRecord:
+        """Price and hold."""
+        return await self.shop.act(self._quoting.quote(caller, ask))
+
+    async def decline(self, caller: Caller, quote_id: Id) -> QuoteRecord:
+        """Let go of a quote and its hold."""
+        return await self.shop.act(self._quoting.decline(caller, quote_id))
+
+    async def order(self, caller: Caller, ask: OrderAsk) -> OrderRecord:
+        """Commit, extend or release."""
+        return await self.shop.act(self._ordering.order(caller, ask))
+
+    async def cancel(self, caller: Caller, ask: CancelAsk) -> CancelRecord:
+        """Undo an order in progress."""
+        return await self.shop.act(self._releasing.cancel(caller, ask))
+
+    async def confirm(self, broker: EntityId, token: str) -> str:
+        """The `receipt+jwt` that answers a `confirm+jwt`."""
+        return await self.shop.act(self._confirming.confirm(broker, token))
+
+    async def find_quote(self, caller: Caller, quote_id: Id) -> QuoteRecord:
+        """`NOT_FOUND` if there is none of this caller."""
+        quote = await self.shop.find_quote(quote_id, caller.entity)
+        return quote_record(quote, await self.shop.store.request(quote.id))
+
+    async def find_order(self, caller: Caller, order_id: Id) -> OrderRecord:
+        """`NOT_FOUND` if there is none of this caller."""
+        return await self._ordering.find(caller.entity, order_id)
+
+    async def find_cancel(self, caller: Caller, cancel_id: Id) -> CancelRecord:
+        """`NOT_FOUND` if there is none of this caller."""
+        row = await self.shop.store.cancel(cancel_id)
+        if row is None or row.broker != caller.entity:
+            raise not_found("this cancellation")
+        return cancel_record(row, await self.shop.store.request(row.id))
+
+    async def find_product(self, caller: Caller, product_id: Id) -> ProductRecord:
+        """`NOT_FOUND` if there is none of this caller."""
+        lease = await self.shop.find_lease(product_id, caller.entity)
+        return product_record(lease, await self.shop.store.request(lease.order_id))
+
+    async def quotes(self, caller: Caller, wanted: Wanted) -> Listing[QuoteRecord]:
+        """The caller's quotes."""
+        rows = await self.shop.store.quotes(caller.entity, wanted.external_id)
+        raws = await self.shop.store.requests([row.id for row in rows])
+        return pick([quote_record(row, raws[row.id]) for row in rows], wanted)
+
+    async def orders(self, caller: Caller, wanted: Wanted) -> Listing[OrderRecord]:
+        """The caller's orders."""
+        rows = await self.shop.store.orders(caller.entity, wanted.external_id)
+        return pick([await self._ordering.record(row) for row in rows], wanted)
+
+    async def cancels(self, caller: Caller, wanted: Wanted) -> Listing[CancelRecord]:
+        """The caller's cancellations."""
+        rows = await self.shop.store.cancels(caller.entity)
+        raws = await self.shop.store.requests([row.id for row in rows])
+        return pick([cancel_record(row, raws[row.id]) for row in rows], wanted)
+
+    async def products(self, caller: Caller, wanted: Wanted) -> Listing[ProductRecord]:
+        """The caller's products, those that are over included."""
+        rows = await self.shop.store.leases(caller.entity)
+        raws = await self.shop.store.requests([row.order_id for row in rows])
+        return pick([product_record(row, raws[row.order_id]) for row in rows], wanted)
+
+    async def document(self, broker: EntityId, document_h: Hash) -> str:
+        """A signed document that this broker is a party of. Raises `NOT_FOUND`."""
+        found = await self.shop.store.document(document_h, broker)
+        if found is None:
+            raise not_found("this document")
+        return found

@@ -1,0 +1,45 @@
+"""State changes of leases for whoever watches: only a hint, the inventory is the truth."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Final, NamedTuple
+
+from schemas.lease import State
+from schemas.segment import EntityId, Id
+
+WAITING_MAX: Final = 1_000
+
+
+class LeaseChange(NamedTuple):
+    """One change: the product, its state now, Unix milliseconds."""
+
+    product: Id
+    state: State
+    at_ms: int
+
+
+class Events:
+    """Changes to watchers, by broker."""
+
+    def __init__(self) -> None:
+        self._watchers: dict[EntityId, set[asyncio.Queue[LeaseChange]]] = {}
+
+    def publish(self, broker: EntityId, change: LeaseChange) -> None:
+        """Tell everyone who watches this broker's leases; one that does not read loses the oldest."""
+        for queue in self._watchers.get(broker, ()):
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(change)
+
+    async def watch(self, broker: EntityId) -> AsyncGenerator[LeaseChange, None]:
+        """Changes from now on."""
+        queue: asyncio.Queue[LeaseChange] = asyncio.Queue(WAITING_MAX)
+        watchers = self._watchers.setdefault(broker, set())
+        watchers.add(queue)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            watchers.discard(queue)

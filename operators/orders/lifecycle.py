@@ -1,0 +1,171 @@
+"""From COMMITTED to RELEASED: what happens to a lease after it was ordered, asked for or because it is time.
+
+Whoever calls holds the lock of the lease. Each step is written down before the network is touched on the way down and
+after it on the way up, so a restart finds every segment that may still carry traffic and finishes what was begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from msgspec import structs
+
+from operators.fabric.driver import Wiring
+from operators.orders import fsm
+from operators.orders.fsm import Due, Lease, Quote
+from operators.orders.keeping import Batch, OrderRow
+from operators.orders.receipts import receipted
+from operators.orders.shop import LEASE, WAITING, Shop
+from operators.orders.timers import RETRY_S, Row
+from schemas.lease import State
+from schemas.problem import Problem
+from schemas.segment import EntityId, Id
+from schemas.sonata.refusal import Refusal
+from schemas.sonata.states import OrderState
+
+FABRIC_S: Final = 20.0  # how long the network may take to bring a segment up, or down
+log = logging.getLogger(__name__)
+
+
+class Lifecycle:
+    """The steps of leases, and the expiry of quotes."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+
+    async def step(self, row: Row) -> None:
+        """Make the step that time asks for now, if any: what the timers call."""
+        kind, name = row
+        async with self._shop.locks.hold(f"{kind}:{name}"):
+            if kind == LEASE:
+                await self._step_lease(name)
+            else:
+                await self.expire(name)
+
+    async def expire(self, quote_id: Id) -> None:
+        """Let a quote expire, with its hold, once its time has come. The lock of the quote is held."""
+        quote = self._shop.quotes.get(quote_id)
+        if quote is not None and quote.exp <= self._shop.now():
+            await self.close_quote(quote, State.EXPIRED)
+
+    async def close_quote(self, quote: Quote, to: State, why: str = "") -> Quote:
+        """Expired or declined: the hold is given back. The lock of the quote is held."""
+        assert quote.state in WAITING, "only a quote that waits is closed"
+        closed = fsm.stepped(quote, to, self._shop.now(), why)
+        await self._shop.commit(Batch(quotes=[closed], freed=[quote.id]))
+        return closed
+
+    async def start(self, lease: Lease) -> Lease:
+        """Bring a committed segment up, or fail and undo it. A plain buyer's is ACTIVE at once: it has no confirm."""
+        wiring = Wiring(lease.segment, lease.route)
+        why = await self._drive(self._shop.driver.bring_up(lease.id, wiring), f"bring up {lease.id}")
+        if why:
+            return await self._fail(lease, why)
+        up = fsm.stepped(lease, State.UP, self._shop.now())
+        if lease.order_h is None:
+            up = fsm.confirm(up, self._shop.now())
+        up, documents = receipted(self._shop.signer, up)
+        orders = await self._answered(lease.order_id, up)
+        return await self._settle(lease, up, Batch(orders=orders, documents=documents))
+
+    async def release(self, lease: Lease, why: str, batch: Batch, void: EntityId | None = None) -> Lease:
+        """Take a segment down for good. `batch` holds what the release itself writes down beside it."""
+        going = fsm.release(lease, self._shop.now(), why, void)
+        if lease.extension is not None:
+            batch.freed.append(lease.extension.quote_id)
+            batch.orders += await self._dropped(lease, why)
+        batch.leases.append(going)
+        await self._shop.commit(batch)
+        return await self.finish(going)
+
+    async def finish(self, lease: Lease) -> Lease:
+        """The last steps of a segment on its way down; tried again later while the network does not do it."""
+        why = await self._drive(self._shop.driver.take_down(lease.id), f"take down {lease.id}")
+        if why:
+            self._shop.timers.arm(self._shop.now() + RETRY_S, (LEASE, lease.id))
+            return lease
+        closed, documents = receipted(self._shop.signer, fsm.close(lease, self._shop.now()))
+        orders = await self._ended(closed)
+        return await self._settle(lease, closed, Batch(orders=orders, documents=documents, freed=[lease.claim]))
+
+    async def lapse_extension(self, lease: Lease) -> Lease:
+        """An extension that was not confirmed in time leaves the lease as it was, free of charge."""
+        assert lease.extension is not None, "only an extension that waits lapses"
+        freed = [lease.extension.quote_id]
+        orders = await self._dropped(lease, "not confirmed in time")
+        order_h = lease.extension.order_h
+        kept = fsm.drop_extension(lease, self._shop.now())
+        kept, documents = receipted(self._shop.signer, kept, answers=order_h)
+        await self._shop.commit(Batch(leases=[kept], orders=orders, documents=documents, freed=freed))
+        return kept
+
+    async def _settle(self, lease: Lease, after: Lease, batch: Batch) -> Lease:
+        """Write down what the network did. While the disk cannot, the lease stays where it was, and is tried again."""
+        batch.leases.append(after)
+        try:
+            await self._shop.commit(batch)
+        except Problem as problem:
+            log.warning("%s stays %s for now: %s", lease.id, lease.state, problem)
+            self._shop.timers.arm(self._shop.now() + RETRY_S, (LEASE, lease.id))
+            return lease
+        return after
+
+    async def _step_lease(self, product: Id) -> None:
+        lease = self._shop.leases.get(product)
+        step = fsm.due(lease, self._shop.now()) if lease else None
+        if lease is None or step is None:
+            return
+        if step is Due.START:
+            await self.start(lease)
+        elif step is Due.FINISH:
+            await self.finish(lease)
+        elif step is Due.LAPSE_EXTENSION:
+            await self.lapse_extension(lease)
+        else:
+            why = "the window is over" if step is Due.END else "not confirmed in time"
+            await self.release(lease, why, Batch())
+
+    async def _fail(self, lease: Lease, why: str) -> Lease:
+        failing = fsm.stepped(lease, State.COMPENSATING, self._shop.now(), why)
+        order = await self._shop.store.order(lease.order_id)
+        assert order is not None, "a lease was written with its order"
+        refusal = Refusal(code="OPERATOR_REFUSED", detail="the network could not bring the segment up")
+        await self._shop.commit(Batch(leases=[failing], orders=[structs.replace(order, refusal=refusal)]))
+        return await self.finish(failing)
+
+    async def _answered(self, order_id: Id, lease: Lease) -> list[OrderRow]:
+        """The order, with the lease's receipt as its answer."""
+        order = await self._shop.store.order(order_id)
+        assert order is not None, "a lease was written with its order"
+        return [structs.replace(order, document=lease.receipt)]
+
+    async def _ended(self, lease: Lease) -> list[OrderRow]:
+        """The orders that a closed lease brings to their end: its release, or the order that failed to add it."""
+        orders = await self._answered(lease.order_id, lease) if lease.state is State.FAILED else []
+        if lease.release_id is not None:
+            (order,) = await self._answered(lease.release_id, lease)
+            orders.append(structs.replace(order, outcome=OrderState.COMPLETED, ended_at=self._shop.now()))
+        return orders
+
+    async def _dropped(self, lease: Lease, why: str) -> list[OrderRow]:
+        """The order of an extension that came to nothing."""
+        assert lease.extension is not None, "only an extension that waits comes to nothing"
+        order = await self._shop.store.order(lease.extension.order_id)
+        assert order is not None, "an extension was written with its order"
+        return [structs.replace(order, outcome=OrderState.FAILED, ended_at=self._shop.now(), why=why)]
+
+    async def _drive(self, act: Coroutine[Any, Any, None], what: str) -> str:
+        """Why the network did not do it; nothing when it did."""
+        try:
+            async with asyncio.timeout(FABRIC_S):
+                await act
+        except TimeoutError:
+            log.warning("fabric: %s took longer than %s s", what, FABRIC_S)
+            return f"no answer within {FABRIC_S} s"
+        except Exception as error:  # a driver is foreign code: whatever it raises means that it was not done
+            log.warning("fabric: %s: %s", what, error, exc_info=error)
+            return str(error) or type(error).__name__
+        return ""

@@ -1,0 +1,40 @@
+"""After a restart: everything that is not over is as it was, and time makes the steps it missed."""
+
+from __future__ import annotations
+
+import logging
+
+from operators.fabric.driver import Wiring
+from operators.orders.shop import Shop
+from schemas.lease import IN_FORCE, State
+
+log = logging.getLogger(__name__)
+
+
+async def recover(shop: Shop) -> None:
+    """Restore claims, quotes and leases from the store, and arm their timers; to be called before anything is served.
+
+    A hold that expired meanwhile is still restored: its timer is due at once and lets it expire like any other.
+    """
+    live = await shop.store.live()
+    for claim in live.claims:
+        shop.inventory.restore(claim)
+    for quote in live.quotes:
+        shop.remember_quote(quote)
+        if quote.state is State.HELD:
+            shop.caps.add(quote)
+    for lease in live.leases:
+        shop.remember_lease(lease)
+
+
+async def bring_back(shop: Shop) -> None:
+    """Tell the network again what is in force: a driver may have lost it, and what is up already is no error."""
+    for lease in list(shop.leases.values()):
+        async with shop.locks.hold(f"lease:{lease.id}"):
+            present = shop.leases.get(lease.id)
+            if present is None or present.state not in IN_FORCE:
+                continue
+            try:
+                await shop.driver.bring_up(present.id, Wiring(present.segment, present.route))
+            except Exception:  # a driver is foreign code, and one segment must not stop the others
+                log.exception("fabric: %s is in force but was not brought up again", present.id)

@@ -1,0 +1,123 @@
+"""What the handlers of one operator share, and the one way a decision takes effect.
+
+A handler reserves in memory and decides without awaiting anything in between, puts all of it into a batch, and calls
+`commit`: first the disk, then everything in memory that follows from it. Rows in memory are those that are not over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from operators.access.gate import Gate
+from operators.access.signer import Signer
+from operators.config import Holds
+from operators.fabric.driver import Driver
+from operators.inventory.ledger import Inventory
+from operators.orders.caps import HoldCaps
+from operators.orders.events import Events, LeaseChange
+from operators.orders.fsm import Lease, Quote, wake_at
+from operators.orders.keeping import Batch, Store
+from operators.orders.locks import Locks
+from operators.orders.timers import Timers
+from operators.pricing.network import Network
+from schemas.lease import State
+from schemas.problem import not_found
+from schemas.segment import EntityId, Id
+
+T = TypeVar("T")
+WAITING: Final = frozenset({State.QUOTED, State.HELD})
+OVER: Final = frozenset({State.RELEASED, State.FAILED})
+QUOTE, LEASE = "quote", "lease"
+
+
+@dataclass(frozen=True)
+class Shop:
+    """One operator's tools, and its rows that are not over."""
+
+    signer: Signer
+    gate: Gate
+    network: Network
+    inventory: Inventory
+    caps: HoldCaps
+    store: Store
+    driver: Driver
+    timers: Timers
+    holds: Holds
+    horizon: Callable[[], int]
+    changed: Callable[[Iterable[Id]], None]
+    billing_account: str | None = None
+    events: Events = field(default_factory=Events)
+    locks: Locks = field(default_factory=Locks)
+    quotes: dict[Id, Quote] = field(default_factory=dict)
+    leases: dict[Id, Lease] = field(default_factory=dict)
+    acts: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    def now(self) -> int:
+        """Unix seconds."""
+        return self.signer.clock.now()
+
+    async def act(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run an act to its end even if whoever asked has gone: half of one must never be left."""
+        task = asyncio.ensure_future(work)
+        self.acts.add(task)
+        task.add_done_callback(self.acts.discard)
+        return await asyncio.shield(task)
+
+    async def drain(self) -> None:
+        """Wait for the acts that are under way."""
+        while self.acts:
+            await asyncio.wait(self.acts)
+
+    async def commit(self, batch: Batch) -> None:
+        """Make a decision durable, then let it show. Raises `UNAVAILABLE`, and then nothing has changed here."""
+        await self.store.commit(batch)
+        for quote in batch.quotes:
+            self.remember_quote(quote)
+        for lease in batch.leases:
+            self.remember_lease(lease)
+        touched: set[Id] = set()
+        for claim in batch.claims:
+            touched.update(claim.bps())
+        for claim_id in batch.freed:
+            claim_held = self.inventory.claim(claim_id)
+            touched.update(claim_held.bps() if claim_held else ())
+            self.inventory.withdraw(claim_id)
+        if touched:
+            self.changed(touched)
+
+    def remember_quote(self, quote: Quote) -> None:
+        """Keep a quote while it waits, and look at it again when it expires."""
+        if quote.state not in WAITING:
+            self.quotes.pop(quote.id, None)
+            self.caps.drop(quote)
+            return
+        self.quotes[quote.id] = quote
+        self.timers.arm(quote.exp, (QUOTE, quote.id))
+
+    def remember_lease(self, lease: Lease) -> None:
+        """Keep a lease until it is over, look at it again when time makes its next step, and tell who watches."""
+        before = self.leases.pop(lease.id, None)
+        if lease.state not in OVER:
+            self.leases[lease.id] = lease
+        if (at := wake_at(lease)) is not None:
+            self.timers.arm(at, (LEASE, lease.id))
+        if before is None or before.state is not lease.state:
+            at_ms = self.signer.clock.now_us() // 1000
+            self.events.publish(lease.broker, LeaseChange(lease.id, lease.state, at_ms))
+
+    async def find_quote(self, quote_id: Id, broker: EntityId) -> Quote:
+        """A broker's own quote. Raises `NOT_FOUND`."""
+        quote = self.quotes.get(quote_id) or await self.store.quote(quote_id)
+        if quote is None or quote.broker != broker:
+            raise not_found("this quote")
+        return quote
+
+    async def find_lease(self, product: Id, broker: EntityId) -> Lease:
+        """A broker's own lease, over or not. Raises `NOT_FOUND`."""
+        lease = self.leases.get(product) or await self.store.lease(product)
+        if lease is None or lease.broker != broker:
+            raise not_found("this product")
+        return lease

@@ -1,0 +1,69 @@
+"""The steps that time makes: one heap of due seconds, one task, the injected clock.
+
+A timer only says "look at this row now"; the row itself says whether anything is due. So timers need not be stored,
+may fire twice, and are armed again from the rows after a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from heapq import heappop, heappush
+from typing import Final
+
+from federation.node.seams import Clock
+from schemas.problem import Problem
+
+Row = tuple[str, str]  # a kind of row, and its id
+Step = Callable[[Row], Awaitable[None]]
+
+LOOK_S: Final = 1.0  # the longest sleep while something is armed: the clock may be set
+RETRY_S: Final = 5
+log = logging.getLogger(__name__)
+
+
+class Timers:
+    """Rows by the Unix second at which they want to be looked at."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._heap: list[tuple[int, Row]] = []
+        self._armed = asyncio.Event()
+
+    def arm(self, at_s: int, row: Row) -> None:
+        """Have the row looked at, at that second or as soon as it has passed."""
+        heappush(self._heap, (at_s, row))
+        self._armed.set()
+
+    async def run(self, step: Step) -> None:
+        """Look at rows as they fall due, for as long as the operator runs."""
+        while True:
+            self._armed.clear()
+            await self.run_due(step)
+            try:
+                await asyncio.wait_for(self._armed.wait(), self._pause_s())
+            except TimeoutError:
+                continue
+
+    async def run_due(self, step: Step) -> None:
+        """Look at everything that is due now; a row that cannot be stepped is looked at again later."""
+        rows: dict[Row, None] = {}
+        while self._heap and self._heap[0][0] <= self._clock.now():
+            rows[heappop(self._heap)[1]] = None
+        await asyncio.gather(*(self._one(step, row) for row in rows))
+
+    async def _one(self, step: Step, row: Row) -> None:
+        try:
+            await step(row)
+        except Problem as problem:
+            log.warning("%s %s waits %s s more: %s", *row, RETRY_S, problem)
+            self.arm(self._clock.now() + RETRY_S, row)
+        except Exception:
+            log.exception("unexpected fault at %s %s", *row)
+            self.arm(self._clock.now() + RETRY_S, row)
+
+    def _pause_s(self) -> float | None:
+        if not self._heap:
+            return None
+        return max(0.0, min(LOOK_S, self._heap[0][0] - self._clock.now_us() / 1_000_000))

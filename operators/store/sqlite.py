@@ -1,0 +1,185 @@
+"""The orders' store over SQLite: a batch is one transaction, a row its JSON beside the columns that are searched."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from federation.node.sqlite import Database
+from operators.inventory.ledger import Claim
+from operators.orders.fsm import Lease, Quote
+from operators.orders.keeping import Batch, CancelRow, Live, OrderRow, Seen
+from schemas.lease import TERMINAL, State
+from schemas.segment import EntityId, Hash, Id
+
+T = TypeVar("T")
+ROWS_MAX: Final = 10_000  # of one list; what is older is found by id or external id
+BATCH: Final = 500  # ids in one statement
+WAITING: Final = (State.QUOTED, State.HELD)
+LOST: Final = (State.EXPIRED, State.DECLINED)
+OVER: Final = tuple(sorted(TERMINAL))
+
+
+class SqliteStore:
+    """`Store` in one `Database`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def commit(self, batch: Batch) -> None:
+        """Write all of it or nothing. Raises `UNAVAILABLE` where it cannot."""
+        await self._database.write(lambda connection: _write(connection, batch))
+
+    async def live(self) -> Live:
+        """Quotes that are QUOTED or HELD, leases not yet RELEASED or FAILED, and every claim."""
+
+        def read(connection: sqlite3.Connection) -> Live:
+            quotes = _rows(connection, Quote, f"quotes WHERE state IN ({_marks(WAITING)})", WAITING)
+            leases = _rows(connection, Lease, f"leases WHERE state NOT IN ({_marks(OVER)})", OVER)
+            return Live(quotes, leases, _rows(connection, Claim, "claims", ()))
+
+        return await self._database.read(read)
+
+    async def seen(self, iss: EntityId, jti: str) -> Seen | None:
+        """The document of this issuer and `jti`, if it had an effect."""
+
+        def read(connection: sqlite3.Connection) -> Seen | None:
+            row = connection.execute("SELECT * FROM seen WHERE iss = ? AND jti = ?", (iss, jti)).fetchone()
+            return None if row is None else Seen(*row)
+
+        return await self._database.read(read)
+
+    async def quote(self, quote_id: Id) -> Quote | None:
+        """One quote."""
+        return await self._one(Quote, "quotes WHERE id = ?", quote_id)
+
+    async def quote_by_hash(self, quote_h: Hash) -> Quote | None:
+        """The quote whose document has this hash."""
+        return await self._one(Quote, "quotes WHERE hash = ?", quote_h)
+
+    async def lease(self, product: Id) -> Lease | None:
+        """One lease."""
+        return await self._one(Lease, "leases WHERE id = ?", product)
+
+    async def order(self, order_id: Id) -> OrderRow | None:
+        """One order."""
+        return await self._one(OrderRow, "orders WHERE id = ?", order_id)
+
+    async def cancel(self, cancel_id: Id) -> CancelRow | None:
+        """One cancellation."""
+        return await self._one(CancelRow, "cancels WHERE id = ?", cancel_id)
+
+    async def request(self, row_id: Id) -> bytes:
+        """The request that a quote, order or cancellation came with, as it came."""
+        found = await self._database.read(
+            lambda connection: connection.execute("SELECT body FROM requests WHERE id = ?", (row_id,)).fetchone()
+        )
+        assert found is not None, f"row {row_id} was written with its request"
+        return bytes(found[0])
+
+    async def requests(self, row_ids: Sequence[Id]) -> Mapping[Id, bytes]:
+        """The requests of many rows."""
+        return await self._database.read(lambda connection: _requests(connection, row_ids))
+
+    async def document(self, document_h: Hash, broker: EntityId) -> str | None:
+        """A document that this broker may read."""
+        query = "SELECT token FROM documents WHERE hash = ? AND broker = ?"
+        found = await self._database.read(lambda c: c.execute(query, (document_h, broker)).fetchone())
+        return None if found is None else str(found[0])
+
+    async def quotes(self, broker: EntityId, external_id: str | None) -> Sequence[Quote]:
+        """A broker's quotes, oldest first."""
+        return await self._database.read(lambda c: _of(c, Quote, "quotes", broker, external_id))
+
+    async def orders(self, broker: EntityId, external_id: str | None) -> Sequence[OrderRow]:
+        """A broker's orders, oldest first."""
+        return await self._database.read(lambda c: _of(c, OrderRow, "orders", broker, external_id))
+
+    async def cancels(self, broker: EntityId) -> Sequence[CancelRow]:
+        """A broker's cancellations, oldest first."""
+        return await self._database.read(lambda c: _of(c, CancelRow, "cancels", broker, None))
+
+    async def leases(self, broker: EntityId) -> Sequence[Lease]:
+        """A broker's leases, oldest first, those that are over included."""
+        return await self._database.read(lambda c: _of(c, Lease, "leases", broker, None))
+
+    async def prune(self, before_s: int) -> None:
+        """Forget quotes that came to nothing before this second, with what belongs to them alone."""
+        await self._database.write(lambda connection: _prune(connection, before_s))
+
+    async def _one(self, kind: type[T], source: str, key: str) -> T | None:
+        found = await self._database.read(lambda connection: _rows(connection, kind, source, (key,)))
+        return found[0] if found else None
+
+
+def _rows(connection: sqlite3.Connection, kind: type[T], source: str, values: Sequence[object]) -> tuple[T, ...]:
+    decoder = msgspec.json.Decoder(kind)
+    # `source` is one of the constants of this module, never input.
+    rows = connection.execute(f"SELECT body FROM {source}", tuple(values))  # noqa: S608
+    return tuple(decoder.decode(row[0]) for row in rows)
+
+
+def _of(
+    connection: sqlite3.Connection, kind: type[T], table: str, broker: EntityId, external_id: str | None
+) -> tuple[T, ...]:
+    """The youngest rows of a broker, oldest first."""
+    by_id, values = ("", (broker,)) if external_id is None else (" AND external_id = ?", (broker, external_id))
+    source = f"{table} WHERE broker = ?{by_id} ORDER BY rowid DESC LIMIT {ROWS_MAX}"
+    return _rows(connection, kind, source, values)[::-1]
+
+
+def _requests(connection: sqlite3.Connection, row_ids: Sequence[Id]) -> dict[Id, bytes]:
+    found: dict[Id, bytes] = {}
+    for first in range(0, len(row_ids), BATCH):
+        some = row_ids[first : first + BATCH]
+        query = f"SELECT id, body FROM requests WHERE id IN ({_marks(some)})"  # noqa: S608
+        found |= {row[0]: bytes(row[1]) for row in connection.execute(query, tuple(some))}
+    return found
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _write(connection: sqlite3.Connection, batch: Batch) -> None:
+    for quote in batch.quotes:
+        found = (quote.broker, quote.external_id, quote.hash, quote.rfq_h, quote.state, quote.created_at)
+        _put(connection, "quotes", "broker, external_id, hash, rfq_hash, state, created_at", quote, found)
+    for lease in batch.leases:
+        _put(connection, "leases", "broker, state, created_at", lease, (lease.broker, lease.state, lease.created_at))
+    for order in batch.orders:
+        by = (order.broker, order.external_id, order.created_at)
+        _put(connection, "orders", "broker, external_id, created_at", order, by)
+    for cancel in batch.cancels:
+        _put(connection, "cancels", "broker", cancel, (cancel.broker,))
+    for claim in batch.claims:
+        _put(connection, "claims", "", claim, ())
+    connection.executemany("DELETE FROM claims WHERE id = ?", [(claim_id,) for claim_id in batch.freed])
+    connection.executemany("INSERT OR IGNORE INTO documents VALUES (?, ?, ?)", batch.documents)
+    connection.executemany("INSERT INTO seen VALUES (?, ?, ?, ?)", batch.seen)
+    connection.executemany("INSERT INTO requests VALUES (?, ?)", batch.requests)
+
+
+def _put(connection: sqlite3.Connection, table: str, names: str, row: Any, columns: Sequence[object]) -> None:
+    """Insert, or replace without changing the order in which rows were first written."""
+    all_names = ["id", *(name for name in names.split(", ") if name), "body"]
+    update = ", ".join(f"{name} = excluded.{name}" for name in all_names[1:])
+    statement = (  # names are those of the caller above, never input
+        f"INSERT INTO {table} ({', '.join(all_names)}) VALUES ({_marks(all_names)}) "  # noqa: S608
+        f"ON CONFLICT (id) DO UPDATE SET {update}"
+    )
+    connection.execute(statement, (row.id, *columns, msgspec.json.encode(row)))
+
+
+def _prune(connection: sqlite3.Connection, before_s: int) -> None:
+    lost = f"SELECT id FROM quotes WHERE state IN ({_marks(LOST)}) AND created_at < ?"  # noqa: S608
+    values = (*LOST, before_s)
+    for table, column in (("requests", "id"), ("seen", "ref")):
+        connection.execute(f"DELETE FROM {table} WHERE {column} IN ({lost})", values)  # noqa: S608
+    for column in ("hash", "rfq_hash"):
+        hashes = lost.replace("SELECT id", f"SELECT {column}")
+        connection.execute(f"DELETE FROM documents WHERE hash IN ({hashes})", values)  # noqa: S608
+    connection.execute(f"DELETE FROM quotes WHERE state IN ({_marks(LOST)}) AND created_at < ?", values)  # noqa: S608
