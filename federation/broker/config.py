@@ -20,6 +20,7 @@ from schemas.segment import EntityId
 Port = Annotated[int, Meta(ge=0, le=65535)]
 KeyHash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@\-]*$")]
+Text = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
 class Listen(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -49,11 +50,23 @@ class Trust(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class OperatorAccess(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How this broker shows itself to one operator: the bearer key that operator gave it, here or in a file."""
+    """How this broker shows itself to one operator: the bearer key that operator gave it, here or in a file.
+
+    `billing_account` is the account that Sonata demands in every order.
+    """
 
     entity: EntityId
     key: str | None = None
     key_file: str | None = None
+    billing_account: Name = "peerway"
+
+
+class Contact(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The desk that operators may call; Sonata demands it in every quote and order."""
+
+    name: Text = "Broker desk"
+    number: Text = "+00-0000000"
+    email: Text = "desk@broker.example"
 
 
 class BuyerAccess(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -89,11 +102,12 @@ class BrokerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Everything a broker is told from outside."""
 
     entity: EntityId
-    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    name: Text
     data: str
     keys: Keys
     trust: Trust
     listen: Listen = Listen()
+    contact: Contact = Contact()
     operators: tuple[OperatorAccess, ...] = ()
     buyers: tuple[BuyerAccess, ...] = ()
     rates: Rates = Rates()
@@ -165,10 +179,16 @@ mcp = true                            # false leaves the agents' face off
 mcp_port = 8701                       # agents: MCP under /mcp
 # mcp_hosts = ["broker.example"]      # Host headers accepted there beside those of loopback
 
+[contact]                             # Sonata demands it in quotes and orders
+name = "Example Broker desk"
+number = "+31-30-0000000"
+email = "desk@broker.example"
+
 # One table per operator that gave this broker a bearer key. Members of the domain without one are not asked.
 [[operators]]
 entity = "https://surf.example"
 key = "the key that SURF gave this broker"
+billing_account = "broker-17"         # what SURF bills; "peerway" if left out
 
 [[operators]]
 entity = "https://geant.example"

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import click
 
-from schemas.problem import Problem
-
 
 @click.group()
 def broker() -> None:
@@ -21,10 +19,8 @@ def serve(path: Path) -> int:
 
     Prints one line of JSON when it serves and has asked every operator once. Logs are JSON lines on standard error.
     """
-    try:
-        from federation.broker.broker import serve_broker
-    except ModuleNotFoundError as error:
-        raise Problem("UNAVAILABLE", f"{error.name} is not installed: pip install 'peerway[broker]'") from error
+    from federation.broker.broker import serve_broker
+
     return serve_broker(path)
 
 

@@ -59,7 +59,7 @@ class HttpFace:
             buyer = self._buyers.who(request.headers.get("Authorization"))
             if unknown := set(request.query) - set(operation.query):
                 raise invalid(min(unknown), f"no such query parameter on {operation.method} {operation.path}")
-            call = Call(request, self._exchange_of(buyer), self._limits.body_bytes, self._limits.wait_s)
+            call = Call(request, self._exchange_of(buyer), self._limits)
             answer = await operation.run(call)
             return reply(answer, operation.status, _answer_headers(operation, answer))
 

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from aiohttp import web
 
 from federation.broker.api.exchange import Exchange
+from federation.broker.config import Limits
 from federation.node.http import json_body
 from schemas.answer import FederationView, OrderView, QuoteView, SearchAnswer
 from schemas.problem import invalid
@@ -25,13 +26,12 @@ WRITE_PROBLEMS: Final = (*READ_PROBLEMS, "IDEMPOTENCY_CONFLICT", "PAYLOAD_TOO_LA
 class Call:
     """One request: the buyer's exchange, and the parts of the request, read strictly. Every reader raises `Problem`."""
 
-    def __init__(self, request: web.Request, exchange: Exchange, body_bytes_max: int, wait_s_max: int) -> None:
-        self.request, self.exchange = request, exchange
-        self._body_bytes_max, self._wait_s_max = body_bytes_max, wait_s_max
+    def __init__(self, request: web.Request, exchange: Exchange, limits: Limits) -> None:
+        self.request, self.exchange, self.limits = request, exchange, limits
 
     async def body(self, kind: type[T]) -> T:
         """The JSON body."""
-        return await json_body(self.request, kind, self._body_bytes_max)
+        return await json_body(self.request, kind, self.limits.body_bytes)
 
     def id(self) -> str:
         """The id in the path."""
@@ -50,7 +50,7 @@ class Call:
         text = self.request.query.get("wait_s", "0")
         if not (text.isascii() and text.isdigit() and len(text) <= WAIT_DIGITS_MAX):
             raise invalid("wait_s", f"'{text[:20]}' is not a whole number of seconds, such as 20")
-        return min(int(text), self._wait_s_max)
+        return min(int(text), self.limits.wait_s)
 
 
 class Operation(NamedTuple):
@@ -83,7 +83,7 @@ class Operation(NamedTuple):
 async def search(call: Call) -> SearchAnswer:
     """Candidates for an intent."""
     asked = await call.body(SearchRequest)
-    return await call.exchange.search(asked.intent, asked.paths)
+    return await call.exchange.search(asked.intent, min(asked.paths, call.limits.paths))
 
 
 async def quote(call: Call) -> QuoteView:

@@ -1,0 +1,59 @@
+"""The desk, seen by one buyer: the `Exchange` behind every face inside a broker."""
+
+from __future__ import annotations
+
+from federation.broker.desk import Buyer, Desk
+from schemas.answer import FederationView, OrderView, QuoteView, SearchAnswer
+from schemas.intent import Intent
+from schemas.request import Extension
+
+
+class Counter:
+    """An `Exchange` of the buyer of that name."""
+
+    def __init__(self, desk: Desk, name: str) -> None:
+        self._desk, self._buyer = desk, Buyer(name)
+
+    async def search(self, intent: Intent, paths: int) -> SearchAnswer:
+        """See `Exchange.search`."""
+        return await self._desk.search(self._buyer, intent, paths)
+
+    async def quote(self, intent: Intent, key: str) -> QuoteView:
+        """See `Exchange.quote`."""
+        return await self._desk.quote(self._buyer, intent, key)
+
+    async def get_quote(self, quote_id: str) -> QuoteView:
+        """See `Exchange.get_quote`."""
+        return await self._desk.get_quote(self._buyer, quote_id)
+
+    async def decline(self, quote_id: str, key: str) -> QuoteView:
+        """See `Exchange.decline`."""
+        return await self._desk.decline(self._buyer, quote_id, key)
+
+    async def order(self, quote_id: str, key: str) -> OrderView:
+        """See `Exchange.order`."""
+        return await self._desk.order(self._buyer, quote_id, key)
+
+    async def get_order(self, order_id: str, wait_s: int) -> OrderView:
+        """See `Exchange.get_order`."""
+        return await self._desk.get_order(self._buyer, order_id, wait_s)
+
+    async def orders(self) -> tuple[OrderView, ...]:
+        """See `Exchange.orders`."""
+        return await self._desk.orders(self._buyer)
+
+    async def extend(self, order_id: str, extension: Extension, key: str) -> OrderView:
+        """See `Exchange.extend`."""
+        return await self._desk.extend(self._buyer, order_id, extension, key)
+
+    async def release(self, order_id: str, key: str) -> OrderView:
+        """See `Exchange.release`."""
+        return await self._desk.release(self._buyer, order_id, key)
+
+    async def federation(self) -> FederationView:
+        """See `Exchange.federation`."""
+        return self._desk.federation()
+
+    async def document(self, document_h: str) -> str:
+        """See `Exchange.document`."""
+        return await self._desk.document(self._buyer, document_h)

@@ -1,0 +1,245 @@
+"""The root of a broker: puts everything together, and takes it apart in the opposite order.
+
+One tree of lifetimes: adapters (store, connections to operators) on an exit stack, every running task in one task
+group inside it. A task that dies stops the broker. Stopping means: take nothing new, finish or leave what is under way
+(orders are journaled and go on at the next start), close connections, close the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+from federation.broker.api.counter import Counter
+from federation.broker.api.http import HttpFace
+from federation.broker.config import BrokerConfig, load_config
+from federation.broker.desk import Desk
+from federation.broker.discovery.federation import Federation
+from federation.broker.market.asking import Terms
+from federation.broker.market.market import Market
+from federation.broker.market.memory import memory_kib
+from federation.broker.market.searching import Searching
+from federation.broker.market.view import federation_view
+from federation.broker.once import Once
+from federation.broker.orders.coordinator import Coordinator
+from federation.broker.orders.recovery import listen_for_hints, recover
+from federation.broker.peers.mesh import MeshChannel
+from federation.broker.peers.operator import SonataOperator
+from federation.broker.quotes.ask import Author
+from federation.broker.quotes.extension import Extending
+from federation.broker.quotes.quoting import Quoting, QuotingLimits
+from federation.broker.store.sqlite import SqliteStore, open_database
+from federation.node.bearer import Keyring
+from federation.node.http import listen
+from federation.node.machine import Worker, monotonic_us
+from federation.node.process import run_daemon
+from federation.node.seams import Clock, Entropy, SystemClock, SystemEntropy
+from federation.sonata.asking import BuyerProfile
+from federation.sonata.buyer import SonataBuyer
+from federation.trust.chain import Member, TrustDomain
+from federation.trust.domain import load_domain
+from federation.trust.keys import PrivateKey, load_private
+from schemas.answer import FederationView
+from schemas.jurisdiction import Attestation
+from schemas.problem import invalid
+
+STORE: Final = "broker.sqlite3"
+PSEUDONYMS: Final = "pseudonyms"
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who this broker is and whom it believes."""
+
+    config: BrokerConfig
+    key: PrivateKey
+    secret: bytes
+    domain: TrustDomain
+    clock: Clock
+    entropy: Entropy
+
+    def facts(self, entity: str) -> Attestation | None:
+        """What recognised auditors attest of an operator now."""
+        return self.domain.facts(entity, self.clock.now())
+
+
+def serve_broker(path: Path) -> int:
+    """Run the broker configured by `path` until SIGTERM or SIGINT; returns the exit status of the process."""
+
+    async def main(stop: asyncio.Event) -> None:
+        identity = identify(load_config(path), SystemClock(), SystemEntropy())
+        async with AsyncExitStack() as stack:
+            await _Broker(identity, stack).run(stop)
+
+    return run_daemon("peerway broker", main)
+
+
+def identify(config: BrokerConfig, clock: Clock, entropy: Entropy) -> Identity:
+    """Read keys and the trust domain. Raises `Problem` where this broker is not the member that it says it is."""
+    key_file = Path(config.keys.private)
+    key = load_private(read_bytes(key_file), str(key_file))
+    domain = load_domain(Path(config.trust.domain), Path(config.trust.anchors), clock.now())
+    role = domain.member(config.entity, clock.now()).metadata.connectivity_broker
+    if role is None or key.kid not in {jwk.kid for jwk in role.jwks.keys}:
+        raise invalid(str(key_file), f"is not the key of a broker {config.entity} in the trust domain")
+    return Identity(config, key, _secret(Path(config.data), entropy), domain, clock, entropy)
+
+
+def read_bytes(path: Path) -> bytes:
+    """A small file. Raises `Problem`."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise invalid(str(path), f"cannot be read ({error.strerror})") from error
+
+
+def _secret(data: Path, entropy: Entropy) -> bytes:
+    """The secret behind buyers' pseudonyms: made once, kept with the store, because operators count holds by them."""
+    path = data / PSEUDONYMS
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(entropy.token() + entropy.token(), encoding="ascii")
+        return path.read_bytes()
+    except OSError as error:
+        raise invalid(str(path), f"cannot be kept ({error.strerror})") from error
+
+
+class _Broker:
+    """Everything between an identity and its listeners."""
+
+    def __init__(self, identity: Identity, stack: AsyncExitStack) -> None:
+        self._identity, self._stack = identity, stack
+        self._config, self._clock, self._entropy = identity.config, identity.clock, identity.entropy
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Open, serve until told to stop, close."""
+        config = self._config
+        store = SqliteStore(await self._stack.enter_async_context(open_database(Path(config.data) / STORE)))
+        searches, graphs = [await self._stack.enter_async_context(Worker(name)) for name in ("search", "graph")]
+        session = await self._stack.enter_async_context(aiohttp.ClientSession())
+        peers = self._peers(session)
+        federation = Federation(peers, self._clock, self._entropy)
+        market = Market(federation, graphs)
+        terms = Terms(config.rates.table(), self._identity.facts)
+        searching = Searching(market, terms, self._clock, searches, monotonic_us)
+        async with asyncio.TaskGroup() as tasks:
+            coordinator = Coordinator(
+                key=self._identity.key, peers=peers, store=store, quotes=store, rates=terms.rates,
+                clock=self._clock, entropy=self._entropy, tasks=tasks,
+            )  # fmt: skip
+            quoting = Quoting(searching, peers, self._author(), store, self._quoting_limits())
+            desk = Desk(
+                searching=searching, quoting=quoting, extending=Extending(quoting), quotes=store, orders=coordinator,
+                order_store=store, once=Once(store, self._clock, tasks), clock=self._clock,
+                federation=lambda: self._view(market, federation),
+            )  # fmt: skip
+            running = [
+                tasks.create_task(federation.run(), name="discovery"),
+                tasks.create_task(market.run(), name="market"),
+                *(tasks.create_task(listen_for_hints(p, coordinator), name=f"hints of {e}") for e, p in peers.items()),
+            ]
+            await recover(store, coordinator)
+            async with self._faces(desk, tasks) as ports:
+                await self._until(stop, market, federation, ports)
+                await coordinator.close()
+            for task in running:
+                task.cancel()
+
+    def _peers(self, session: aiohttp.ClientSession) -> Mapping[str, SonataOperator]:
+        """Every operator of the domain that gave this broker a key."""
+        members = {member.entity: member for member in self._identity.domain.operators()}
+        for access in self._config.operators:
+            if access.entity not in members:
+                why = self._identity.domain.rejected.get(access.entity, "it is not listed")
+                log.warning("%s is no operator of the trust domain: %s", access.entity, why)
+        known = [access for access in self._config.operators if access.entity in members]
+        return {
+            access.entity: self._peer(members[access.entity], access.key or "", access.billing_account, session)
+            for access in known
+        }
+
+    def _peer(
+        self, member: Member, bearer: str, billing_account: str, session: aiohttp.ClientSession
+    ) -> SonataOperator:
+        role, timeout_s = member.metadata.connectivity_operator, self._config.limits.operator_timeout_s
+        assert role, "operators() lists operators only"
+        contact = self._config.contact
+        profile = BuyerProfile(
+            name=contact.name, number=contact.number, email_address=contact.email, billing_account=billing_account
+        )
+        buyer = SonataBuyer(session, role.sonata_endpoint, bearer, profile, deadline_s=timeout_s)
+        mesh = MeshChannel(member.entity, role.mesh_endpoint, bearer, timeout_s=timeout_s)
+        self._stack.push_async_callback(mesh.close)
+        return SonataOperator(
+            member.entity, self._config.entity, self._identity.domain, buyer=buyer, mesh=mesh, clock=self._clock
+        )
+
+    def _author(self) -> Author:
+        who = self._identity
+        return Author(self._config.entity, who.key, who.secret, who.clock, who.entropy)
+
+    def _quoting_limits(self) -> QuotingLimits:
+        limits = self._config.limits
+        return QuotingLimits(rounds_max=limits.rounds, hold_s=limits.hold_s)
+
+    def _view(self, market: Market, federation: Federation) -> FederationView:
+        return federation_view(
+            market.snapshot,
+            federation.known,
+            self._identity.facts,
+            memory_kib=memory_kib(),
+            discovery_ms=federation.discovery_ms,
+        )
+
+    @asynccontextmanager
+    async def _faces(self, desk: Desk, tasks: asyncio.TaskGroup) -> AsyncIterator[dict[str, int]]:
+        """The listeners; leaving closes them and waits for the requests under way."""
+        config = self._config
+        buyers = Keyring({buyer.key_sha256: buyer.name for buyer in config.buyers})
+
+        def exchange_of(name: str) -> Counter:
+            return Counter(desk, name)
+
+        ports: dict[str, int] = {}
+        async with AsyncExitStack() as faces:
+            http = HttpFace(exchange_of, buyers, config.limits, self._clock, self._entropy)
+            ports["http"] = await listen(http.app(), config.listen.host, config.listen.http_port, faces)
+            if config.listen.mcp:
+                # Late: its library takes a second to import, which a broker without this face need not spend.
+                from federation.broker.api.mcp import McpListener, mcp_app
+
+                app = mcp_app(exchange_of, buyers, config, self._entropy)
+                mcp = McpListener(app, config.listen.host, config.listen.mcp_port)
+                tasks.create_task(mcp.serve(), name="mcp")
+                faces.callback(mcp.stop)
+                ports["mcp"] = mcp.port
+            yield ports
+
+    async def _until(
+        self, stop: asyncio.Event, market: Market, federation: Federation, ports: Mapping[str, int]
+    ) -> None:
+        """Say when every operator has answered once, then wait for the end."""
+        stopping = asyncio.ensure_future(stop.wait())
+        ready = asyncio.ensure_future(market.ready.wait())
+        try:
+            await asyncio.wait({stopping, ready}, return_when=asyncio.FIRST_COMPLETED)
+            if ready.done():
+                counts = {"operators": len(market.snapshot.sheets), "ms": federation.discovery_ms}
+                sys.stdout.write(json.dumps({"ready": self._config.entity, **ports, **counts}) + "\n")
+                sys.stdout.flush()
+            await stopping
+        finally:
+            stopping.cancel()
+            ready.cancel()

@@ -1,0 +1,36 @@
+"""What the operating system lends: elapsed time, and a thread for long computations."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Self, TypeVar
+
+T = TypeVar("T")
+
+
+def monotonic_us() -> int:
+    """Microseconds since some moment; only differences mean anything."""
+    return time.perf_counter_ns() // 1000
+
+
+class Worker:
+    """Runs pure functions one after the other in a thread of its own, so that they do not hold up the loop."""
+
+    def __init__(self, name: str) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    async def __call__(self, work: Callable[[], T]) -> T:
+        """What `work` returns, or what it raises."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
