@@ -69,7 +69,7 @@ class Extending:
             for refusal in judge(limits, facts, leased.segment.route_class):
                 name = self._peers[leased.operator].name if leased.operator in self._peers else leased.operator
                 extra = {"operator": leased.operator, "rule": refusal.rule}
-                raise Problem("POLICY_DENIED", f"{name} {refusal.detail}", outcome=Outcome.NONE, extra=extra)
+                raise Problem("POLICY_DENIED", f"{name}: {refusal.detail}", outcome=Outcome.NONE, extra=extra)
 
     async def _asked(self, longer: Longer, hand: Hand) -> tuple[HeldQuote, ...]:
         asks = [
