@@ -11,7 +11,7 @@ from typing import Final, Self, TypeVar
 import aiohttp
 
 from federation.cli import units
-from federation.cli.demo.cast import BROKER, RATES_DATE, WORTH_PPM
+from federation.cli.demo.cast import BROKER, BUYER, RATES_DATE, WORTH_PPM
 from federation.cli.demo.claims import Claim, claim
 from federation.cli.demo.stage import Player, Stage
 from federation.client.broker import BrokerClient
@@ -89,7 +89,7 @@ async def bill_claims(client: BrokerClient, stage: Stage, quote: QuoteView, ende
     quoted_at = unverified(quote.document, PathQuote).iat
     domain = load_domain(stage.folder / "trust", stage.folder / "trust" / "anchors.json", quoted_at)
     keys = domain.member(BROKER, quoted_at).keys
-    path = verify_jws(quote.document, PathQuote, keys, now=quoted_at, iss=BROKER).path
+    path = verify_jws(quote.document, PathQuote, keys, now=quoted_at, iss=BROKER, aud=BUYER).path
     pairs = list(zip(ended.segments, path, strict=True))
     right = [_at_signed_rates(lease, _signed(segment.quote or "", SegmentQuote, domain)) for lease, segment in pairs]
     receipts = [await client.document(lease.receipt_h or "") for lease in ended.segments]
@@ -111,7 +111,7 @@ async def bill_claims(client: BrokerClient, stage: Stage, quote: QuoteView, ende
 def _signed(document: str, kind: type[T], domain: TrustDomain) -> T:
     """The claims of an operator's document, verified as of the second it was signed."""
     said = unverified(document, kind)
-    return verify_jws(document, kind, domain.member(said.iss, said.iat).keys, now=said.iat, iss=said.iss)
+    return verify_jws(document, kind, domain.member(said.iss, said.iat).keys, now=said.iat, iss=said.iss, aud=BROKER)
 
 
 def _at_signed_rates(lease: LeaseView, quoted: SegmentQuote) -> bool:

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from federation.cli import tables
+from federation.cli import tables, units
 from federation.cli.demo.claims import Claim, DemoReport, Step
 from federation.cli.screen import plain_table
 
@@ -51,6 +51,7 @@ def _body(step: Step) -> Iterator[str | Table]:
             yield tables.path_table(path)
         if not step.search.found:
             yield from tables.binding_lines(step.search)
+            yield f"[dim]physics allows {units.latency(step.search.floor_us)} at best: light in vacuum, straight[/]"
         if step.search.excluded and step.search.found:
             yield tables.exclusion_table(step.search.excluded[:EXCLUDED_SHOWN_MAX])
             if (more := len(step.search.excluded) - EXCLUDED_SHOWN_MAX) > 0:
