@@ -49,7 +49,7 @@ _PRODUCT: Final[Mapping[State, tuple[ProductStatus, ...]]] = MappingProxyType(
 
 def quote_history(lease: Iterable[Change[State]]) -> tuple[Change[QuoteState], ...]:
     """Of a quote that was made: `approved.orderable`, then accepted, declined or expired."""
-    return _told(lease, _QUOTE, QUOTE, Q.ORDERABLE)
+    return _told(lease, _QUOTE, QUOTE)
 
 
 def refused_quote(at: int) -> tuple[Change[QuoteState], ...]:
@@ -64,7 +64,7 @@ def budgetary_quote(at: int) -> tuple[Change[QuoteState], ...]:
 
 def order_history(lease: Iterable[Change[State]]) -> tuple[Change[OrderState], ...]:
     """Of the order that added a lease: completed when it is UP, cancelled when it is released before."""
-    return _told(lease, _ORDER, ORDER, OS.ACKNOWLEDGED)
+    return _told(lease, _ORDER, ORDER)
 
 
 def order_steps(at: int, *ends: Change[OrderState]) -> tuple[Change[OrderState], ...]:
@@ -76,7 +76,7 @@ def product_history(
     lease: Iterable[Change[State]], pending: Sequence[tuple[int, int | None]] = ()
 ) -> tuple[Change[ProductStatus], ...]:
     """Of a lease as a product. `pending` holds spans in which a modify order waited for its end (None: still)."""
-    told = _told(lease, _PRODUCT, PRODUCT, P.PENDING_ACTIVE)
+    told = _told(lease, _PRODUCT, PRODUCT)
     for start, end in pending:
         told = _with_pending(told, start, end)
     return told
@@ -86,12 +86,11 @@ def _told(
     lease: Iterable[Change[State]],
     words: Mapping[State, tuple[S, ...]],
     table: Mapping[S, frozenset[S]],
-    first: S,
 ) -> tuple[Change[S], ...]:
     told: list[Change[S]] = []
     for change in lease:
         for state in words.get(change.state, ()):
-            if state in table[told[-1].state] if told else state == first:
+            if not told or state in table[told[-1].state]:
                 told.append(Change(state, change.at, change.why))
     return tuple(told)
 

@@ -52,6 +52,7 @@ async def test_a_quote_echoes_what_was_sent_and_adds_its_own() -> None:
     ]
     assert (answer["state"], answer["quoteLevel"]) == ("approved.orderable", "firm")
     assert answer["stateChange"] == [{"state": "approved.orderable", "changeDate": START}]
+    assert answer["effectiveQuoteCompletionDate"] == answer["quoteDate"] == START
     assert answer["validFor"] == {"endDateTime": "2026-11-18T11:07:10Z"}
     item = answer["quoteItem"][0]
     assert (item["state"], item["subjectToFeasibilityCheck"]) == ("approved.orderable", False)
