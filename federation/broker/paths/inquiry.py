@@ -1,0 +1,76 @@
+"""Everything one query needs while it is being answered: the work left, and what was prepared for its solves."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Final
+
+from federation.broker.paths.changes import Stand
+from federation.broker.paths.graph import Graph
+from federation.broker.paths.labels import Label
+from federation.broker.paths.query import ADDITIONS, Ask, End, Limit, Query
+from federation.broker.paths.solver import Bounds, Solve, Work
+from federation.broker.paths.usable import MEASURES, Usable
+from schemas.interface import Interface
+from schemas.place import great_circle_km, light_floor_us
+
+SUMS: Final = frozenset({Limit.LATENCY, Limit.JITTER, Limit.LOSS, Limit.AVAILABILITY, Limit.HOPS, Limit.BUDGET})
+PREPARED_MAX: Final = 4
+UDEG: Final = 1_000_000
+
+Prepared = tuple[Usable, Bounds]
+
+
+class Inquiry:
+    """A query over one snapshot. `complete` turns False once a solve runs out of work."""
+
+    def __init__(self, graph: Graph, query: Query) -> None:
+        self.graph, self.query = graph, query
+        self.work = Work(query.work)
+        self.complete = True
+        self.floor_us = floor_us(graph, query)
+        self._prepared: dict[tuple[object, ...], Prepared] = {}
+
+    @property
+    def impossible(self) -> bool:
+        """Whether less latency is asked than light in vacuum needs."""
+        most = self.query.limits.latency_us
+        return most is not None and most < self.floor_us
+
+    def usable(self, ask: Ask) -> Prepared:
+        """What serves an ask, with its bounds; kept for the asks that differ in sums and budget only."""
+        query, eased = ask.query, ask.eased if ask.aim == ADDITIONS else frozenset[str]()
+        size = query.bandwidth_bps, query.mtu, query.window, query.term_s
+        key = (*size, ask.waived - SUMS, eased, ask.granted, ask.aim if ask.aim in MEASURES else "")
+        found = self._prepared.pop(key, None)
+        if found is None:
+            usable = Usable(self.graph, ask)
+            found = usable, Bounds(usable)
+        self._prepared[key] = found
+        if len(self._prepared) > PREPARED_MAX:
+            del self._prepared[next(iter(self._prepared))]
+        return found
+
+    def solve(
+        self, stand: Stand, aim: str, waived: frozenset[str] = frozenset(), eased: frozenset[str] = frozenset()
+    ) -> Label | None:
+        """The best path for an aim, if the work suffices to find it."""
+        ask = stand.ask(aim, waived, eased)
+        solved = Solve(*self.usable(ask), ask, self.work).run()
+        self.complete = self.complete and solved.complete
+        return solved.label if solved.complete else None
+
+
+def floor_us(graph: Graph, query: Query) -> int:
+    """What light in vacuum needs from the nearest source to the nearest target, microseconds one way."""
+    pairs = product(_published(graph, query.sources), _published(graph, query.targets))
+    return min((light_floor_us(_distance_km(a, z)) for a, z in pairs), default=0)
+
+
+def _published(graph: Graph, ends: tuple[End, ...]) -> list[Interface]:
+    sheets = ((graph.by_entity[entity].sheet, name) for entity, name in ends if entity in graph.by_entity)
+    return [sheet.interfaces[name] for sheet, name in sheets if name in sheet.interfaces]
+
+
+def _distance_km(a: Interface, z: Interface) -> float:
+    return great_circle_km(a.lat_udeg / UDEG, a.lon_udeg / UDEG, z.lat_udeg / UDEG, z.lon_udeg / UDEG)

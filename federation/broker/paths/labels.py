@@ -1,0 +1,187 @@
+"""A label of the search: one way to get from a source to a vertex, and when it makes another one superfluous.
+
+A label dominates another at the same vertex if whatever follows, the path through it is at least as good and allowed
+wherever the other is. What is rounded when a segment is complete (price, loss, availability) is kept apart for the
+segments behind and the one under way: both parts must be no worse, except for price, where the two may be weighed
+against each other with the largest rounding error set aside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from federation.broker.paths.meter import Meter
+from federation.broker.paths.query import ADDITIONS, PRICE, Limit
+from federation.broker.paths.usable import ANY_LABEL, Stretch
+from schemas.segment import PPB
+
+LATENCY, JITTER, LOST, DOWN, HOPS = range(5)
+PLACE_OF: Final = {
+    Limit.LATENCY: LATENCY,
+    Limit.JITTER: JITTER,
+    Limit.LOSS: LOST,
+    Limit.AVAILABILITY: DOWN,
+    Limit.HOPS: HOPS,
+}
+WORSE, LEVEL, BETTER = 0, 1, 2
+Sums = tuple[int, int, int, int, int]
+
+
+class Label:
+    """Where a path has got to.
+
+    `past_micro`, `past_delivered`, `past_available` are of complete segments, exact and rounded; `hourly_micro`,
+    `gbps_hourly_micro`, `weight`, `value`, `delivered`, `available` of the one under way. `sums` are latency,
+    jitter, -ln delivered, -ln available and complete segments. `mask` has a bit for every name that must be allowed
+    and for every watched operator entered. `labels` are those possible where this segment began, `swap` whether
+    that interface can swap. `hard` are the resources under a limit, less is better.
+    """
+
+    __slots__ = (
+        "available",
+        "dead",
+        "delivered",
+        "gbps_hourly_micro",
+        "goal",
+        "hard",
+        "hourly_micro",
+        "labels",
+        "mask",
+        "meter",
+        "parent",
+        "past_available",
+        "past_delivered",
+        "past_micro",
+        "stretch",
+        "sums",
+        "swap",
+        "value",
+        "vertex",
+        "weight",
+        "width",
+    )
+
+    def __init__(
+        self,
+        vertex: int,
+        parent: Label | None,
+        past: tuple[int, int, int],
+        sums: Sums,
+        *,
+        mask: int,
+        labels: int,
+        swap: bool,
+        width: int,
+    ) -> None:
+        """A label at an interface, before its next segment begins."""
+        self.vertex, self.parent = vertex, parent
+        self.past_micro, self.past_delivered, self.past_available = past
+        self.sums, self.mask, self.labels, self.swap, self.width = sums, mask, labels, swap, width
+        self.stretch: Stretch | None = None
+        self.meter: Meter | None = None
+        self.hourly_micro = self.gbps_hourly_micro = self.weight = self.value = 0
+        self.delivered = self.available = PPB
+        self.hard: tuple[int, ...] = ()
+        self.dead = self.goal = False
+
+    def along(self, stretch: Stretch, to: int) -> Label:
+        """The label one stretch further, within the same segment."""
+        ahead = Label.__new__(Label)
+        arc, meter, sums = stretch.arc, stretch.meter, self.sums
+        ahead.vertex, ahead.parent, ahead.stretch, ahead.meter = to, self, stretch, meter
+        ahead.past_micro = self.past_micro
+        ahead.past_delivered, ahead.past_available = self.past_delivered, self.past_available
+        ahead.hourly_micro = self.hourly_micro + arc.hourly_micro
+        ahead.gbps_hourly_micro = self.gbps_hourly_micro + arc.gbps_hourly_micro
+        ahead.weight = self.weight + stretch.weight
+        ahead.value = meter.value(ahead.weight)
+        ahead.delivered = self.delivered * arc.delivered_ppb // PPB
+        ahead.available = self.available * arc.available_ppb // PPB
+        ahead.sums = (
+            sums[0] + stretch.latency_us,
+            sums[1] + stretch.jitter_us,
+            sums[2] + stretch.lost,
+            sums[3] + stretch.down,
+            sums[4],
+        )
+        ahead.mask, ahead.labels, ahead.swap = self.mask | meter.names, self.labels, self.swap
+        ahead.width = min(self.width, stretch.width)
+        ahead.hard = ()
+        ahead.dead = ahead.goal = False
+        return ahead
+
+    def completed(self) -> tuple[int, int, int]:
+        """Price, delivered and available of all segments, the present one as complete: exact."""
+        assert self.meter is not None, "a segment has at least one stretch"
+        return (
+            self.past_micro + self.meter.price(self.hourly_micro, self.gbps_hourly_micro),
+            self.past_delivered * self.delivered // PPB,
+            self.past_available * self.available // PPB,
+        )
+
+    def price_least(self) -> int:
+        """What the path has cost so far at least, the present segment's set-up included."""
+        meter = self.meter
+        if meter is None:
+            return self.past_micro
+        return self.past_micro + meter.base + (max(meter.least, self.value) if meter.flat else self.value)
+
+
+def cheaper(a: Label, b: Label) -> int:
+    """Whether `a` will cost less than `b`, whatever equal things follow: BETTER, LEVEL (no more) or WORSE (unknown).
+
+    With usage u and minimum m, what a segment costs grows as max(m, u + x) with the usage x still to come. The gap
+    between two such curves is widest at x = 0 when `a` has the smaller usage, and without end when it has the larger.
+    """
+    no_more = a.hourly_micro <= b.hourly_micro and a.gbps_hourly_micro <= b.gbps_hourly_micro
+    if no_more and a.past_micro <= b.past_micro:
+        return BETTER if a.past_micro < b.past_micro else LEVEL
+    meter = a.meter
+    if meter is None:
+        return WORSE
+    ours, theirs = a.value, b.value
+    if a.weight <= b.weight:
+        ours, theirs = max(meter.least, ours), max(meter.least, theirs)
+    return BETTER if a.past_micro + ours + meter.slack <= b.past_micro + theirs else WORSE
+
+
+def dominance(aim: str, budget: bool) -> Callable[[Label, Label], bool]:
+    """The order in which one label makes another superfluous, for an aim and with or without a budget."""
+    rank = {PRICE: _by_price, ADDITIONS: _never_dearer, Limit.LATENCY: _by_latency_within if budget else _by_latency}
+    judged = rank.get(aim, _never_dearer if budget else _any_price)
+
+    def dominates(a: Label, b: Label) -> bool:
+        if a.mask & ~b.mask or (b.swap and not a.swap):
+            return False
+        if a.labels != ANY_LABEL and a.labels | b.labels != a.labels:
+            return False
+        for ours, theirs in zip(a.hard, b.hard, strict=True):
+            if ours > theirs:
+                return False
+        return judged(a, b)
+
+    return dominates
+
+
+def _by_price(a: Label, b: Label) -> bool:
+    found = cheaper(a, b)
+    return found == BETTER or (found == LEVEL and a.sums[LATENCY] <= b.sums[LATENCY])
+
+
+def _by_latency(a: Label, b: Label) -> bool:
+    if a.sums[LATENCY] != b.sums[LATENCY]:
+        return a.sums[LATENCY] < b.sums[LATENCY]
+    return cheaper(a, b) != WORSE
+
+
+def _by_latency_within(a: Label, b: Label) -> bool:
+    return a.sums[LATENCY] <= b.sums[LATENCY] and cheaper(a, b) != WORSE
+
+
+def _never_dearer(a: Label, b: Label) -> bool:
+    return cheaper(a, b) != WORSE
+
+
+def _any_price(a: Label, b: Label) -> bool:
+    return True

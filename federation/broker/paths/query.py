@@ -1,0 +1,119 @@
+"""What is asked of the path search: endpoints, size, time, hard limits, and what the best path is the least of.
+
+Everything is resolved already: places are interfaces, operators are entity ids, the budget is in the buyer's
+currency, and what policy refuses is a table. Bandwidth is bit/s, money micro-units, latency microseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+from federation.policy.limits import Refusal
+from schemas.intent import Objective
+from schemas.price import RateTable
+from schemas.segment import Limits, Window
+
+WORK_MAX: Final = 400_000
+ALTERNATIVES_MAX: Final = 5
+
+End = tuple[str, str]  # entity id, interface id
+
+
+class Limit(StrEnum):
+    """Everything that a buyer can ask for and that can stand in the way; values are field names of an intent.
+
+    What policy refuses comes under the name of its rule (`countries`, `domicile`, `parents`).
+    """
+
+    LATENCY = "latency_us"
+    JITTER = "jitter_us"
+    LOSS = "loss_ppb"
+    AVAILABILITY = "availability_ppb"
+    HOPS = "hops"
+    BUDGET = "budget"
+    BANDWIDTH = "bandwidth_bps"
+    MTU = "mtu"
+    TERM = "duration_s"
+    CLASSES = "route_classes"
+    ALLOWED = "operators_allowed"
+    DENIED = "operators_denied"
+
+
+class Query(Struct, frozen=True, kw_only=True):
+    """One question.
+
+    `sources` and `targets` are UNIs; any of them will do. `term_s` is the duration sold, in seconds. `refused` tells
+    per (operator, route class) why policy keeps it out. For crank-back, `excluded` names (operator, interface or
+    offer) that must not be used, and `banned_labels` the labels of an interface that are taken. `k` paths are wanted,
+    at most `ALTERNATIVES_MAX`, for at most `work` labels expanded.
+    """
+
+    sources: tuple[End, ...]
+    targets: tuple[End, ...]
+    bandwidth_bps: int
+    window: Window
+    term_s: int
+    currency: str
+    rates: RateTable
+    mtu: int = 1500
+    limits: Limits = Limits()
+    hops: int | None = None
+    budget_micro: int | None = None
+    route_classes: frozenset[str] | None = None
+    operators_allowed: frozenset[str] | None = None
+    operators_denied: frozenset[str] = frozenset()
+    refused: Mapping[End, tuple[Refusal, ...]] = {}
+    objective: Objective = Objective.PRICE
+    excluded: frozenset[End] = frozenset()
+    banned_labels: Mapping[End, int] = {}
+    k: int = 1
+    work: int = WORK_MAX
+
+    def limit(self, name: str) -> int | None:
+        """The number asked for under a numeric limit's name; None where there is none."""
+        match name:
+            case Limit.LATENCY | Limit.JITTER | Limit.LOSS | Limit.AVAILABILITY:
+                found: int | None = getattr(self.limits, name)
+                return found
+            case Limit.HOPS:
+                return self.hops
+            case Limit.BUDGET:
+                return self.budget_micro
+            case Limit.BANDWIDTH:
+                return self.bandwidth_bps
+            case Limit.MTU:
+                return self.mtu
+            case Limit.TERM:
+                return self.term_s
+        return None
+
+
+class Ask(Struct, frozen=True, kw_only=True):
+    """A query as one solve sees it.
+
+    `aim` is `price`, `latency_us` or another `Limit` whose best value is wanted, or `ADDITIONS`: as few names added
+    to the rules in `eased` as possible. Limits in `waived` do not count. `granted` holds (rule, name) added already.
+    """
+
+    query: Query
+    aim: str
+    waived: frozenset[str] = frozenset()
+    eased: frozenset[str] = frozenset()
+    granted: frozenset[tuple[str, str]] = frozenset()
+
+    def limit(self, name: str) -> int | None:
+        """Like `Query.limit`, None for what is waived."""
+        return None if name in self.waived else self.query.limit(name)
+
+
+PRICE: Final = "price"
+ADDITIONS: Final = "additions"
+
+
+def aim_of(objective: Objective) -> str:
+    """What a solve for an objective minimises."""
+    return PRICE if objective is Objective.PRICE else Limit.LATENCY

@@ -1,0 +1,61 @@
+"""The way in: the best paths for a query, or why there is none."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from msgspec import Struct, structs
+
+from federation.broker.paths.alternatives import Ranking
+from federation.broker.paths.assembly import route
+from federation.broker.paths.graph import Graph
+from federation.broker.paths.infeasible import Explanation, Infeasible
+from federation.broker.paths.inquiry import Inquiry
+from federation.broker.paths.query import ALTERNATIVES_MAX, Ask, Query, aim_of
+from federation.broker.paths.route import Route
+from federation.broker.paths.solver import Solve, Work
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """Paths, best first, each with another sequence of interfaces.
+
+    `proven` says that the first is the optimum; if the work ran out before, no path is better than `bound` (micro-units
+    or microseconds of the objective). `complete` says the same of the whole list. `work` counts labels expanded.
+    """
+
+    routes: tuple[Route, ...]
+    proven: bool
+    complete: bool
+    bound: int
+    work: int
+
+
+def find(graph: Graph, query: Query, *, explain: bool = True) -> Found | Infeasible:
+    """The best `query.k` paths, exactly, or why there is none.
+
+    With `explain` an infeasible query is answered with the limits that bind and the least changes that help, each
+    verified by searching again. Design section 5.
+    """
+    inquiry, work = Inquiry(graph, query), Work(query.work)
+    if inquiry.impossible:
+        return _refused(inquiry, work, explain=explain)
+    ask = Ask(query=query, aim=aim_of(query.objective))
+    usable, bounds = inquiry.usable(ask)
+    best = Solve(usable, bounds, ask, work).run()
+    if best.label is None:
+        return _refused(inquiry, work, explain=explain, proven=best.complete)
+    ranking = Ranking(usable, bounds, ask, work)
+    wanted = min(query.k, ALTERNATIVES_MAX) - 1
+    others = islice(ranking.after(best.label), wanted) if best.complete and wanted > 0 else ()
+    routes = tuple(route(usable, query, label) for label in (best.label, *others))
+    complete = best.complete and ranking.complete
+    return Found(routes=routes, proven=best.complete, complete=complete, bound=best.least, work=work.done)
+
+
+def _refused(inquiry: Inquiry, work: Work, *, explain: bool, proven: bool = True) -> Infeasible:
+    """Why there is no path; the explanation has as much work again as the search had."""
+    if explain and proven:
+        answer = Explanation(inquiry).answer()
+        return structs.replace(answer, work=answer.work + work.done)
+    floor_us, impossible = inquiry.floor_us, inquiry.impossible
+    return Infeasible(proven=proven, complete=False, work=work.done, floor_us=floor_us, impossible=impossible)
