@@ -65,6 +65,7 @@ class Lane:
         self.state = state
         self._shell, self._ended = shell, ended
         self._queue: list[Wish | News] = []
+        self._filed: set[str] = set()
         self._running: dict[Act | None, asyncio.Task[None]] = {}
         self._quotes: dict[str, StoredQuote] = {}
         self._pump: asyncio.Task[None] | None = None
@@ -184,9 +185,11 @@ class Lane:
         if wishes and (quote := wishes[0].quote):
             await self._shell.store.begin(state, quote.id, wishes[0].claim, filed)
             return
-        if not claims and structs.replace(state, at_us=self.state.at_us) == self.state:
+        known = structs.replace(state, at_us=self.state.at_us) == self.state
+        if known and not claims and self._filed.issuperset(one.document_h for one in filed):
             return  # only time has passed: everything wanted now follows from what is journaled
         await self._shell.store.save(state, claims, filed)
+        self._filed.update(one.document_h for one in filed)
 
     async def _not_journaled(self, items: list[Wish | News], problem: Problem) -> None:
         for item in items:

@@ -92,7 +92,7 @@ class Broker:
         self._roots: list[asyncio.Task[None]] = []
         self.fence = Fence()
         self.crash_at: Callable[[str], bool] = lambda moment: False
-        self.crashes = 0
+        self.faults: list[BaseException] = []
 
     async def start(self) -> None:
         """Start an incarnation and let it recover."""
@@ -123,14 +123,20 @@ class Broker:
             raise Crashed
         return asked.result()
 
-    def faulted(self) -> list[BaseException]:
-        """What an incarnation died of, other than a crash."""
-        ended = [root for root in self._roots if root.done() and not root.cancelled()]
-        return [error for root in ended if (error := root.exception())]
+    def _journaled(self, document_h: str) -> bool:
+        return any(found == document_h for _, found in self.store.documents)
 
     async def _live(self, fence: Fence, ready: asyncio.Event) -> None:
+        try:
+            await self._run(fence, ready)
+        except Exception as fault:  # noqa: BLE001 - judged at the end of the run
+            self.faults.append(fault)
+            fence.closed.set()
+            ready.set()
+
+    async def _run(self, fence: Fence, ready: asyncio.Event) -> None:
         store = FencedStore(self.store, fence, self.crash_at)
-        peers = {operator.entity: WorldPeer(operator, self._network, fence) for operator in self._operators}
+        peers = {one.entity: WorldPeer(one, self._network, fence, self._journaled) for one in self._operators}
         async with asyncio.TaskGroup() as tasks:
             self._alive = Coordinator(
                 key=self._key, peers=peers, store=store, quotes=store,  # type: ignore[arg-type]
@@ -139,5 +145,4 @@ class Broker:
             await recover(store, self._alive)
             ready.set()
             await fence.closed.wait()
-            self.crashes += 1
             await asyncio.get_running_loop().create_future()

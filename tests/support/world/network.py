@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from federation.broker.peers.protocols import HeldQuote, LeaseHint, LeaseReceipt, SheetPages
+from federation.trust.jose import doc_hash
 from schemas.offer import Delta
 from schemas.order import Confirm, Order
 from schemas.problem import Outcome, Problem
@@ -18,7 +19,7 @@ from tests.support.world.operator import WorldOperator
 
 T = TypeVar("T")
 DEADLINE_S = 10.0
-FAULTS = ("lost request", "lost answer", "late request", "duplicate", "slow")
+FAULTS = ("lost request", "lost answer", "late request", "duplicate", "slow request", "slow answer")
 
 
 @dataclass
@@ -51,8 +52,10 @@ class Fence:
 class WorldPeer:
     """Implements `OperatorPeer` for one incarnation of a broker."""
 
-    def __init__(self, operator: WorldOperator, network: Network, fence: Fence) -> None:
-        self._operator, self._network, self._fence = operator, network, fence
+    def __init__(
+        self, operator: WorldOperator, network: Network, fence: Fence, journaled: Callable[[str], bool]
+    ) -> None:
+        self._operator, self._network, self._fence, self._journaled = operator, network, fence, journaled
 
     @property
     def entity(self) -> str:
@@ -73,12 +76,14 @@ class WorldPeer:
                 raise
 
     async def order(self, order_jws: str, order: Order, held: HeldQuote | None) -> LeaseReceipt:
+        self._intended(order_jws, order.jti)
         return await self._call(lambda: self._operator.order(order_jws, order))
 
     async def find_order(self, order_jws: str, order: Order, held: HeldQuote | None) -> LeaseReceipt | None:
         return await self._call(lambda: self._operator.find_order(order_jws, order), write=False)
 
     async def confirm(self, confirm_jws: str, confirm: Confirm) -> LeaseReceipt:
+        self._intended(confirm_jws, confirm.jti)
         return await self._call(lambda: self._operator.confirm(confirm_jws, confirm))
 
     async def lease(self, product: str) -> LeaseReceipt | None:
@@ -93,6 +98,10 @@ class WorldPeer:
     def watch_leases(self) -> AsyncIterator[LeaseHint]:
         raise AssertionError("correct without hints")
 
+    def _intended(self, jws: str, jti: str) -> None:
+        if not self._fence.closed.is_set() and not self._journaled(doc_hash(jws)):
+            self._operator.complaints.append(f"{self.name}: {jti} was sent before it was journaled")
+
     async def _call(self, work: Callable[[], T], *, write: bool = True) -> T:
         await self._fence.passed()
         rng, fate = self._network.rng, self._network.fate()
@@ -100,7 +109,7 @@ class WorldPeer:
         result, error = None, None
         if fate == "late request":
             self._later(work, rng.uniform(11, 90))
-        if fate == "slow":
+        if fate == "slow request":
             await asyncio.sleep(rng.uniform(0.5, 9.5))
         if self._operator.down:
             await self._fence.passed()
@@ -115,6 +124,8 @@ class WorldPeer:
         if fate in {"lost request", "late request", "lost answer"}:
             await asyncio.sleep(DEADLINE_S)
             error = Problem("OPERATOR_UNREACHABLE", "no answer", outcome=Outcome.UNKNOWN if write else None)
+        if fate == "slow answer":
+            await asyncio.sleep(rng.uniform(0.5, 9.5))
         await asyncio.sleep(rng.uniform(0.001, 0.02))
         await self._fence.passed()
         if error is not None:

@@ -173,6 +173,10 @@ class WorldOperator:
             if self.rng.random() < self.chance_slow_release:
                 self.slow_until[lease.id] = self.now() + self.rng.randrange(1, 20)
             self.settle()
+        elif order.void is not None and lease.state is State.RELEASED:
+            # A void also undoes the bill of a lease that ended by itself while a sibling's confirm was missing.
+            voided = structs.replace(lease, void=order.void)
+            self.leases[lease.id] = structs.replace(voided, bill=fsm.owed(voided))
         return self.receipt(lease.id, doc_hash(jws), None)
 
     def _lease(self, product: str | None) -> fsm.Lease:

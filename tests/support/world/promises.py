@@ -26,6 +26,8 @@ def settled(states: Sequence[OrderState], operators: Operators) -> Iterator[str]
         waiting = state.state is State.COMMITTED and state.now_s < state.terms.start_s
         if state.state not in TERMINAL | BILLABLE and not waiting:
             yield f"order {state.terms.id} is {state.state}, legs {[str(leg.state) for leg in state.legs]}"
+        if state.state in TERMINAL and any(leg.state not in TERMINAL for leg in state.legs):
+            yield f"order {state.terms.id} is over, legs {[str(leg.state) for leg in state.legs]}"
 
 
 def all_or_nothing(states: Sequence[OrderState], operators: Operators) -> Iterator[str]:

@@ -56,13 +56,16 @@ class LoopClock:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is like. Chances are per call, per order or per write; `None` draws it from the seed."""
+    """What a run is like; `None` is drawn from the seed. `fault` is the chance of one per call, `crash` per write of
+    the journal, `release` that a wish of the buyer is a release and no extension. `crash_write` crashes at one write.
+    """
 
     operators: int | None = None
     orders: int | None = None
     fault: float | None = None
     crash: float | None = None
     wishes: bool = True
+    release: float = 0.4
     trouble: bool = True
     start_in_s: int | None = None
     crash_write: tuple[int, str] | None = None
@@ -196,7 +199,7 @@ class World:
             operator = self.rng.choice(self.operators)
             operator.down = True
             self.told["operator down"] += 1
-            await asyncio.sleep(self.rng.uniform(0.5, 40))
+            await asyncio.sleep(self.rng.uniform(0.5, 30) if self.rng.random() < 0.8 else self.rng.uniform(60, 130))
             operator.down = False
 
     async def keep_alive(self) -> None:
@@ -223,7 +226,7 @@ class World:
             return
         for _ in range(self.rng.choice((0, 0, 1, 2))):
             await asyncio.sleep(self.rng.expovariate(1 / 30))
-            if self.rng.random() < 0.4:
+            if self.rng.random() < self.plan.release:
                 await self.until_answered(lambda orders: orders.release(BUYER, order_id, None))
             else:
                 await self.extended(order_id)
@@ -272,7 +275,7 @@ class World:
         await asyncio.sleep(CALM_S)
         found = promises.broken(self.store.states(), self.operators)
         found += await self.released_everywhere()
-        found += [f"a broker stopped: {error!r}" for error in self.broker.faulted()]
+        found += [f"a broker stopped: {error!r}" for error in self.broker.faults]
         states = self.store.states()
         for task in side:
             task.cancel()

@@ -25,8 +25,9 @@ from federation.broker.orders.saga.pace import (
     RESIGN_AFTER_S,
     fresh,
 )
-from federation.broker.orders.saga.state import Fault, Leg, OrderState, Part, Sent, noted
+from federation.broker.orders.saga.state import Fault, Leg, OrderState, Part, Sent, noted, owing
 from schemas.lease import BILLABLE, TERMINAL, State, move
+from schemas.token import SKEW_S
 
 LAPSED: Final = Fault("OPERATOR_REFUSED", "the operator took the segment down")
 
@@ -73,7 +74,7 @@ def up(state: OrderState) -> OrderState:
     if state.release_asked:
         void = state.terms.parts[unconfirmed].operator
         return wind_up(structs.replace(state, void=void), State.RELEASING, "released by the buyer")
-    if state.now_s >= state.confirm_by + GIVE_UP_S:
+    if state.now_s >= give_up_s(state):
         return undo(state, unconfirmed, Fault("OPERATOR_UNREACHABLE", "whether it is confirmed could not be learned"))
     return state
 
@@ -141,6 +142,12 @@ def confirm_from_by_s(state: OrderState) -> int:
     return state.confirm_by - MARGIN_S
 
 
+def give_up_s(state: OrderState) -> int:
+    """Unix second at which a confirm whose outcome is still unknown is given up: in time to void those that are
+    confirmed before their window ends and they bill by themselves."""
+    return min(state.confirm_by + GIVE_UP_S, max(state.confirm_by, state.end_s - SKEW_S - MARGIN_S))
+
+
 def _fault(state: OrderState) -> tuple[int, Fault] | None:
     for index, leg in enumerate(state.legs):
         if leg.fault:
@@ -160,7 +167,7 @@ def _late(state: OrderState) -> tuple[int, Fault] | None:
 
 
 def _settled(state: OrderState) -> bool:
-    return all(leg.state in TERMINAL for leg in state.legs)
+    return all(leg.state in TERMINAL and not owing(state, leg) for leg in state.legs)
 
 
 def _prepared(state: OrderState) -> OrderState:
@@ -191,13 +198,13 @@ def _released(state: OrderState, leg: Leg) -> Leg:
         return leg
     void = state.void or (leg.over if state.ended else None)
     sent = Sent(iat=state.now_s, n=present.n + 1 if present else 0, prev_h=leg.receipt_h, void=void)
-    return structs.replace(leg, release=sent, state=State.RELEASING)
+    return structs.replace(leg, release=sent, state=leg.state if leg.state in TERMINAL else State.RELEASING)
 
 
 def release_wanted(state: OrderState, leg: Leg) -> bool:
     """Whether a lease is to be released by a document. At the end of the window operators do it by themselves, unless
     they are late, or hold to an end that the path does not have."""
     if not RANK[leg.state] or leg.state in TERMINAL:
-        return False
+        return owing(state, leg)
     late = state.now_s >= state.end_s + END_GRACE_S
     return not state.ended or late or leg.over is not None

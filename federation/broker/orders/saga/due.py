@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from federation.broker.orders.saga import extension
-from federation.broker.orders.saga.advance import confirm_from_by_s, order_by_s, release_wanted
+from federation.broker.orders.saga.advance import confirm_from_by_s, give_up_s, order_by_s, release_wanted
 from federation.broker.orders.saga.effects import (
     Act,
     AskLease,
@@ -21,7 +21,7 @@ from federation.broker.orders.saga.effects import (
     WaitUntil,
 )
 from federation.broker.orders.saga.pace import END_GRACE_S, FENCE_S, GIVE_UP_S, MARGIN_S, SECOND_US
-from federation.broker.orders.saga.state import Extension, Leg, OrderState, Phase, Standing, Step
+from federation.broker.orders.saga.state import Extension, Leg, OrderState, Phase, Standing, Step, owing
 from schemas.lease import BILLABLE, TERMINAL, State
 
 Planned = tuple[Act, int]  # from which Unix microsecond on
@@ -64,7 +64,7 @@ def _leg(state: OrderState, index: int, leg: Leg) -> tuple[Act | None, int]:
 def _winding_up(state: OrderState, index: int, leg: Leg) -> Act | None:
     turn = leg.pace.turn
     if leg.state in TERMINAL:
-        return None
+        return SendRelease(index, turn) if owing(state, leg) else None
     if leg.state is not State.HELD:
         releasing = release_wanted(state, leg) and not leg.check
         return SendRelease(index, turn) if releasing else AskLease(index, turn)
@@ -102,7 +102,7 @@ def _deadlines(state: OrderState) -> Iterator[int]:
         case State.COMMITTED:
             yield from (order_by_s(state), confirm_from_by_s(state))
         case State.UP:
-            yield from (state.confirm_by, state.confirm_by + GIVE_UP_S)
+            yield from (state.confirm_by, give_up_s(state))
         case state_ if state_ in BILLABLE:
             yield from (state.end_s, state.end_s + GIVE_UP_S)
             if state.extension:

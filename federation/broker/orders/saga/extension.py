@@ -99,8 +99,8 @@ def _learnt(state: OrderState, extension: Extension, step: Step, event: Receipte
     if step.standing in {Standing.EXTENDED, Standing.LAPSED, Standing.REFUSED}:
         return step
     if until_s >= extension.until_s:
-        known = structs.replace(step, standing=Standing.EXTENDED, receipt_h=event.receipt_h)
-        return structs.replace(known, pace=fresh(step.pace))
+        known = structs.replace(step, standing=Standing.EXTENDED, receipt_h=event.receipt_h, pace=fresh(step.pace))
+        return structs.replace(known, in_force=event.receipt.segment)
     if isinstance(event.act, SendOrder | AskOutcome) and step.standing is Standing.ASKED:
         known = structs.replace(step, standing=Standing.PENDING, order_h=event.receipt.order_h, missing=False)
         return structs.replace(known, pace=fresh(step.pace), receipt_h=event.receipt_h)
@@ -155,8 +155,10 @@ def _confirming(state: OrderState, extension: Extension) -> OrderState:
         return _extended(state, extension)
     lapsed = standings.index(Standing.LAPSED)
     legs = [
-        structs.replace(leg, over=state.terms.parts[lapsed].operator) if standing is Standing.EXTENDED else leg
-        for leg, standing in zip(state.legs, standings, strict=True)
+        structs.replace(leg, receipt_h=step.receipt_h, in_force=step.in_force, over=state.terms.parts[lapsed].operator)
+        if step.standing is Standing.EXTENDED
+        else leg
+        for leg, step in zip(state.legs, extension.steps, strict=True)
     ]
     fault = extension.steps[lapsed].fault
     why = f"{_name(state, lapsed)}: {fault.detail if fault else 'the confirm lapsed'}"
@@ -165,7 +167,7 @@ def _confirming(state: OrderState, extension: Extension) -> OrderState:
 
 def _extended(state: OrderState, extension: Extension) -> OrderState:
     legs = tuple(
-        structs.replace(leg, receipt_h=step.receipt_h, over=None)
+        structs.replace(leg, receipt_h=step.receipt_h, in_force=step.in_force, over=None)
         for leg, step in zip(state.legs, extension.steps, strict=True)
     )
     total = Money(state.total.currency, state.total.micro + extension.total.micro)

@@ -29,7 +29,6 @@ from federation.broker.orders.saga.events import (
 from federation.broker.orders.saga.pace import again, fresh, in_doubt
 from federation.broker.orders.saga.state import Leg, OrderState, Pace
 from schemas.lease import BILLABLE, RELEASE_LEADS_TO, TERMINAL, TRANSITIONS, State
-from schemas.order import Receipt
 
 # How far a lease has come; a receipt of an earlier state is old news.
 RANK: Final = {
@@ -138,7 +137,7 @@ def _refused(act: Act, leg: Leg, slower: Leg, event: Refused) -> Leg:
         case SendConfirm() if leg.fault is None:
             return structs.replace(slower, fault=event.fault)
         case SendRelease():
-            return structs.replace(slower, check=True)
+            return structs.replace(slower, check=leg.state not in TERMINAL, voided=leg.state in TERMINAL)
     return slower
 
 
@@ -146,7 +145,7 @@ def _learnt(state: OrderState, index: int, leg: Leg, event: Receipted) -> Leg:
     receipt, quoted = event.receipt, state.terms.parts[index].pledge.quoted
     if RANK[receipt.state] < RANK[leg.state]:
         return _polled(state, index, leg, event)
-    facts = _facts(leg, receipt, event.receipt_h)
+    facts = _facts(leg, event)
     fault = leg.fault
     if receipt.state not in TERMINAL and not state.was_active:
         fault = fault or differs(quoted, receipt.segment, state.end_s)
@@ -155,15 +154,18 @@ def _learnt(state: OrderState, index: int, leg: Leg, event: Receipted) -> Leg:
     return structs.replace(facts, pace=fresh(leg.pace), fault=fault)
 
 
-def _facts(leg: Leg, receipt: Receipt, receipt_h: str) -> Leg:
+def _facts(leg: Leg, event: Receipted) -> Leg:
+    receipt = event.receipt
+    over = receipt.state in TERMINAL
     return structs.replace(
         leg,
         state=receipt.state,
         product=receipt.product,
         in_force=receipt.segment,
         order_h=leg.order_h or receipt.order_h,
-        receipt_h=receipt_h,
-        bill=receipt.bill if receipt.state in TERMINAL else leg.bill,
+        receipt_h=event.receipt_h,
+        bill=receipt.bill if over else leg.bill,
+        voided=leg.voided or (over and isinstance(event.act, SendRelease)),
         missing=False,
         check=receipt.state is State.RELEASING,
     )

@@ -87,7 +87,8 @@ class Leg(Struct, frozen=True, kw_only=True, omit_defaults=True):
     While `state` is HELD the outcome of the order is not known. `missing`: the operator said last that it never took
     the order. `let_go`: it declined the quote for us, so that it will not take it any more. `fault`: why the path
     cannot become ACTIVE with this segment. `check`: the inventory is to be asked before anything else. `over`: the
-    lease was extended beyond the path's end, because the operator named here did not confirm the extension.
+    lease was extended beyond the path's end, because the operator named here did not confirm the extension. `voided`:
+    the operator has answered a void, so its bill is final.
     """
 
     order: Sent
@@ -104,6 +105,7 @@ class Leg(Struct, frozen=True, kw_only=True, omit_defaults=True):
     missing: bool = False
     let_go: bool = False
     check: bool = False
+    voided: bool = False
     over: EntityId | None = None
 
 
@@ -123,6 +125,7 @@ class Step(Struct, frozen=True, kw_only=True, omit_defaults=True):
     order: Sent
     standing: Standing = Standing.ASKED
     pace: Pace = Pace()
+    in_force: Segment | None = None
     order_h: Hash | None = None
     receipt_h: Hash | None = None
     confirm: Sent | None = None
@@ -184,6 +187,12 @@ class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 HISTORY_MAX: Final = 64
+
+
+def owing(state: OrderState, leg: Leg) -> bool:
+    """Whether a lease that ended by itself bills for a path that never was ACTIVE, and has not been told so yet."""
+    billed = leg.bill is not None and leg.bill.total.micro > 0
+    return billed and state.void is not None and not state.was_active and not leg.voided
 
 
 def noted(state: OrderState, why: str) -> OrderState:
