@@ -131,9 +131,9 @@ async def _background(stack: AsyncExitStack, desk: Desk, publisher: Publisher) -
         group.create_task(_keep_house(shop), name="housekeeping"),
         group.create_task(bring_back(shop), name="fabric"),
     ]
+    stack.push_async_callback(_drain, shop)
     for task in tasks:
         stack.callback(task.cancel)
-    stack.push_async_callback(_drain, shop)
 
 
 async def _drain(shop: Shop) -> None:

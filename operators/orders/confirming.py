@@ -51,8 +51,8 @@ class Confirming:
             raise Problem("INCOMPATIBLE_STATE", "order_h names no order that waits for a confirm", field="order_h")
         if lease.state in BILLABLE:
             return _receipt(lease)  # confirmed before, by another document of the same order: nothing new
-        _check(claims, lease.path_root, lease)
         active = fsm.confirm(lease, self._shop.now())
+        _check(claims, lease.path_root, lease)
         active, documents = receipted(self._shop.signer, active, follows=named.hash)
         batch.leases.append(active)
         batch.documents += documents

@@ -67,9 +67,10 @@ class Shop:
         return await asyncio.shield(task)
 
     async def drain(self) -> None:
-        """Wait for the acts that are under way."""
+        """Wait for the acts, and the steps of time, that are under way."""
         while self.acts:
             await asyncio.wait(self.acts)
+        await self.timers.drain()
 
     async def commit(self, batch: Batch) -> None:
         """Make a decision durable, then let it show. Raises `UNAVAILABLE`, and then nothing has changed here."""

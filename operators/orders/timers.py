@@ -30,6 +30,7 @@ class Timers:
         self._clock = clock
         self._heap: list[tuple[int, Row]] = []
         self._armed = asyncio.Event()
+        self._steps: set[asyncio.Task[None]] = set()
 
     def arm(self, at_s: int, row: Row) -> None:
         """Have the row looked at, at that second or as soon as it has passed."""
@@ -40,18 +41,26 @@ class Timers:
         """Look at rows as they fall due, for as long as the operator runs."""
         while True:
             self._armed.clear()
-            await self.run_due(step)
+            self.look(step)
             try:
                 await asyncio.wait_for(self._armed.wait(), self._pause_s())
             except TimeoutError:
                 continue
 
-    async def run_due(self, step: Step) -> None:
-        """Look at everything that is due now; a row that cannot be stepped is looked at again later."""
+    def look(self, step: Step) -> None:
+        """Begin the steps that are due, each for itself: one that takes long keeps no other waiting."""
         rows: dict[Row, None] = {}
         while self._heap and self._heap[0][0] <= self._clock.now():
             rows[heappop(self._heap)[1]] = None
-        await asyncio.gather(*(self._one(step, row) for row in rows))
+        for row in rows:
+            task = asyncio.ensure_future(self._one(step, row))
+            self._steps.add(task)
+            task.add_done_callback(self._steps.discard)
+
+    async def drain(self) -> None:
+        """Wait for the steps that have begun."""
+        while self._steps:
+            await asyncio.wait(self._steps)
 
     async def _one(self, step: Step, row: Row) -> None:
         try:

@@ -1,0 +1,310 @@
+"""A real operator on loopback under a fixed clock, and brokers that speak to it as brokers do.
+
+The operator is the daemon's own composition with real HTTP, gRPC and SQLite; only time and ids are the test's. Where
+the official Sonata files are at hand, everything that passes between a broker and the operator is judged by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import grpc.aio
+from aiohttp import web
+from msgspec import structs
+
+from federation.node.bearer import key_digest
+from federation.sonata.answers import OrderAnswer, QuoteAnswer
+from federation.sonata.asking import BuyerProfile, Ordered
+from federation.sonata.buyer import SonataBuyer
+from federation.trust.jose import doc_hash, sign_jws, verify_jws
+from federation.trust.keys import PrivateKey, PublicKey, dump_private
+from federation.trust.throwaway import ThrowawayDomain
+from operators.config import OperatorConfig, load_config
+from operators.daemon import Running, operator
+from operators.fabric.null import NullDriver
+from operators.inventory.footprint import Footprint, dump
+from schemas.gen.mesh.v1 import mesh_pb2 as pb
+from schemas.gen.mesh.v1.mesh_pb2_grpc import MeshStub
+from schemas.order import CONFIRM_WITHIN_S, Confirm, Order, Receipt
+from schemas.quote import Action, Rfq, SegmentQuote
+from schemas.segment import End, Limits, Segment, window
+from tests.support.footprints import ENTITY, GBPS, enni, footprint, link, uni
+from tests.support.seams import NOW, CountingEntropy, FixedClock
+from tests.support.sonata_official import Inspector, official_folder
+
+BROKER, OTHER = "https://broker.example", "https://other.example"
+BUYER = "pseudonym-of-one-buyer"
+HOUR = 3_600
+ROOT_H = "R" * 43
+UNI_A, UNI_C, ENNI_B = "uni-a", "uni-c", "enni-b--as2-x"
+
+CONFIG = """\
+entity = "{entity}"
+name = "AS 1"
+data = "data"
+footprint = "footprint.json"
+keys = {{ private = "key.json" }}
+trust = {{ domain = "trust", anchors = "trust/anchors.json" }}
+listen = {{ http_port = 0, grpc_port = 0 }}
+contact = {{ name = "Sales", number = "+31-30-0000000", email = "sales@as1.example" }}
+holds = {{ {holds} }}
+
+[[brokers]]
+entity = "{broker}"
+key_sha256 = "{broker_key}"
+
+[[brokers]]
+entity = "{other}"
+key_sha256 = "{other_key}"
+
+[[route_classes]]
+id = "any"
+[route_classes.rates]
+port_hourly_micro = {{ uni = 450_000, enni = 300_000 }}
+gbps_hourly_micro = 20_000
+gbps_km_hourly_micro = 400
+set_up_micro = 2_000_000
+minimum_micro = 1_000
+exit_micro = 5_000_000
+minimum_term_s = 60
+
+[[route_classes]]
+id = "domestic"
+countries = ["NL"]
+"""
+
+
+def drawn() -> Footprint:
+    """a - b - c at 10 and 20 km, a detour a - d - c abroad, UNIs at a and c, an ENNI at b that cannot swap labels."""
+    links = [link("a", "b", 50, 10), link("b", "c", 100, 20), link("a", "d", 300, 60), link("d", "c", 300, 60)]
+    fixed = structs.replace(enni("b", labels="100-101"), swap=False)
+    countries = {"a": "NL", "b": "NL", "c": "NL", "d": "DE"}
+    return footprint(countries, links, [uni("a"), uni("c", labels="5-6")], [fixed])
+
+
+def plan(
+    a: str = UNI_A,
+    z: str = UNI_C,
+    *,
+    gbps: int = 10,
+    start: int = NOW,
+    duration_s: int = HOUR,
+    label_a: int | None = None,
+    label_z: int | None = None,
+    **more: Any,
+) -> Segment:
+    """A segment to ask for."""
+    frame = window(start, start + duration_s)
+    return Segment(a=End(a, label_a), z=End(z, label_z), bandwidth_bps=gbps * GBPS, window=frame, **more)
+
+
+@dataclass
+class Deal:
+    """What a broker holds of one purchase: rfq and quote, then order and receipt."""
+
+    rfq: Rfq
+    answer: QuoteAnswer
+    quote: SegmentQuote | None = None
+    order_h: str = ""
+    placed: OrderAnswer | None = None
+    receipts: list[Receipt] = field(default_factory=list)
+    receipt_h: str = ""
+
+    @property
+    def held(self) -> SegmentQuote:
+        assert self.quote is not None, self.answer.refusal
+        return self.quote
+
+    @property
+    def product(self) -> str:
+        assert self.placed is not None
+        assert self.placed.product is not None
+        return self.placed.product
+
+
+class Broker:
+    """One broker of the operator, with the operator's keys to check what it answers."""
+
+    def __init__(self, entity: str, key: PrivateKey, clock: FixedClock, trusted: dict[str, PublicKey]) -> None:
+        self.entity, self.key, self.clock, self._trusted = entity, key, clock, trusted
+        self.bearer = f"key of {entity}"
+        self._jti = CountingEntropy(f"j{len(entity)}")
+        self.sonata: SonataBuyer
+        self.mesh: Any = None
+
+    def party(self, sub: str = BUYER, life_s: int = 60) -> dict[str, Any]:
+        """The claims that every document of this broker to the operator has."""
+        now = self.clock.now()
+        jti = self._jti.token()
+        return {"iss": self.entity, "sub": sub, "aud": ENTITY, "iat": now, "exp": now + life_s, "jti": jti}
+
+    async def ask(self, segment: Segment, *, sub: str = BUYER, **more: Any) -> Deal:
+        """A quote, verified if there is one."""
+        rfq = Rfq(**self.party(sub), segment=segment, **more)
+        token = sign_jws(self.key, rfq)
+        deal = Deal(rfq, await self.sonata.quote(token, rfq))
+        if deal.answer.quote_jws:
+            deal.quote = self.read(deal.answer.quote_jws, SegmentQuote)
+            assert deal.quote.rfq_h == doc_hash(token)
+        return deal
+
+    async def order(self, deal: Deal, **changes: Any) -> OrderAnswer:
+        """An order of what was quoted."""
+        document = self.order_of(deal, **changes)
+        token = sign_jws(self.key, document)
+        deal.placed = await self.sonata.order(token, document, self.ordered(deal))
+        deal.order_h = doc_hash(token)
+        self.note(deal, deal.placed.receipt_jws)
+        return deal.placed
+
+    def order_of(self, deal: Deal, **changes: Any) -> Order:
+        assert deal.answer.quote_jws is not None
+        sub = changes.pop("sub", deal.rfq.sub)
+        latest = max(self.clock.now(), deal.rfq.segment.window.start_s if deal.rfq.action is Action.ADD else 0)
+        claims = {
+            "action": deal.rfq.action,
+            "product": deal.rfq.product,
+            "quote_h": doc_hash(deal.answer.quote_jws),
+            "path_root": ROOT_H,
+            "amount": deal.held.total,
+            "confirm_by": latest + CONFIRM_WITHIN_S,
+        }
+        return Order(**self.party(sub), **(claims | changes))
+
+    def ordered(self, deal: Deal) -> Ordered:
+        return Ordered(
+            quote_id=deal.answer.id, item_id=deal.answer.item_id, segment=deal.held.segment, limits=deal.rfq.limits
+        )
+
+    async def confirm(self, deal: Deal, **changes: Any) -> Receipt:
+        """The confirm of what was ordered."""
+        return self.note(deal, await self.send_confirm(self.confirm_of(deal, **changes)))
+
+    def confirm_of(self, deal: Deal, **changes: Any) -> str:
+        claims = {"order_h": deal.order_h, "prev_h": deal.receipt_h, "path_root": ROOT_H, "product": deal.product}
+        return sign_jws(self.key, Confirm(**self.party(), **(claims | changes)))
+
+    async def send_confirm(self, token: str) -> str:
+        reply = await self.mesh.Confirm(pb.ConfirmRequest(confirm=token.encode()), timeout=10, metadata=self.metadata())
+        return str(reply.receipt.decode())
+
+    async def release(self, deal: Deal, **changes: Any) -> Receipt:
+        """The release of what was ordered."""
+        claims = {"action": Action.RELEASE, "product": deal.product, "prev_h": deal.receipt_h}
+        document = Order(**self.party(), **(claims | changes))
+        token = sign_jws(self.key, document)
+        answer = await self.sonata.order(token, document)
+        assert answer.state == "completed"
+        return self.note(deal, answer.receipt_jws)
+
+    async def lease(self, segment: Segment, **more: Any) -> Deal:
+        """A segment bought and confirmed."""
+        deal = await self.ask(segment, **more)
+        await self.order(deal)
+        await self.confirm(deal)
+        return deal
+
+    def note(self, deal: Deal, token: str | None) -> Receipt:
+        """A receipt, verified, as the latest of the deal."""
+        assert token is not None
+        receipt = self.read(token, Receipt)
+        deal.receipts.append(receipt)
+        deal.receipt_h = doc_hash(token)
+        return receipt
+
+    def read(self, token: str, kind: type[Any]) -> Any:
+        return verify_jws(token, kind, self._trusted, now=self.clock.now(), iss=ENTITY, aud=self.entity)
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self.bearer}"),)
+
+
+class OperatorWorld:
+    """The files of one operator, and the operator while it runs."""
+
+    def __init__(self, folder: Path, *, network: Footprint | None = None, holds: str = "") -> None:
+        self.folder, self.clock, self.driver = folder, FixedClock(), NullDriver()
+        self.entropy = CountingEntropy("op")
+        domain = ThrowawayDomain(folder / "trust", NOW, life_s=7 * 86_400)
+        here = {"sonata": "http://127.0.0.1:1", "mesh": "127.0.0.1:2", "documents": "http://127.0.0.1:1"}
+        self.key = domain.add_operator(ENTITY, "AS 1", **here)
+        trusted = {self.key.kid: self.key.key.public_key()}
+        self.brokers = [
+            Broker(entity, domain.add_broker(entity, entity, endpoint="http://127.0.0.1:3"), self.clock, trusted)
+            for entity in (BROKER, OTHER)
+        ]
+        domain.write()
+        (folder / "key.json").write_bytes(dump_private(self.key))
+        (folder / "footprint.json").write_bytes(dump(network or drawn()))
+        digests = [key_digest(broker.bearer) for broker in self.brokers]
+        text = CONFIG.format(
+            entity=ENTITY, broker=BROKER, broker_key=digests[0], other=OTHER, other_key=digests[1], holds=holds
+        )
+        (folder / "operator.toml").write_text(text)
+        self.running: Running
+        self.inspectors: Sequence[Inspector] = ()
+
+    @property
+    def config(self) -> OperatorConfig:
+        return load_config(self.folder / "operator.toml")
+
+    @property
+    def broker(self) -> Broker:
+        return self.brokers[0]
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[OperatorWorld]:
+        """The operator, until the block ends; may be entered again, on the same files."""
+        async with AsyncExitStack() as stack:
+            self.running = await stack.enter_async_context(operator(self.config, self.clock, self.entropy, self.driver))
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            base = f"http://127.0.0.1:{self.running.http}/mefApi/sonata"
+            if official_folder():
+                base = await self._inspected(stack, session, base)
+            channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{self.running.grpc}"))
+            for broker in self.brokers:
+                profile = BuyerProfile(
+                    name="NOC", number="+49-0", email_address="noc@b.example", billing_account="BA-1"
+                )
+                broker.sonata = SonataBuyer(session, base, broker.bearer, profile)
+                broker.mesh = MeshStub(channel)
+            self.session = session
+            yield self
+        for inspector in self.inspectors:
+            assert inspector.violations == []
+
+    async def _inspected(self, stack: AsyncExitStack, session: aiohttp.ClientSession, base: str) -> str:
+        inspector = Inspector(session, base)
+        self.inspectors = [*self.inspectors, inspector]
+        runner = web.AppRunner(inspector.app())
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    async def pass_time(self, seconds: int) -> None:
+        """Let time pass, and what is due happen."""
+        self.clock.advance(seconds)
+        await self.run_due()
+
+    async def run_due(self) -> None:
+        desk = self.running.desk
+        desk.shop.timers.look(desk.lifecycle.step)
+        await desk.shop.drain()
+
+    def free(self, resource: str, start: int = NOW, end: int = NOW + HOUR) -> int:
+        """Gb/s left on an interface or inside."""
+        return self.running.desk.shop.inventory.free((resource,), start, end) // GBPS
+
+    def assert_nothing_held(self) -> None:
+        shop = self.running.desk.shop
+        assert shop.inventory.claims() == ()
+        assert (shop.quotes, shop.leases, self.driver.up) == ({}, {}, {})
+
+
+NO_LIMITS = Limits()
