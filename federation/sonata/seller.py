@@ -189,6 +189,8 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _render(_not_implemented(request))
     except web.HTTPNotFound:
         return _render(Fault(404, Issue("notFound", "no resource at this address")))
+    except (ConnectionError, web.RequestPayloadError):
+        return _render(Fault(400, Issue("invalidBody", "the body broke off or is badly encoded")))
     except Exception:
         log.exception("unexpected fault in %s %s", request.method, request.path)
         return _render(Fault(500, Issue("internalError", "the fault is in this seller's log, not in your request")))

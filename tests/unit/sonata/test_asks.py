@@ -30,6 +30,7 @@ from schemas.problem import Problem
 from schemas.quote import Action, Rfq
 from schemas.segment import End, Limits
 from schemas.sonata.amounts import item_prices
+from schemas.sonata.segment import limits_of
 from tests.support.seams import NOW
 from tests.support.sonata_world import BROKER, PROFILE, SELLER, plain_order, plain_quote, segment
 
@@ -91,6 +92,13 @@ def test_an_order_is_asked_as_its_document_says(order: Order, rfq: Rfq) -> None:
     assert (ask.action, ask.segment, ask.product, ask.order) == (order.action, rfq.segment, order.product, TOKEN)
     assert (ask.quote_id, ask.quote_item_id, ask.external_id) == ("q-1", "1", order.jti)
     check_order(ask, order)
+
+
+def test_an_order_repeats_the_limits_of_its_quote() -> None:
+    body = order_body(TOKEN, ORDER, PROFILE, Ordered(quote_id="q", segment=RFQ.segment, limits=RFQ.limits), None)
+    written = body.product_order_item[0].product.product_configuration
+    assert written is not msgspec.UNSET
+    assert limits_of(written) == RFQ.limits
 
 
 def test_a_release_is_its_product_and_its_document() -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from federation.sonata.errors import fault_of
 from schemas.problem import CATALOGUE, Problem
 from schemas.sonata.errors import CODES
-from tests.support.sonata_world import BROKER, PLAIN, plain_order, plain_quote, world
+from tests.support.sonata_world import BROKER, KEYS, PLAIN, plain_order, plain_quote, world
 
 QUOTE, ORDER, PRODUCT = "quoteManagement/v10/quote", "productOrderingManagement/v11/productOrder", "productInventory/v8"
 CONFIGURATION = "/quoteItem/0/product/productConfiguration"
@@ -119,6 +121,23 @@ async def test_a_body_that_is_no_object_is_400(body: bytes) -> None:
         ):
             reply = await w.send("POST", path, body)
             assert (reply.status, reply.json["code"]) == (400, "invalidBody")
+
+
+@pytest.mark.parametrize("rest", [b"Transfer-Encoding: chunked\r\n\r\nZZZ\r\nabc", b"Content-Length: 50\r\n\r\n{"])
+@pytest.mark.asyncio
+async def test_a_body_that_breaks_off_is_no_fault_of_ours(rest: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    async with world() as w:
+        url = urlsplit(w.url)
+        reader, writer = await asyncio.open_connection(url.hostname, url.port)
+        head = f"POST {url.path}/{QUOTE} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEYS[PLAIN]}\r\n"
+        writer.write(head.encode() + rest)
+        await writer.drain()
+        writer.write_eof()
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    assert b"500" not in answer[:20]
+    assert "federation.sonata.seller" not in {record.name for record in caplog.records}
 
 
 @pytest.mark.asyncio
