@@ -17,7 +17,7 @@ from federation.broker.peers.protocols import HeldQuote, LeaseHint, LeaseReceipt
 from federation.broker.peers.verify import verified_confirmation, verified_quote, verified_receipt, verified_standing
 from federation.node.seams import Clock
 from federation.sonata.answers import OrderAnswer, QuoteAnswer
-from federation.sonata.asking import ITEM, Ordered
+from federation.sonata.asking import Ordered
 from federation.sonata.buyer import SonataBuyer
 from federation.trust.chain import TrustDomain
 from federation.trust.jose import doc_hash, unverified, verify_jws
@@ -79,7 +79,7 @@ class SonataOperator:
         return HeldQuote(
             operator=self.entity,
             quote_id=answer.id,
-            item_id=ITEM,
+            item_id=answer.item_id,
             rfq_jws=rfq_jws,
             quote_jws=answer.quote_jws,
             quote_h=doc_hash(answer.quote_jws),
@@ -223,4 +223,4 @@ class SonataOperator:
 def _ordered(held: HeldQuote) -> Ordered:
     """What an order repeats of the rfq, which is a document of ours."""
     rfq = unverified(held.rfq_jws, Rfq)
-    return Ordered(quote_id=held.quote_id, segment=rfq.segment, limits=rfq.limits)
+    return Ordered(quote_id=held.quote_id, item_id=held.item_id, segment=rfq.segment, limits=rfq.limits)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from typing import Final
 
 import msgspec
@@ -56,6 +57,7 @@ class Quoting:
     ) -> None:
         self.searching, self.peers, self.author = searching, peers, author
         self.store, self.limits = store, limits
+        self.turn = asyncio.Lock()
 
     async def quote(self, buyer: str, intent: Intent, claim: Claim) -> StoredQuote:
         """A firm quote, durably stored.
@@ -87,46 +89,62 @@ class Attempt:
         self._hand = Hand(quoting.peers, quoting.author, buyer, quoting.limits.hold_s)
         self._token = quoting.author.entropy.token()
         self._ruled = Ruled()
+        self._came_back = False
         self._rounds = 0
         self._deadline = asyncio.get_running_loop().time() + quoting.limits.total_s_max
 
     async def run(self, first: Route) -> StoredQuote:
-        """Rounds of asking until every operator of a path has granted, or nothing is left to try."""
-        route = first
-        while self._rounds < self._limits.rounds_max and self._left_s() > self._limits.round_s_least:
-            way = await self._way(route)
-            if way is None:
-                await self._second_chance()
-                route = first
-                continue
-            route, labels = way
-            stored = await self._round(route, labels)
-            if stored is not None:
-                return stored
-        out_of_time = self._left_s() <= self._limits.round_s_least
-        why = "the time for one quote is up" if out_of_time else "that was the last try"
-        raise self._given_up(f"{why}, after {self._rounds} rounds")
+        """Rounds of asking until every operator of a path has granted, or nothing is left to try.
+
+        Attempts that each hold half of the last of something would all fail. So one that others may stand in the way
+        of lets go, and comes back when it is its turn: of those that come back, one at a time asks.
+        """
+        async with AsyncExitStack() as turn:
+            stored, route = None, first
+            while stored is None:
+                self._check_limits()
+                way = await self._way(route)
+                if self._may_come_back and (way is None or self._rounds >= self._limits.rounds_max // 2):
+                    await self._come_back(turn)
+                    way = await self._way(first)
+                if way is None:
+                    raise self._given_up(NO_WAY)
+                route, labels = way
+                stored = await self._round(route, labels)
+        return stored
+
+    def _check_limits(self) -> None:
+        if self._left_s() <= self._limits.round_s_least:
+            raise self._given_up(f"the time for one quote is up, after {self._rounds} rounds")
+        if self._rounds >= self._limits.rounds_max:
+            raise self._given_up(f"that was the last try, after {self._rounds} rounds")
+
+    @property
+    def _may_come_back(self) -> bool:
+        return self._ruled.contended and not self._came_back
+
+    async def _come_back(self, turn: AsyncExitStack) -> None:
+        """Let go of everything and wait for the turn; what others held before may be free then."""
+        self._came_back = True
+        await self.let_go(())
+        share = spread(self._token, self._rounds) % 1024 / 1024
+        await asyncio.sleep(PAUSE_S_LEAST + share * PAUSE_S_SPREAD)
+        try:
+            async with asyncio.timeout(self._left_s()):
+                await turn.enter_async_context(self._quoting.turn)
+        except TimeoutError:
+            raise self._given_up("others were waiting for the same, and the time for one quote is up") from None
+        self._ruled = self._ruled.reopened()
 
     async def _way(self, route: Route) -> tuple[Route, Labels] | None:
-        """This route with labels, or the best of what is left; None where others may be about to let go of it."""
+        """This route with labels, or the best of what is left; None where nothing is."""
         if self._ruled.allows(route):
             try:
                 return route, self._labels(route)
             except Problem:
                 pass  # every label of an interconnect is taken: the search looks elsewhere
         found = await self._quoting.searching.again(self._sight.snapshot, self._ruled.narrowed(self._sight.query))
-        if isinstance(found, Found):
-            return found.routes[0], self._labels(found.routes[0])
-        if self._ruled.contended:
-            return None
-        raise self._given_up(NO_WAY)
-
-    async def _second_chance(self) -> None:
-        """Two attempts that each hold half of the last of something would both fail: let go, and come back apart."""
-        await self.let_go(())
-        self._ruled = self._ruled.reopened()
-        share = spread(self._token, self._rounds) % 1024 / 1024
-        await asyncio.sleep(PAUSE_S_LEAST + share * PAUSE_S_SPREAD)
+        return (found.routes[0], self._labels(found.routes[0])) if isinstance(found, Found) else None
 
     def _labels(self, route: Route) -> Labels:
         """Labels for every place, those in hand where they may stay."""
