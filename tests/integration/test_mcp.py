@@ -15,7 +15,7 @@ import pytest_asyncio
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.support.federation import ENDS, TinyFederation, tiny_federation
+from tests.support.federation import ENDS, BrokerPlan, TinyFederation, tiny_federation
 
 ROOT = Path(__file__).parents[2]
 ASKED = {"from_place": ENDS[0], "to_place": ENDS[1], "bandwidth_mbps": 1000, "duration_s": 600}
@@ -23,7 +23,7 @@ ASKED = {"from_place": ENDS[0], "to_place": ENDS[1], "bandwidth_mbps": 1000, "du
 
 @pytest_asyncio.fixture
 async def federation(tmp_path: Path) -> AsyncIterator[TinyFederation]:
-    async with tiny_federation(tmp_path, agents=True) as made:
+    async with tiny_federation(tmp_path, desk=BrokerPlan(agents=True)) as made:
         yield made
 
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import aiohttp
 
@@ -28,10 +29,12 @@ from federation.sonata.buyer import SonataBuyer
 from federation.trust.keys import dump_private
 from federation.trust.throwaway import ThrowawayDomain
 from schemas.jurisdiction import Attestation, ClassFacts
+from schemas.problem import Problem
 from schemas.sonata.states import ProductStatus
 
 BROKER_ENTITY = "https://broker.example"
 AUDITOR_ENTITY = "https://auditor.example"
+T = TypeVar("T")
 GBPS = 10**9
 ENDED = frozenset({ProductStatus.TERMINATED, ProductStatus.CANCELLED})
 PROFILE = BuyerProfile(name="Test", number="+00-0000000", email_address="test@broker.example", billing_account="test")
@@ -59,6 +62,15 @@ class Plan:
     @property
     def country(self) -> str:
         return self.pops[0][4]
+
+
+@dataclass(frozen=True)
+class BrokerPlan:
+    """The broker: who buys, whether agents may (MCP costs a second at start), how long it asks operators to hold."""
+
+    buyers: Sequence[str] = ("alice", "bob")
+    agents: bool = False
+    hold_s: int = 30
 
 
 NORTH = Plan(
@@ -132,22 +144,28 @@ class TinyFederation:
         return [*command, "--config", str(self.folder / name / "config.toml")]
 
 
+async def retried(ask: Callable[[], Awaitable[T]], tries: int = 40, pause_s: float = 0.25) -> T:
+    """The answer of `ask`, which may be refused while news of a restart or of freed capacity is on its way."""
+    for _ in range(tries - 1):
+        try:
+            return await ask()
+        except Problem:
+            await asyncio.sleep(pause_s)
+    return await ask()
+
+
 @asynccontextmanager
 async def tiny_federation(
     folder: Path,
     plans: Sequence[Plan] = LINE,
-    buyers: Sequence[str] = ("alice", "bob"),
     *,
+    desk: BrokerPlan = BrokerPlan(),
     start: bool = True,
-    agents: bool = False,
 ) -> AsyncIterator[TinyFederation]:
-    """Build a federation below `folder`, start it, and end it with everything it left running.
-
-    `agents` turns the broker's MCP face on; it costs a second at start.
-    """
+    """Build a federation below `folder`, start it, and end it with everything it left running."""
     with PortReserve() as ports:
         async with Processes(folder) as processes:
-            made = written(folder, plans, buyers, ports, processes, agents=agents)
+            made = written(folder, plans, desk, ports, processes)
             if start:
                 await made.start(*(plan.name for plan in plans))
                 await made.start("broker")
@@ -157,11 +175,9 @@ async def tiny_federation(
 def written(
     folder: Path,
     plans: Sequence[Plan],
-    buyers: Sequence[str],
+    desk: BrokerPlan,
     ports: PortReserve,
     processes: Processes,
-    *,
-    agents: bool,
 ) -> TinyFederation:
     """Everything but the processes."""
     domain = ThrowawayDomain(folder / "trust", int(time.time()))
@@ -187,7 +203,7 @@ def written(
     key = domain.add_broker(BROKER_ENTITY, "Test broker", endpoint=f"http://{LOOPBACK}:{broker}/peerway/v1")
     (folder / "broker").mkdir()
     (folder / "broker" / "key.json").write_bytes(dump_private(key))
-    (folder / "broker" / "config.toml").write_text(_broker(plans, keys, (broker, mcp), buyers, agents=agents))
+    (folder / "broker" / "config.toml").write_text(_broker(plans, keys, (broker, mcp), desk))
     domain.write()
     addresses = (f"http://{LOOPBACK}:{broker}", f"http://{LOOPBACK}:{mcp}/mcp")
     return TinyFederation(folder, plans, processes, *addresses, sonata, keys)
@@ -250,18 +266,19 @@ rates = {{ gbps_hourly_micro = {plan.gbps_hourly_micro}, set_up_micro = 250_000,
 """
 
 
-def _broker(
-    plans: Sequence[Plan], keys: Mapping[str, str], ports: tuple[int, int], buyers: Sequence[str], *, agents: bool
-) -> str:
+def _broker(plans: Sequence[Plan], keys: Mapping[str, str], ports: tuple[int, int], desk: BrokerPlan) -> str:
     http, mcp = ports
     operators = "".join(f'[[operators]]\nentity = "{plan.entity}"\nkey = "{keys[plan.name]}"\n' for plan in plans)
-    known = "".join(f'[[buyers]]\nname = "{buyer}"\nkey_sha256 = "{key_digest(buyer + "-key")}"\n' for buyer in buyers)
+    known = "".join(
+        f'[[buyers]]\nname = "{buyer}"\nkey_sha256 = "{key_digest(buyer + "-key")}"\n' for buyer in desk.buyers
+    )
     return f"""\
 entity = "{BROKER_ENTITY}"
 name = "Test broker"
 data = "data"
 keys = {{ private = "key.json" }}
 trust = {{ domain = "../trust", anchors = "../trust/anchors.json" }}
-listen = {{ http_port = {http}, mcp_port = {mcp}, mcp = {str(agents).lower()} }}
+listen = {{ http_port = {http}, mcp_port = {mcp}, mcp = {str(desk.agents).lower()} }}
+limits = {{ hold_s = {desk.hold_s} }}
 rates = {{ date = "2026-11-02", worth_ppm = {{ EUR = 1_000_000, CHF = 1_068_000 }} }}
 {operators}{known}"""
