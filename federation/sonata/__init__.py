@@ -3,5 +3,6 @@
 `protocols` says what an operator must implement: a `SegmentDesk` whose acts return records. `seller` holds the
 routes; it checks envelopes (`asks`), calls the desk, and renders records as envelopes (`envelopes`), so every
 envelope derives from the stored request and the domain's own row. `histories` maps leases to Sonata's states,
-`errors` problems to error bodies, `listing` filters and pages. `buyer` is the other end: `SonataBuyer`.
+`errors` problems to error bodies, `listing` filters and pages. `buyer` is the other end: `SonataBuyer`, which
+writes requests with `asking` and reads what comes back with `answers`.
 """
