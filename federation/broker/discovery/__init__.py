@@ -1,7 +1,6 @@
 """What the federation offers now, as the broker sees it.
 
-`sheet.py` (pure) holds one operator's verified sheet and applies deltas; `watch.py` keeps one sheet fresh,
-a task per operator; `federation.py` gathers the sheets into one graph, of which a query takes a snapshot;
-`endpoints.py` (pure) reads what a buyer calls a place; `view.py` (pure) describes the federation. Only what
-an operator signed gets in.
+`sheet.py` (pure) holds one operator's verified sheet and applies deltas; `watch.py` keeps one sheet fresh, a task per
+operator, at the pace of `pace.py`; `federation.py` gathers them into `Known` (`known.py`), replaced as a whole with
+every change; `endpoints.py` (pure) reads what a buyer calls a place. Only what an operator signed gets in.
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec import Struct, structs
 
 from federation.broker.peers.protocols import HeldQuote
-from federation.broker.quotes.asking import Ask, Hand
+from federation.broker.quotes.hand import Ask, Hand
 from federation.broker.quotes.crankback import Failure, given_up
 from federation.broker.quotes.protocols import StoredQuote
 from federation.broker.quotes.quoting import Quoting

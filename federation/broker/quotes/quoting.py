@@ -21,7 +21,7 @@ from federation.broker.paths.route import Route
 from federation.broker.paths.search import Found
 from federation.broker.peers.protocols import HeldQuote, OperatorPeer
 from federation.broker.quotes.ask import Author, Shape, room, segment_of
-from federation.broker.quotes.asking import Ask, Hand
+from federation.broker.quotes.hand import Ask, Hand
 from federation.broker.quotes.crankback import Ruled, given_up
 from federation.broker.quotes.labels import Labels, repick, spread
 from federation.broker.quotes.protocols import Claim, QuoteStore, StoredQuote
