@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
-from aiohttp import web
+from aiohttp import ClientError, web
 
 from federation.node.config import explain
 from schemas.problem import Outcome, Problem, invalid
@@ -74,10 +74,13 @@ async def read_body(request: web.Request, bytes_max: int = BODY_BYTES_MAX) -> by
     if (request.content_length or 0) > bytes_max:
         raise _too_large(bytes_max)
     body = bytearray()
-    async for chunk in request.content.iter_chunked(bytes_max + 1):
-        body += chunk
-        if len(body) > bytes_max:
-            raise _too_large(bytes_max)
+    try:
+        async for chunk in request.content.iter_chunked(bytes_max + 1):
+            body += chunk
+            if len(body) > bytes_max:
+                raise _too_large(bytes_max)
+    except (ClientError, ConnectionError) as error:
+        raise invalid("body", "ended before it was complete") from error
     return bytes(body)
 
 
@@ -94,9 +97,12 @@ def decode(body: bytes, kind: type[T]) -> T:
 def parse(body: bytes) -> Any:
     """JSON as plain values. Raises `Problem`."""
     try:
-        return json.loads(body, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        data = json.loads(body, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        if b"\\u" in body:
+            _no_lone_surrogates(data)
     except (ValueError, RecursionError) as error:
         raise invalid("body", f"no valid JSON: {error}") from error
+    return data
 
 
 def reply(answer: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -143,6 +149,14 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for index, (key, _) in enumerate(pairs) if key in dict(pairs[:index]))
         raise ValueError(f"member '{twice}' stands twice")
     return found
+
+
+def _no_lone_surrogates(data: Any) -> None:
+    """Escapes can spell half a character, which no answer could repeat."""
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("an escape stands for half a character") from None
 
 
 def _no_constant(text: str) -> NoReturn:

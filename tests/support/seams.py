@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-NOW = 1_795_000_000  # 2026-11-18T08:26:40Z
+NOW = 1_795_000_000  # 2026-11-18T11:06:40Z
 
 
 class FixedClock:

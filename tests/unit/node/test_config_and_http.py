@@ -58,6 +58,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (b'{"host":"h","port":1.5}', "port: expected `int`"),
         (b'{"host":"h","port":1,"x":1}', "x: object contains unknown field `x`"),
         (b"[" * 5000, "body: no valid JSON"),
+        (rb'{"\ud800":1}', "an escape stands for half a character"),
     ],
 )
 def test_bad_bodies_name_the_field(body: bytes, said: str) -> None:
