@@ -9,8 +9,8 @@ from __future__ import annotations
 from msgspec import Struct, structs
 
 from federation.broker.peers.protocols import HeldQuote
-from federation.broker.quotes.hand import Ask, Hand
 from federation.broker.quotes.crankback import Failure, given_up
+from federation.broker.quotes.hand import Ask, Hand
 from federation.broker.quotes.protocols import StoredQuote
 from federation.broker.quotes.quoting import Quoting
 from federation.broker.quotes.seal import Bought, path_view, seal
@@ -67,9 +67,9 @@ class Extending:
         for leased in longer.leased:
             limits, facts = longer.quote.intent.sovereignty, self._terms.facts(leased.operator)
             for refusal in judge(limits, facts, leased.segment.route_class):
-                name = self._peers[leased.operator].name if leased.operator in self._peers else leased.operator
+                why = f"{self._name(leased.operator)}: {refusal.detail}"
                 extra = {"operator": leased.operator, "rule": refusal.rule}
-                raise Problem("POLICY_DENIED", f"{name}: {refusal.detail}", outcome=Outcome.NONE, extra=extra)
+                raise Problem("POLICY_DENIED", why, outcome=Outcome.NONE, extra=extra)
 
     async def _asked(self, longer: Longer, hand: Hand) -> tuple[HeldQuote, ...]:
         asks = [
@@ -84,7 +84,7 @@ class Extending:
         failed = [
             Failure(
                 operator=ask.operator,
-                operator_name=self._peers[ask.operator].name,
+                operator_name=self._name(ask.operator),
                 code=answer.code,
                 detail=answer.detail,
             )
@@ -94,6 +94,9 @@ class Extending:
         if failed:
             raise given_up(failed, "the lease keeps its end", Outcome.UNDONE)
         return tuple(answer for answer in answers if isinstance(answer, HeldQuote))
+
+    def _name(self, operator: str) -> str:
+        return self._peers[operator].name if operator in self._peers else operator
 
     def _sealed(self, longer: Longer, held: tuple[HeldQuote, ...]) -> StoredQuote:
         before = longer.quote

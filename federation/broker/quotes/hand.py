@@ -69,7 +69,9 @@ class Hand:
             product=ask.product,
             replaces=replaces,
         )
-        peer = self._peers[ask.operator]
+        peer = self._peers.get(ask.operator)
+        if peer is None:
+            return unknown(ask.operator)
         try:
             async with asyncio.timeout(timeout_s):
                 held = await peer.quote(jws, rfq)
@@ -114,11 +116,19 @@ class Hand:
     async def _decline(self, held: HeldQuote, timeout_s: float) -> bool:
         try:
             async with asyncio.timeout(timeout_s):
-                await self._peers[held.operator].decline(held.quote_id)
+                if (peer := self._peers.get(held.operator)) is None:
+                    raise unknown(held.operator)
+                await peer.decline(held.quote_id)
         except (Problem, TimeoutError) as error:
             log.warning("a hold at %s is left to expire: %s", held.operator, str(error) or "no answer")
             return False
         return True
+
+
+def unknown(operator: str) -> Problem:
+    """What there is to say of an operator that left this broker's configuration or its trust domain."""
+    why = f"{operator} is not among the operators of this broker any more"
+    return Problem("OPERATOR_UNREACHABLE", why, outcome=Outcome.NONE, extra={"operator": operator})
 
 
 def fits(present: HeldQuote, ask: Ask) -> bool:

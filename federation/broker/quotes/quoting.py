@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from federation.broker.market.answer import why_best
 from federation.broker.market.asking import Terms
 from federation.broker.market.searching import Searching, Sight
 from federation.broker.paths.infeasible import Infeasible
@@ -21,8 +22,8 @@ from federation.broker.paths.route import Route
 from federation.broker.paths.search import Found
 from federation.broker.peers.protocols import HeldQuote, OperatorPeer
 from federation.broker.quotes.ask import Author, Shape, room, segment_of
-from federation.broker.quotes.hand import Ask, Hand
 from federation.broker.quotes.crankback import Ruled, given_up
+from federation.broker.quotes.hand import Ask, Hand
 from federation.broker.quotes.labels import Labels, repick, spread
 from federation.broker.quotes.protocols import Claim, QuoteStore, StoredQuote
 from federation.broker.quotes.seal import Bought, path_view, seal
@@ -194,8 +195,14 @@ class Attempt:
             return None
         bought = Bought(self._buyer, self._intent, held, found, self._rounds)
         names = {operator: self._name(operator) for operator in self._quoting.peers}
-        path = path_view(bought, names, self._sight.snapshot.sheets, terms, why=self._ruled.why)
+        path = path_view(bought, names, self._sight.snapshot.sheets, terms, why=self._why)
         return seal(bought, path, self._quoting.author, terms)
+
+    @property
+    def _why(self) -> str:
+        """Why this path: the best there was, or the best that was left."""
+        found = self._sight.found
+        return self._ruled.why or (why_best(found, self._sight.query) if isinstance(found, Found) else "")
 
     def _fell_short(self, route: Route, held: tuple[HeldQuote, ...], found: Tally, over: tuple[str, ...]) -> None:
         said = ", ".join(over)

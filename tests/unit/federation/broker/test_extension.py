@@ -104,3 +104,16 @@ def test_policy_is_judged_again() -> None:
         assert len(market.alpha.asked) == asked
 
     world(main)
+
+
+def test_an_operator_that_left_the_configuration_is_named() -> None:
+    async def main(market: SmallMarket, extending: Extending) -> None:
+        before = await bought(market)
+        market.quoting.peers.pop(BETA)  # type: ignore[attr-defined]
+        with pytest.raises(Problem) as caught:
+            await extending.quote(longer(before))
+        assert caught.value.code == "OPERATOR_UNREACHABLE"
+        assert f"{BETA} is not among the operators of this broker any more" in caught.value.detail
+        assert market.held() == {"Alpha": 0, "Beta": 0, "Gamma": 0, "Delta": 0}
+
+    world(main)
