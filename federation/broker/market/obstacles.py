@@ -90,6 +90,8 @@ def _amount(limit: str, amount: int | tuple[str, ...], query: Query, roster: Ros
     if isinstance(amount, int):
         return value(limit, amount, query.currency)
     names = ", ".join(roster.get(name, name) for name in amount)
+    if not names:
+        return "as asked, were it the only limit"
     return f"without {names}" if limit == Limit.DENIED else f"with {names}"
 
 
