@@ -68,6 +68,7 @@ class Plan:
     release: float = 0.4
     trouble: bool = True
     start_in_s: int | None = None
+    lasts_s: int | None = None
     crash_write: tuple[int, str] | None = None
     trouble_s: int = 200
 
@@ -218,7 +219,8 @@ class World:
         if start_in_s is None:
             start_in_s = self.rng.choice((0, 0, 0, 0, 100, 20_000))
         start_s = self.clock.now() + start_in_s
-        quote = self.path_quote(window(start_s, start_s + self.rng.choice((150, 400, 10_000))))
+        lasts_s = self.plan.lasts_s or self.rng.choice((150, 400, 10_000))
+        quote = self.path_quote(window(start_s, start_s + lasts_s))
         claim = Claim(buyer=BUYER, key=quote.id, digest="d")
         await self.store.put_quote(quote, Claim(buyer=BUYER, key=f"quote {quote.id}", digest="d"))
         order_id = await self.placed(quote, claim)
