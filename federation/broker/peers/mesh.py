@@ -19,6 +19,7 @@ SHEET_S: Final = 30.0
 STREAM_S: Final = 3600.0
 PARTS_MAX: Final = 4096
 DETAIL_CHARS_MAX: Final = 500
+TOO_LARGE: Final = "larger than max"  # how grpc names a breach of its own limit
 OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
@@ -104,6 +105,8 @@ class MeshChannel:
         return Problem("DOCUMENT_INVALID", why, extra={"operator": self._operator})
 
     def _problem(self, error: grpc.aio.AioRpcError, *, write: bool = False) -> Problem:
+        if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and TOO_LARGE in (error.details() or ""):
+            return self._invalid(f"a message is larger than {MESSAGE_BYTES_MAX} bytes")
         said = _problem_of(error)
         if said is None and error.code() not in _CODES:
             outcome = Outcome.UNKNOWN if write else None

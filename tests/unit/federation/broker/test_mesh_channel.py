@@ -1,0 +1,141 @@
+"""The mesh channel against a server that misbehaves: whatever it does, a `Problem` comes out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from federation.broker.peers.mesh import MESSAGE_BYTES_MAX, MeshChannel
+from schemas.gen.mesh.v1 import mesh_pb2 as pb
+from schemas.gen.mesh.v1.mesh_pb2_grpc import MeshServicer, add_MeshServicer_to_server
+from schemas.problem import Outcome, Problem
+
+pytestmark = pytest.mark.asyncio
+OPERATOR = "https://alpha.example"
+Act = Callable[[Any], AsyncIterator[Any]]
+
+
+class Scripted(MeshServicer):
+    """Does in every call what the test says."""
+
+    def __init__(self, act: Act) -> None:
+        self.act = act
+        self.metadata: dict[str, Any] = {}
+        self.remaining: float | None = None
+
+    async def GetSheet(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        self.metadata, self.remaining = dict(context.invocation_metadata()), context.time_remaining()
+        async for part in self.act(context):
+            yield part
+
+    WatchOffers = WatchLeases = GetSheet  # type: ignore[assignment]
+
+    async def Confirm(self, request: Any, context: Any) -> Any:  # noqa: N802
+        async for answer in self.act(context):
+            return answer
+        return None
+
+
+@asynccontextmanager
+async def talking(act: Act) -> AsyncIterator[tuple[MeshChannel, Scripted]]:
+    server, scripted = grpc.aio.server(), Scripted(act)
+    add_MeshServicer_to_server(scripted, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    channel = MeshChannel(OPERATOR, f"127.0.0.1:{port}", "secret", timeout_s=5)
+    try:
+        yield channel, scripted
+    finally:
+        await channel.close()
+        await server.stop(None)
+
+
+def refusing(code: grpc.StatusCode, details: str = "because") -> Act:
+    async def act(context: Any) -> AsyncIterator[Any]:
+        await context.abort(code, details)
+        yield None
+
+    return act
+
+
+def saying(*parts: Any) -> Act:
+    async def act(context: Any) -> AsyncIterator[Any]:
+        for part in parts:
+            yield part
+
+    return act
+
+
+MANIFEST = pb.SheetPart(manifest=b"m")
+PAGE = pb.SheetPart(page=b"p")
+
+
+async def test_a_sheet_comes_in_order_with_key_and_deadline() -> None:
+    async with talking(saying(MANIFEST, PAGE, PAGE)) as (channel, scripted):
+        assert await channel.sheet() == (b"m", (b"p", b"p"))
+        assert scripted.metadata["authorization"] == "Bearer secret"
+        assert scripted.remaining is not None
+
+
+@pytest.mark.parametrize("parts", [(), (PAGE,), (PAGE, MANIFEST), (MANIFEST, MANIFEST), (MANIFEST, pb.SheetPart())])
+async def test_a_sheet_in_another_order_is_refused(parts: tuple[Any, ...]) -> None:
+    async with talking(saying(*parts)) as (channel, _):
+        with pytest.raises(Problem) as caught:
+            await channel.sheet()
+        assert (caught.value.code, caught.value.extra) == ("DOCUMENT_INVALID", {"operator": OPERATOR})
+
+
+async def test_a_message_over_the_limit_is_refused() -> None:
+    async with talking(saying(MANIFEST, pb.SheetPart(page=b"x" * (MESSAGE_BYTES_MAX + 1)))) as (channel, _):
+        with pytest.raises(Problem, match="larger than 65536 bytes"):
+            await channel.sheet()
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (grpc.StatusCode.OUT_OF_RANGE, "INCOMPATIBLE_STATE"),
+        (grpc.StatusCode.UNAUTHENTICATED, "OPERATOR_REFUSED"),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_REQUESTS"),
+        (grpc.StatusCode.UNAVAILABLE, "OPERATOR_UNREACHABLE"),
+        (grpc.StatusCode.INTERNAL, "OPERATOR_UNREACHABLE"),
+    ],
+)
+async def test_a_status_becomes_a_problem(code: grpc.StatusCode, expected: str) -> None:
+    async with talking(refusing(code)) as (channel, _):
+        with pytest.raises(Problem) as caught:
+            async for _ in channel.deltas(1):
+                pass
+        assert caught.value.code == expected
+        assert caught.value.extra["operator"] == OPERATOR
+
+
+async def test_a_stream_that_reached_its_deadline_just_ends() -> None:
+    async with talking(refusing(grpc.StatusCode.DEADLINE_EXCEEDED)) as (channel, _):
+        assert [delta async for delta in channel.deltas(1)] == []
+
+
+async def test_a_refused_confirm_says_what_the_operator_said_and_a_lost_one_that_nobody_knows() -> None:
+    told = json.dumps({"code": "INCOMPATIBLE_STATE", "detail": "it lapsed"})
+    async with talking(refusing(grpc.StatusCode.FAILED_PRECONDITION, told)) as (channel, _):
+        with pytest.raises(Problem, match="it lapsed") as caught:
+            await channel.confirm(b"c")
+        assert (caught.value.code, caught.value.outcome) == ("INCOMPATIBLE_STATE", Outcome.NONE)
+    async with talking(refusing(grpc.StatusCode.UNAVAILABLE)) as (channel, _):
+        with pytest.raises(Problem) as caught:
+            await channel.confirm(b"c")
+        assert (caught.value.code, caught.value.outcome) == ("OPERATOR_UNREACHABLE", Outcome.UNKNOWN)
+
+
+async def test_nobody_there() -> None:
+    channel = MeshChannel(OPERATOR, "127.0.0.1:1", "secret", timeout_s=5)
+    with pytest.raises(Problem) as caught:
+        await channel.sheet()
+    assert caught.value.code == "OPERATOR_UNREACHABLE"
+    await channel.close()
