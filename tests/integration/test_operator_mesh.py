@@ -43,8 +43,8 @@ async def test_a_sheet_and_the_deltas_after_it(tmp_path: Path) -> None:
     async with OperatorWorld(tmp_path).run() as world:
         manifest, pages = await sheet(world)
         before = offers(pages[0].items)
-        # three pairs in class any, and three of PoPs that are all in NL in class domestic
-        assert sorted(before) == [f"{name}:m{index}" for name in ("any", "domestic") for index in range(3)]
+        # six pairs of four interfaces, in class any and in class domestic, for all of them are in NL
+        assert sorted(before) == [f"{name}:m{index}" for name in ("any", "domestic") for index in range(6)]
 
         request = pb.WatchOffersRequest(from_version=manifest.version)
         watching = world.broker.mesh.WatchOffers(request, timeout=WAIT_S, metadata=world.broker.metadata())

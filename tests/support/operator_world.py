@@ -84,7 +84,7 @@ def drawn() -> Footprint:
     links = [link("a", "b", 50, 10), link("b", "c", 100, 20), link("a", "d", 300, 60), link("d", "c", 300, 60)]
     fixed = structs.replace(enni("b", labels="100-101"), swap=False)
     countries = {"a": "NL", "b": "NL", "c": "NL", "d": "DE"}
-    return footprint(countries, links, [uni("a"), uni("c", labels="5-6")], [fixed])
+    return footprint(countries, links, [uni("a"), uni("b"), uni("c", labels="5-6")], [fixed])
 
 
 def plan(
@@ -111,6 +111,7 @@ class Deal:
     answer: QuoteAnswer
     quote: SegmentQuote | None = None
     order_h: str = ""
+    order_jti: str = ""
     placed: OrderAnswer | None = None
     receipts: list[Receipt] = field(default_factory=list)
     receipt_h: str = ""
@@ -158,7 +159,7 @@ class Broker:
         document = self.order_of(deal, **changes)
         token = sign_jws(self.key, document)
         deal.placed = await self.sonata.order(token, document, self.ordered(deal))
-        deal.order_h = doc_hash(token)
+        deal.order_h, deal.order_jti = doc_hash(token), document.jti
         self.note(deal, deal.placed.receipt_jws)
         return deal.placed
 
@@ -227,10 +228,11 @@ class Broker:
 class OperatorWorld:
     """The files of one operator, and the operator while it runs."""
 
-    def __init__(self, folder: Path, *, network: Footprint | None = None, holds: str = "") -> None:
-        self.folder, self.clock, self.driver = folder, FixedClock(), NullDriver()
+    def __init__(self, folder: Path, *, network: Footprint | None = None, holds: str = "", now: int = NOW) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder, self.clock, self.driver = folder, FixedClock(now), NullDriver()
         self.entropy = CountingEntropy("op")
-        domain = ThrowawayDomain(folder / "trust", NOW, life_s=7 * 86_400)
+        domain = ThrowawayDomain(folder / "trust", now, life_s=7 * 86_400)
         here = {"sonata": "http://127.0.0.1:1", "mesh": "127.0.0.1:2", "documents": "http://127.0.0.1:1"}
         self.key = domain.add_operator(ENTITY, "AS 1", **here)
         trusted = {self.key.kid: self.key.key.public_key()}
@@ -273,7 +275,7 @@ class OperatorWorld:
                 )
                 broker.sonata = SonataBuyer(session, base, broker.bearer, profile)
                 broker.mesh = MeshStub(channel)
-            self.session = session
+            self.session, self.base = session, base
             yield self
         for inspector in self.inspectors:
             assert inspector.violations == []

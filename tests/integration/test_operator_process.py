@@ -1,0 +1,188 @@
+"""Operators as real processes: ready lines, SIGTERM, `kill -9`, ports in use, and files that are wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import grpc.aio
+import pytest
+
+from federation.node.seams import SystemClock
+from federation.sonata.asking import BuyerProfile
+from federation.sonata.buyer import SonataBuyer
+from schemas.gen.mesh.v1.mesh_pb2_grpc import MeshStub
+from schemas.lease import State
+from schemas.sonata.states import OrderState, ProductStatus
+from tests.support.footprints import ENTITY
+from tests.support.operator_world import OperatorWorld, plan
+
+pytestmark = pytest.mark.asyncio
+ROOT = Path(__file__).resolve().parents[2]
+PROFILE = BuyerProfile(name="NOC", number="+49-0", email_address="noc@b.example", billing_account="BA-1")
+START_S = 30
+
+
+class Daemon:
+    """One `peerway-operator serve`, with brokers connected to it."""
+
+    def __init__(self, process: Process, ready: dict[str, Any]) -> None:
+        self.process, self.ready = process, ready
+
+    async def stop(self, number: int) -> int:
+        self.process.send_signal(number)
+        return await asyncio.wait_for(self.process.wait(), START_S)
+
+
+async def spawn(*configs: Path) -> Process:
+    arguments = [part for config in configs for part in ("--config", str(config))]
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        "from operators.cli.main import main; main()",
+        "serve",
+        *arguments,
+        cwd=ROOT,
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+
+
+@asynccontextmanager
+async def daemon(world: OperatorWorld) -> AsyncIterator[Daemon]:
+    process = await spawn(world.folder / "operator.toml")
+    try:
+        assert process.stdout is not None
+        line = await asyncio.wait_for(process.stdout.readline(), START_S)
+        assert line, await failure(process)
+        ready = json.loads(line)
+        async with AsyncExitStack() as stack:
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{ready['grpc']}"))
+            base = f"http://127.0.0.1:{ready['http']}/mefApi/sonata"
+            world.broker.sonata = SonataBuyer(session, base, world.broker.bearer, PROFILE)
+            world.broker.mesh = MeshStub(channel)
+            yield Daemon(process, ready)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def failure(process: Process) -> str:
+    _, errors = await asyncio.wait_for(process.communicate(), START_S)
+    return errors.decode()
+
+
+def world_now(tmp_path: Path) -> OperatorWorld:
+    """A world whose documents are of the real present, since the daemon has the real clock."""
+    return OperatorWorld(tmp_path, now=SystemClock().now())
+
+
+async def test_it_says_when_it_is_ready_and_stops_when_told(tmp_path: Path) -> None:
+    world = world_now(tmp_path)
+    async with daemon(world) as running:
+        assert running.ready["ready"] == ENTITY
+        assert running.ready["offers"] == 12
+        assert running.ready["ms"] < 5_000
+        assert await running.stop(signal.SIGTERM) == 0
+
+
+async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
+    world = world_now(tmp_path)
+    now = world.clock.now()
+    async with daemon(world) as running:
+        active = await world.broker.lease(plan(start=now))
+        ordered = await world.broker.ask(plan(start=now))
+        await world.broker.order(ordered)
+        assert await running.stop(signal.SIGKILL) == -signal.SIGKILL
+    async with daemon(world) as running:
+        sonata = world.broker.sonata
+        assert {p.id for p in await sonata.products(ProductStatus.ACTIVE)} == {active.product, ordered.product}
+        again = await sonata.find_order(ordered.order_jti)
+        assert again is not None
+        assert (again.state, again.product) == (OrderState.COMPLETED, ordered.product)
+        assert (await world.broker.confirm(ordered)).state is State.ACTIVE
+        for deal in (active, ordered):
+            assert (await world.broker.release(deal)).state is State.RELEASED
+        assert await sonata.products(ProductStatus.ACTIVE) == ()
+
+
+async def test_kill_9_in_the_middle_of_many_orders_loses_none_that_was_answered(tmp_path: Path) -> None:
+    world = world_now(tmp_path)
+    now = world.clock.now()
+    async with daemon(world) as running:
+        deals = [await world.broker.ask(plan(z="uni-b", gbps=1, start=now)) for _ in range(8)]
+        placing = [asyncio.ensure_future(world.broker.order(deal)) for deal in deals]
+        await asyncio.wait(placing, return_when=asyncio.FIRST_COMPLETED)
+        await running.stop(signal.SIGKILL)
+        await asyncio.gather(*placing, return_exceptions=True)
+    answered = {deal.product for deal in deals if deal.placed is not None}
+    assert answered
+    async with daemon(world) as running:
+        there = {p.id for p in await world.broker.sonata.products()}
+        assert answered <= there
+        assert len(there) <= len(deals)
+
+
+async def test_two_operators_share_a_process(tmp_path: Path) -> None:
+    worlds = [world_now(tmp_path / name) for name in ("one", "two")]
+    process = await spawn(*(world.folder / "operator.toml" for world in worlds))
+    try:
+        assert process.stdout is not None
+        lines = [json.loads(await asyncio.wait_for(process.stdout.readline(), START_S)) for _ in worlds]
+        assert len({line["http"] for line in lines} | {line["grpc"] for line in lines}) == 4
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), START_S) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("operator.toml", "set_up_micro = 2_000_000", "set_up_micro = -2", "route_classes[0].rates.set_up_micro"),
+        ("footprint.json", '"pop": "a"', '"pop": "nowhere"', "'nowhere' is not the id of any PoP"),
+        ("key.json", '"d"', '"e"', "no private key"),
+        ("trust/members", ENTITY, "https://as7.example", "no member of the trust domain"),
+    ],
+)
+async def test_a_file_that_is_wrong_is_named_in_one_line(
+    tmp_path: Path, file: str, old: str, new: str, said: str
+) -> None:
+    world = world_now(tmp_path)
+    path = world.folder / file
+    path.write_text(path.read_text().replace(old, new))
+    errors = await failed(world)
+    assert said in errors
+    assert len(errors.strip().splitlines()) == 1
+
+
+async def failed(world: OperatorWorld) -> str:
+    process = await spawn(world.folder / "operator.toml")
+    errors = await failure(process)
+    assert process.returncode == 2, errors
+    return errors
+
+
+@pytest.mark.parametrize("listener", ["http", "grpc"])
+async def test_a_port_in_use_is_named(tmp_path: Path, listener: str) -> None:
+    first, second = world_now(tmp_path / "one"), world_now(tmp_path / "two")
+    async with daemon(first) as running:
+        path = second.folder / "operator.toml"
+        taken = str(running.ready[listener])
+        path.write_text(path.read_text().replace(f"{listener}_port = 0", f"{listener}_port = {taken}"))
+        errors = await failed(second)
+        assert taken in errors.splitlines()[-1]
+        assert "Traceback" not in errors
