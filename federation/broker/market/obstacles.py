@@ -96,16 +96,16 @@ def _amount(limit: str, amount: int | tuple[str, ...], query: Query, roster: Ros
 
 
 def _change(change: Change, query: Query, roster: Roster) -> str:
-    """One change as an imperative: `allow 5.2 ms latency (+0.4 ms)`."""
+    """One change as an imperative: `accept latency of 5.2 ms (+0.4 ms)`."""
     what, amount = NAMES.get(change.limit, change.limit), change.value
     if amount is None:
         return f"drop the limit on {what}"
     if isinstance(amount, tuple):
         names = ", ".join(roster.get(name, name) for name in amount)
         return f"no longer deny {names}" if change.limit == Limit.DENIED else f"allow {names} ({what})"
-    before = query.limit(change.limit)
+    said, before = value(change.limit, amount, query.currency), query.limit(change.limit)
     if before is None:
-        return f"accept {what} of {value(change.limit, amount, query.currency)}"
-    step = value(change.limit, abs(amount - before), query.currency)
-    sign = "+" if amount > before else "-"
-    return f"accept {what} of {value(change.limit, amount, query.currency)} ({sign}{step})"
+        return f"accept {what} of {said}"
+    if amount < before:
+        return f"accept {what} of {said} instead of {value(change.limit, before, query.currency)}"
+    return f"accept {what} of {said} (+{value(change.limit, amount - before, query.currency)})"

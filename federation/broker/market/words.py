@@ -30,9 +30,9 @@ NAMES: Final[Mapping[str, str]] = {
 
 
 def money(micro: int, currency: str) -> str:
-    """An amount, rounded up to the cent: `12.35 EUR`."""
+    """An amount, rounded up to the cent: `EUR 12.35`."""
     cents = -(-micro // 10_000)
-    return f"{cents // 100}.{cents % 100:02d} {currency}"
+    return f"{currency} {cents // 100}.{cents % 100:02d}"
 
 
 def milliseconds(us: int) -> str:
@@ -46,9 +46,9 @@ def share(ppb: int) -> str:
 
 
 def bandwidth(bps: int) -> str:
-    """`10 Gb/s`."""
+    """`10 Gb/s`, rounded down to three decimals: what is said to be possible is."""
     unit, name = next(((unit, name) for unit, name in _PREFIXES if bps >= unit), (1, "bit/s"))
-    return f"{_plain(Decimal(bps) / unit)} {name}"
+    return f"{_plain(Decimal(bps * 1000 // unit) / 1000)} {name}"
 
 
 def duration(seconds: int) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from federation.broker.market.view import federation_view
 from federation.broker.market.words import bandwidth, duration, milliseconds, money, share
@@ -17,7 +18,7 @@ from schemas.segment import Limits, moment
 from tests.support.fake_operators import FakeOperator
 from tests.support.loops import run
 from tests.support.seams import FixedClock
-from tests.support.small_market import ALPHA, BETA, DELTA, GAMMA, SmallMarket, intent, small_market
+from tests.support.small_market import ALPHA, BETA, DELTA, GAMMA, GBPS, SmallMarket, intent, small_market
 
 
 def world(
@@ -54,9 +55,9 @@ def test_paths_come_best_first_and_say_why() -> None:
             ["Alpha", "Delta", "Gamma"],
         ]
         assert answer.paths[0].why == (
-            "the cheapest that keeps every limit; the next is 200.00 EUR dearer and 0.4 ms slower"
+            "the cheapest that keeps every limit; the next is EUR 200.00 dearer and 0.4 ms slower"
         )
-        assert answer.paths[1].why == "200.00 EUR dearer and 0.4 ms slower than the best"
+        assert answer.paths[1].why == "EUR 200.00 dearer and 0.4 ms slower than the best"
         assert answer.paths[0].total == Money("EUR", 205_000_000)
         assert answer.paths[0].segments[2].price == Money("CHF", 50_000_000)
         assert answer.paths[0].countries is None, "nothing is attested"
@@ -106,6 +107,19 @@ def test_an_impossible_intent_says_what_binds_and_what_would_help() -> None:
         assert answer.floor_us > 0
 
     world(main)
+
+
+def test_less_bandwidth_is_said_as_what_is_possible_instead() -> None:
+    def change(by_name: Mapping[str, FakeOperator]) -> None:
+        for name in ("Beta", "Delta"):
+            for key, offer in by_name[name].offers.items():
+                by_name[name].offers[key] = structs.replace(offer, free=((0, 2_345_678_901),))
+
+    async def main(market: SmallMarket) -> None:
+        answer = await search(market, bandwidth_bps=3 * GBPS)
+        assert [r.change for r in answer.relaxations] == ["accept bandwidth of 2.345 Gb/s instead of 3 Gb/s"]
+
+    world(main, change)
 
 
 def test_operators_that_the_intent_names_are_listed_as_kept_out() -> None:
@@ -175,8 +189,8 @@ def test_the_federation_is_described_with_those_that_are_absent() -> None:
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        (money(12_345_678, "EUR"), "12.35 EUR"),
-        (money(0, "CHF"), "0.00 CHF"),
+        (money(12_345_678, "EUR"), "EUR 12.35"),
+        (money(0, "CHF"), "CHF 0.00"),
         (milliseconds(5200), "5.2 ms"),
         (milliseconds(100_000), "100 ms"),
         (share(999_500_000), "99.95 %"),
@@ -184,6 +198,7 @@ def test_the_federation_is_described_with_those_that_are_absent() -> None:
         (bandwidth(10 * 10**9), "10 Gb/s"),
         (bandwidth(2_500_000), "2.5 Mb/s"),
         (bandwidth(12), "12 bit/s"),
+        (bandwidth(3_358_400_358), "3.358 Gb/s"),
         (duration(90_061), "1 d 1 h"),
         (duration(90), "1 min 30 s"),
         (duration(0), "0 s"),
