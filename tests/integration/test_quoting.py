@@ -39,7 +39,7 @@ RING = (
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ring(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[TinyFederation]:
     folder = tmp_path_factory.mktemp("ring")
-    async with tiny_federation(folder, RING, BUYERS) as federation:
+    async with tiny_federation(folder, plans=RING, buyers=BUYERS) as federation:
         yield federation
 
 
