@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, Final
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 PIPED_WIDTH: Final = 140
-SIMPLE_COLUMNS: Final = ("", "Operator", "From → to", "Class", "Latency", "Price")
 
 
 def console(*, stderr: bool = False) -> Console:
     """A console on standard output or standard error."""
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else PIPED_WIDTH
+    width = None if stream.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
     return Console(file=stream, width=width, highlight=False, soft_wrap=False)
 
 
@@ -28,8 +29,6 @@ def show(*things: Any) -> None:
 
 def plain_table(*columns: str, right: tuple[str, ...] = (), title: str | None = None) -> Table:
     """A table with a rule under its head; columns named in `right` hold numbers. Long cells fold, none is cut."""
-    from rich import box
-
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")

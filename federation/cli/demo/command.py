@@ -100,10 +100,9 @@ class Stalls:
     def end(self, report: DemoReport) -> None:
         """Show the verdict."""
         from federation.cli.connection import print_json
-        from federation.cli.demo.report import tell_end, tell_processes
+        from federation.cli.demo.report import tell_end
 
         if self._as_json:
             print_json(report)
             return
-        tell_processes(self._console, report)
         tell_end(self._console, report)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from federation.cli import tables, units
 from federation.cli.demo.claims import Claim, DemoReport, Step
-from federation.cli.screen import plain_table
+from schemas.answer import FederationView
 
 EXCLUDED_SHOWN_MAX: Final = 12
 MEASURED: Final = (
@@ -65,12 +65,22 @@ def _claim_line(one: Claim) -> str:
     return f"{mark} {escape(one.text)}" + (f" [dim]({escape(one.seen)})[/]" if one.seen else "")
 
 
-def tell_processes(console: Console, report: DemoReport) -> None:
-    """The federation that was started."""
-    table = plain_table("Process", "PID", "Operators", "Memory", right=("PID", "Operators", "Memory"))
-    for node in report.processes:
-        table.add_row(escape(node.name), str(node.pid), str(node.operators or ""), f"{node.memory_kib / 1024:.0f} MiB")
-    console.print(table)
+def federation_line(view: FederationView) -> str:
+    """How much was federated."""
+    sizes = sorted((len(component) for component in view.components), reverse=True)
+    together = f"{len(sizes)} components of {', '.join(map(str, sizes))} operators" if len(sizes) > 1 else "1 component"
+    return (
+        f"{len(view.operators)} operators, {view.interfaces:,} interfaces, {view.interconnects:,} interconnects, "
+        f"{view.offers:,} offers, {together}; the broker knew them all after {view.discovery_ms / 1000:.1f} s"
+    )
+
+
+def memory_line(report: DemoReport) -> str:
+    """What it took."""
+    sizes = [node.memory_kib / 1024 for node in report.processes if node.operators]
+    brokers = [node.memory_kib / 1024 for node in report.processes if not node.operators]
+    each = f"{min(sizes, default=0):.0f} to {max(sizes, default=0):.0f} MiB"
+    return f"{len(sizes)} operator processes of {each}, the broker's of {sum(brokers):.0f} MiB"
 
 
 def tell_end(console: Console, report: DemoReport) -> None:
@@ -78,6 +88,8 @@ def tell_end(console: Console, report: DemoReport) -> None:
     console.print()
     lines = [f"[bold]measured[/]  {line}" for line in report.measured]
     lines += [f"[bold]invented[/]  {line}" for line in report.invented]
+    console.print(federation_line(report.federation))
+    console.print(memory_line(report))
     console.print(Panel("\n".join(lines), title="What of this is real", title_align="left"))
     broken = [one.text for step in report.steps for one in step.claims if not one.held]
     held = sum(one.held for step in report.steps for one in step.claims)

@@ -108,7 +108,8 @@ def _addresses(stage: Stage, processes: Processes) -> dict[str, str]:
     """How to go on, and how to end it: a script that ends these processes and removes the folder."""
     stop = stage.folder / "stop.sh"
     pids = " ".join(str(node.process.pid) for node in processes.nodes)
-    stop.write_text(f"kill {pids}\nsleep 2\nrm -r {shlex.quote(str(stage.folder))}\n")
+    gone = 'while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done'
+    stop.write_text(f"kill {pids}\nfor pid in {pids}; do {gone}; done\nrm -r {shlex.quote(str(stage.folder))}\n")
     os.chmod(stop, 0o700)
     operators = {f"OPERATOR_{p.performer.host.upper()}": p.sonata for p in stage.players}
     return {

@@ -27,7 +27,7 @@ from schemas.segment import Limits
 HEALTH: Final = ("EEA", "CH")
 LATENCY_US: Final = 15_000
 IMPOSSIBLE_US: Final = 5_000
-IMPOSSIBLE_BUDGET: Final = Money("EUR", 10_000_000)
+IMPOSSIBLE_BUDGET: Final = Money("EUR", 15_000_000)
 USE_S: Final = 3
 EXTENSION_S: Final = 1_800
 OPERATORS_MIN: Final = 3

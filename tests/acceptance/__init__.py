@@ -1,0 +1,1 @@
+"""The whole thing as a newcomer meets it."""

@@ -1,0 +1,118 @@
+"""`peerway demo` on this machine: every claim holds, and afterwards nothing is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+STARTING_S_MAX = 60
+
+
+def demo(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """The demo with its temporary folder below `folder`."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "federation.cli.main", "demo", *arguments],
+        env=os.environ | {"TMPDIR": str(folder), "PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def alive(folder: Path) -> Iterator[int]:
+    """Processes whose command line names something below `folder`."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if str(folder).encode() in words:
+                yield int(entry.name)
+
+
+def left(folder: Path) -> tuple[list[int], list[Path]]:
+    return list(alive(folder)), list(folder.iterdir())
+
+
+def claims(report: dict[str, Any]) -> list[str]:
+    """What did not hold."""
+    return [f"{c['text']}: {c['seen']}" for step in report["steps"] for c in step["claims"] if not c["held"]]
+
+
+def test_four_steps_hold_and_nothing_is_left(tmp_path: Path) -> None:
+    running = demo(tmp_path, "--json")
+    out, err = running.communicate(timeout=240)
+    assert running.returncode == 0, err
+    report = json.loads(out)
+    assert claims(report) == []
+    cheapest, sovereign, impossible, bought = report["steps"]
+    names = [[s["operator_name"] for s in step["search"]["paths"][0]["segments"]] for step in (cheapest, sovereign)]
+    assert len(set(names[0])) >= 3
+    assert names[0] != names[1]
+    assert (names[0][0], names[0][-1]) == (names[1][0], names[1][-1]) == ("SURF", "GARR")
+    assert {"Liberty", "Vodafone DE"} & set(names[0])
+    assert not {"Liberty", "Vodafone DE"} & set(names[1])
+    assert impossible["search"]["binding"]
+    assert impossible["search"]["relaxations"]
+    assert bought["order"]["state"] == "RELEASED"
+    assert bought["order"]["bill"]["total"]["micro"] > 0
+    assert report["measured"]
+    assert report["invented"]
+    assert len(report["processes"]) == 16
+    assert left(tmp_path) == ([], [])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_ends_everybody_and_cleans_up(tmp_path: Path, number: signal.Signals) -> None:
+    running = demo(tmp_path)
+    until = time.monotonic() + STARTING_S_MAX
+    while len(list(alive(tmp_path))) < 10:
+        assert time.monotonic() < until
+        assert running.poll() is None
+        time.sleep(0.05)
+    running.send_signal(number)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130, err
+    assert "Traceback" not in out + err
+    assert left(tmp_path) == ([], [])
+
+
+@pytest.mark.long
+def test_kept_it_serves_until_its_stop_script_is_run(tmp_path: Path) -> None:
+    running = demo(tmp_path, "--keep", "--json")
+    out, err = running.communicate(timeout=240)
+    assert running.returncode == 0, err
+    addresses = json.loads(out)["addresses"]
+    env = os.environ | {name: addresses[name] for name in ("PEERWAY_BROKER", "PEERWAY_KEY")} | {"PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-m", "federation.cli.main", "orders", "--json"]
+    orders = subprocess.run(words, env=env, capture_output=True, text=True, check=True)
+    assert [order["state"] for order in json.loads(orders.stdout)] == ["RELEASED"]
+    subprocess.run(["sh", "-c", addresses["STOP"]], check=True, timeout=60)
+    assert left(tmp_path) == ([], [])
+
+
+@pytest.mark.long
+def test_all_footprints_are_federated(tmp_path: Path) -> None:
+    running = demo(tmp_path, "--all", "--json")
+    out, err = running.communicate(timeout=600)
+    assert running.returncode == 0, err
+    report = json.loads(out)
+    assert claims(report) == []
+    federation = report["federation"]
+    assert len(federation["operators"]) == 98
+    assert federation["interfaces"] > 10_000
+    assert federation["interconnects"] > 3_000
+    assert federation["discovery_ms"] > 0
+    assert sum(map(len, federation["components"])) == 98
+    assert left(tmp_path) == ([], [])
