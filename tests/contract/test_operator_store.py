@@ -1,0 +1,160 @@
+"""One test for every store of an operator: SQLite, and the one in memory that the property tests stand on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from msgspec import structs
+
+from federation.node.sqlite import Database
+from operators.inventory.ledger import Claim
+from operators.orders.fsm import Entry, Lease, Quote
+from operators.orders.keeping import Batch, CancelRow, Document, OrderRow, Seen, Store
+from operators.pricing.billing import Period
+from operators.store.sqlite import SqliteStore
+from operators.store.tables import MIGRATIONS
+from schemas.lease import State
+from schemas.price import Tariff
+from schemas.quote import Action
+from schemas.segment import End, Segment, window
+from schemas.sonata.refusal import Refusal
+from schemas.sonata.states import CancelState
+from tests.support.operator_shop import MemoryStore
+
+pytestmark = pytest.mark.asyncio
+NOW = 1_795_000_000
+BROKER, OTHER = "https://broker.example", "https://other.example"
+SEGMENT = Segment(a=End("uni-a", 1), z=End("uni-z", 2), bandwidth_bps=10**9, window=window(NOW, NOW + 60))
+TARIFF = Tariff(currency="EUR", hourly_micro=1)
+
+
+@pytest_asyncio.fixture(params=["sqlite", "memory"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    async with Database(tmp_path / "operator.sqlite", MIGRATIONS) as database:
+        yield SqliteStore(database)
+
+
+def digest(name: str) -> str:
+    return f"{name:x<43}"[:43]
+
+
+def quote(name: str = "q1", state: State = State.HELD, broker: str = BROKER, at: int = NOW) -> Quote:
+    return Quote(
+        id=name,
+        broker=broker,
+        buyer="b",
+        created_at=at,
+        exp=at + 30,
+        state=state,
+        history=(Entry(state, at),),
+        segment=SEGMENT,
+        route=("x", "y"),
+        tariff=TARIFF,
+        external_id=f"jti-{name}",
+        rfq_h=digest(f"rfq-{name}"),
+        hash=digest(f"hash-{name}"),
+    )
+
+
+def lease(name: str = "p1", state: State = State.UP) -> Lease:
+    return Lease(
+        id=name,
+        broker=BROKER,
+        buyer="b",
+        state=state,
+        history=(Entry(State.COMMITTED, NOW), Entry(state, NOW)),
+        claim="q1",
+        order_id="o1",
+        segment=SEGMENT,
+        route=("x",),
+        periods=(Period(TARIFF, NOW, NOW + 60),),
+        created_at=NOW,
+    )
+
+
+def claim(name: str) -> Claim:
+    ends = (("uni-a", 1), ("uni-z", 2))
+    return Claim(id=name, links=("x",), ends=ends, bandwidth_bps=10**9, start_s=NOW, end_s=NOW + 60)
+
+
+async def test_rows_come_back_as_they_were(store: Store) -> None:
+    refused = structs.replace(quote("q2"), refusal=Refusal(code="LABEL_TAKEN", detail="d", extra={"free": "5"}))
+    order = OrderRow(id="o1", broker=BROKER, created_at=NOW, action=Action.ADD, product="p1", external_id="jti-o1")
+    cancel = CancelRow(id="c1", broker=BROKER, order_id="o1", state=CancelState.DONE)
+    rows = Batch(quotes=[quote(), refused], leases=[lease()], orders=[order], cancels=[cancel])
+    rows.requests += [("q1", b'{"a":1}'), ("o1", b"{}")]
+    await store.commit(rows)
+    assert await store.quote("q1") == quote()
+    assert await store.quote("q2") == refused
+    assert await store.quote_by_hash(digest("hash-q2")) == refused
+    assert await store.lease("p1") == lease()
+    assert await store.order("o1") == order
+    assert await store.cancel("c1") == cancel
+    assert await store.request("q1") == b'{"a":1}'
+    assert await store.requests(["o1", "q1"]) == {"o1": b"{}", "q1": b'{"a":1}'}
+
+
+async def test_what_is_not_there_is_none(store: Store) -> None:
+    assert await store.quote("q") is None
+    assert await store.quote_by_hash("h") is None
+    assert await store.lease("p") is None
+    assert await store.order("o") is None
+    assert await store.cancel("c") is None
+    assert await store.seen(BROKER, "j") is None
+    assert await store.document("h", BROKER) is None
+
+
+async def test_what_is_live(store: Store) -> None:
+    states = (State.HELD, State.QUOTED, State.EXPIRED, State.DECLINED, State.COMMITTED)
+    leases = (State.UP, State.ACTIVE, State.RELEASING, State.COMPENSATING, State.RELEASED, State.FAILED)
+    await store.commit(
+        Batch(
+            quotes=[quote(f"q-{state}", state) for state in states],
+            leases=[lease(f"p-{state}", state) for state in leases],
+            claims=[claim("q-HELD"), claim("q-gone")],
+        )
+    )
+    await store.commit(Batch(freed=["q-gone", "q-never"]))
+    live = await store.live()
+    assert {row.id for row in live.quotes} == {"q-HELD", "q-QUOTED"}
+    assert {row.id for row in live.leases} == {"p-UP", "p-ACTIVE", "p-RELEASING", "p-COMPENSATING"}
+    assert live.claims == (claim("q-HELD"),)
+
+
+async def test_a_row_is_replaced_and_keeps_its_place(store: Store) -> None:
+    await store.commit(Batch(quotes=[quote("q1"), quote("q2"), quote("q3", broker=OTHER)]))
+    await store.commit(Batch(quotes=[structs.replace(quote("q1"), state=State.EXPIRED)]))
+    assert [(row.id, row.state) for row in await store.quotes(BROKER, None)] == [
+        ("q1", State.EXPIRED),
+        ("q2", State.HELD),
+    ]
+    assert [row.id for row in await store.quotes(BROKER, "jti-q2")] == ["q2"]
+    assert await store.quotes(OTHER, "jti-q2") == await store.orders(OTHER, None) == await store.leases(OTHER)
+
+
+async def test_a_document_is_read_by_its_broker_alone(store: Store) -> None:
+    await store.commit(Batch(documents=[Document("h1", BROKER, "a.b.c")], seen=[Seen(BROKER, "j1", "h1", "q1")]))
+    assert await store.document("h1", BROKER) == "a.b.c"
+    assert await store.document("h1", OTHER) is None
+    assert await store.seen(BROKER, "j1") == Seen(BROKER, "j1", "h1", "q1")
+    assert await store.seen(OTHER, "j1") is None
+
+
+async def test_a_document_has_one_effect(store: Store) -> None:
+    await store.commit(Batch(seen=[Seen(BROKER, "j1", "h1", "q1")]))
+    with pytest.raises(Exception, match=r"UNIQUE|one effect"):
+        await store.commit(Batch(seen=[Seen(BROKER, "j1", "h2", "q2")]))
+    assert await store.seen(BROKER, "j1") == Seen(BROKER, "j1", "h1", "q1")
+
+
+async def test_quotes_that_came_to_nothing_are_forgotten(store: Store) -> None:
+    old = [quote(f"q-{state}", state) for state in (State.HELD, State.COMMITTED, State.EXPIRED, State.DECLINED)]
+    await store.commit(Batch(quotes=[*old, quote("q-young", State.EXPIRED, at=NOW + 100)]))
+    await store.prune(NOW + 50)
+    assert [row.id for row in await store.quotes(BROKER, None)] == ["q-HELD", "q-COMMITTED", "q-young"]

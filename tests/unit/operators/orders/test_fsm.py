@@ -1,0 +1,183 @@
+"""Every step a quote or lease may take, and what time asks for when."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec import structs
+
+from operators.orders import fsm
+from operators.orders.fsm import Due, Entry, Extension, Lease, Quote
+from operators.pricing.billing import Period
+from schemas.lease import State
+from schemas.price import Money, Tariff
+from schemas.problem import Problem
+from schemas.segment import End, Segment, moment, window
+
+NOW = 1_795_000_000
+END = NOW + 3_600
+TARIFF = Tariff(currency="EUR", hourly_micro=3_600_000, exit_micro=7)
+SEGMENT = Segment(a=End("uni-a", 1), z=End("uni-z", 2), bandwidth_bps=10**9, window=window(NOW, END))
+
+
+def quote(state: State = State.HELD, exp: int = NOW + 30) -> Quote:
+    return Quote(
+        id="q",
+        broker="https://broker.example",
+        buyer="b",
+        created_at=NOW,
+        exp=exp,
+        state=state,
+        history=(Entry(state, NOW),),
+        segment=SEGMENT,
+        tariff=TARIFF,
+    )
+
+
+def committed(start: int = NOW, confirm_by: int | None = NOW + 60) -> Lease:
+    later = structs.replace(quote(), segment=structs.replace(SEGMENT, window=window(start, END)))
+    return structs.replace(fsm.commit(fsm.accept(later, NOW), "p", "o", NOW), confirm_by=confirm_by)
+
+
+def up() -> Lease:
+    return fsm.stepped(committed(), State.UP, NOW)
+
+
+def active() -> Lease:
+    return fsm.confirm(up(), NOW)
+
+
+def waiting(confirm_by: int = NOW + 90) -> Lease:
+    added = Extension(
+        quote_id="q2",
+        order_id="o2",
+        order_h=None,
+        quote_h=None,
+        path_root=None,
+        tariff=TARIFF,
+        end_s=END + 600,
+        since=NOW,
+        confirm_by=confirm_by,
+    )
+    return fsm.ask_extension(active(), added)
+
+
+@pytest.mark.parametrize(
+    ("given", "now", "code"),
+    [
+        (quote(State.COMMITTED), NOW, "QUOTE_USED"),
+        (quote(State.EXPIRED), NOW, "QUOTE_EXPIRED"),
+        (quote(), NOW + 30, "QUOTE_EXPIRED"),
+        (quote(State.QUOTED), NOW + 31, "QUOTE_EXPIRED"),
+        (quote(State.DECLINED), NOW, "HOLD_LOST"),
+        (quote(State.DECLINED), NOW + 99, "HOLD_LOST"),
+    ],
+)
+def test_a_quote_that_cannot_be_ordered_says_why(given: Quote, now: int, code: str) -> None:
+    with pytest.raises(Problem) as caught:
+        fsm.accept(given, now)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("state", [State.HELD, State.QUOTED])
+def test_a_quote_can_be_ordered_until_the_second_it_expires(state: State) -> None:
+    assert fsm.accept(quote(state), NOW + 29).state is State.COMMITTED
+
+
+@pytest.mark.parametrize(
+    ("lease", "now", "step"),
+    [
+        (committed(), NOW, Due.START),
+        (committed(start=NOW + 5), NOW + 4, None),
+        (committed(start=NOW + 5), NOW + 5, Due.START),
+        (committed(), NOW + 60, Due.LAPSE),
+        (committed(confirm_by=None), END, Due.END),
+        (up(), NOW + 59, None),
+        (up(), NOW + 60, Due.LAPSE),
+        (active(), NOW + 60, None),
+        (active(), END - 1, None),
+        (active(), END, Due.END),
+        (waiting(), NOW + 89, None),
+        (waiting(), NOW + 90, Due.LAPSE_EXTENSION),
+        (waiting(END), END, Due.END),
+        (fsm.release(active(), NOW, "released"), NOW, Due.FINISH),
+        (fsm.stepped(up(), State.COMPENSATING, NOW), NOW, Due.FINISH),
+        (fsm.close(fsm.release(up(), NOW, ""), NOW), END, None),
+    ],
+)
+def test_time_asks_for_one_step(lease: Lease, now: int, step: Due | None) -> None:
+    assert fsm.due(lease, now) is step
+
+
+@pytest.mark.parametrize(
+    "lease",
+    [committed(), committed(NOW + 5), up(), active(), waiting(), fsm.release(active(), NOW, "")],
+)
+def test_the_timer_wakes_no_later_than_the_step_is_due(lease: Lease) -> None:
+    at = fsm.wake_at(lease)
+    assert at is not None
+    assert fsm.due(lease, at) is not None
+    assert fsm.due(lease, at - 1) is None or lease.state is State.RELEASING
+
+
+def test_what_is_over_is_not_woken() -> None:
+    assert fsm.wake_at(fsm.close(fsm.release(active(), NOW, ""), NOW)) is None
+
+
+def test_only_what_is_up_is_confirmed_and_only_in_time() -> None:
+    assert active().active_at == NOW
+    for lease, now in ((committed(), NOW), (active(), NOW), (up(), NOW + 60)):
+        with pytest.raises(Problem) as caught:
+            fsm.confirm(lease, now)
+        assert caught.value.code == "INCOMPATIBLE_STATE"
+
+
+def test_an_extension_moves_the_end_and_adds_a_period() -> None:
+    longer = fsm.extend(waiting(), NOW + 10)
+    assert longer.end_s == END + 600
+    assert longer.periods == (Period(TARIFF, NOW, END), Period(TARIFF, END, END + 600))
+    assert (longer.extension, longer.extending) == (None, ((NOW, NOW + 10),))
+    with pytest.raises(Problem):
+        fsm.extend(waiting(), NOW + 90)
+
+
+def test_one_extension_at_a_time_and_only_while_active() -> None:
+    for lease in (waiting(), up(), committed()):
+        with pytest.raises(Problem) as caught:
+            fsm.check_extensible(lease)
+        assert caught.value.code == "INCOMPATIBLE_STATE"
+
+
+def test_a_lease_is_billed_from_its_confirm_to_its_release() -> None:
+    over = fsm.close(fsm.release(active(), NOW + 100, "released"), NOW + 150)
+    assert over.state is State.RELEASED
+    assert over.bill is not None
+    # 100 s at 1,000 micro-units a second, and the exit
+    assert over.bill.total == Money("EUR", 100_007)
+    assert over.bill.end == moment(NOW + 100)
+
+
+def test_a_release_noticed_late_is_billed_until_the_end_without_exit() -> None:
+    over = fsm.close(fsm.release(active(), END + 50, "the window is over"), END + 50)
+    assert over.bill is not None
+    assert over.bill.total == Money("EUR", 3_600_000)
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        fsm.release(committed(), NOW + 5, "released"),
+        fsm.release(up(), NOW + 60, "not confirmed in time"),
+        fsm.release(active(), NOW + 60, "void", void="https://as2.example"),
+        fsm.stepped(up(), State.COMPENSATING, NOW),
+    ],
+)
+def test_never_active_voided_or_failed_is_free(ended: Lease) -> None:
+    over = fsm.close(ended, NOW + 70)
+    assert over.bill is not None
+    assert (over.bill.lines, over.bill.total) == ((), Money("EUR", 0))
+
+
+def test_a_release_drops_the_extension_that_waits() -> None:
+    going = fsm.release(waiting(), NOW + 10, "released")
+    assert going.extension is None
+    assert [entry.state for entry in going.history] == [State.COMMITTED, State.UP, State.ACTIVE, State.RELEASING]
