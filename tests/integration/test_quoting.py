@@ -17,7 +17,7 @@ from schemas.intent import Intent
 from schemas.lease import State
 from schemas.price import Money
 from schemas.problem import Outcome, Problem
-from tests.support.federation import ENDS, GBPS, MIDDLE, NORTH, SOUTH, Plan, TinyFederation, tiny_federation
+from tests.support.federation import ENDS, GBPS, MIDDLE, NORTH, SOUTH, BrokerPlan, Plan, TinyFederation, tiny_federation
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 BUYERS = tuple(f"buyer-{number}" for number in range(32))
@@ -39,7 +39,7 @@ RING = (
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ring(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[TinyFederation]:
     folder = tmp_path_factory.mktemp("ring")
-    async with tiny_federation(folder, plans=RING, buyers=BUYERS) as federation:
+    async with tiny_federation(folder, RING, desk=BrokerPlan(buyers=BUYERS)) as federation:
         yield federation
 
 
