@@ -57,7 +57,7 @@ def entity(number: int) -> str:
 
 
 class Mood(NamedTuple):
-    """How often each kind of trouble comes up in one federation: most have only some kinds, or no path would be left."""
+    """How often each kind of trouble comes up in one federation; were all there, no path would be left."""
 
     labels: float
     swap: float

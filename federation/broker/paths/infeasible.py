@@ -153,6 +153,7 @@ class Explanation:
 
     def _changed(self, names: tuple[str, ...]) -> Relaxed | None:
         """The least change of each limit in turn, the later ones left out meanwhile; verified by searching again."""
+        names = tuple(sorted(names, key=_turn))
         stand, changes = Stand(self._query), list[Change]()
         for place, name in enumerate(names):
             change = least_change(self._inquiry, stand, name, frozenset(names[place + 1 :]))
@@ -184,6 +185,11 @@ class Explanation:
             return None
         found = route(self._inquiry.usable(stand.ask(aim_of(self._query.objective)))[0], stand.query, label)
         return Relaxed(changes=tuple(changes), route=found)
+
+
+def _turn(limit: str) -> int:
+    """How long and how much is bought decides the price, so these come first and the budget comes last."""
+    return {Limit.TERM: 0, Limit.BANDWIDTH: 1, Limit.BUDGET: 3}.get(limit, 2)  # type: ignore[call-overload, no-any-return]
 
 
 def _by_price(found: Iterable[Relaxed | None]) -> list[Relaxed]:

@@ -68,15 +68,15 @@ def _narrower(inquiry: Inquiry, stand: Stand, waived: frozenset[str]) -> Change 
         trial = structs.replace(stand, query=structs.replace(stand.query, bandwidth_bps=lower))
         label = inquiry.solve(trial, Limit.BANDWIDTH, waived | {Limit.BANDWIDTH}) if lower <= most else None
         if label is None or label.width < lower:
-            return None if best is None else Change(limit=Limit.BANDWIDTH, value=best)
+            return None if best is None else Change(limit=str(Limit.BANDWIDTH), value=best)
         usable, _ = inquiry.usable(trial.ask(Limit.BANDWIDTH, waived | {Limit.BANDWIDTH}))
         widest = min(label.width, most)
         best = widest if budget is None else _affordable(usable, stand.query, legs(label), (lower, widest), budget)
         if best == widest:
-            return Change(limit=Limit.BANDWIDTH, value=best)
+            return Change(limit=str(Limit.BANDWIDTH), value=best)
         lower = best + 1
     inquiry.complete = False
-    return Change(limit=Limit.BANDWIDTH, value=best)
+    return Change(limit=str(Limit.BANDWIDTH), value=best)
 
 
 def _affordable(usable: Usable, query: Query, path: tuple[Leg, ...], span: tuple[int, int], budget: int) -> int:

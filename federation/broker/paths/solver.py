@@ -114,6 +114,8 @@ class Solve:
         self._heap: list[tuple[int, int, int, Label]] = []
         self._fronts: dict[tuple[int, int], list[Label]] = {}
         self._ticks = count()
+        # The bits of the operators where a path may end: once all of them have been left, it cannot.
+        self._ending = {self._watched.get(self._graph.owner[target], 0) for target in self._usable.targets}
         self._start()
         while self._heap:
             first, second, _, label = heappop(self._heap)
@@ -166,7 +168,7 @@ class Solve:
             self._finish(inside, labels)
             return
         watched = self._watched.get(self._graph.owner[beyond.vertex], 0)
-        if not inside.mask & watched:
+        if not inside.mask & watched and not all(inside.mask & bit for bit in self._ending):
             self._enter(inside, beyond.vertex, beyond.latency_us, labels, watched)
 
     def _labels(self, inside: Label, exit_: int, free: int) -> int:

@@ -57,6 +57,8 @@ class Usable:
     def __init__(self, graph: Graph, ask: Ask) -> None:
         self.graph, self._ask, self._query = graph, ask, ask.query
         self._measure = ask.aim if ask.aim in MEASURES else None
+        self._wanted, self._mtu = ask.limit(Limit.BANDWIDTH) or 0, ask.limit(Limit.MTU) or 0
+        self._during = ask.query.window.start_s, ask.query.window.end_s
         self._excluded = by_operator(ask.query.excluded)
         self._near: list[Sequence[tuple[int, Stretch]] | None] = [None] * graph.size
         self._stretches: dict[int, list[Stretch | None]] = {}
@@ -109,8 +111,7 @@ class Usable:
         meters = self._meters(network)
         excluded = self._excluded.get(network.entity, frozenset())
         opened = [self._opens(base + place) for place in range(len(network.interfaces))]
-        window, wanted = self._query.window, self._ask.limit(Limit.BANDWIDTH) or 0
-        start_s, end_s, count = window.start_s, window.end_s, len(opened)
+        (start_s, end_s), wanted, count = self._during, self._wanted, len(opened)
         for arc in network.arcs:
             meter = meters[arc.route_class]
             shut = (arc.a < count and not opened[arc.a]) or (arc.z < count and not opened[arc.z])
@@ -140,11 +141,10 @@ class Usable:
 
     def _width(self, base: int, count: int, arc: Arc, meter: Meter) -> int:
         ends = [self.interface(base + place) for place in (arc.a, arc.z) if place < count]
-        window = self._query.window
         match self._measure:
             case Limit.BANDWIDTH:
                 free = (arc.free, *(end.free for end in ends))
-                least = min(steps_least(steps, window.start_s, window.end_s) for steps in free)
+                least = min(steps_least(steps, *self._during) for steps in free)
                 return min([least, *(end.speed_bps for end in ends)])
             case Limit.MTU:
                 return min((i.mtu for i in ends), default=ALL_TIME_BPS)
@@ -214,16 +214,17 @@ class Usable:
         return self._sides[vertex]
 
     def _fit(self, vertex: int) -> int:
-        interface, network = self.interface(vertex), self.network(vertex)
-        wanted, mtu, window = self._ask.limit(Limit.BANDWIDTH) or 0, self._ask.limit(Limit.MTU) or 0, self._query.window
-        if interface.mtu < mtu or interface.speed_bps < wanted:
+        owner = self.graph.owner[vertex]
+        network, place = self.graph.networks[owner], vertex - self.graph.bases[owner]
+        interface = network.interfaces[place]
+        if interface.mtu < self._mtu or interface.speed_bps < self._wanted:
+            return 0
+        if least_free(interface.free, *self._during) < self._wanted:
             return 0
         if interface.id in self._excluded.get(network.entity, ()):
             return 0
-        if least_free(interface.free, window.start_s, window.end_s) < wanted:
-            return 0
-        free = network.labels[network.index[interface.id]]
-        return free & ~self._query.banned_labels.get((network.entity, interface.id), 0)
+        banned = self._query.banned_labels
+        return network.labels[place] & ~(banned.get((network.entity, interface.id), 0) if banned else 0)
 
 
 MEASURES: Final = frozenset({Limit.BANDWIDTH, Limit.MTU, Limit.TERM})
