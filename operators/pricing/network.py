@@ -6,6 +6,7 @@ Offers and quotes are both made here, from the same internal route, so they agre
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from operators.inventory.footprint import Enni, Footprint, Uni
 from operators.inventory.topology import Route, RouteClass, Topology, Usable
@@ -18,6 +19,8 @@ from schemas.price import Tariff
 from schemas.problem import invalid
 from schemas.quote import Action
 from schemas.segment import Id, Promise
+
+ROUTES_MAX: Final = 50_000  # kept of those searched, well over the pairs that an operator sells in a day
 
 
 class Network:
@@ -32,6 +35,7 @@ class Network:
         self.interfaces: dict[str, Uni | Enni] = {interface.id: interface for interface in footprint.interfaces}
         self.cards = {card.id: card for card in classes}
         self.classes = {card.id: _route_class(card) for card in classes}
+        self._routes: dict[tuple[Id, Id, Id], Route | None] = {}
         self.terms: dict[str, ClassTerms] = {card.id: class_terms(card.id, card.rates, zone) for card in classes}
 
     def interface(self, name: Id, field: str) -> Uni | Enni:
@@ -53,9 +57,23 @@ class Network:
         return self.classes[route_class].admits(self.pops[self.interfaces[interface].pop].country)
 
     def route(self, route_class: Id, a: Id, z: Id, usable: Usable | None = None) -> Route | None:
-        """The internal route between two interfaces, over `usable` links."""
-        pops = self.interfaces[a].pop, self.interfaces[z].pop
-        return self.topology.route(*pops, self.classes[route_class], usable)
+        """The internal route between two interfaces, over `usable` links.
+
+        The best route of all is searched once; it is the answer whenever all of its own links are usable.
+        """
+        start, goal = self.interfaces[a].pop, self.interfaces[z].pop
+        best = self._best(route_class, start, goal)
+        if best is None or usable is None or all(map(usable, best.links)):
+            return best
+        return self.topology.route(start, goal, self.classes[route_class], usable)
+
+    def _best(self, route_class: Id, start: Id, goal: Id) -> Route | None:
+        key = (route_class, start, goal)
+        if key not in self._routes:
+            if len(self._routes) >= ROUTES_MAX:
+                self._routes.clear()
+            self._routes[key] = self.topology.route(start, goal, self.classes[route_class])
+        return self._routes[key]
 
     def promise(self, route_class: Id, links: Iterable[Id]) -> Promise:
         """What a segment over these links promises, its two ends included."""

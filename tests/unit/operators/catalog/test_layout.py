@@ -113,3 +113,14 @@ def test_without_a_wish_the_size_decides() -> None:
     names = [f"p{number}" for number in range(101)]
     wide = footprint(names, [link(a, z) for a, z in pairwise(names)], [uni(name) for name in names])
     assert lay_out(Network(wide, [CARD], "EUR", "UTC")).disclosure is Disclosure.ABSTRACT
+
+
+def test_the_best_route_is_left_only_where_it_cannot_be_used() -> None:
+    sold = network()
+    best = sold.route("any", "uni-a", "uni-c")
+    assert best is not None
+    around = sold.route("any", "uni-a", "uni-c", lambda name: name != best.links[0])
+    assert around is not None
+    assert set(around.links).isdisjoint(best.links)
+    assert sold.route("any", "uni-a", "uni-c", lambda name: True) == best
+    assert sold.route("any", "uni-a", "uni-c", lambda name: False) is None
