@@ -89,8 +89,9 @@ def run(arguments: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("interrupted\n")
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output is gone, as after `| head`: nothing is left to say, not even at exit.
+    except (BrokenPipeError, SystemExit):
+        # The reader of our output is gone, as after `| head` (click and rich make an exit of it): nothing is left to
+        # say, not even at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
     except BaseException as error:  # noqa: BLE001 - the last place that can answer for the process

@@ -14,7 +14,6 @@ from schemas.answer import (
     EndView,
     Exclusion,
     FederationView,
-    LeaseView,
     OrderView,
     PathView,
     QuoteView,
@@ -131,33 +130,37 @@ def order_lines(order: OrderView) -> Iterator[str | Table]:
     yield f"from {units.clock(order.window.start)} until {units.clock(order.window.end)} · {units.money(order.total)}"
     if order.why:
         yield f"[yellow]{escape(order.why)}[/]" + (f" (outcome: {order.outcome})" if order.outcome else "")
-    table = plain_table("", "Operator", "From → to", "State", "Product", "Bill", right=("Bill",))
+    table = plain_table("", "Operator", "From → to", "State", "Product")
     for number, lease in enumerate(order.segments, 1):
-        table.add_row(str(number), *_lease_cells(lease))
+        between = f"{_end(lease.a)} → {_end(lease.z)}"
+        name, state = escape(lease.operator_name), state_text(lease.state)
+        table.add_row(str(number), name, between, state, escape(lease.product or ""))
     yield table
     steps = [f"{change.state} {units.clock(change.at)[11:]}" for change in order.history]
     yield f"[dim]{' → '.join(steps)}[/]"
     if order.bill:
-        yield bill_table(order.bill)
+        yield bill_table(order, order.bill)
 
 
-def _lease_cells(lease: LeaseView) -> tuple[str, ...]:
-    between = f"{_end(lease.a)} → {_end(lease.z)}"
-    bill = units.money(lease.bill.total) if lease.bill else ""
-    return (escape(lease.operator_name), between, state_text(lease.state), escape(lease.product or ""), bill)
-
-
-def bill_table(bill: Bill) -> Table:
-    """What a lease cost, to the second."""
-    table = plain_table("Bill", "", right=("",))
-    if bill.start and bill.end:
-        seconds = int((bill.end - bill.start).total_seconds())
-        table.add_row("used", f"{units.duration(seconds)}")
-    for line in bill.lines:
-        if line.micro:
-            table.add_row(escape(line.name), units.money(Money(bill.total.currency, line.micro)))
-    table.add_row("[bold]total[/]", f"[bold]{units.money(bill.total)}[/]")
+def bill_table(order: OrderView, bill: Bill) -> Table:
+    """What a lease cost, operator by operator, to the second."""
+    names = ("Bill", "Used", "Set-up", "Usage", "Exit", "Total")
+    table = plain_table(*names, right=names[1:])
+    for lease in order.segments:
+        if lease.bill:
+            table.add_row(escape(lease.operator_name), *_bill_cells(lease.bill))
+    table.add_row("[bold]total[/]", "", "", "", "", f"[bold]{units.exact_money(bill.total)}[/]")
     return table
+
+
+def _bill_cells(bill: Bill) -> tuple[str, ...]:
+    """Seconds, and the lines gathered under three heads, in the operator's own currency."""
+    seconds = int((bill.end - bill.start).total_seconds()) if bill.start and bill.end else 0
+    sums = dict.fromkeys(("set_up", "usage", "exit"), 0)
+    for line in bill.lines:
+        sums[line.name if line.name in sums else "usage"] += line.micro
+    amounts = (*sums.values(), bill.total.micro)
+    return (units.duration(seconds), *(units.exact_money(Money(bill.total.currency, micro)) for micro in amounts))
 
 
 def orders_table(orders: tuple[OrderView, ...]) -> Table:

@@ -126,6 +126,11 @@ def money(amount: Money) -> str:
     return f"{amount.currency} {Decimal(cents) / 100:,.2f}"
 
 
+def exact_money(amount: Money) -> str:
+    """`EUR 0.885950`: to the micro-unit, for a bill whose column lines up."""
+    return f"{amount.currency} {Decimal(amount.micro) / PPM:,.6f}"
+
+
 def clock(moment: datetime) -> str:
     """`2026-12-01 08:00:00Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -182,7 +182,11 @@ class FakeExchange:
             lines=(Line("bandwidth", 500_000), Line("exit", 1_000_000)),
             total=Money("EUR", 1_500_000),
         )
-        self.all_orders[order_id] = structs.replace(order, state=State.RELEASED, bill=bill)
+        half = structs.replace(
+            bill, lines=(Line("bandwidth", 250_000), Line("exit", 500_000)), total=Money("EUR", 750_000)
+        )
+        leases = tuple(structs.replace(lease, state=State.RELEASED, bill=half) for lease in order.segments)
+        self.all_orders[order_id] = structs.replace(order, state=State.RELEASED, segments=leases, bill=bill)
         return self.all_orders[order_id]
 
     async def federation(self) -> FederationView:

@@ -34,8 +34,16 @@ class Performer(NamedTuple):
     km: int = 400
     gbps: int = 15_000
     port: int = 300_000
-    set_up: int = 500_000
-    exit: int = 2_000_000
+
+    @property
+    def set_up(self) -> int:
+        """What a new lease costs once, micro-units."""
+        return self.port // 2
+
+    @property
+    def exit(self) -> int:
+        """What ending a lease early costs once, micro-units."""
+        return self.km * 2_000
 
     @property
     def entity(self) -> str:

@@ -138,7 +138,7 @@ class Scenario:
             claims=tuple(claims),
             quote=quote,
             order=ended,
-            notes=(f"quote to ACTIVE on every operator: {active_ms:.0f} ms after the order", _data_plane()),
+            notes=(f"from the order to ACTIVE on {len(order.segments)} operators: {active_ms:.0f} ms", _data_plane()),
         )
 
     async def _search(self, intent: Intent) -> tuple[SearchAnswer, float | None]:

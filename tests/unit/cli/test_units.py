@@ -75,6 +75,7 @@ def test_money_is_exact_and_shown_rounded_against_the_spender() -> None:
     assert units.money(Money("EUR", 1_234_567_001)) == "EUR 1,234.57"
     assert units.money(Money("EUR", 42)) == "EUR 0.000042"
     assert units.money(Money("EUR", 0)) == "EUR 0.00"
+    assert units.exact_money(Money("EUR", 1_234_567_001)) == "EUR 1,234.567001"
     for text in ("12", "EUR", "1.1234567EUR", "-3EUR"):
         with pytest.raises(ValueError, match="write for example 250EUR"):
             units.parse_money(text)
