@@ -84,6 +84,9 @@ async def test_an_extension_that_one_operator_refuses_leaves_the_lease_as_it_was
         assert lease.state is State.ACTIVE
         # Bob takes the rest of the interconnects right after the end of Alice's lease.
         after = Intent(a=ENDS[0], z=ENDS[1], bandwidth_bps=10 * GBPS, start=lease.window.end, duration_s=600)
+        async with asyncio.timeout(10):  # until the offers show what the tests before have released
+            while not (await bob.search(after)).found:
+                await asyncio.sleep(0.1)
         await bob.order((await bob.quote(after, "q2")).id, "o2")
         problem = await refused(alice.extend(lease.id, Extension(by_s=60), "e1"))
         assert (problem.code, problem.outcome) in {

@@ -19,7 +19,7 @@ from federation.broker.quotes.ask import Author
 from schemas.problem import Outcome, Problem
 from schemas.segment import Limits, Segment, Time, moment
 
-ASK_S: Final = 2.5
+ASK_S: Final = 3.5
 DECLINE_S_LEAST: Final = 0.5
 log = logging.getLogger(__name__)
 
