@@ -11,11 +11,11 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
@@ -50,7 +50,10 @@ from federation.trust.domain import load_domain
 from federation.trust.keys import PrivateKey, load_private
 from schemas.answer import FederationView
 from schemas.jurisdiction import Attestation
-from schemas.problem import invalid
+from schemas.problem import Problem, invalid
+
+if TYPE_CHECKING:
+    from federation.broker.api.mcp import McpListener
 
 STORE: Final = "broker.sqlite3"
 PSEUDONYMS: Final = "pseudonyms"
@@ -217,11 +220,7 @@ class _Broker:
             http = HttpFace(exchange_of, buyers, config.limits, self._clock, self._entropy)
             ports["http"] = await listen(http.app(), config.listen.host, config.listen.http_port, faces)
             if config.listen.mcp:
-                # Late: its library takes a second to import, which a broker without this face need not spend.
-                from federation.broker.api.mcp import McpListener, mcp_app
-
-                app = mcp_app(exchange_of, buyers, config, self._entropy)
-                mcp = McpListener(app, config.listen.host, config.listen.mcp_port)
+                mcp = _agents_face(exchange_of, buyers, config, self._entropy)
                 tasks.create_task(mcp.serve(), name="mcp")
                 faces.callback(mcp.stop)
                 ports["mcp"] = mcp.port
@@ -243,3 +242,16 @@ class _Broker:
         finally:
             stopping.cancel()
             ready.cancel()
+
+
+def _agents_face(
+    exchange_of: Callable[[str], Counter], buyers: Keyring[str], config: BrokerConfig, entropy: Entropy
+) -> McpListener:
+    """The MCP listener. Imported late: its library takes a second, which a broker without this face need not spend."""
+    try:
+        from federation.broker.api.mcp import McpListener, mcp_app
+    except ModuleNotFoundError as error:
+        why = f"{error.name} is not installed: pip install 'peerway[broker]', or set mcp = false under [listen]"
+        raise Problem("UNAVAILABLE", why) from error
+    app = mcp_app(exchange_of, buyers, config, entropy)
+    return McpListener(app, config.listen.host, config.listen.mcp_port)

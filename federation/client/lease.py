@@ -9,7 +9,7 @@ from typing import Final, Protocol, Self
 from schemas.answer import OrderView, QuoteView
 from schemas.intent import Intent
 from schemas.lease import BILLABLE, TERMINAL
-from schemas.problem import Outcome, Problem
+from schemas.problem import Outcome, Problem, invalid
 from schemas.request import Extension
 from schemas.segment import moment
 
@@ -48,6 +48,8 @@ class Lease:
     """
 
     def __init__(self, broker: Buyer, intent: Intent) -> None:
+        if intent.start is not None:
+            raise invalid("start", "a lease for the length of a block begins now; leave start out, or order it")
         self._broker, self._intent = broker, intent
         self._view: OrderView | None = None
 

@@ -6,7 +6,9 @@ import asyncio
 import json
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +254,12 @@ async def test_a_purchase_at_the_terminal(federation: TinyFederation) -> None:
     status, out, err = await peerway("release", order["id"])
     assert (status, "RELEASED" in out, "total" in out) == (0, True, True)
     status, out, err = await peerway("release", order["id"], "--json")
+    assert (status, json.loads(out)["state"]) == (0, "RELEASED")
+    tomorrow = datetime.fromtimestamp(time.time() + 86_400, UTC).strftime("%Y-%m-%dT%H:%MZ")
+    status, out, err = await peerway("quote", *asked, "--start", tomorrow, "--json")
+    status, out, err = await peerway("order", json.loads(out)["id"], "--json")
+    assert (status, json.loads(out)["state"]) == (0, "COMMITTED"), "a later start rests until then"
+    status, out, err = await peerway("release", json.loads(out)["id"], "--json")
     assert (status, json.loads(out)["state"]) == (0, "RELEASED")
     status, out, err = await peerway("search", *asked, "--latency", "1ms")
     assert (status, "latency" in out) == (3, True)

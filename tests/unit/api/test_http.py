@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import aiohttp
 import msgspec
@@ -57,6 +58,14 @@ async def test_a_lease_is_released_whatever_happens_inside(world: World) -> None
             await work()
         assert lease.view.state is State.RELEASED
         assert lease.view.bill
+
+
+@pytest.mark.asyncio
+async def test_a_lease_for_a_block_begins_now(world: World) -> None:
+    later = msgspec.structs.replace(INTENT, start=datetime(2030, 1, 1, tzinfo=UTC))
+    async with world.client() as broker:
+        with pytest.raises(Problem, match="begins now"):
+            broker.lease(later)
 
 
 @pytest.mark.asyncio
