@@ -107,10 +107,11 @@ async def serve_mesh(service: MeshService, host: str, port: int, stack: AsyncExi
     """Serve until `stack` closes; returns the port. Raises `UNAVAILABLE` where the port is taken."""
     server = grpc.aio.server(options=OPTIONS)
     add_MeshServicer_to_server(service, server)
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
-        bound = server.add_insecure_port(f"{host}:{port}")
+        bound = server.add_insecure_port(address)
     except RuntimeError as error:
-        detail = f"cannot serve gRPC on {host}:{port}; stop what uses the port or configure another"
+        detail = f"cannot serve gRPC on {address}; stop what uses the port or configure another"
         raise Problem("UNAVAILABLE", detail) from error
     await server.start()
     stack.push_async_callback(server.stop, GRACE_S)

@@ -99,15 +99,11 @@ class Quoting:
         return held
 
     async def _offer(self, wish: _Wish, replaced: Quote | None) -> Quote:
-        old = self._shop.inventory.claim(replaced.id) if replaced else None
-        quote_id = self._shop.signer.entropy.token()
+        inventory, quote_id = self._shop.inventory, self._shop.signer.entropy.token()
+        old = inventory.claim(replaced.id) if replaced else None
         try:
-            if replaced:
-                self._shop.inventory.withdraw(replaced.id)
             quote, claim, documents = self._held(quote_id, wish, replaced)
         except Problem as problem:
-            if old:
-                self._shop.inventory.restore(old)
             if problem.code not in REFUSALS:
                 raise
             return await self._refused(quote_id, wish, problem)
@@ -118,7 +114,7 @@ class Quoting:
         try:
             await self._write(batch, quote_id, wish)
         except BaseException:
-            self._shop.inventory.withdraw(quote_id)
+            inventory.withdraw(quote_id)
             self._shop.caps.drop(quote)
             self._take_back(old)
             raise
@@ -131,14 +127,26 @@ class Quoting:
             self._shop.quotes.pop(claim.id, None)
 
     def _held(self, quote_id: Id, wish: _Wish, replaced: Quote | None) -> tuple[Quote, Claim | None, list[Document]]:
-        """The quote with its claim admitted, or checked where none is held. Nothing is awaited in here."""
+        """The quote with its claim admitted, in place of the one replaced. Nothing is awaited in here."""
+        old = self._shop.inventory.claim(replaced.id) if replaced else None
+        if old is None:
+            return self._admitted(quote_id, wish, None)
+        self._shop.inventory.withdraw(old.id)
+        try:
+            return self._admitted(quote_id, wish, old.id)
+        except BaseException:
+            self._shop.inventory.restore(old)
+            raise
+
+    def _admitted(self, quote_id: Id, wish: _Wish, replaced: Id | None) -> tuple[Quote, Claim | None, list[Document]]:
+        """The quote with its claim admitted, or only checked where nothing is to be held."""
         shop, now = self._shop, self._shop.now()
         plan = self._plan(wish, now)
         hold_s = min(wish.hold_s, shop.holds.seconds_max)
         quote = self._row(quote_id, wish, now, hold_s)
         quote = structs.replace(quote, segment=plan.segment, route=plan.route, tariff=plan.tariff)
         if hold_s:
-            shop.caps.check(quote, replaced.id if replaced else None, now)
+            shop.caps.check(quote, replaced, now)
         claim = claim_of(quote_id, plan.segment, plan.route)
         refused = shop.inventory.admit(claim)
         if refused is not None:

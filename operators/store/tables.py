@@ -8,28 +8,28 @@ FIRST: Final = """
 CREATE TABLE quotes (
     id TEXT PRIMARY KEY, broker TEXT NOT NULL, external_id TEXT, hash TEXT UNIQUE, rfq_hash TEXT,
     state TEXT NOT NULL, created_at INTEGER NOT NULL, body BLOB NOT NULL
-) STRICT;
+);
 CREATE INDEX quotes_of_broker ON quotes (broker, external_id);
 CREATE INDEX quotes_by_state ON quotes (state, created_at);
 CREATE TABLE leases (
     id TEXT PRIMARY KEY, broker TEXT NOT NULL, state TEXT NOT NULL, created_at INTEGER NOT NULL, body BLOB NOT NULL
-) STRICT;
+);
 CREATE INDEX leases_of_broker ON leases (broker);
 CREATE INDEX leases_by_state ON leases (state);
 CREATE TABLE orders (
     id TEXT PRIMARY KEY, broker TEXT NOT NULL, external_id TEXT, created_at INTEGER NOT NULL, body BLOB NOT NULL
-) STRICT;
+);
 CREATE INDEX orders_of_broker ON orders (broker, external_id);
 CREATE TABLE cancels (
     id TEXT PRIMARY KEY, broker TEXT NOT NULL, body BLOB NOT NULL
-) STRICT;
-CREATE TABLE claims (id TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
-CREATE TABLE documents (hash TEXT PRIMARY KEY, broker TEXT NOT NULL, token TEXT NOT NULL) STRICT;
+);
+CREATE TABLE claims (id TEXT PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE documents (hash TEXT PRIMARY KEY, broker TEXT NOT NULL, token TEXT NOT NULL);
 CREATE TABLE seen (
     iss TEXT NOT NULL, jti TEXT NOT NULL, hash TEXT NOT NULL, ref TEXT NOT NULL, PRIMARY KEY (iss, jti)
-) STRICT;
+);
 CREATE INDEX seen_by_ref ON seen (ref);
-CREATE TABLE requests (id TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
+CREATE TABLE requests (id TEXT PRIMARY KEY, body BLOB NOT NULL);
 """
 
 MIGRATIONS: Final = (FIRST,)
