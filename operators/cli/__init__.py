@@ -1,4 +1,5 @@
-"""The command `peerway-operator`: draft a footprint, run the daemon.
+"""The command line of an operator, `peerway-operator`.
 
-Each command is one module, imported when it is named, so that `--help` answers at once.
+`serve` runs daemons until they are told to stop, `sample` prints a commented configuration, `footprint` drafts the
+file that describes an operator's network from a published topology. Commands are imported when they are called.
 """
