@@ -21,7 +21,7 @@ from tests.support.path_queries import cranked, limited, question, ruled
 from tests.support.route_check import faults
 
 LONG = os.environ.get("PEERWAY_TEST_LONG") == "1"
-CASES = 8000 if LONG else 320
+CASES = 6000 if LONG else 208
 CHUNKS = 16
 
 

@@ -89,7 +89,7 @@ def small(rng: Random) -> dict[str, OperatorSheet]:
 
 def _operator(rng: Random, how: Mood, number: int) -> Draft:
     draft = Draft(entity(number), currency=rng.choice(("EUR", "EUR", "USD", "CHF")))
-    for name in ("any", "eu")[: rng.choice((1, 1, 2))]:
+    for name in ("any", "eu")[: rng.choice((1, 1, 2)) if number < 4 else 1]:
         draft.classes[name] = _terms(rng, how, name)
     for place in range(rng.choice((0, 1, 1, 1, 2)) if number else 1):
         draft.interfaces[f"u{place}"] = _interface(rng, how, f"u{place}", None, number)

@@ -7,7 +7,7 @@ path that goes with it. A missing attestation is never offered as something to o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 from typing import Final
 
@@ -16,11 +16,13 @@ from msgspec import Struct
 from federation.broker.paths.assembly import route
 from federation.broker.paths.changes import Change, Stand
 from federation.broker.paths.graph import Graph
-from federation.broker.paths.inquiry import Inquiry
+from federation.broker.paths.inquiry import SUMS, Inquiry
 from federation.broker.paths.least import least_change
+from federation.broker.paths.network import Network
 from federation.broker.paths.query import PRICE, Limit, Query, aim_of
 from federation.broker.paths.route import Route
 from federation.broker.paths.rules import lacking
+from federation.broker.paths.usable import least_free
 
 # What is kept back as long as possible stands first: of several minimal sets, the one nearest to the front is found.
 PREFERRED: Final = (
@@ -41,6 +43,7 @@ PREFERRED: Final = (
     Limit.TERM,
 )
 NEEDS: Final = frozenset({Limit.BANDWIDTH, Limit.MTU, Limit.TERM})
+TURNS: Final[Mapping[str, int]] = {Limit.TERM: 0, Limit.BANDWIDTH: 1, Limit.BUDGET: 3}
 PAIRS_MAX: Final = 5
 
 
@@ -68,7 +71,7 @@ class Infeasible(Struct, frozen=True, kw_only=True):
 
     `floor_us` is what light needs between the nearest endpoints; `impossible` says that less was asked. No binding
     limit and no relaxation: nothing published joins the endpoints at all. `complete` is False where the work did not
-    suffice to tell everything. `changes` None in a relaxation's value means that a rule is dropped.
+    suffice to tell that or everything else.
     """
 
     proven: bool
@@ -90,6 +93,8 @@ class Explanation:
     def answer(self) -> Infeasible:
         """The limits that bind, their floors, and the relaxations."""
         binding = [str(Limit.LATENCY)] if self._impossible else self._conflict()
+        if not self._inquiry.complete:
+            binding = []  # a solve that ran out of work has not shown that anything conflicts
         return Infeasible(
             proven=True,
             binding=tuple(Bind(limit=name, asked=self._query.limit(name), floor=self._floor(name)) for name in binding),
@@ -119,9 +124,8 @@ class Explanation:
         return of_first + of_second
 
     def _feasible(self, kept: Iterable[str]) -> bool:
-        return (
-            self._inquiry.solve(Stand(self._query), PRICE, waived=frozenset(self._asked) - frozenset(kept)) is not None
-        )
+        waived = frozenset(self._asked) - frozenset(kept)
+        return self._inquiry.solve(Stand(self._query), PRICE, waived) is not None
 
     def _floor(self, name: str) -> int | tuple[str, ...] | None:
         if self._impossible:
@@ -189,7 +193,7 @@ class Explanation:
 
 def _turn(limit: str) -> int:
     """How long and how much is bought decides the price, so these come first and the budget comes last."""
-    return {Limit.TERM: 0, Limit.BANDWIDTH: 1, Limit.BUDGET: 3}.get(limit, 2)  # type: ignore[call-overload, no-any-return]
+    return TURNS.get(limit, 2)
 
 
 def _by_price(found: Iterable[Relaxed | None]) -> list[Relaxed]:
@@ -199,14 +203,20 @@ def _by_price(found: Iterable[Relaxed | None]) -> list[Relaxed]:
 
 def asked(graph: Graph, query: Query) -> list[str]:
     """The limits that something published fails, in the order of `PREFERRED`, then rules of other names."""
-    rules = {
-        str(rule)
-        for n in graph.networks
-        for t in n.classes
-        for rule, _ in lacking(query, n.entity, t.id, t.minimum_term_s)
-    }
-    numeric = {str(name) for name in Limit if query.limit(name) is not None} - {Limit.TERM, Limit.MTU}
-    narrow = any(interface.mtu < query.mtu for n in graph.networks for interface in n.interfaces)
-    names = rules | numeric | ({str(Limit.MTU)} if narrow else set())
+    offered = ((network.entity, terms) for network in graph.networks for terms in network.classes)
+    rules = {str(rule) for entity, t in offered for rule, _ in lacking(query, entity, t.id, t.minimum_term_s)}
+    names = rules | {str(name) for name in SUMS if query.limit(name) is not None}
+    if any(interface.mtu < query.mtu for network in graph.networks for interface in network.interfaces):
+        names.add(str(Limit.MTU))
+    if any(_too_narrow(network, query) for network in graph.networks):
+        names.add(str(Limit.BANDWIDTH))
     place = {str(name): number for number, name in enumerate(PREFERRED)}
     return sorted(names, key=lambda name: (place.get(name, len(place)), name))
+
+
+def _too_narrow(network: Network, query: Query) -> bool:
+    """Whether anything an operator publishes has less room than asked for."""
+    wanted, during = query.bandwidth_bps, (query.window.start_s, query.window.end_s)
+    if any(i.speed_bps < wanted or least_free(i.free, *during) < wanted for i in network.interfaces):
+        return True
+    return any(least_free(arc.free, *during) < wanted for arc in network.arcs)

@@ -15,7 +15,7 @@ from schemas.interface import Interface
 from schemas.place import great_circle_km, light_floor_us
 
 SUMS: Final = frozenset({Limit.LATENCY, Limit.JITTER, Limit.LOSS, Limit.AVAILABILITY, Limit.HOPS, Limit.BUDGET})
-PREPARED_MAX: Final = 4
+PREPARED_MAX: Final = 3
 UDEG: Final = 1_000_000
 
 Prepared = tuple[Usable, Bounds]
