@@ -57,7 +57,7 @@ async def _play(audience: Audience, folder: Path, processes: Processes, *, every
     with PortReserve() as ports:
         cast = performers() if everyone else CAST
         audience.say(f"writing a throwaway trust domain and the footprints of {len(cast)} networks")
-        stage = build(folder, cast, ports, int(time.time()), attested=True)
+        stage = build(folder, cast, ports, int(time.time()))
         groups = shares(stage.players) if everyone else [(player,) for player in stage.players]
         await _start(audience, stage, groups, processes)
     start_s = time.perf_counter() - begun

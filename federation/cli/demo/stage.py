@@ -67,14 +67,17 @@ class Stage:
     buyer_key: str
 
 
-def build(folder: Path, performers: Sequence[Performer], ports: PortReserve, now: int, *, attested: bool) -> Stage:
-    """Write everything below `folder`; `now` is Unix time, from which the domain is valid for a day."""
+def build(folder: Path, performers: Sequence[Performer], ports: PortReserve, now: int) -> Stage:
+    """Write everything below `folder`; `now` is Unix time, from which the domain is valid for a day.
+
+    Who has a home is attested; nobody knows anything of the others.
+    """
     footprints = write_footprints(folder, performers)
     domain = ThrowawayDomain(folder / "trust", now)
     domain.add_auditor(AUDITOR, "Invented auditor")
     players = tuple(_player(folder, one, footprints[one.entity], domain, ports) for one in performers)
-    if attested:
-        for one in performers:
+    for one in performers:
+        if one.home:
             domain.attest(AUDITOR, one.entity, attestation(one, _crossed(footprints[one.entity])))
     broker, mcp, buyer_key = ports.take(), ports.take(), _secret()
     key = domain.add_broker(BROKER, "Demo broker", endpoint=f"http://{LOOPBACK}:{broker}/peerway/v1")

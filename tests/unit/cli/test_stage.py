@@ -24,8 +24,8 @@ THREE = tuple(one for one in CAST if one.host in {"surf", "vodafone", "switch"})
 
 def test_the_stage_is_set_so_that_both_daemons_read_their_configuration(tmp_path: Path) -> None:
     with PortReserve() as ports:
-        stage = build(tmp_path, THREE, ports, NOW, attested=True)
-    assert [player.performer.host for player in stage.players] == ["surf", "vodafone", "switch"]
+        stage = build(tmp_path, (*THREE, crowd_member(1136)), ports, NOW)
+    assert [player.performer.host for player in stage.players] == ["surf", "vodafone", "switch", "as1136"]
     for player in stage.players:
         config = load_operator(player.config)
         footprint = load_footprint(Path(config.footprint).read_bytes(), "footprint.json")
@@ -33,16 +33,17 @@ def test_the_stage_is_set_so_that_both_daemons_read_their_configuration(tmp_path
         assert footprint.ennis
         assert config.route_classes[0].id == "any"
     broker = load_broker(stage.broker_config)
-    assert {o.entity for o in broker.operators} == {one.entity for one in THREE}
+    assert {o.entity for o in broker.operators} == {player.performer.entity for player in stage.players}
     assert stage.broker == f"http://127.0.0.1:{broker.listen.http_port}"
     domain = load_domain(Path(broker.trust.domain), Path(broker.trust.anchors), NOW)
     assert not domain.rejected
-    assert {m.entity for m in domain.operators()} == {one.entity for one in THREE}
+    assert {m.entity for m in domain.operators()} == {player.performer.entity for player in stage.players}
     facts = domain.facts("https://vodafone.example", NOW)
     assert facts
     assert facts.controlling_parents == ("GB",)
+    assert domain.facts("https://as1136.example", NOW) is None
     ports_used = [load_operator(p.config).listen.http_port for p in stage.players]
-    assert len({*ports_used, broker.listen.http_port, broker.listen.mcp_port}) == 5
+    assert len({*ports_used, broker.listen.http_port, broker.listen.mcp_port}) == 6
 
 
 def test_a_held_port_can_be_taken_over_and_is_given_to_nobody_else() -> None:
