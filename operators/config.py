@@ -12,13 +12,12 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct, structs
 
 from federation.node.config import below, load_toml
+from federation.node.settings import KeyHash, Keys, Port, Trust
 from operators.pricing.card import ClassCard
 from schemas.price import PPM, Currency, check_bands
 from schemas.problem import invalid
 from schemas.segment import EntityId, Id
 
-Port = Annotated[int, Meta(ge=0, le=65535)]
-KeyHash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Count = Annotated[int, Meta(ge=1, le=10**9)]
 
@@ -37,19 +36,6 @@ class Listen(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     host: str = "127.0.0.1"
     http_port: Port = 8100
     grpc_port: Port = 8101
-
-
-class Keys(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The key that signs every document of this operator (a private JWK, EC P-256)."""
-
-    private: str
-
-
-class Trust(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The folder of the trust domain, and the file of the anchors that are believed."""
-
-    domain: str
-    anchors: str
 
 
 class BrokerAccess(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from schemas.document import Document
 from schemas.lease import State
 from schemas.price import Line, Money
 from schemas.quote import Action
@@ -13,7 +14,7 @@ CONFIRM_WITHIN_S = 60
 RECEIPT_LIFE_S = 10 * 366 * 86400
 
 
-class Order(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Order(Document, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Claims of `order+jwt`, broker to operator.
 
     `quote_h` is the very quote that was held (add and modify). A release names `product` and `prev_h`, the latest
@@ -21,13 +22,6 @@ class Order(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     `confirm_by` is the Unix second after which an unconfirmed segment is taken down free of charge.
     """
 
-    v: int = 1
-    iss: EntityId
-    sub: str
-    aud: EntityId
-    iat: int
-    exp: int
-    jti: str
     action: Action
     quote_h: Hash | None = None
     product: Id | None = None
@@ -57,20 +51,13 @@ class LogEntry(Struct, frozen=True, forbid_unknown_fields=True):
     index: int
 
 
-class Receipt(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Receipt(Document, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Claims of `receipt+jwt`, operator to broker: what an order, or a confirm, came to.
 
     `prev_h` is the hash of the confirm or of the earlier receipt that this one follows. `segment` holds the
     labels in force at both ends, which the broker compares across every interconnect before it confirms.
     """
 
-    v: int = 1
-    iss: EntityId
-    sub: str
-    aud: EntityId
-    iat: int
-    exp: int
-    jti: str
     order_h: Hash
     quote_h: Hash | None
     prev_h: Hash | None
@@ -83,16 +70,9 @@ class Receipt(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     log: LogEntry | None = None
 
 
-class Confirm(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Confirm(Document, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Claims of `confirm+jwt`, broker to operator: every segment of `path_root` is UP and the labels agree."""
 
-    v: int = 1
-    iss: EntityId
-    sub: str
-    aud: EntityId
-    iat: int
-    exp: int
-    jti: str
     order_h: Hash
     prev_h: Hash
     path_root: Hash

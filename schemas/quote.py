@@ -11,6 +11,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from schemas.document import Document
 from schemas.price import Line, Money, Tariff
 from schemas.segment import EntityId, Hash, Id, Limits, Promise, Segment, Window
 
@@ -25,20 +26,13 @@ class Action(StrEnum):
     RELEASE = "release"
 
 
-class Rfq(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Rfq(Document, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Claims of `rfq+jwt`, broker to operator: a firm price and a hold for one segment, please.
 
     `sub` is the buyer's pairwise pseudonym. `product` is the lease to be changed when `action` is modify;
     `replaces` the hash of a held quote whose hold is swapped for this one in one step.
     """
 
-    v: int = 1
-    iss: EntityId
-    sub: str
-    aud: EntityId
-    iat: int
-    exp: int
-    jti: str
     action: Action = Action.ADD
     segment: Segment
     limits: Limits = Limits()
@@ -49,20 +43,13 @@ class Rfq(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     grant_h: Hash | None = None
 
 
-class SegmentQuote(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class SegmentQuote(Document, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Claims of `quote+jwt`, operator to broker: firm until `exp`, and held until then if `held`.
 
     `segment` repeats the one asked for, with the labels held. `lines` and `total` are for the whole window; an
     extension's window begins where the lease ended before, and `tariff` then counts from there.
     """
 
-    v: int = 1
-    iss: EntityId
-    sub: str
-    aud: EntityId
-    iat: int
-    exp: int
-    jti: str
     rfq_h: Hash
     action: Action
     segment: Segment
@@ -86,20 +73,13 @@ class QuotedSegment(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     total: Money
 
 
-class PathQuote(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class PathQuote(Document, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Claims of `path-quote+jwt`, broker to buyer: the segment quotes in order, and one total.
 
     `path_root` is the Merkle root over the ordered `quote_h`. `total` is in the buyer's currency, each segment
     converted at the rates whose table hashes to `rates_h` and rounded up.
     """
 
-    v: int = 1
-    iss: EntityId
-    sub: str
-    aud: str
-    iat: int
-    exp: int
-    jti: str
     action: Action = Action.ADD
     order: Id | None = None
     intent_h: Hash

@@ -13,12 +13,11 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct, structs
 
 from federation.node.config import below, load_toml, read_text
+from federation.node.settings import KeyHash, Keys, Port, Trust
 from schemas.price import Currency, Ppm, RateTable
 from schemas.problem import invalid
 from schemas.segment import EntityId
 
-Port = Annotated[int, Meta(ge=0, le=65535)]
-KeyHash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@\-]*$")]
 Text = Annotated[str, Meta(min_length=1, max_length=100)]
 
@@ -34,19 +33,6 @@ class Listen(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     mcp: bool = True
     mcp_port: Port = 8701
     mcp_hosts: tuple[str, ...] = ()
-
-
-class Keys(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The key that signs every document of this broker (a private JWK, EC P-256)."""
-
-    private: str
-
-
-class Trust(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The folder of the trust domain, and the file of the anchors that are believed."""
-
-    domain: str
-    anchors: str
 
 
 class OperatorAccess(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
