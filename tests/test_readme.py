@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -20,14 +21,15 @@ README = ROOT / "README.md"
 Runner = Callable[[list[str]], str]
 
 # The first prefix that fits decides. A fixture of that name gives the runner: a function from the words of the
-# command to what it prints. Commands of make are not run: their targets are checked.
+# command to what it prints. Commands of make are not run: their targets are checked, and tests/acceptance holds the
+# demo to its claims.
 RUNNERS: tuple[tuple[str, str | None], ...] = (
     ("make ", None),
     ("git clone ", None),
     ("cd ", None),
     ("peerway --", "alone"),
     ("peerway-operator --", "alone"),
-    ("peerway demo", "demonstration"),
+    ("peerway demo", None),
     ("peerway", "small_federation"),
     ("peerway-operator", "alone"),
 )
@@ -55,13 +57,14 @@ def missing_targets(commands: list[str], makefile: str) -> list[str]:
     return [target for target in targets if not any(re.fullmatch(rule, target) for rule in rules)]
 
 
-def run_alone(words: list[str], home: Path) -> str:
+def run_alone(words: list[str], home: Path, extra: Mapping[str, str] | None = None) -> str:
     """Run a command as its installed script does, far from any configuration of the user."""
     start = f"import sys; sys.argv[0] = {words[0]!r}; from {ENTRY_POINTS[words[0]]} import main; main()"
     keep = {name: os.environ[name] for name in ("PATH", "VIRTUAL_ENV") if name in os.environ}
     env = keep | {"HOME": str(home), "COLUMNS": "110", "NO_COLOR": "1", "TERM": "dumb", "PYTHONPATH": str(ROOT)}
+    env |= extra or {}
     command = [sys.executable, "-c", start, *words[1:]]
-    done = subprocess.run(command, env=env, cwd=home, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=env, cwd=home, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -70,6 +73,22 @@ def run_alone(words: list[str], home: Path) -> str:
 def alone(tmp_path: Path) -> Runner:
     """Commands that need neither a broker nor an operator."""
     return lambda words: run_alone(words, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The addresses of a demo that was left running; afterwards it is ended as it says."""
+    home = tmp_path_factory.mktemp("kept")
+    report = json.loads(run_alone(["peerway", "demo", "--keep", "--json"], home, {"TMPDIR": str(home)}))
+    yield report["addresses"]
+    subprocess.run(shlex.split(report["addresses"]["STOP"]), check=True, timeout=60)
+    assert list(home.iterdir()) == []
+
+
+@pytest.fixture
+def small_federation(kept: dict[str, str], tmp_path: Path) -> Runner:
+    """Commands of a buyer against the federation of the demo."""
+    return lambda words: run_alone(words, tmp_path, {name: kept[name] for name in ("PEERWAY_BROKER", "PEERWAY_KEY")})
 
 
 def test_the_readme_shows_the_two_commands_that_matter() -> None:

@@ -19,6 +19,7 @@ COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)\n?", re.MULTILINE)
 VARYING = (
     (re.compile(r"\x1b\[[0-9;]*m"), ""),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?"), "<time>"),
+    (re.compile(r"(?<![\w-])[A-Za-z0-9_-]{22}(?![\w-])"), "<hash>"),  # an id of ours may have no digit
     (re.compile(r"\b(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{16,}"), "<hash>"),
     (re.compile(r"\d+(?:[.,' ]\d+)*"), "<n>"),
     (re.compile(r"[─━═-]{3,}"), "<rule>"),

@@ -31,6 +31,7 @@ _PLACES: Final[Mapping[str, str]] = MappingProxyType(
         "product": "product/id",
         "quote_id": "quoteItem/quoteId",
         "quote_item_id": "quoteItem/id",
+        "billing_account": "billingAccount/id",
     }
 )
 # Where a write says what it is about: its item, or by a field of the ask.
