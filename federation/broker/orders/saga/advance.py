@@ -24,6 +24,7 @@ from federation.broker.orders.saga.pace import (
     ORDER_LIFE_S,
     RESIGN_AFTER_S,
     fresh,
+    in_doubt,
 )
 from federation.broker.orders.saga.state import Fault, Leg, OrderState, Part, Sent, noted, owing
 from schemas.lease import BILLABLE, TERMINAL, State, move
@@ -179,13 +180,20 @@ def _prepared(state: OrderState) -> OrderState:
 
 def _never_ordered(state: OrderState, part: Part, leg: Leg) -> Leg | None:
     """The segment settled, if it is certain that its order was not taken and never will be: the operator says so after
-    it declined the quote, or after the order has expired. A refusal is no proof, a copy may still be on its way."""
-    if leg.state is not State.HELD or not leg.missing:
+    it declined the quote, or after the order has expired. A refusal is no proof, a copy may still be on its way; nor is
+    an answer from before, so the fence makes any question that is out an old one."""
+    if leg.state is not State.HELD:
         return None
-    if leg.let_go:
-        return structs.replace(leg, state=State.DECLINED)
-    over = state.now_s >= max(leg.order.iat + FENCE_S, part.pledge.held_until)
-    return structs.replace(leg, state=State.EXPIRED) if over else None
+    if leg.missing and (leg.let_go or leg.fenced):
+        return structs.replace(leg, state=State.DECLINED if leg.let_go else State.EXPIRED)
+    if not leg.let_go and not leg.fenced and state.now_s >= fence_s(part, leg):
+        return structs.replace(leg, fenced=True, missing=False, pace=in_doubt(leg.pace))
+    return None
+
+
+def fence_s(part: Part, leg: Leg) -> int:
+    """Unix second from which on no operator takes the order of a segment, and none keeps its hold."""
+    return max(leg.order.iat + FENCE_S, part.pledge.held_until + SKEW_S)
 
 
 def _released(state: OrderState, leg: Leg) -> Leg:

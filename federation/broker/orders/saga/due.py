@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from federation.broker.orders.saga import extension
-from federation.broker.orders.saga.advance import confirm_from_by_s, give_up_s, order_by_s, release_wanted
+from federation.broker.orders.saga.advance import confirm_from_by_s, fence_s, give_up_s, order_by_s, release_wanted
 from federation.broker.orders.saga.effects import (
     Act,
     AskLease,
@@ -20,7 +20,7 @@ from federation.broker.orders.saga.effects import (
     SendRelease,
     WaitUntil,
 )
-from federation.broker.orders.saga.pace import END_GRACE_S, FENCE_S, GIVE_UP_S, MARGIN_S, SECOND_US
+from federation.broker.orders.saga.pace import END_GRACE_S, GIVE_UP_S, MARGIN_S, SECOND_US
 from federation.broker.orders.saga.state import Extension, Leg, OrderState, Phase, Standing, Step, owing
 from schemas.lease import BILLABLE, TERMINAL, State
 
@@ -68,7 +68,7 @@ def _winding_up(state: OrderState, index: int, leg: Leg) -> Act | None:
     if leg.state is not State.HELD:
         releasing = release_wanted(state, leg) and not leg.check
         return SendRelease(index, turn) if releasing else AskLease(index, turn)
-    if (leg.fault or leg.missing) and not leg.let_go:
+    if (leg.fault or leg.missing) and not leg.let_go and not leg.fenced:
         return DeclineHold(index, turn)
     # The first order is still on its way, and its answer will tell.
     return AskOutcome(index, turn) if leg.pace.tries else None
@@ -109,6 +109,5 @@ def _deadlines(state: OrderState) -> Iterator[int]:
                 yield from (state.extension.confirm_by - MARGIN_S, state.extension.confirm_by)
         case _:
             yield state.end_s + END_GRACE_S
-            yield from (leg.order.iat + FENCE_S for leg in state.legs if leg.state is State.HELD)
-            held = zip(state.terms.parts, state.legs, strict=True)
-            yield from (part.pledge.held_until for part, leg in held if leg.state is State.HELD)
+            pairs = zip(state.terms.parts, state.legs, strict=True)
+            yield from (fence_s(part, leg) for part, leg in pairs if leg.state is State.HELD)

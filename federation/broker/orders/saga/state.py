@@ -85,10 +85,11 @@ class Leg(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of one segment.
 
     While `state` is HELD the outcome of the order is not known. `missing`: the operator said last that it never took
-    the order. `let_go`: it declined the quote for us, so that it will not take it any more. `fault`: why the path
-    cannot become ACTIVE with this segment. `check`: the inventory is to be asked before anything else. `over`: the
-    lease was extended beyond the path's end, because the operator named here did not confirm the extension. `voided`:
-    the operator has answered a void, so its bill is final.
+    the order. `let_go`: it declined the quote for us, and `fenced`: order and hold have expired on every clock; after
+    either it will not take the order any more. `fault`: why the path cannot become ACTIVE with this segment. `check`:
+    the inventory is to be asked before anything else. `over`: the lease was extended beyond the path's end, because
+    the operator named here did not confirm the extension. `voided`: the operator has answered a void, so its bill is
+    final.
     """
 
     order: Sent
@@ -104,6 +105,7 @@ class Leg(Struct, frozen=True, kw_only=True, omit_defaults=True):
     fault: Fault | None = None
     missing: bool = False
     let_go: bool = False
+    fenced: bool = False
     check: bool = False
     voided: bool = False
     over: EntityId | None = None
