@@ -1,0 +1,209 @@
+"""What every store of a broker must do, whatever it is made of: SQLite, and the memory that simulations use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from msgspec import structs
+
+from federation.broker.orders.protocols import Filed, OrderStore
+from federation.broker.orders.saga.decide import begin
+from federation.broker.orders.saga.state import OrderState
+from federation.broker.orders.terms import order_terms
+from federation.broker.quotes.protocols import Claim, ClaimStore, QuoteStore, StoredQuote
+from federation.broker.store.sqlite import SqliteStore, migrations, open_database
+from federation.trust.jose import doc_hash
+from schemas.lease import State
+from schemas.problem import Problem
+from schemas.segment import window
+from tests.support.seams import NOW
+from tests.support.world.memory import MemoryStore
+from tests.support.world.run import BUYER, RATES, Plan, World
+
+Store = MemoryStore | SqliteStore
+
+
+@pytest_asyncio.fixture(params=["memory", "sqlite"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    async with open_database(tmp_path / "broker.sqlite") as database:
+        yield SqliteStore(database)
+
+
+@pytest_asyncio.fixture
+async def world() -> World:
+    return World(1, Plan(operators=3, trouble=False), asyncio.get_running_loop())
+
+
+def claim(key: str, digest: str = "d", buyer: str = BUYER) -> Claim:
+    return Claim(buyer=buyer, key=key, digest=digest)
+
+
+async def quoted(store: QuoteStore, world: World) -> StoredQuote:
+    quote = world.path_quote(window(NOW, NOW + 3600))
+    quote = structs.replace(quote, document_h=doc_hash(quote.document))
+    await store.put_quote(quote, claim(f"quote {quote.id}"))
+    return quote
+
+
+def placed(quote: StoredQuote, order_id: str, now_s: int = NOW) -> OrderState:
+    terms = order_terms(quote, order_id, RATES, now_s)
+    return begin(terms, quote.claims.window.end_s, now_s * 1_000_000)[0]
+
+
+def test_both_keep_every_protocol() -> None:
+    """The type checker's view, once more at run time."""
+    for protocol in (ClaimStore, QuoteStore, OrderStore):
+        for name in (name for name in vars(protocol) if not name.startswith("_")):
+            assert hasattr(MemoryStore, name), name
+            assert hasattr(SqliteStore, name), name
+
+
+@pytest.mark.asyncio
+async def test_a_quote_comes_back_as_it_was_and_to_its_buyer_alone(store: Store, world: World) -> None:
+    quote = await quoted(store, world)
+    assert await store.get_quote(BUYER, quote.id) == quote
+    assert await store.get_quote("bob", quote.id) is None
+    for document in quote.documents():
+        assert await store.get_document(BUYER, doc_hash(document)) == document
+        assert await store.get_document("bob", doc_hash(document)) is None
+    assert await store.claim(claim(f"quote {quote.id}"), NOW) == quote.id
+
+
+@pytest.mark.asyncio
+async def test_a_key_is_taken_once(store: Store) -> None:
+    assert await store.claim(claim("k"), NOW) is None
+    assert await store.claim(claim("k"), NOW) is None
+    await store.answer(claim("k"), "a1")
+    await store.answer(claim("k"), "a2")
+    assert await store.claim(claim("k"), NOW) == "a1"
+    assert await store.claim(claim("k", buyer="bob"), NOW) is None
+    for again in (store.claim(claim("k", "other"), NOW), store.answer(claim("k", "other"), "a3")):
+        with pytest.raises(Problem) as found:
+            await again
+        assert (found.value.code, found.value.outcome) == ("IDEMPOTENCY_CONFLICT", "none")
+
+
+@pytest.mark.asyncio
+async def test_of_32_orders_of_one_quote_exactly_one_begins(store: Store, world: World) -> None:
+    quote = await quoted(store, world)
+
+    async def attempt(number: int) -> str:
+        state = placed(quote, f"order-{number}")
+        filed = Filed(document_h=f"{number:043d}", operator="https://op0.example", document=f"doc {number}")
+        await store.begin(state, quote.id, claim(f"key {number}"), [filed])
+        return state.terms.id
+
+    outcomes = await asyncio.gather(*(attempt(number) for number in range(32)), return_exceptions=True)
+    (winner,) = [one for one in outcomes if isinstance(one, str)]
+    for loser in (one for one in outcomes if not isinstance(one, str)):
+        assert isinstance(loser, Problem)
+        assert (loser.code, loser.outcome, loser.extra) == ("QUOTE_USED", "none", {"order": winner})
+    assert [state.terms.id for state in await store.list_orders(BUYER)] == [winner]
+    assert [state.terms.id for state in await store.unfinished()] == [winner]
+    used = await store.get_quote(BUYER, quote.id)
+    assert used is not None
+    assert (used.state, used.order) == (State.COMMITTED, winner)
+    for number in range(32):
+        won = winner == f"order-{number}"
+        assert await store.claim(claim(f"key {number}"), NOW) == (winner if won else None)
+        assert await store.get_document(BUYER, f"{number:043d}") == (f"doc {number}" if won else None)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("state", "code"), [(State.EXPIRED, "QUOTE_EXPIRED"), (State.DECLINED, "INCOMPATIBLE_STATE"), (None, "NOT_FOUND")]
+)
+async def test_a_quote_that_is_gone_begins_nothing(store: Store, world: World, state: State | None, code: str) -> None:
+    quote = await quoted(store, world)
+    if state is not None:
+        assert await store.move_quote(BUYER, quote.id, State.HELD, state)
+    with pytest.raises(Problem) as found:
+        await store.begin(placed(quote, "o1"), quote.id if state else "another", claim("k"), [])
+    assert found.value.code == code
+    assert await store.list_orders(BUYER) == ()
+    assert await store.claim(claim("k"), NOW) is None
+
+
+@pytest.mark.asyncio
+async def test_a_quote_of_another_buyer_begins_nothing(store: Store, world: World) -> None:
+    quote = await quoted(store, world)
+    with pytest.raises(Problem) as found:
+        await store.begin(placed(structs.replace(quote, buyer="bob"), "o1"), quote.id, None, [])
+    assert found.value.code == "NOT_FOUND"
+
+
+@pytest.mark.asyncio
+async def test_a_quote_moves_only_from_where_it_is(store: Store, world: World) -> None:
+    quote = await quoted(store, world)
+    assert not await store.move_quote("bob", quote.id, State.HELD, State.DECLINED)
+    assert await store.move_quote(BUYER, quote.id, State.HELD, State.EXPIRED)
+    assert not await store.move_quote(BUYER, quote.id, State.HELD, State.DECLINED)
+    with pytest.raises(Problem, match="cannot become"):
+        await store.move_quote(BUYER, quote.id, State.EXPIRED, State.HELD)
+
+
+@pytest.mark.asyncio
+async def test_the_journal_keeps_the_latest_of_each_order(store: Store, world: World) -> None:
+    first, second = await quoted(store, world), await quoted(store, world)
+    older, newer = placed(first, "o1", NOW), placed(second, "o2", NOW + 5)
+    await store.begin(older, first.id, None, [])
+    await store.begin(newer, second.id, None, [])
+    over = structs.replace(older, state=State.FAILED)
+    await store.save(over, [claim("release")], [Filed(document_h="h" * 43, operator="https://x.example", document="d")])
+    assert await store.get_order(BUYER, "o1") == over
+    assert await store.get_order("bob", "o1") is None
+    assert [state.terms.id for state in await store.list_orders(BUYER)] == ["o2", "o1"]
+    assert await store.unfinished() == (newer,)
+    assert await store.claim(claim("release"), NOW) == "o1"
+    assert await store.get_document(BUYER, "h" * 43) == "d"
+
+
+@pytest.mark.asyncio
+async def test_a_lease_leads_to_its_order(store: Store, world: World) -> None:
+    quote = await quoted(store, world)
+    state = placed(quote, "o1")
+    await store.begin(state, quote.id, None, [])
+    operator = state.terms.parts[0].operator
+    assert await store.find_product(operator, "p1") is None
+    leased = structs.replace(state.legs[0], product="p1")
+    await store.save(structs.replace(state, legs=(leased, *state.legs[1:])), [], [])
+    assert await store.find_product(operator, "p1") == "o1"
+    assert await store.find_product("https://other.example", "p1") is None
+
+
+@pytest.mark.asyncio
+async def test_an_extension_uses_a_second_quote_of_the_same_order(store: Store, world: World) -> None:
+    quote, longer = await quoted(store, world), await quoted(store, world)
+    state = placed(quote, "o1")
+    await store.begin(state, quote.id, None, [])
+    await store.begin(structs.replace(state, state=State.ACTIVE), longer.id, claim("extend"), [])
+    stored = await store.get_order(BUYER, "o1")
+    assert stored is not None
+    assert stored.state is State.ACTIVE
+    with pytest.raises(Problem) as found:
+        await store.begin(state, longer.id, None, [])
+    assert found.value.code == "QUOTE_USED"
+    assert await store.claim(claim("extend"), NOW) == "o1"
+
+
+@pytest.mark.asyncio
+async def test_sqlite_keeps_everything_over_a_restart(tmp_path: Path, world: World) -> None:
+    path = tmp_path / "broker.sqlite"
+    async with open_database(path) as database:
+        store = SqliteStore(database)
+        quote = await quoted(store, world)
+        await store.begin(placed(quote, "o1"), quote.id, claim("k"), [])
+    async with open_database(path) as database:
+        store = SqliteStore(database)
+        assert await store.unfinished() == (placed(quote, "o1"),)
+        assert await store.claim(claim("k"), NOW) == "o1"
+        with pytest.raises(Problem, match="it became order o1"):
+            await store.begin(placed(quote, "o2"), quote.id, None, [])
+        assert await database.read(lambda c: c.execute("PRAGMA user_version").fetchone()[0]) == len(migrations())
