@@ -14,7 +14,7 @@ from federation.broker.paths.graph import Graph
 from federation.broker.paths.infeasible import NEEDS, Infeasible, Relaxed
 from federation.broker.paths.query import Query
 from federation.broker.paths.search import Found, find
-from tests.property.test_paths import case, key, route_key
+from tests.property.test_paths import case, key, naming, route_key
 from tests.support.brute_paths import Walk, keeps, price, walks
 from tests.support.path_queries import RULES
 from tests.support.route_check import faults
@@ -116,10 +116,8 @@ def test_an_infeasible_query_is_told_why_and_what_would_help(chunk: int, share: 
         sheets, query, _ = case(seed, share)
         oracle = Oracle(sheets, Stand(query))
         if not oracle.feasible():
-            try:
+            with naming(seed):
                 judge(oracle, find(Graph.build(sheets), query))
-            except AssertionError as error:
-                raise AssertionError(f"seed {seed}") from error
 
 
 def judge(oracle: Oracle, answer: Found | Infeasible) -> None:

@@ -87,6 +87,22 @@ def small(rng: Random) -> dict[str, OperatorSheet]:
     return {draft.entity: draft.sheet() for draft in drafts}
 
 
+def focused(rng: Random, trouble: str) -> dict[str, OperatorSheet]:
+    """Three or four operators that meet in several places and sell everything, with one kind of trouble or none."""
+    tight = trouble == "labels"
+    how = Mood(1.0 if tight else 0.0, 0.6 if tight else 0.0, 0.0, 0.0, 0.0, 1.0, 1.0)
+    drafts = [_operator(rng, how, number) for number in range(rng.choice((3, 3, 4)))]
+    for draft in drafts:
+        draft.classes = {"any": draft.classes["any"]}
+        draft.interfaces.setdefault("u0", _interface(rng, how, "u0", None, drafts.index(draft)))
+    for (i, a), (j, z) in combinations(enumerate(drafts), 2):
+        for number in range(rng.choice((2, 2, 3)) if j == i + 1 else rng.choice((0, 1))):
+            _meet(rng, how, (a, z), number)
+    for draft in drafts:
+        _disclose(rng, how, draft)
+    return {draft.entity: draft.sheet() for draft in drafts}
+
+
 def _operator(rng: Random, how: Mood, number: int) -> Draft:
     draft = Draft(entity(number), currency=rng.choice(("EUR", "EUR", "USD", "CHF")))
     for name in ("any", "eu")[: rng.choice((1, 1, 2)) if number < 4 else 1]:
@@ -162,7 +178,7 @@ def _disclose(rng: Random, how: Mood, draft: Draft) -> None:
             _offers(rng, how, draft, pair)
         return
     draft.disclosure = Disclosure.ABSTRACT
-    draft.nodes = {f"n{place}" for place in range(rng.randint(1, 3))}
+    draft.nodes = {f"n{place}" for place in range(rng.choice((1, 1, 2, 2, 3)))}
     for name in sorted(draft.interfaces):
         _offers(rng, how, draft, (name, rng.choice(sorted(draft.nodes))))
         if rng.random() < 0.2:

@@ -112,7 +112,7 @@ class Solve:
     def _round(self) -> Solved:
         """The best path that enters no watched operator twice."""
         self._heap: list[tuple[int, int, int, Label]] = []
-        self._fronts: dict[tuple[int, int], list[Label]] = {}
+        self._fronts: dict[int, list[Label]] = {}
         self._ticks = count()
         # The bits of the operators where a path may end: once all of them have been left, it cannot.
         self._ending = {self._watched.get(self._graph.owner[target], 0) for target in self._usable.targets}
@@ -227,7 +227,7 @@ class Solve:
             return
         if self._hard or self._wide:
             label.hard = tuple(self._under_limits(label))
-        front = self._fronts.setdefault((vertex, min(label.sums[HOPS], len(self._fixed.prefix))), [])
+        front = self._fronts.setdefault(vertex, [])
         dominates = self._dominates
         for other in front:
             if dominates(other, label):
@@ -308,6 +308,7 @@ class Solve:
     def _first_watched(self) -> dict[int, int]:
         """Bits of operators (by number) that are watched from the start: those of a fixed beginning.
 
+        So a vertex belongs to the fixed beginning or to what follows, and labels there can be compared as they are.
         A UNI that is a source and a target is watched too (as -1 - vertex): no segment ends where it begins.
         """
         owners = dict.fromkeys(self._graph.owner[vertex] for vertex in self._fixed.prefix)
