@@ -15,6 +15,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -34,16 +35,19 @@ class Database:
         self._queue: queue.SimpleQueue[tuple[Work, asyncio.Future[Any]] | None] = queue.SimpleQueue()
         self._reader = ThreadPoolExecutor(1, thread_name_prefix=f"read-{path.name}")
         self._thread = threading.Thread(target=self._run, name=f"write-{path.name}", daemon=True)
-        self._lock_fd = -1
+        self._open = ExitStack()
 
     async def __aenter__(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock_fd = _lock(self._path)
         self._loop = asyncio.get_running_loop()
-        self._writes = _connect(self._path)
-        _migrate(self._writes, self._migrations, self._path)
-        self._reads = await self._loop.run_in_executor(self._reader, _connect, self._path)
-        self._thread.start()
+        with ExitStack() as stack:
+            lock_fd = _lock(self._path)
+            stack.callback(os.close, lock_fd)
+            self._writes = stack.enter_context(closing(_connect(self._path)))
+            _migrate(self._writes, self._migrations, self._path)
+            self._reads = stack.enter_context(closing(_connect(self._path)))
+            self._thread.start()
+            self._open = stack.pop_all()
         return self
 
     async def __aexit__(
@@ -52,9 +56,7 @@ class Database:
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._reader.shutdown()
-        self._reads.close()
-        self._writes.close()
-        os.close(self._lock_fd)
+        self._open.close()
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in the writer's transaction; returns its result once the commit is on disk.
