@@ -45,6 +45,7 @@ class WorldOperator:
     chance_broken_fabric: float = 0.0
     chance_slow_release: float = 0.0
     chance_wrong_label: float = 0.0
+    old_receipts: bool = False
     down: bool = False
     quotes: dict[str, fsm.Quote] = field(default_factory=dict)
     leases: dict[str, fsm.Lease] = field(default_factory=dict)
@@ -177,6 +178,9 @@ class WorldOperator:
             # A void also undoes the bill of a lease that ended by itself while a sibling's confirm was missing.
             voided = structs.replace(lease, void=order.void)
             self.leases[lease.id] = structs.replace(voided, bill=fsm.owed(voided))
+        if lease.state in TERMINAL and self.old_receipts:
+            # Its answer is the receipt of what ended the lease before, which does not verify for this release.
+            raise Problem("DOCUMENT_INVALID", "order_h names another order", outcome=Outcome.UNKNOWN)
         return self.receipt(lease.id, doc_hash(jws), None)
 
     def _lease(self, product: str | None) -> fsm.Lease:

@@ -111,6 +111,7 @@ class World:
             operator.chance_refuse = self.rng.choice((0, 0, 0.05, 0.2))
             operator.chance_broken_fabric = self.rng.choice((0, 0, 0.1))
             operator.chance_slow_release = self.rng.choice((0, 0.3))
+            operator.old_receipts = self.rng.random() < 0.3
             operator.chance_wrong_label = self.rng.choice((0, 0, 0.1))
         return operator
 

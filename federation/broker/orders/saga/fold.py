@@ -113,16 +113,22 @@ def _answered(state: OrderState, act: Act, event: Answer) -> OrderState:
             return with_leg(state, act.leg, let_go)
         case Refused():
             return with_leg(state, act.leg, _refused(act, leg, slower, event))
+        case Unanswered() if isinstance(act, SendRelease):
+            return with_leg(state, act.leg, _in_vain(leg, slower, answered=event.fault.code == "DOCUMENT_INVALID"))
     return with_leg(state, act.leg, slower)
 
 
 def _missing(act: Act, leg: Leg, slower: Leg) -> Leg:
     if isinstance(act, AskOutcome):
-        return structs.replace(leg, pace=structs.replace(leg.pace, turn=leg.pace.turn + 1), missing=True)
+        return _not_found(leg)
     if leg.check and leg.release is not None:
         # It refused the release, and its inventory knows no such lease: there is nothing left to release.
         return structs.replace(slower, state=State.RELEASED, check=False)
     return structs.replace(slower, check=False)
+
+
+def _not_found(leg: Leg) -> Leg:
+    return structs.replace(leg, pace=structs.replace(leg.pace, turn=leg.pace.turn + 1), missing=True)
 
 
 def _refused(act: Act, leg: Leg, slower: Leg, event: Refused) -> Leg:
@@ -130,15 +136,23 @@ def _refused(act: Act, leg: Leg, slower: Leg, event: Refused) -> Leg:
         case SendOrder() if leg.state is State.HELD and event.fault.code != "QUOTE_USED":
             return structs.replace(leg, pace=in_doubt(leg.pace), fault=event.fault)
         case AskOutcome() if leg.state is State.HELD:
-            # It took the order and could not keep it: that is final.
-            return structs.replace(leg, pace=fresh(leg.pace), state=State.DECLINED, fault=event.fault)
+            # It took the order and could not keep it, which is as good as not having taken it.
+            return structs.replace(_not_found(leg), fault=event.fault)
         case DeclineHold() if leg.fault:
             return structs.replace(slower, let_go=True)
         case SendConfirm() if leg.fault is None:
             return structs.replace(slower, fault=event.fault)
         case SendRelease():
-            return structs.replace(slower, check=leg.state not in TERMINAL, voided=leg.state in TERMINAL)
+            return _in_vain(leg, slower, answered=True)
     return slower
+
+
+def _in_vain(leg: Leg, slower: Leg, *, answered: bool) -> Leg:
+    """A release without a receipt for it: the inventory will tell. Of a lease that is over only a void was asked, and
+    an operator that answered has heard it, whatever it makes of it."""
+    if leg.state in TERMINAL:
+        return structs.replace(slower, voided=answered)
+    return structs.replace(slower, check=True)
 
 
 def _learnt(state: OrderState, index: int, leg: Leg, event: Receipted) -> Leg:

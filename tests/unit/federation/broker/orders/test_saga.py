@@ -136,7 +136,9 @@ def test_quote_used_is_a_doubt_and_no_refusal() -> None:
 
 def test_an_order_that_was_taken_and_failed_is_settled() -> None:
     saga = Saga(2).got("SendOrder 0", UP).lost("SendOrder 1").at(0.2).refused("AskOutcome 1")
-    assert (saga.is_, saga.legs, saga.wants) == ("COMPENSATING", ["RELEASING", "DECLINED"], ["SendRelease 0"])
+    assert (saga.is_, saga.wants) == ("COMPENSATING", ["SendRelease 0", "DeclineHold 1"])
+    saga.declined("DeclineHold 1").refused("AskOutcome 1")
+    assert saga.legs == ["RELEASING", "DECLINED"]
 
 
 def test_orders_without_an_answer_are_given_up_in_time() -> None:
@@ -287,15 +289,22 @@ def test_release_again_changes_nothing(times: int) -> None:
 def test_a_release_is_repeated_for_ever_and_signed_again_before_it_expires() -> None:
     saga = Saga(1).active().release()
     first = release_claims(saga.state, 0)
-    saga.lost("SendRelease 0").at(20)
-    assert release_claims(saga.state, 0) == first
-    saga.lost("SendRelease 0").at(46)
+    saga.lost("SendRelease 0").at(20).got("AskLease 0", ACTIVE).at(21)
+    assert (saga.wants, release_claims(saga.state, 0)) == (["SendRelease 0"], first)
+    saga.lost("SendRelease 0").at(40).got("AskLease 0", ACTIVE).at(46)
     second = release_claims(saga.state, 0)
     assert second.iat == NOW + 46
     assert second.jti != first.jti
     for number in range(1, 300):
-        saga.lost("SendRelease 0").at(46 + 70 * number)
+        saga.lost("SendRelease 0").at(46 + 140 * number)
+        assert saga.wants == ["AskLease 0"]
+        saga.got("AskLease 0", ACTIVE).at(116 + 140 * number)
         assert saga.wants == ["SendRelease 0"]
+
+
+def test_a_release_whose_answer_was_lost_is_found_in_the_inventory() -> None:
+    saga = Saga(1).active().release().lost("SendRelease 0").at(1).got("AskLease 0", RELEASED, billed(3))
+    assert saga.is_ == "RELEASED"
 
 
 def test_a_refused_release_is_looked_into() -> None:
