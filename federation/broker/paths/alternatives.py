@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from heapq import heappop, heappush
 
 from federation.broker.paths.assembly import sequence
+from federation.broker.paths.bounds import Bounds
 from federation.broker.paths.labels import Label
 from federation.broker.paths.query import PRICE, Ask
-from federation.broker.paths.solver import Bounds, Fixed, Solve, Work
+from federation.broker.paths.solver import Solve
 from federation.broker.paths.usable import Usable
+from federation.broker.paths.work import Fixed, Work
 
 Candidate = tuple[int, int, tuple[int, ...], int, Fixed, Label]
 

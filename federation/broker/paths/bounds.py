@@ -111,3 +111,16 @@ class Bound:
             if known is None or reached < known:
                 best[to] = reached
                 heappush(heap, (reached, to))
+
+
+class Bounds:
+    """The bounds of one question, each made when first needed and good for every solve over the same offers."""
+
+    def __init__(self, usable: Usable) -> None:
+        self._usable, self._made = usable, dict[str, Bound]()
+
+    def of(self, resource: str) -> Bound:
+        """The bound on one resource."""
+        if resource not in self._made:
+            self._made[resource] = Bound(self._usable, resource)
+        return self._made[resource]

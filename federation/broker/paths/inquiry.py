@@ -5,12 +5,14 @@ from __future__ import annotations
 from itertools import product
 from typing import Final
 
+from federation.broker.paths.bounds import Bounds
 from federation.broker.paths.changes import Stand
 from federation.broker.paths.graph import Graph
 from federation.broker.paths.labels import Label
 from federation.broker.paths.query import ADDITIONS, Ask, End, Limit, Query
-from federation.broker.paths.solver import Bounds, Solve, Work
+from federation.broker.paths.solver import Solve
 from federation.broker.paths.usable import MEASURES, Usable
+from federation.broker.paths.work import Work
 from schemas.interface import Interface
 from schemas.place import great_circle_km, light_floor_us
 

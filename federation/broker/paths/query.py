@@ -17,7 +17,7 @@ from schemas.intent import Objective
 from schemas.price import RateTable
 from schemas.segment import Limits, Window
 
-WORK_MAX: Final = 400_000
+WORK_MAX: Final = 100_000
 ALTERNATIVES_MAX: Final = 5
 
 End = tuple[str, str]  # entity id, interface id

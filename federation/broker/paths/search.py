@@ -13,7 +13,8 @@ from federation.broker.paths.infeasible import Explanation, Infeasible
 from federation.broker.paths.inquiry import Inquiry
 from federation.broker.paths.query import ALTERNATIVES_MAX, Ask, Query, aim_of
 from federation.broker.paths.route import Route
-from federation.broker.paths.solver import Solve, Work
+from federation.broker.paths.solver import Solve
+from federation.broker.paths.work import Work
 
 
 class Found(Struct, frozen=True, kw_only=True):

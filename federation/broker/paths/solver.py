@@ -9,76 +9,22 @@ without breaking the rule is the best among more than are allowed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
 from typing import Final
 
-from federation.broker.paths.bounds import NEVER, Bound
+from federation.broker.paths.bounds import NEVER, Bounds
 from federation.broker.paths.labels import HOPS, LATENCY, PLACE_OF, Label, dominance
 from federation.broker.paths.network import shrinkage_max
 from federation.broker.paths.query import ADDITIONS, PRICE, Ask, Limit
 from federation.broker.paths.usable import ALL_TIME_BPS, ANY_LABEL, MEASURES, Stretch, Usable
+from federation.broker.paths.work import Fixed, Solved, Work
 from schemas.segment import PPB
 
 ADDITIVE: Final = (Limit.LATENCY, Limit.JITTER, Limit.LOSS, Limit.AVAILABILITY, Limit.HOPS)
 SHARES: Final = (Limit.LOSS, Limit.AVAILABILITY)
 REACH_SHARE: Final = 8  # bounds on price run an eighth beyond the least price before they stop
 Key = tuple[int, int]
-
-
-class Work:
-    """Labels that may still be expanded, shared by the solves of one question."""
-
-    def __init__(self, left: int) -> None:
-        self.left, self.done = left, 0
-
-    def take(self) -> bool:
-        """Use one; False when none is left."""
-        if self.left <= 0:
-            return False
-        self.left -= 1
-        self.done += 1
-        return True
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """A part of all paths: those that begin with `prefix` (source, then exits) and go on with none of `banned`."""
-
-    prefix: tuple[int, ...] = ()
-    banned: frozenset[int] = frozenset()
-
-    def allows(self, place: int, vertex: int) -> bool:
-        """Whether a path of this part may have `vertex` at a place of its sequence."""
-        if place < len(self.prefix):
-            return self.prefix[place] == vertex
-        return place > len(self.prefix) or vertex not in self.banned
-
-
-@dataclass(frozen=True)
-class Solved:
-    """The best path as its last label, or None. `complete` is False when the work ran out first.
-
-    `least` is then a bound below which no path lies, in units of the aim.
-    """
-
-    label: Label | None
-    complete: bool
-    least: int
-
-
-class Bounds:
-    """The bounds of one question, each made when first needed and good for every solve over the same offers."""
-
-    def __init__(self, usable: Usable) -> None:
-        self._usable, self._made = usable, dict[str, Bound]()
-
-    def of(self, resource: str) -> Bound:
-        """The bound on one resource."""
-        if resource not in self._made:
-            self._made[resource] = Bound(self._usable, resource)
-        return self._made[resource]
 
 
 class Solve:
@@ -306,12 +252,15 @@ class Solve:
         return done.sums[PLACE_OF[Limit(aim)]], 0
 
     def _first_watched(self) -> dict[int, int]:
-        """Bits of operators (by number) that are watched from the start: those of a fixed beginning.
+        """Bits of operators (by number) that are watched from the start: those a fixed beginning enters.
 
         So a vertex belongs to the fixed beginning or to what follows, and labels there can be compared as they are.
         A UNI that is a source and a target is watched too (as -1 - vertex): no segment ends where it begins.
         """
-        owners = dict.fromkeys(self._graph.owner[vertex] for vertex in self._fixed.prefix)
+        prefix = self._fixed.prefix
+        next_ = self._usable.beyond(prefix[-1]) if prefix else None
+        entered = (*prefix, next_.vertex) if next_ is not None else prefix
+        owners = dict.fromkeys(self._graph.owner[vertex] for vertex in entered)
         both = [-1 - vertex for vertex in self._usable.sources if vertex in self._usable.targets]
         first = len(self._usable.names)
         return {item: 1 << (first + place) for place, item in enumerate([*owners, *both])}

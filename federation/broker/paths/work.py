@@ -1,0 +1,48 @@
+"""What a solve is given and what it gives back: the work left, a part of all paths, the best path in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from federation.broker.paths.labels import Label
+
+
+class Work:
+    """Labels that may still be expanded, shared by the solves of one question."""
+
+    def __init__(self, left: int) -> None:
+        self.left, self.done = left, 0
+
+    def take(self) -> bool:
+        """Use one; False when none is left."""
+        if self.left <= 0:
+            return False
+        self.left -= 1
+        self.done += 1
+        return True
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A part of all paths: those that begin with `prefix` (source, then exits) and go on with none of `banned`."""
+
+    prefix: tuple[int, ...] = ()
+    banned: frozenset[int] = frozenset()
+
+    def allows(self, place: int, vertex: int) -> bool:
+        """Whether a path of this part may have `vertex` at a place of its sequence."""
+        if place < len(self.prefix):
+            return self.prefix[place] == vertex
+        return place > len(self.prefix) or vertex not in self.banned
+
+
+@dataclass(frozen=True)
+class Solved:
+    """The best path as its last label, or None. `complete` is False when the work ran out first.
+
+    `least` is then a bound below which no path lies, in units of the aim.
+    """
+
+    label: Label | None
+    complete: bool
+    least: int
