@@ -41,23 +41,26 @@ BENT = (
     Bent("labels not compared", "labels_agree", (
         (fold._learnt, "fault = fault or differs(quoted, receipt.segment, state.end_s)", "pass"),
         (agree._labelled, "left.label == right.label", "True"),
-    ), Plan(start_in_s=0, fault=0.0, crash=0.0)),
+    ), Plan(start_in_s=0, fault=0.0, crash=0.0, wishes=False)),
     Bent("undone without void", "honest_bills", (
         (advance._released, "void = state.void or", "void = None and"),
     ), ROUGH),
-    Bent("unknown taken for not ordered", "no_orphan", ((advance._never_ordered, "or not leg.missing", ""),), FAR),
-    Bent("not found taken for never", "no_orphan", ((advance._never_ordered, "if leg.let_go:", "if True:"),), FAR),
+    Bent("unknown taken for not ordered", "no_orphan", (
+        (advance._never_ordered, "if leg.missing and", "if leg.pace.tries or"),
+    ), FAR),
+    Bent("not found taken for never", "no_orphan", (
+        (advance._never_ordered, "if leg.missing and (leg.let_go or leg.fenced):", "if leg.missing:"),
+    ), FAR),
     Bent("a new jti for every try", "no_orphan", (
         (claims.order_claims, '"order", change)', '"order", change, state.legs[leg].pace.turn)'),
     ), FAR),
-    Bent("one jti for every release", "once", ((advance._released, "n=present.n + 1 if present else 0", "n=0"),)),
+    Bent("one jti for every release", "once", (
+        (advance._released, "n=present.n + 1 if present else 0", "n=0"),
+    ), EARLY),
     Bent("releases never signed again", "settled", (
         (advance._released, "state.now_s < present.iat + RESIGN_AFTER_S", "True"),
     ), EARLY),
     Bent("no recovery", "settled", ((recovery.recover, "for state in states:", "for state in ():"),)),
-    Bent("nothing in doubt after a restart", "settled", (
-        (fold._restarted, "if state.state in BILLABLE:", "if True:"),
-    )),
     Bent("effects before the journal", "once", ((
         Lane._journal,
         "await self._shell.store.save(state, claims, filed)",

@@ -179,7 +179,6 @@ def _facts(leg: Leg, event: Receipted) -> Leg:
         order_h=leg.order_h or receipt.order_h,
         receipt_h=event.receipt_h,
         bill=receipt.bill if over else leg.bill,
-        voided=leg.voided or (over and isinstance(event.act, SendRelease)),
         missing=False,
         check=receipt.state is State.RELEASING,
     )
@@ -189,4 +188,9 @@ def _polled(state: OrderState, index: int, leg: Leg, event: Receipted) -> Leg:
     """An answer without news counts as a try, when it belongs to this turn."""
     if event.act.turn != leg.pace.turn:
         return leg
-    return structs.replace(leg, pace=later(state, leg.pace, index), check=event.receipt.state is State.RELEASING)
+    return structs.replace(
+        leg,
+        pace=later(state, leg.pace, index),
+        check=event.receipt.state is State.RELEASING,
+        voided=leg.voided or (leg.state in TERMINAL and isinstance(event.act, SendRelease)),
+    )
