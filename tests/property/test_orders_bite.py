@@ -80,8 +80,8 @@ BENT = (
     Bent("extension confirmed before all are pending", "all_or_nothing", (
         (extension._ordering, "return state if waiting else", "return"),
     ), LONGER),
-    Bent("bill without conversion", "honest_bills", (
-        (bill.path_bill, "state.terms.rates.convert(bill.total, currency).micro", "bill.total.micro"),
+    Bent("bill without its first segment", "honest_bills", (
+        (bill.path_bill, "total=Money(currency, total(lines))", "total=Money(currency, total(lines[1:]))"),
     )),
     Bent("the end is not noticed", "all_or_nothing", (
         (advance.active, "and state.now_s >= state.end_s and not", "and False and not"),
