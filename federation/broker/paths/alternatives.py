@@ -10,11 +10,9 @@ from collections.abc import Iterator
 from heapq import heappop, heappush
 
 from federation.broker.paths.assembly import sequence
-from federation.broker.paths.bounds import Bounds
 from federation.broker.paths.labels import Label
 from federation.broker.paths.query import PRICE, Ask
-from federation.broker.paths.solver import Solve
-from federation.broker.paths.usable import Usable
+from federation.broker.paths.solving import Prepared
 from federation.broker.paths.work import Fixed, Work
 
 Candidate = tuple[int, int, tuple[int, ...], int, Fixed, Label]
@@ -23,8 +21,8 @@ Candidate = tuple[int, int, tuple[int, ...], int, Fixed, Label]
 class Ranking:
     """Paths of an ask, best first. `complete` turns False when the work ran out before the order was certain."""
 
-    def __init__(self, usable: Usable, bounds: Bounds, ask: Ask, work: Work) -> None:
-        self._usable, self._bounds, self._ask, self._work = usable, bounds, ask, work
+    def __init__(self, prepared: Prepared, ask: Ask, work: Work) -> None:
+        self._prepared, self._ask, self._work = prepared, ask, work
         self._candidates: list[Candidate] = []
         self.complete = True
 
@@ -47,7 +45,7 @@ class Ranking:
     def _solve(self, part: Fixed) -> None:
         if not self.complete:
             return
-        solved = Solve(self._usable, self._bounds, self._ask, self._work, part).run()
+        solved = self._prepared.solve(self._ask, self._work, part)
         self.complete = solved.complete
         if solved.label is not None and solved.complete:
             label = solved.label

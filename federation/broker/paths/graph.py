@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import accumulate, chain, repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from federation.broker.paths.network import Network
 from schemas.interface import InterfaceKind
@@ -31,6 +31,7 @@ class Graph:
         self.by_entity = networks
         self.crossings = crossings
         self.epoch = epoch
+        self.arrays: Any = None  # what the kernel makes of this graph, once it has
         self.networks = tuple(networks[entity] for entity in sorted(networks))
         sizes = [network.size for network in self.networks]
         self.bases = (0, *accumulate(sizes))[:-1] if sizes else ()

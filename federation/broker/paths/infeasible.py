@@ -187,7 +187,7 @@ class Explanation:
         label = self._inquiry.solve(stand, aim_of(self._query.objective))
         if label is None:
             return None
-        found = route(self._inquiry.usable(stand.ask(aim_of(self._query.objective)))[0], stand.query, label)
+        found = route(self._inquiry.prepared(stand.ask(aim_of(self._query.objective))).usable, stand.query, label)
         return Relaxed(changes=tuple(changes), route=found)
 
 

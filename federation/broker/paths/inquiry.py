@@ -5,12 +5,11 @@ from __future__ import annotations
 from itertools import product
 from typing import Final
 
-from federation.broker.paths.bounds import Bounds
 from federation.broker.paths.changes import Stand
 from federation.broker.paths.graph import Graph
 from federation.broker.paths.labels import Label
 from federation.broker.paths.query import ADDITIONS, Ask, End, Limit, Query
-from federation.broker.paths.solver import Solve
+from federation.broker.paths.solving import Kernel, Prepared
 from federation.broker.paths.usable import MEASURES, Usable
 from federation.broker.paths.work import Work
 from schemas.interface import Interface
@@ -20,14 +19,12 @@ SUMS: Final = frozenset({Limit.LATENCY, Limit.JITTER, Limit.LOSS, Limit.AVAILABI
 PREPARED_MAX: Final = 3
 UDEG: Final = 1_000_000
 
-Prepared = tuple[Usable, Bounds]
-
 
 class Inquiry:
     """A query over one snapshot. `complete` turns False once a solve runs out of work."""
 
-    def __init__(self, graph: Graph, query: Query) -> None:
-        self.graph, self.query = graph, query
+    def __init__(self, graph: Graph, query: Query, kernel: Kernel | None = None) -> None:
+        self.graph, self.query, self._kernel = graph, query, kernel
         self.work = Work(query.work)
         self.complete = True
         self.floor_us = floor_us(graph, query)
@@ -39,15 +36,14 @@ class Inquiry:
         most = self.query.limits.latency_us
         return most is not None and most < self.floor_us
 
-    def usable(self, ask: Ask) -> Prepared:
+    def prepared(self, ask: Ask) -> Prepared:
         """What serves an ask, with its bounds; kept for the asks that differ in sums and budget only."""
         query, eased = ask.query, ask.eased if ask.aim == ADDITIONS else frozenset[str]()
         size = query.bandwidth_bps, query.mtu, query.window, query.term_s
         key = (*size, ask.waived - SUMS, eased, ask.granted, ask.aim if ask.aim in MEASURES else "")
         found = self._prepared.pop(key, None)
         if found is None:
-            usable = Usable(self.graph, ask)
-            found = usable, Bounds(usable)
+            found = Prepared(Usable(self.graph, ask), self._kernel)
         self._prepared[key] = found
         if len(self._prepared) > PREPARED_MAX:
             del self._prepared[next(iter(self._prepared))]
@@ -58,7 +54,7 @@ class Inquiry:
     ) -> Label | None:
         """The best path for an aim, if the work suffices to find it."""
         ask = stand.ask(aim, waived, eased)
-        solved = Solve(*self.usable(ask), ask, self.work).run()
+        solved = self.prepared(ask).solve(ask, self.work)
         self.complete = self.complete and solved.complete
         return solved.label if solved.complete else None
 

@@ -50,7 +50,7 @@ def _additions(inquiry: Inquiry, stand: Stand, rule: str, waived: frozenset[str]
     label = inquiry.solve(stand, ADDITIONS, waived, eased)
     if label is None:
         return None
-    usable, _ = inquiry.usable(stand.ask(ADDITIONS, waived, eased))
+    usable = inquiry.prepared(stand.ask(ADDITIONS, waived, eased)).usable
     needed = tuple(name for place, (_, name) in enumerate(usable.names) if label.mask >> place & 1)
     return Change(limit=rule, value=needed)
 
@@ -69,7 +69,7 @@ def _narrower(inquiry: Inquiry, stand: Stand, waived: frozenset[str]) -> Change 
         label = inquiry.solve(trial, Limit.BANDWIDTH, waived | {Limit.BANDWIDTH}) if lower <= most else None
         if label is None or label.width < lower:
             return None if best is None else Change(limit=str(Limit.BANDWIDTH), value=best)
-        usable, _ = inquiry.usable(trial.ask(Limit.BANDWIDTH, waived | {Limit.BANDWIDTH}))
+        usable = inquiry.prepared(trial.ask(Limit.BANDWIDTH, waived | {Limit.BANDWIDTH})).usable
         widest = min(label.width, most)
         best = widest if budget is None else _affordable(usable, stand.query, legs(label), (lower, widest), budget)
         if best == widest:

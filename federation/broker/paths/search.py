@@ -13,7 +13,7 @@ from federation.broker.paths.infeasible import Explanation, Infeasible
 from federation.broker.paths.inquiry import Inquiry
 from federation.broker.paths.query import ALTERNATIVES_MAX, Ask, Query, aim_of
 from federation.broker.paths.route import Route
-from federation.broker.paths.solver import Solve
+from federation.broker.paths.solving import Kernel
 from federation.broker.paths.work import Work
 
 
@@ -31,24 +31,24 @@ class Found(Struct, frozen=True, kw_only=True):
     work: int
 
 
-def find(graph: Graph, query: Query, *, explain: bool = True) -> Found | Infeasible:
+def find(graph: Graph, query: Query, *, explain: bool = True, kernel: Kernel | None = None) -> Found | Infeasible:
     """The best `query.k` paths, exactly, or why there is none.
 
     With `explain` an infeasible query is answered with the limits that bind and the least changes that help, each
-    verified by searching again. Design section 5.
+    verified by searching again. A `kernel` only makes it faster. Design section 5.
     """
-    inquiry, work = Inquiry(graph, query), Work(query.work)
+    inquiry, work = Inquiry(graph, query, kernel), Work(query.work)
     if inquiry.impossible:
         return _refused(inquiry, work, explain=explain)
     ask = Ask(query=query, aim=aim_of(query.objective))
-    usable, bounds = inquiry.usable(ask)
-    best = Solve(usable, bounds, ask, work).run()
+    prepared = inquiry.prepared(ask)
+    best = prepared.solve(ask, work)
     if best.label is None:
         return _refused(inquiry, work, explain=explain, proven=best.complete)
-    ranking = Ranking(usable, bounds, ask, work)
+    ranking = Ranking(prepared, ask, work)
     wanted = min(query.k, ALTERNATIVES_MAX) - 1
     others = islice(ranking.after(best.label), wanted) if best.complete and wanted > 0 else ()
-    routes = tuple(route(usable, query, label) for label in (best.label, *others))
+    routes = tuple(route(prepared.usable, query, label) for label in (best.label, *others))
     complete = best.complete and ranking.complete
     return Found(routes=routes, proven=best.complete, complete=complete, bound=best.least, work=work.done)
 

@@ -36,9 +36,9 @@ class Solve:
         self._dominates = dominance(ask.aim, ask.limit(Limit.BUDGET) is not None)
         self._budget = ask.limit(Limit.BUDGET)
         self._price = bounds.of(PRICE) if ask.aim in (PRICE, ADDITIONS) or self._budget is not None else None
-        self._checks = [(PLACE_OF[n], bounds.of(n), most) for n in ADDITIVE if (most := _most(ask, n)) is not None]
+        self._checks = [(PLACE_OF[n], bounds.of(n), most) for n in ADDITIVE if (most := limit_most(ask, n)) is not None]
         self._aimed = bounds.of(ask.aim) if ask.aim in PLACE_OF else None
-        self._hard = [n for n in ADDITIVE if _most(ask, n) is not None or n == ask.aim]
+        self._hard = [n for n in ADDITIVE if limit_most(ask, n) is not None or n == ask.aim]
         self._wide = ask.aim in MEASURES
         self._names = (1 << len(usable.names)) - 1
         self._watched = self._first_watched()
@@ -278,7 +278,7 @@ def steps(label: Label | None) -> Iterator[Label]:
         label = label.parent
 
 
-def _most(ask: Ask, name: Limit) -> int | None:
+def limit_most(ask: Ask, name: Limit) -> int | None:
     """The most that a sum may come to under a limit; None without one."""
     limit = ask.limit(name)
     if limit is None:

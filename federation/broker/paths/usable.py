@@ -6,7 +6,7 @@ Everything is judged operator by operator, when a search first gets there, and k
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from federation.broker.paths.graph import Graph
 from federation.broker.paths.meter import Meter, Size, worth
@@ -60,6 +60,7 @@ class Usable:
         self._wanted, self._mtu = ask.limit(Limit.BANDWIDTH) or 0, ask.limit(Limit.MTU) or 0
         self._during = ask.query.window.start_s, ask.query.window.end_s
         self._excluded = by_operator(ask.query.excluded)
+        self.kernel_plan: Any = None  # the same for the kernel, once it has been made
         self._near: list[Sequence[tuple[int, Stretch]] | None] = [None] * graph.size
         self._stretches: dict[int, list[Stretch | None]] = {}
         self._sides: dict[int, int] = {}

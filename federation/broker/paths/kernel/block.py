@@ -1,0 +1,111 @@
+"""One operator's offers as columns, made once per sheet; numbers of vertices, classes and arcs are local."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from federation.broker.paths.network import Arc, Network, Steps
+from schemas.offer import ClassTerms
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+LOG_MAX: Final = 1 << 58  # instead of `LOG_NEVER`, so that sums stay within 64 bits
+FAR_S: Final = 1 << 60
+TALLIES: Final = ("border_hourly", "border_gbps", "inner_hourly", "inner_gbps")
+
+
+class Block:
+    """The columns of one operator.
+
+    A slot is an arc seen from one of its ends; the slots of a vertex follow each other, `ptr` says where. Per slot:
+    `head` (the other end), `arc`, `cls`, rates, `sums` (latency, jitter, -ln delivered, -ln available), shares,
+    `steps` (free capacity over time) and `room`, the least of it. `slots` has both slots of every arc. Per
+    interface: `speed`, `mtu`, `free` (steps) and `side_room`. Per class, Python lists and means of rates for `lean`.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self._numbers: dict[Steps, int] = {}
+        self._slots(network)
+        self._sides(network)
+        self._classes(network)
+        self._step_table()
+
+    def _slots(self, network: Network) -> None:
+        arcs = network.arcs
+        columns = list(zip(*arcs, strict=True)) or [()] * len(Arc._fields)
+        column = dict(zip(Arc._fields, columns, strict=True))
+        a, z = _ints(column["a"]), _ints(column["z"])
+        order = np.argsort(np.concatenate((a, z)), kind="stable")
+        self.arc = order % max(1, len(arcs))
+        self.head = np.concatenate((z, a))[order]
+        self.ptr = np.zeros(network.size + 1, np.int64)
+        np.cumsum(np.bincount(np.concatenate((a, z)), minlength=network.size), out=self.ptr[1:])
+        self.slots = np.argsort(order, kind="stable").reshape(2, len(arcs))
+        self.arc_cls = _ints(column["route_class"])
+        self.arc_hourly, self.arc_gbps = _ints(column["hourly_micro"]), _ints(column["gbps_hourly_micro"])
+        self.cls = self.arc_cls[self.arc]
+        self.hourly, self.gbps = self.arc_hourly[self.arc], self.arc_gbps[self.arc]
+        sums = [np.minimum(_ints(column[name]), LOG_MAX) for name in ("latency_us", "jitter_us", "lost", "down")]
+        self.sums = np.stack(sums)[:, self.arc]
+        self.shares = np.stack([_ints(column[name]) for name in ("delivered_ppb", "available_ppb")])[:, self.arc]
+        steps = self._numbered(column["free"])
+        self.steps = steps[self.arc]
+        self.room = _ints([_least(free) for free in column["free"]])[self.arc]
+        self.inner = (a >= len(network.interfaces)) & (z >= len(network.interfaces))
+
+    def _sides(self, network: Network) -> None:
+        interfaces = network.interfaces
+        self.speed = _ints([interface.speed_bps for interface in interfaces])
+        self.mtu = _ints([interface.mtu for interface in interfaces])
+        self.free = self._numbered([interface.free for interface in interfaces])
+        self.side_room = _ints([_least(interface.free) for interface in interfaces])
+
+    def _classes(self, network: Network) -> None:
+        self.classes: tuple[ClassTerms, ...] = network.classes
+        count = len(self.classes)
+        self.set_up = _clipped([terms.set_up_micro for terms in self.classes])
+        self.minimum = _clipped([terms.minimum_micro for terms in self.classes])
+        self.term_s = _clipped([terms.minimum_term_s for terms in self.classes])
+        self.means: Floats = np.zeros((len(TALLIES), count))
+        self.tops: Floats = np.zeros((2, count))
+        rates = (self.arc_hourly, self.arc_gbps)
+        for row, (inside, rate) in enumerate((w, r) for w in (~self.inner, self.inner) for r in rates):
+            sums = np.bincount(self.arc_cls[inside], rate[inside].astype(np.float64), count)
+            self.means[row] = sums / np.maximum(1, np.bincount(self.arc_cls[inside], minlength=count))
+        for row, rate in enumerate(rates):
+            np.maximum.at(self.tops[row], self.arc_cls, rate.astype(np.float64))
+
+    def _step_table(self) -> None:
+        known = list(self._numbers)
+        self.step_ptr = np.cumsum([0, *map(len, known)], dtype=np.int64)
+        self.step_at = _clipped([at for steps in known for at, _ in steps])
+        self.step_bps = _clipped([bps for steps in known for _, bps in steps])
+        self.first_s = max((steps[0][0] if steps else FAR_S for steps in known), default=-FAR_S)
+
+    def _numbered(self, column: Iterable[Steps]) -> Ints:
+        numbers = self._numbers
+        return _ints([numbers.setdefault(steps, len(numbers)) for steps in column])
+
+
+def _least(steps: Steps) -> int:
+    """The least ever free."""
+    return min((bps for _, bps in steps), default=0)
+
+
+def _ints(values: Sequence[int]) -> Ints:
+    return np.array(values, dtype=np.int64)
+
+
+def _clipped(values: Iterable[int]) -> Ints:
+    return np.array([max(-FAR_S, min(FAR_S, value)) for value in values], dtype=np.int64)
+
+
+def whole(value: float) -> int:
+    """The largest whole number that is surely not above an exact value computed as a float."""
+    return math.floor(value * (1 - 1e-15))

@@ -1,0 +1,206 @@
+"""Answers asks with the kernel, compiled or not, in the words of the solver: the same question, the same `Solved`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from federation.broker.paths.bounds import NEVER as NO_PATH
+from federation.broker.paths.graph import Graph
+from federation.broker.paths.kernel import search as kernel
+from federation.broker.paths.kernel.ahead import NEVER, ROWS, Ahead
+from federation.broker.paths.kernel.arrays import Arrays
+from federation.broker.paths.kernel.compiled import Search
+from federation.broker.paths.kernel.plan import Planned, planned
+from federation.broker.paths.kernel.replay import Replay, Trace
+from federation.broker.paths.labels import Label
+from federation.broker.paths.query import PRICE, Ask, Limit
+from federation.broker.paths.solver import ADDITIVE, limit_most
+from federation.broker.paths.usable import Usable
+from federation.broker.paths.work import Fixed, Solved, Work
+
+KEPT_MAX: Final = 16
+ROWS_FIRST: Final = 4096
+BITS_MAX: Final = 62
+
+
+class Prepared(NamedTuple):
+    """A plan with the bounds found under it so far: used by one search at a time."""
+
+    planned: Planned
+    ahead: Ahead
+
+
+class Engine:
+    """The kernel over one graph after the other. `search` is `kernel.search`, compiled or as it stands.
+
+    Bounds are kept with the arrays of a graph: for the next search with the same ends, sizes and admitted classes.
+    """
+
+    def __init__(self, search: Search = kernel.search) -> None:
+        self._search = search
+
+    def takes(self, ask: Ask) -> bool:
+        """Whether an ask is one for the kernel: the cheapest or the fastest path under any limits."""
+        return ask.aim in (PRICE, Limit.LATENCY)
+
+    def prepare(self, graph: Graph, before: Graph | None = None) -> Arrays:
+        """The arrays of a graph, made if they are not there yet; what did not change is taken from another graph's."""
+        if graph.arrays is None:
+            graph.arrays = Arrays(graph, None if before is None else before.arrays)
+        arrays: Arrays = graph.arrays
+        return arrays
+
+    def solve(self, usable: Usable, ask: Ask, work: Work, fixed: Fixed) -> Solved | None:
+        """The best path; None where this ask has to be left to the solver."""
+        arrays = self.prepare(usable.graph)
+        if usable.kernel_plan is None:
+            usable.kernel_plan = planned(arrays, usable, ask)
+        plan: Planned = usable.kernel_plan
+        if not plan.fits:
+            return None
+        prepared = arrays.kept.pop(plan.key, None) or Prepared(plan, _nothing_ahead(arrays))
+        try:
+            with np.errstate(over="ignore"):
+                return _Run(self._search, arrays, usable, prepared, ask, work, fixed).solved()
+        finally:
+            arrays.kept[plan.key] = prepared
+            if len(arrays.kept) > KEPT_MAX:
+                arrays.kept.pop(next(iter(arrays.kept), plan.key), None)
+
+
+def _nothing_ahead(arrays: Arrays) -> Ahead:
+    size, slots = arrays.graph.size, max(1, len(arrays.net.head))
+    return Ahead(
+        far=np.empty((ROWS, size), np.int64),
+        front=np.zeros(ROWS, np.int64),
+        keys=np.empty((ROWS, slots), np.int64),
+        places=np.empty((ROWS, slots), np.int32),
+        count=np.full(ROWS, -1, np.int64),
+    )
+
+
+class _Run:
+    """One solve: rounds of the kernel, until the best path enters no operator twice."""
+
+    def __init__(
+        self, search: Search, arrays: Arrays, usable: Usable, prepared: Prepared, ask: Ask, work: Work, fixed: Fixed
+    ) -> None:
+        self._search, self._arrays, self._usable, self._work = search, arrays, usable, work
+        self._plan, self._ahead = prepared.planned.plan, prepared.ahead
+        self._ask_, self._fixed = ask, fixed
+        self._twins = [vertex for vertex in usable.sources if vertex in usable.targets]
+        self._watched: Any = np.zeros(max(1, len(arrays.blocks)), np.int64)
+        self._bits = len(self._twins)
+        self._best: tuple[Trace, int, int] | None = None
+        self._watch({int(arrays.net.owner[vertex]) for vertex in fixed.prefix})
+
+    def _watch(self, owners: Iterable[int]) -> None:
+        for owner in sorted(owners):
+            if not self._watched[owner] and self._bits < BITS_MAX:
+                self._watched[owner] = 1 << self._bits
+                self._bits += 1
+
+    def solved(self) -> Solved | None:
+        """The best path that keeps every limit; None where the kernel cannot tell."""
+        while True:
+            status, cells, found = self._round()
+            if status == kernel.TWICE:
+                assert found is not None, "the path that enters twice is told"
+                twice = self._twice(found)
+                if all(self._watched[owner] for owner in twice) or self._bits + len(twice) > BITS_MAX:
+                    return None
+                self._watch(twice)
+                continue
+            label = None if self._best is None else self._label(*self._best)
+            if self._best is not None and label is None:
+                return None
+            least = NO_PATH if cells[kernel.LEAST] >= NEVER else int(cells[kernel.LEAST])
+            return Solved(label, complete=status == kernel.PROVEN, least=least)
+
+    def _round(self) -> tuple[int, Any, Trace | None]:
+        asked, work, degree = self._asked(), self._fresh(), self._arrays.degree + 1
+        net, cells = self._arrays.net, work.cells
+        while True:
+            status = int(self._search(net, self._plan, self._ahead, asked, work, degree))
+            if status != kernel.FULL:
+                break
+            work = _grown(work)
+        self._work.left, self._work.done = int(cells[kernel.LEFT]), self._work.done + int(cells[kernel.DONE])
+        best = int(cells[kernel.BEST])
+        if best >= 0:
+            self._best = _trace(work, best), int(cells[kernel.BEST_FIRST]), int(cells[kernel.BEST_SECOND])
+        return status, cells, _trace(work, int(cells[kernel.FOUND])) if status == kernel.TWICE else None
+
+    def _asked(self) -> kernel.Ask:
+        ask, usable = self._ask_, self._usable
+        budget, loss = ask.limit(Limit.BUDGET), ask.limit(Limit.LOSS)
+        available = ask.limit(Limit.AVAILABILITY)
+        sums = [limit_most(ask, name) for name in ADDITIVE]
+        most = [NEVER if one is None or one >= NEVER else one for one in (budget, *sums)]
+        owners = self._arrays.net.owner
+        ending = sorted({int(self._watched[owners[target]]) for target in usable.targets})
+        return kernel.Ask(
+            most=_ints(most),
+            shares=_ints((-1 if loss is None else loss, -1 if available is None else available)),
+            aim=kernel.CHEAPEST if ask.aim == PRICE else kernel.FASTEST,
+            sources=_ints(usable.sources),
+            watched=self._watched,
+            ending=_ints(ending or (0,)),
+            twins=_ints(self._twins),
+            twin_bits=_ints(1 << place for place in range(len(self._twins))),
+            prefix=_ints(self._fixed.prefix),
+            banned=_ints(sorted(self._fixed.banned)),
+        )
+
+    def _fresh(self) -> kernel.Work:
+        rows = max(ROWS_FIRST, 2 * self._arrays.degree + len(self._usable.sources) + 2)
+        cells = np.zeros(kernel.CELLS, np.int64)
+        cells[kernel.LEFT], cells[kernel.BEST] = min(self._work.left, NEVER), -2
+        if self._best is not None:
+            cells[kernel.BEST], (cells[kernel.BEST_FIRST], cells[kernel.BEST_SECOND]) = -1, self._best[1:]
+        return kernel.Work(
+            labels=np.empty((rows, kernel.FIELDS), np.int64),
+            keys=np.empty((rows, 3), np.int64),
+            first=np.full(self._arrays.graph.size, -1, np.int64),
+            cells=cells,
+        )
+
+    def _twice(self, trace: Trace) -> list[int]:
+        owners = [int(self._arrays.net.owner[self._arrays.tail(slot)]) for slot in trace.slots]
+        entered = [owner for place, owner in enumerate(owners) if trace.enters[place]]
+        return sorted({owner for owner in entered if entered.count(owner) > 1})
+
+    def _label(self, trace: Trace, first: int, second: int) -> Label | None:
+        """The path as the solver would tell it, all figures computed again; None where labels do not go through."""
+        replay = Replay(self._arrays, self._usable, self._ask_)
+        label = replay.label(trace)
+        if label is None:
+            return None
+        told = (label.past_micro, label.sums[0]) if self._ask_.aim == PRICE else (label.sums[0], label.past_micro)
+        assert told == (first, second), "the kernel counts something else"
+        return label
+
+
+def _trace(work: kernel.Work, number: int) -> Trace:
+    """The slots of a path, in order, and whether each begins a segment."""
+    slots, enters, labels = [], [], work.labels
+    while labels[number, kernel.PARENT] >= 0:
+        parent = int(labels[number, kernel.PARENT])
+        slots.append(int(labels[number, kernel.SLOT]))
+        enters.append(bool(labels[parent, kernel.CLS] < 0))
+        number = parent
+    return Trace(int(labels[number, kernel.VERTEX]), tuple(reversed(slots)), tuple(reversed(enters)))
+
+
+def _grown(work: kernel.Work) -> kernel.Work:
+    rows = 2 * len(work.labels)
+    labels, keys = np.empty((rows, kernel.FIELDS), np.int64), np.empty((rows, 3), np.int64)
+    labels[: len(work.labels)], keys[: len(work.keys)] = work.labels, work.keys
+    return kernel.Work(labels, keys, work.first, work.cells)
+
+
+def _ints(values: Iterable[int]) -> Any:
+    return np.array(list(values), dtype=np.int64)

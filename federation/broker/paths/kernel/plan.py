@@ -1,0 +1,182 @@
+"""From a question to what the compiled functions read: which classes it admits, and what they cost it."""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from federation.broker.paths.kernel.ahead import Plan
+from federation.broker.paths.kernel.arrays import SHUT, SOURCE, TARGET, Arrays
+from federation.broker.paths.kernel.block import Ints
+from federation.broker.paths.meter import worth
+from federation.broker.paths.query import Ask, Limit, Query
+from federation.broker.paths.rules import lacking
+from federation.broker.paths.usable import TYPICAL_ARCS, Usable
+from schemas.price import GBPS, HOUR_S, PPM, term_ppm, weighted_seconds
+
+AMOUNT_MAX: Final = float(1 << 47)  # micro-units of one segment: beyond, 64 bits may not do
+DENOMINATOR_MAX: Final = 1 << 61
+SLACK_MORE: Final = 4  # two amounts used, each rounded down once as a float and once to a whole number
+ROOM: Final = 1 - 1e-15
+
+
+class Planned(NamedTuple):
+    """A plan, and what tells it from other plans over the same arrays. `fits` is False where 64 bits may not do."""
+
+    plan: Plan
+    key: tuple[object, ...]
+    fits: bool
+
+
+class Prices(NamedTuple):
+    """Fractions and bounds per class, in the order of `Plan`; `known` says that there is an exchange rate."""
+
+    exact: Ints
+    ratio: Ints
+    rates: Ints
+    known: Ints
+
+
+def planned(arrays: Arrays, usable: Usable, ask: Ask) -> Planned:
+    """The plan of an ask whose ends and crossings `usable` judges."""
+    query, net = ask.query, arrays.net
+    prices = _prices(arrays, query)
+    admitted = _admitted(arrays, ask) & prices.known
+    worth_ = prices.ratio[2]
+    rounded = np.where(worth_ == 1, 1.0, worth_ * ROOM)
+    base, least = (np.floor(column * rounded).astype(np.int64) for column in (arrays.set_up, arrays.minimum))
+    per_hourly, per_gbps = prices.rates
+    top = arrays.tops[0] * per_hourly + arrays.tops[1] * per_gbps
+    fits = top * arrays.sizes + (arrays.set_up + arrays.minimum) * np.maximum(1, worth_) < AMOUNT_MAX
+    border_h, border_g, inner_h, inner_g = arrays.means
+    usual = (2 * border_h + TYPICAL_ARCS * inner_h) * per_hourly + (2 * border_g + TYPICAL_ARCS * inner_g) * per_gbps
+    flat = least > usual
+    wanted, mtu = ask.limit(Limit.BANDWIDTH) or 0, ask.limit(Limit.MTU) or 0
+    begun = query.window.start_s >= arrays.first_s
+    size = np.array((wanted, mtu, query.window.start_s, query.window.end_s, begun), dtype=np.int64)
+    state, closed = _state(arrays, usable, query)
+    exact = np.concatenate((prices.exact[:6], [arrays.set_up, arrays.minimum]))
+    plan = Plan(
+        admitted=admitted.astype(np.uint8),
+        per_hourly=np.ascontiguousarray(per_hourly),
+        per_gbps=np.ascontiguousarray(per_gbps),
+        base=base,
+        least=least,
+        entry=base + np.where(flat, least, 0),
+        flat=flat.astype(np.uint8),
+        slack=prices.exact[6] + SLACK_MORE,
+        exact=np.ascontiguousarray(exact),
+        ratio=prices.ratio,
+        state=state,
+        shut=_shut(arrays, query),
+        targets=np.array(list(usable.targets), dtype=np.int64),
+        size=size,
+    )
+    ends = tuple(usable.sources), tuple(usable.targets)
+    key = (plan.admitted.tobytes(), exact.tobytes(), size.tobytes(), ends, closed, query.excluded)
+    return Planned(plan, key, bool((fits | ~admitted).all() and (prices.exact[7] | ~admitted).all()))
+
+
+def _prices(arrays: Arrays, query: Query) -> Prices:
+    """Per class: three fractions as numerators, denominators and ratios; slack, and whether 64 bits do."""
+    pairs = arrays.timing * len(arrays.currencies) + arrays.currency
+    present, which = np.unique(pairs, return_inverse=True)
+    rows = [_fractions(arrays, query, *divmod(int(pair), len(arrays.currencies))) for pair in present]
+    exact = np.array([row[0] for row in rows], dtype=np.int64).reshape(len(rows), 8).T[:, which]
+    ratio = np.array([row[1] for row in rows], dtype=np.float64).reshape(len(rows), 3).T[:, which]
+    rates = np.array([row[2] for row in rows], dtype=np.float64).reshape(len(rows), 2).T[:, which]
+    known = np.array([row[3] for row in rows], dtype=bool)[which]
+    return Prices(exact, np.ascontiguousarray(ratio), rates, known)
+
+
+Row = tuple[tuple[int, ...], tuple[float, ...], tuple[float, float], bool]
+
+
+def _fractions(arrays: Arrays, query: Query, timing: int, currency: int) -> Row:
+    rate = worth(query.rates, arrays.currencies[currency], query.currency)
+    if rate is None:
+        return (1,) * 8, (1.0,) * 3, (0.0, 0.0), False
+    zone, bands, terms = arrays.timings[timing]
+    seconds = weighted_seconds(zone or "UTC", bands, query.window.start_s, query.window.end_s)
+    factor = seconds * term_ppm(terms, query.term_s)
+    per = HOUR_S * PPM * PPM
+    fractions = [_reduced(factor, per), _reduced(query.bandwidth_bps * factor, GBPS * per), _reduced(*rate)]
+    slack = -(-2 * rate[0] // rate[1]) + 2
+    small = all(den < DENOMINATOR_MAX for _, den in fractions) and slack < AMOUNT_MAX
+    exact = [number if small else 1 for fraction in fractions for number in fraction]
+    rates = factor * rate[0] / (per * rate[1]), query.bandwidth_bps * factor * rate[0] / (GBPS * per * rate[1])
+    wrapped = tuple(_wrapped(number) for number in (*exact, slack if small else 0, small))
+    return wrapped, tuple(num / den for num, den in fractions), (rates[0] * ROOM, rates[1] * ROOM), True
+
+
+def _reduced(numerator: int, denominator: int) -> tuple[int, int]:
+    shared = math.gcd(numerator, denominator)
+    return numerator // shared, denominator // shared
+
+
+def _wrapped(number: int) -> int:
+    """The same number as 64 bits with a sign hold it."""
+    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+def _admitted(arrays: Arrays, ask: Ask) -> Ints:
+    """Classes that no rule keeps out, of the rules that are not waived."""
+    if ask.granted:
+        return np.array([_granted(ask, entity, t.id, t.minimum_term_s) for entity, t in arrays.classes], dtype=bool)
+    query, waived = ask.query, ask.waived
+    admitted = np.ones(len(arrays.classes), dtype=bool)
+    if Limit.TERM not in waived:
+        admitted &= arrays.term_s <= query.term_s
+    if query.operators_allowed is not None and Limit.ALLOWED not in waived:
+        allowed = [network.entity in query.operators_allowed for network in arrays.graph.networks]
+        admitted &= np.array(allowed, dtype=bool)[arrays.class_owner]
+    if query.operators_denied and Limit.DENIED not in waived:
+        denied = [network.entity in query.operators_denied for network in arrays.graph.networks]
+        admitted &= ~np.array(denied, dtype=bool)[arrays.class_owner]
+    if query.route_classes is not None and Limit.CLASSES not in waived:
+        wanted = query.route_classes
+        admitted &= np.array([name in wanted for name in arrays.class_names], dtype=bool)
+    number = arrays.class_number
+    for key, reasons in query.refused.items():
+        place = number.get(key)
+        if place is not None and any(reason.rule not in waived for reason in reasons):
+            admitted[place] = False
+    return admitted
+
+
+def _granted(ask: Ask, entity: str, route_class: str, minimum_term_s: int) -> bool:
+    """Whether every rule that refuses a class is waived, or has been granted what it lacks."""
+    for rule, names in lacking(ask.query, entity, route_class, minimum_term_s):
+        missing = names is None or not {(rule, name) for name in names} <= ask.granted
+        if rule not in ask.waived and missing:
+            return False
+    return True
+
+
+def _state(arrays: Arrays, usable: Usable, query: Query) -> tuple[Ints, tuple[int, ...]]:
+    """What is known of interfaces from the start: ends, UNIs that are none, and what crank-back took away."""
+    net, graph = arrays.net, arrays.graph
+    state = arrays.unopened.copy()
+    found = [graph.vertex(*end) for end in (*query.excluded, *query.banned_labels)]
+    named = sorted({vertex for vertex in found if vertex is not None})
+    closed = [vertex for vertex in named if net.cross[vertex] >= 0 and usable.beyond(vertex) is None]
+    for vertex in closed:
+        state[vertex] = state[net.cross[vertex]] = SHUT
+    for vertex in usable.sources:
+        state[vertex] = SOURCE
+    for vertex in usable.targets:
+        state[vertex] = TARGET | (SOURCE if vertex in usable.sources else 0)
+    return state, tuple(closed)
+
+
+def _shut(arrays: Arrays, query: Query) -> Ints:
+    """A byte per arc where some offer is excluded; nothing where none is."""
+    numbers = [number for end in query.excluded if (number := arrays.arc_number(*end)) is not None]
+    if not numbers:
+        return np.zeros(0, dtype=np.uint8)
+    shut = np.zeros(arrays.arcs, dtype=np.uint8)
+    shut[numbers] = 1
+    return shut
+
