@@ -5,6 +5,7 @@ SHELL := /bin/sh
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH_STAMP := $(VENV)/.installed-bench
 
 # The first that really runs, is new enough and can make an environment: a version manager's shim may exist and not run.
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
@@ -76,14 +77,23 @@ lock: $(STAMP) ## write requirements/*.lock anew from pyproject.toml (UPGRADE=--
 	$(COMPILE) --upgrade --constraint requirements/dev.lock --output-file requirements/base.lock
 	$(COMPILE) --upgrade --constraint requirements/dev.lock --extra broker --output-file requirements/broker.lock
 	$(COMPILE) --upgrade --constraint requirements/dev.lock --extra demo --output-file requirements/demo.lock
+	$(COMPILE) --upgrade --constraint requirements/dev.lock --extra bench --output-file requirements/bench.lock
 
 compose-test: ## buy and release a path between containers
 	@test -x compose/run || { echo "compose/run is not there" >&2; exit 1; }
 	@compose/run
 
+# As a module: benchmarks is a package, and a folder of it must not hide one of ours.
 bench-%: $(STAMP) ## run benchmarks/%.py
 	@test -f benchmarks/$*.py || { echo "benchmarks/$*.py is not there" >&2; exit 1; }
-	@$(BIN)/python benchmarks/$*.py $(ARGS)
+	@$(BIN)/python -m benchmarks.$* $(ARGS)
+
+bench-paths: $(BENCH_STAMP)
+$(BENCH_STAMP): $(STAMP) requirements/bench.lock
+	@echo "Installing into $(VENV) what requirements/bench.lock names: the peers that we are measured against"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
+		--only-binary :all: --require-hashes -r requirements/bench.lock
+	@touch $@
 
 clean: ## remove .venv and every cache
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

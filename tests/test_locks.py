@@ -12,8 +12,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-# Each set repeats the versions of the one before it.
-SETS = {"base": (), "broker": ("broker",), "demo": ("broker", "demo"), "dev": ("broker", "demo", "dev")}
+# Each set repeats the versions of the one before it; the last one those of dev, beside which it is installed.
+SETS = {
+    "base": (),
+    "broker": ("broker",),
+    "demo": ("broker", "demo"),
+    "dev": ("broker", "demo", "dev"),
+    "bench": ("bench",),
+}
 PINNED = re.compile(r"([a-z0-9-]+)==([\w.!+-]+)(?: ; [^\\]+)?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n")
 
 
@@ -65,6 +71,13 @@ def test_the_sets_agree_on_every_version(smaller: str, larger: str) -> None:
     assert {package: other.get(package) for package in pins(smaller)} == pins(smaller)
 
 
+def test_what_is_measured_against_fits_beside_the_rest() -> None:
+    here, there = pins("bench"), pins("dev")
+    shared = here.keys() & there.keys()
+    assert {"scipy", "numpy"} <= shared
+    assert {package: here[package] for package in shared} == {package: there[package] for package in shared}
+
+
 def test_an_operator_installs_nothing_heavy() -> None:
-    heavy = {"numpy", "numba", "scipy", "mcp", "uvicorn", "topohub", "reverse-geocode", "pytest"}
+    heavy = {"numpy", "numba", "scipy", "mcp", "uvicorn", "topohub", "reverse-geocode", "pytest", "networkx"}
     assert heavy.isdisjoint(pins("base"))

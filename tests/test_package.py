@@ -42,5 +42,5 @@ def test_both_commands_are_installed(wheel: zipfile.ZipFile) -> None:
 def test_the_licence_and_the_roles_are_stated(wheel: zipfile.ZipFile) -> None:
     metadata: Message = message_from_string(read(wheel, "METADATA"))
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert metadata.get_all("Provides-Extra") == ["broker", "demo", "dev"]
+    assert metadata.get_all("Provides-Extra") == ["bench", "broker", "demo", "dev"]
     assert "Apache License" in read(wheel, "licenses/LICENSE")

@@ -1,0 +1,112 @@
+"""One run of the benchmark: what was asked for, what it works on, what has been measured, and how it is told."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final, NamedTuple
+
+from benchmarks.caida.forms import FORMS, SEED, Federation, federation
+from benchmarks.digraph import Digraph
+from benchmarks.figures import PATHS, Figures, write
+from benchmarks.ours import ENGINES, Engine
+from benchmarks.question import EU, WINDOW, Family, Question
+from benchmarks.questions import asked
+from benchmarks.timing import Timed
+
+PACKAGES: Final = ("numpy", "networkx", "rustworkx", "scipy", "cspy", "numba")
+
+
+class Subject(NamedTuple):
+    """What is measured on: a federation as sheets, as the peers have it, and in our engine."""
+
+    world: Federation
+    graph: Digraph
+    engine: Engine
+
+    @property
+    def name(self) -> str:
+        """Which of the forms it is."""
+        return self.world.name
+
+    def refused(self, family: Family) -> dict[tuple[str, str], Any]:
+        """What policy keeps out of the questions of a family."""
+        return dict(self.world.outside_eu) if family == EU else {}
+
+
+class Run:
+    """Options of the command line, and everything measured so far."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.figures = Figures()
+        self.notes: dict[str, Any] = {}
+        self._rows: list[dict[str, Any]] = []
+
+    def made(self, name: str) -> Subject:
+        """A subject by the name of its form."""
+        began = perf_counter()
+        world = federation(name)
+        graph = Digraph(world.sheets, WINDOW)
+        made = perf_counter()
+        engine = ENGINES[self.options.engine](world.sheets)
+        built_s = perf_counter() - made
+        offers = sum(len(sheet.offers) for sheet in world.sheets.values())
+        say(
+            f"\n{name}: {FORMS[name].said}; {len(world.sheets)} operators, {offers:,} offers, {graph.size:,} vertices, "
+            f"{graph.arcs:,} arcs. Sheets and arrays {made - began:.1f} s, {engine.name} built in {built_s:.1f} s."
+        )
+        return Subject(world, graph, engine)
+
+    def questions(self, subject: Subject, family: Family, most: int | None = None) -> list[Question]:
+        """The questions of a family; `most` of them, with one limit only, where that is given."""
+        count = self.options.questions if most is None else min(most, self.options.questions)
+        refused = subject.world.outside_eu
+        return asked(subject.name, subject.graph, refused, family, count=count, seed=SEED, second=most is None)
+
+    def show(self, subject: Subject, family: Family, timed: Timed, base: str) -> None:
+        """A table of contenders, with the median of each over that of `base`."""
+        rows: list[tuple[str, ...]] = [("", "median ms", "p95 ms", "max ms", "/ ours, one limit")]
+        for contender in timed.seconds:
+            figures = timed.median_ms(contender), timed.p95_ms(contender), timed.max_ms(contender)
+            ratio = figures[0] / timed.median_ms(base)
+            rows.append((contender, *(f"{ms:.2f}" for ms in figures), f"{ratio:.2f}"))
+            told = dict(zip(("median_ms", "p95_ms", "max_ms"), figures, strict=True))
+            self._rows.append({"graph": subject.name, "family": family.name, "contender": contender, **told})
+        count = len(timed.seconds[base])
+        table(f"{subject.name}, {family.name}, {count} questions at {family.gbps} Gb/s", rows)
+
+    def finish(self) -> None:
+        """The figures, on the screen and in the file."""
+        table("Figures", self.figures.lines())
+        versions = {name: version(name) for name in PACKAGES if find_spec(name)}
+        about = {"python": platform.python_version(), "machine": machine(), "versions": versions}
+        write(self.figures, {"engine": self.options.engine, **about, "rows": self._rows, **self.notes})
+        say(f"\nwritten to {os.path.relpath(PATHS)}")
+
+
+def table(title: str, rows: Sequence[tuple[str, ...]]) -> None:
+    """Print rows, the head first: names to the left, figures to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    say(f"\n{title}")
+    for row in rows:
+        cells = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
+        say("  " + "  ".join([row[0].ljust(widths[0]), *cells]).rstrip())
+
+
+def say(line: str) -> None:
+    """Print a line at once: a run takes minutes."""
+    print(line, flush=True)
+
+
+def machine() -> str:
+    """Processors of this machine."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(models)} x {models[0]}" if models else platform.processor()
