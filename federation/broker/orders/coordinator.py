@@ -164,7 +164,11 @@ class Coordinator:
     # --- tasks ---------------------------------------------------------------------------------------------
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        task = self._tasks.create_task(work, name=name)
+        try:
+            task = self._tasks.create_task(work, name=name)
+        except RuntimeError:
+            work.close()  # the daemon's group is going down, and takes nothing new
+            raise
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task

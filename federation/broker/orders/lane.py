@@ -72,6 +72,7 @@ class Lane:
         self._timer: asyncio.TimerHandle | None = None
         self._watchers: set[asyncio.Future[None]] = set()
         self._wishes: set[asyncio.Future[OrderState]] = set()
+        self._stopped = False
 
     def start(self, quote: StoredQuote) -> None:
         """Run the effects of a state that was journaled by its creator."""
@@ -110,8 +111,8 @@ class Lane:
 
     def stop(self) -> None:
         """Ask nothing more. What is under way is cancelled by whoever owns the tasks."""
-        if self._timer:
-            self._timer.cancel()
+        self._stopped = True
+        self._wake_no_more()
         for done in [*self._wishes]:
             if not done.done():
                 done.set_exception(Problem("UNAVAILABLE", "the broker is stopping", outcome=Outcome.UNKNOWN))
@@ -120,7 +121,7 @@ class Lane:
 
     def _put(self, item: Wish | News) -> None:
         self._queue.append(item)
-        if self._pump is None:
+        if self._pump is None and not self._stopped:
             self._pump = self._shell.spawn(self._work(), f"order {self.state.terms.id}")
 
     async def _work(self) -> None:
@@ -130,7 +131,7 @@ class Lane:
         finally:
             self._pump = None
         if self.state.state in TERMINAL and not self._running:
-            self.stop()
+            self._wake_no_more()
             self._ended(self.state.terms.id)
 
     def _take(self) -> list[Wish | News]:
@@ -216,9 +217,7 @@ class Lane:
     # --- acting --------------------------------------------------------------------------------------------
 
     def _launch(self, effects: Sequence[Effect], signed: dict[Act, Signed | None]) -> None:
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
+        self._wake_no_more()
         for effect in effects:
             if isinstance(effect, WaitUntil):
                 self._sleep(effect.at_us)
@@ -235,6 +234,11 @@ class Lane:
         wait_s = max(0, at_us - self._shell.clock.now_us()) / 1_000_000
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(min(wait_s, SLEEP_S_MAX), self._wake)
+
+    def _wake_no_more(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
 
     def _wake(self) -> None:
         self._timer = None
