@@ -24,8 +24,8 @@ from tests.support.path_queries import cranked, limited, question, ruled
 from tests.support.route_check import faults
 
 LONG = os.environ.get("PEERWAY_TEST_LONG") == "1"
-CASES = 6000 if LONG else 208
-POINTED = 12000 if LONG else 320
+CASES = 3000 if LONG else 208
+POINTED = 4000 if LONG else 320
 CHUNKS = 16
 
 

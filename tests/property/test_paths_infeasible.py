@@ -20,7 +20,7 @@ from tests.support.path_queries import RULES
 from tests.support.route_check import faults
 
 LONG = os.environ.get("PEERWAY_TEST_LONG") == "1"
-CASES = 3000 if LONG else 120
+CASES = 1500 if LONG else 120
 CHUNKS = 8
 NUMBERS = (
     "latency_us",

@@ -188,6 +188,25 @@ def test_budget_too_small_may_be_met_by_less_bandwidth() -> None:
     assert [(change.limit, change.value) for change in changes] == [("bandwidth_bps", GBPS // 4), ("budget", 1000)]
 
 
+def test_less_bandwidth_is_as_little_less_as_any_path_allows_within_the_budget() -> None:
+    """The widest path is affordable up to 1 Gb/s; another goes up to 3 Gb/s for the same money."""
+    wide = offer("u", "v", id="wide", gbps_hourly_micro=1000)
+    cheap = offer("u", "v", id="cheap", gbps_hourly_micro=333, free=((0, 5 * GBPS),))
+    sheet = operator(0, interface("u"), interface("v"), wide, cheap)
+    asked = ask((0, "u"), (0, "v"), bandwidth_bps=10 * GBPS, budget_micro=1000)
+    changes = [relaxed.changes for relaxed in refused(graph(sheet), asked).relaxations]
+    most = 10**12 // 333  # bit/s at which 333 micro-units per Gb/s come to 1000
+    assert [[(c.limit, c.value) for c in each] for each in changes] == [[("bandwidth_bps", most)], [("budget", 10_000)]]
+
+
+def test_a_longer_lease_and_the_money_for_it_are_offered_together() -> None:
+    terms = ClassTerms(id="any", minimum_term_s=7200)
+    sheet = operator(0, terms, interface("u"), interface("v"), offer("u", "v", 1000))
+    (relaxed,) = refused(graph(sheet), ask((0, "u"), (0, "v"), budget_micro=500)).relaxations
+    assert [(change.limit, change.value) for change in relaxed.changes] == [("duration_s", 7200), ("budget", 2000)]
+    assert relaxed.route.total_micro == 2000
+
+
 @pytest.mark.parametrize("objective", list(Objective))
 def test_when_the_work_runs_out_the_answer_says_so_and_gives_a_bound(objective: Objective) -> None:
     unproven = 0
