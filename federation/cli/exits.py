@@ -40,6 +40,22 @@ _OF_CODE: Final = {
     "INTERNAL": Exit.FAULT,
 }
 
+# What the broker calls a part of a request, and where a person wrote it.
+OPTION_OF_FIELD: Final = {
+    "a": "FROM",
+    "z": "TO",
+    "start": "--start",
+    "end": "--until",
+    "currency": "--currency",
+    "budget": "--budget",
+    "operators_allowed": "--only",
+    "operators_denied": "--without",
+    "route_classes": "--class",
+    "sovereignty.countries": "--countries",
+    "sovereignty.domicile": "--domicile",
+    "sovereignty.parents": "--parents",
+}
+
 
 def exit_of(problem: Problem) -> Exit:
     """The exit status of a problem: refused unless the table says otherwise."""

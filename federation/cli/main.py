@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import click
 
-from federation.cli.exits import MEANING, Exit, exit_of
+from federation.cli.exits import MEANING, OPTION_OF_FIELD, Exit, exit_of
 from schemas.problem import Outcome, Problem
 
 DEBUG: Final = "PEERWAY_DEBUG"
@@ -65,6 +65,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, epilog=MEANING, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="peerway")
 def peerway() -> None:
     """One order, many networks: buy a path across operators, for as long as you need it.
 
@@ -109,7 +110,8 @@ def _explain(error: BaseException, *, as_json: bool) -> int:
     if as_json:
         sys.stderr.write(json.dumps(problem.as_dict(), default=str) + "\n")
     else:
-        sys.stderr.write(f"peerway: {problem}\n")
+        part = OPTION_OF_FIELD.get(problem.field or "", problem.field)
+        sys.stderr.write(f"peerway: {part}: {problem.detail}\n" if part else f"peerway: {problem.detail}\n")
         if problem.outcome in {Outcome.UNKNOWN, Outcome.PENDING}:
             sys.stderr.write("The outcome is not known yet; `peerway orders` shows what came of it.\n")
     return exit_of(problem)

@@ -32,17 +32,16 @@ def _quantity(name: str, parse: Callable[[str], T]) -> Callable[[str], T]:
     return read
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
 BANDWIDTH: Final = _quantity("bandwidth", units.parse_bandwidth)
 LATENCY: Final = _quantity("latency", units.parse_latency)
 DURATION: Final = _quantity("duration", units.parse_duration)
 SHARE: Final = _quantity("share", units.parse_share)
 MONEY: Final = _quantity("money", units.parse_money)
 TIME: Final = _quantity("time", units.parse_time)
-NAMES: Final = _quantity("names", _names)
+NAMES: Final = _quantity("names", units.parse_names)
+CODES: Final = _quantity("codes", units.parse_codes)
+PLACE: Final = _quantity("place", units.parse_place)
+KEY: Final = _quantity("key", units.parse_key)
 
 
 def _applied(options: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
@@ -60,17 +59,22 @@ broker_options: Final = _applied(
             "--broker", envvar="PEERWAY_BROKER", default=BROKER_DEFAULT, metavar="URL", help="Where the broker is."
         ),
         click.option("--key", envvar="PEERWAY_KEY", metavar="KEY", help="Your key; better in PEERWAY_KEY."),
-        click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for a program."),
+        click.option(
+            "--json", "as_json", is_flag=True, help="Answer in JSON, for a program; a problem too, on standard error."
+        ),
     ]
 )
 
 key_option: Final = click.option(
-    "--idempotency-key", metavar="KEY", help="Repeat one to repeat a request whose answer was lost, without effect."
+    "--idempotency-key",
+    type=KEY,
+    metavar="KEY",
+    help="Choose one, and a request repeated with it has no second effect.",
 )
 
 _INTENT_OPTIONS: Final = (
-    click.argument("a", metavar="FROM"),
-    click.argument("z", metavar="TO"),
+    click.argument("a", metavar="FROM", type=PLACE),
+    click.argument("z", metavar="TO", type=PLACE),
     click.option("--bandwidth", type=BANDWIDTH, required=True, help="10G, 2.5G, 500M; the same both ways."),
     click.option("--for", "duration_s", type=DURATION, help="How long: 2h, 30m, 1d12h."),
     click.option("--until", "end", type=TIME, help="Or until when: 2026-12-01T18:00Z."),
@@ -83,9 +87,9 @@ _INTENT_OPTIONS: Final = (
     click.option("--hops", type=click.IntRange(1, 16), help="At most so many segments."),
     click.option("--budget", type=MONEY, help="At most, for the whole time: 250EUR."),
     click.option("--currency", default=None, metavar="CODE", help="Pay in: EUR if not given."),
-    click.option("--countries", type=NAMES, help="Cross only these: EEA,CH."),
-    click.option("--domicile", type=NAMES, help="Only operators domiciled in: EEA,CH."),
-    click.option("--parents", type=NAMES, help="Only operators controlled from: EEA,CH."),
+    click.option("--countries", type=CODES, help="Cross only these: EEA,CH."),
+    click.option("--domicile", type=CODES, help="Only operators domiciled in: EEA,CH."),
+    click.option("--parents", type=CODES, help="Only operators controlled from: EEA,CH."),
     click.option("--class", "route_classes", type=NAMES, help="Only these route classes: eu."),
     click.option("--only", "operators_allowed", type=NAMES, help="Only over these operators."),
     click.option("--without", "operators_denied", type=NAMES, help="Never over these operators."),

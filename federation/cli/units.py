@@ -11,10 +11,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
+from schemas.intent import PLACE_PATTERN
 from schemas.price import PPM, Money
-from schemas.segment import BANDWIDTH_BPS_MAX, PPB
+from schemas.segment import BANDWIDTH_BPS_MAX, PPB, WINDOW_S_MAX
 
-_BANDWIDTH: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?)(?:bps|bit/s|b/s)?", re.IGNORECASE | re.ASCII)
+_BANDWIDTH: Final = re.compile(
+    r"(\d+(?:\.\d+)?)\s*(?:([kMGT])(?:bps|bit/s|b/s)?|(?:bps|bit/s|b/s))", re.IGNORECASE | re.ASCII
+)
 _LATENCY: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(us|µs|ms|s)", re.ASCII)
 _DURATION: Final = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 _SHARE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*%", re.ASCII)
@@ -22,6 +25,8 @@ _MONEY: Final = re.compile(r"(\d+(?:\.\d{1,6})?)\s*([A-Za-z]{3})", re.ASCII)
 _SCALE: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _MICROS: Final = {"us": 1, "µs": 1, "ms": 10**3, "s": 10**6}
 _DURATION_S: Final = (604800, 86400, 3600, 60, 1)
+_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
+PLACE_HELP: Final = "write for example Utrecht, or Utrecht@SURF on one operator"
 BANDWIDTH_HELP: Final = "write for example 10G, 2.5G or 500M"
 LATENCY_HELP: Final = "write for example 12ms, 1.5ms or 800us"
 DURATION_HELP: Final = "write for example 2h, 30m, 90s or 1d12h"
@@ -30,12 +35,39 @@ MONEY_HELP: Final = "write for example 250EUR or 12.50CHF"
 TIME_HELP: Final = "write for example 2026-12-01T08:00Z, or with an offset 2026-12-01T09:00+01:00"
 
 
+def parse_place(text: str) -> str:
+    """`Utrecht` or `Utrecht@SURF`, as it was written; whether it exists, the broker knows."""
+    if not re.fullmatch(PLACE_PATTERN, text):
+        raise ValueError(f"'{text}' is no place; {PLACE_HELP}")
+    return text
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """The names in `SURF, GARR`: at least one."""
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not names:
+        raise ValueError("names nothing; write one or more, with commas between, or leave the option out")
+    return names
+
+
+def parse_codes(text: str) -> tuple[str, ...]:
+    """Country codes and groups of countries, in the case that they are known by: `EEA`, `CH`."""
+    return tuple(name.upper() for name in parse_names(text))
+
+
+def parse_key(text: str) -> str:
+    """An idempotency key, which travels in a header."""
+    if not _KEY.fullmatch(text):
+        raise ValueError("expected 1 to 255 printable ASCII characters")
+    return text
+
+
 def parse_bandwidth(text: str) -> int:
-    """bit/s of `10G`, `2.5G`, `500M`."""
+    """bit/s of `10G`, `2.5G`, `500M`; a bare number has no unit and is refused."""
     match = _BANDWIDTH.fullmatch(text.strip())
     if not match:
         raise ValueError(f"'{text}' is no bandwidth; {BANDWIDTH_HELP}")
-    bps = Decimal(match[1]) * _SCALE[match[2].lower()]
+    bps = Decimal(match[1]) * _SCALE[(match[2] or "").lower()]
     if bps != int(bps) or not 1 <= bps <= BANDWIDTH_BPS_MAX:
         raise ValueError(f"'{text}' is not between 1 bit/s and 100T; {BANDWIDTH_HELP}")
     return int(bps)
@@ -58,6 +90,8 @@ def parse_duration(text: str) -> int:
     seconds = sum(int(n or 0) * unit for n, unit in zip(match.groups(), _DURATION_S, strict=True)) if match else 0
     if not seconds:
         raise ValueError(f"'{text}' is no duration; {DURATION_HELP}")
+    if seconds > WINDOW_S_MAX:
+        raise ValueError(f"'{text}' is longer than {WINDOW_S_MAX // 86400}d; {DURATION_HELP}")
     return seconds
 
 

@@ -5,14 +5,32 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 import msgspec
+from msgspec import inspect
 
+from federation.node.settings import KeyHash
+from schemas.intent import Place
+from schemas.interface import Country
+from schemas.price import Currency
 from schemas.problem import invalid
+from schemas.segment import EntityId, Id
 
 T = TypeVar("T")
 CONFIG_BYTES_MAX: Final = 1024 * 1024
+# What a pattern of `schemas` asks for, in words: a person who wrote something else cannot read the pattern.
+SHAPES: Final = {
+    repr(get_args(kind)[1].pattern): words
+    for kind, words in (
+        (Place, "a place, for example Utrecht, or Utrecht@SURF on one operator"),
+        (EntityId, "an entity id, for example https://surf.example"),
+        (Id, "letters, digits and . _ : - alone"),
+        (Currency, "a currency code, for example EUR"),
+        (Country, "a country code of two capital letters, for example NL"),
+        (KeyHash, "a SHA-256 as 64 lower-case hexadecimal digits"),
+    )
+}
 
 
 def load_toml(path: Path, kind: type[T]) -> T:
@@ -26,6 +44,8 @@ def load_toml(path: Path, kind: type[T]) -> T:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
         key, why = explain(error)
+        if values := _choices(kind, key):
+            why = f"{why}; expected one of {', '.join(values)}"
         raise invalid(f"{path}: {key}" if key else str(path), why) from error
 
 
@@ -51,7 +71,38 @@ def explain(error: msgspec.ValidationError) -> tuple[str, str]:
     why, key = (match[1], match[2] or "") if match else (text, "")
     if member := re.search(r"missing required field `([^`]*)`|unknown field `([^`]*)`", why):
         key = ".".join(part for part in (key, member[1] or member[2]) if part)
+    if found := re.search(r"expected `str` matching regex (.*)", why, re.IGNORECASE | re.DOTALL):
+        why = f"expected {SHAPES[found[1]]}" if found[1] in SHAPES else why
     return key.replace(".[", "["), why[:1].lower() + why[1:]
+
+
+def _choices(kind: Any, key: str) -> list[str]:
+    """The values that the member of `kind` at `key` may have, where it is one of a few; else none."""
+    at = inspect.type_info(kind)
+    for part in re.findall(r"[^.\[\]]+|\[[^\]]*\]", key):
+        inner = [one for option in _options(at) for one in _inside(option, part)]
+        if not inner:
+            return []
+        at = inner[0]
+    return [str(value) for option in _options(at) for value in _values(option)]
+
+
+def _options(at: inspect.Type) -> tuple[inspect.Type, ...]:
+    return at.types if isinstance(at, inspect.UnionType) else (at,)
+
+
+def _inside(at: inspect.Type, part: str) -> list[inspect.Type]:
+    if isinstance(at, inspect.StructType):
+        return [field.type for field in at.fields if field.encode_name == part]
+    if isinstance(at, inspect.DictType):
+        return [at.value_type]
+    return [at.item_type] if isinstance(at, inspect.ListType | inspect.VarTupleType) else []
+
+
+def _values(at: inspect.Type) -> list[Any]:
+    if isinstance(at, inspect.EnumType):
+        return [one.value for one in at.cls]
+    return list(at.values) if isinstance(at, inspect.LiteralType) else []
 
 
 def below(path: Path, base: Path) -> Path:

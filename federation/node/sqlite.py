@@ -38,7 +38,7 @@ class Database:
         self._open = ExitStack()
 
     async def __aenter__(self) -> Self:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(self._path.parent)
         self._loop = asyncio.get_running_loop()
         with ExitStack() as stack:
             lock_fd = _lock(self._path)
@@ -144,8 +144,19 @@ def _migrate(connection: sqlite3.Connection, migrations: Sequence[str], path: Pa
         connection.executescript(f"BEGIN; {script}; PRAGMA user_version={number}; COMMIT;")
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise invalid(str(folder), f"cannot be made or is no folder ({error.strerror}); name a data folder") from error
+
+
 def _lock(path: Path) -> int:
-    fd = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = path.with_name(path.name + ".lock")
+    try:
+        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise invalid(str(lock), f"cannot be written ({error.strerror})") from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

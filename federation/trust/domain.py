@@ -22,11 +22,19 @@ from schemas.problem import Problem, invalid
 FOLDER: Final = re.compile(r"[a-z0-9][a-z0-9.\-]{0,62}")
 DOCUMENT_BYTES_MAX: Final = 64 * 1024
 CONFIGURATION, STATEMENT, MEMBERS = "entity-configuration.jwt", "subordinate-statement.jwt", "members"
+ANCHOR: Final = "anchor"
 
 
 def load_domain(folder: Path, anchors_file: Path, now: int) -> TrustDomain:
     """Read and verify a trust domain. Raises `Problem` where a file is missing or no anchor verifies."""
-    return verify_domain(read_domain(folder), read_anchors(anchors_file), now)
+    try:
+        return verify_domain(read_domain(folder), read_anchors(anchors_file), now)
+    except Problem as problem:
+        if problem.code != "DOCUMENT_INVALID":
+            raise
+        # Only the anchor's own configuration can spoil a whole domain.
+        detail = f"{problem.detail}; the anchors believed are those in {anchors_file}"
+        raise Problem(problem.code, detail, field=str(folder / ANCHOR / CONFIGURATION)) from problem
 
 
 def read_anchors(path: Path) -> dict[str, Jwks]:
@@ -47,7 +55,8 @@ def read_domain(folder: Path) -> DomainFiles:
         if len(words) != 2 or not FOLDER.fullmatch(words[1]):
             raise invalid(f"{folder / MEMBERS}:{number}", "expected an entity id and a folder name")
         members[words[0]] = _member(folder / words[1])
-    return DomainFiles((_text(folder / "anchor" / CONFIGURATION),), members)
+    anchor = _read(folder / ANCHOR / CONFIGURATION).decode("ascii", errors="replace").strip()
+    return DomainFiles((anchor,), members)
 
 
 def _member(folder: Path) -> MemberFiles:
