@@ -42,5 +42,7 @@ class SystemEntropy:
     """The operating system's randomness."""
 
     def token(self) -> str:
-        """128 bits as 22 base64url characters."""
-        return secrets.token_urlsafe(TOKEN_BYTES)
+        """128 bits as 22 base64url characters, the first never `-`: a command line would read that as an option."""
+        while (token := secrets.token_urlsafe(TOKEN_BYTES)).startswith("-"):
+            pass
+        return token
