@@ -16,7 +16,7 @@ def federation(*, broker: str, key: str | None, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
-    from federation.cli.screen import show
+    from federation.cli.screen import WIDE, console, show
     from federation.cli.tables import federation_lines
 
-    show(*federation_lines(answer))
+    show(*federation_lines(answer, wide=console().width >= WIDE))

@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from federation.cli.options import BROKER_DEFAULT
 from federation.client.broker import BrokerClient
 from federation.node.seams import SystemEntropy
 from schemas.problem import Problem, invalid
@@ -21,7 +22,7 @@ Example, in the configuration of an agent:
 
 
 @click.command(epilog=EPILOG)
-@click.option("--broker", envvar="PEERWAY_BROKER", default="http://127.0.0.1:8700", metavar="URL")
+@click.option("--broker", envvar="PEERWAY_BROKER", default=BROKER_DEFAULT, metavar="URL", help="Where the broker is.")
 @click.option("--key", envvar="PEERWAY_KEY", metavar="KEY", help="Your key; better in PEERWAY_KEY.")
 def mcp(broker: str, key: str | None) -> None:
     """Serve an agent over standard input and output with the Model Context Protocol.

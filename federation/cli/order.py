@@ -56,7 +56,12 @@ def show(*, broker: str, key: str | None, as_json: bool, id: str) -> None:  # no
         except Problem as problem:
             if problem.code != "NOT_FOUND":
                 raise
-        return await client.get_quote(id)
+        try:
+            return await client.get_quote(id)
+        except Problem as problem:
+            if problem.code != "NOT_FOUND":
+                raise
+            raise Problem("NOT_FOUND", f"'{id}' is neither an order nor a quote of yours") from problem
 
     answer = ask(broker, key, question)
     if isinstance(answer, OrderView):
@@ -79,7 +84,8 @@ def orders(*, broker: str, key: str | None, as_json: bool) -> None:
         return
     from federation.cli import screen, tables
 
-    screen.show(tables.orders_table(answer) if answer else "You have no orders.")
+    wide = screen.console().width >= screen.WIDE
+    screen.show(tables.orders_table(answer, wide=wide) if answer else "You have no orders.")
 
 
 @click.command(epilog="\b\nExample:\n  peerway extend 0P8vTt2cQ5WJ9kVjv7n1fg --by 30m")

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import click
+import msgspec
 
 from federation.cli.connection import ask, print_json
+from federation.cli.exits import Exit
 from federation.cli.options import broker_options, intent_from, intent_options, key_option
+from schemas.answer import SearchAnswer
+from schemas.problem import Problem
 
 EPILOG = """\
 \b
@@ -21,17 +25,36 @@ Example:
 @intent_options
 @key_option
 @broker_options
-def quote(*, broker: str, key: str | None, as_json: bool, idempotency_key: str | None, **given: Any) -> None:
+def quote(*, broker: str, key: str | None, as_json: bool, idempotency_key: str | None, **given: Any) -> int:
     """A firm price for the best path FROM one place TO another, held at every operator until it expires.
 
     It costs nothing and becomes a lease with `peerway order`. Exit status 3 where no path satisfies every limit.
     """
     intent = intent_from(given)
-    answer = ask(broker, key, lambda client: client.quote(intent, idempotency_key))
+    try:
+        answer = ask(broker, key, lambda client: client.quote(intent, idempotency_key))
+    except Problem as problem:
+        if as_json or problem.code != "NO_FEASIBLE_PATH":
+            raise
+        return _say_why(problem)
     if as_json:
         print_json(answer)
-        return
+        return Exit.OK
     from federation.cli.screen import show
     from federation.cli.tables import quote_lines
 
     show(*quote_lines(answer), f"Order it with: peerway order {answer.id}")
+    return Exit.OK
+
+
+def _say_why(problem: Problem) -> int:
+    """The tables of `peerway search`, from what the problem tells. Raises it where it tells nothing."""
+    try:
+        told = msgspec.convert({"found": False} | problem.extra, SearchAnswer)
+    except msgspec.ValidationError:
+        raise problem from None
+    from federation.cli.screen import show
+    from federation.cli.tables import search_lines
+
+    show(*search_lines(told))
+    return Exit.NO_PATH

@@ -7,10 +7,11 @@ import sys
 from typing import Any, Final
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 PIPED_WIDTH: Final = 140
+WIDE: Final = 100  # columns from which a table has room for what can also be looked up
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -27,9 +28,15 @@ def show(*things: Any) -> None:
         out.print(thing)
 
 
-def plain_table(*columns: str, right: tuple[str, ...] = (), title: str | None = None) -> Table:
-    """A table with a rule under its head; columns named in `right` hold numbers. Long cells fold, none is cut."""
+def plain_table(
+    *columns: str, right: tuple[str, ...] = (), whole: tuple[str, ...] = (), title: str | None = None
+) -> Table:
+    """A table with a rule under its head; columns named in `right` hold numbers. Long cells fold, none is cut.
+
+    Numbers, and the columns in `whole`, which a reader copies in one piece, stay on one line while others can fold.
+    """
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        justify: JustifyMethod = "right" if column in right else "left"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=column in right + whole)
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -11,6 +12,7 @@ from rich.table import Table
 from federation.cli import units
 from federation.cli.screen import plain_table
 from schemas.answer import (
+    Change,
     EndView,
     Exclusion,
     FederationView,
@@ -25,6 +27,8 @@ from schemas.order import Bill
 from schemas.price import Money
 from schemas.segment import PPB, Promise
 
+_NAMED_BY_THE_BUYER: Final = frozenset({"operators_allowed", "operators_denied"})  # who asked for it knows it
+_UNIT: Final = re.compile(r"_(us|ppb|bps)$")
 _STYLE: Final = dict.fromkeys(BILLABLE, "green") | {State.FAILED: "red", State.EXPIRED: "red"}
 
 
@@ -84,8 +88,8 @@ def search_lines(answer: SearchAnswer) -> Iterator[str | Table]:
         if path.why:
             yield f"[dim]{escape(path.why)}[/]"
         yield path_table(path)
-    if answer.excluded:
-        yield exclusion_table(answer.excluded)
+    if kept_out := tuple(one for one in answer.excluded if one.rule not in _NAMED_BY_THE_BUYER):
+        yield exclusion_table(kept_out)
     proof = "the best of everything published" if answer.proven else "the search ran out of budget: maybe not the best"
     floor = f"physics allows {units.latency(answer.floor_us)} at best"
     yield f"[dim]{proof if answer.found else 'searched everything published'}; {floor}[/]"
@@ -96,7 +100,7 @@ def binding_lines(answer: SearchAnswer) -> Iterator[str | Table]:
     if answer.binding:
         table = plain_table("Limit that binds", "Asked", "Best any path can do")
         for binding in answer.binding:
-            table.add_row(escape(binding.limit), escape(binding.asked), escape(binding.floor or "none can"))
+            table.add_row(limit_name(binding.limit), escape(binding.asked), escape(binding.floor or "none can"))
         yield table
     if answer.relaxations:
         table = plain_table("It would work with", "Price", "Latency", right=("Price", "Latency"))
@@ -106,11 +110,16 @@ def binding_lines(answer: SearchAnswer) -> Iterator[str | Table]:
         yield table
 
 
+def limit_name(limit: str) -> str:
+    """A limit as a person says it: `latency` for `latency_us`, for its value is printed with its unit."""
+    return escape(_UNIT.sub("", limit).replace("_", " "))
+
+
 def exclusion_table(excluded: tuple[Exclusion, ...]) -> Table:
     """Who was kept out, by which rule."""
     table = plain_table("Kept out", "Class", "Rule", "Why")
     for one in excluded:
-        table.add_row(escape(one.operator_name), one.route_class or "all", escape(one.rule), escape(one.detail))
+        table.add_row(escape(one.operator_name), one.route_class or "all", limit_name(one.rule), escape(one.detail))
     return table
 
 
@@ -121,25 +130,31 @@ def quote_lines(quote: QuoteView) -> Iterator[str | Table]:
     yield f"from {units.clock(quote.window.start)} until {units.clock(quote.window.end)}"
     yield path_table(quote.path)
     exit_cost, rounds = units.money(quote.exit_total), f"{quote.rounds} round{'s' if quote.rounds != 1 else ''}"
-    yield f"[dim]released before its end it costs {exit_cost} more than what was used; asked in {rounds}[/]"
+    yield f"[dim]released before its end: set-up, use until then, and {exit_cost} to exit; asked in {rounds}[/]"
 
 
 def order_lines(order: OrderView) -> Iterator[str | Table]:
     """An order, its segments, its history and its bill."""
     yield f"Order [bold]{order.id}[/]  {state_text(order.state)}  {units.bandwidth(order.bandwidth_bps)}"
-    yield f"from {units.clock(order.window.start)} until {units.clock(order.window.end)} · {units.money(order.total)}"
+    planned = "" if order.bill else f" · {units.money(order.total)} if kept until then"
+    yield f"from {units.clock(order.window.start)} until {units.clock(order.window.end)}{planned}"
     if order.why:
         yield f"[yellow]{escape(order.why)}[/]" + (f" (outcome: {order.outcome})" if order.outcome else "")
-    table = plain_table("", "Operator", "From → to", "State", "Product")
+    table = plain_table("", "Operator", "From → to", "State", "Product", whole=("Operator", "State", "Product"))
     for number, lease in enumerate(order.segments, 1):
         between = f"{_end(lease.a)} → {_end(lease.z)}"
         name, state = escape(lease.operator_name), state_text(lease.state)
         table.add_row(str(number), name, between, state, escape(lease.product or ""))
     yield table
-    steps = [f"{change.state} {units.clock(change.at)[11:]}" for change in order.history]
-    yield f"[dim]{' → '.join(steps)}[/]"
+    yield f"[dim]{' → '.join(_step(change) for change in order.history)}[/]"
     if order.bill:
         yield bill_table(order, order.bill)
+
+
+def _step(change: Change) -> str:
+    """A state and when; an ACTIVE lease that was extended is ACTIVE again, so that one says so."""
+    word = "extended" if change.why.startswith("extended") else str(change.state)
+    return f"{word} {units.clock(change.at)[11:]}"
 
 
 def bill_table(order: OrderView, bill: Bill) -> Table:
@@ -163,29 +178,30 @@ def _bill_cells(bill: Bill) -> tuple[str, ...]:
     return (units.duration(seconds), *(units.exact_money(Money(bill.total.currency, micro)) for micro in amounts))
 
 
-def orders_table(orders: tuple[OrderView, ...]) -> Table:
-    """A row per order."""
-    table = plain_table("Order", "State", "Bandwidth", "Until", "Over", "Total", right=("Bandwidth", "Total"))
+def orders_table(orders: tuple[OrderView, ...], *, wide: bool = True) -> Table:
+    """A row per order; its operators only where the screen is `wide`."""
+    columns = ("Order", "State", "Bandwidth", "Until", "Total", *(("Over",) if wide else ()))
+    table = plain_table(*columns, right=("Bandwidth", "Total"), whole=("Order", "State"))
     for order in orders:
-        total = order.bill.total if order.bill else order.total
+        total = units.exact_money(order.bill.total) if order.bill else units.money(order.total)
         over = ", ".join(escape(lease.operator_name) for lease in order.segments)
         until = units.clock(order.window.end)
         bandwidth = units.bandwidth(order.bandwidth_bps)
-        table.add_row(order.id, state_text(order.state), bandwidth, until, over, units.money(total))
+        table.add_row(order.id, state_text(order.state), bandwidth, until, total, *((over,) if wide else ()))
     return table
 
 
-def federation_lines(view: FederationView) -> Iterator[str | Table]:
-    """Who is there, and whether it hangs together."""
-    table = plain_table(
-        "Operator", "Entity", "Interfaces", "Interconnects", "Offers", "Shows", "Attested", "",
-        right=("Interfaces", "Interconnects", "Offers"),
-    )  # fmt: skip
+def federation_lines(view: FederationView, *, wide: bool = True) -> Iterator[str | Table]:
+    """Who is there, and whether it hangs together; entity ids only where the screen is `wide`."""
+    numbered = ("Interfaces", "Interconnects", "Offers")
+    columns = ("Operator", *(("Entity",) if wide else ()), *numbered, "Shows", "Attested", "")
+    table = plain_table(*columns, right=numbered, whole=("Operator", "Entity", "Shows", "Attested"))
     for operator in view.operators:
         state = "" if operator.connected else f"[red]{escape(operator.why or 'not connected')}[/]"
         numbers = (str(operator.interfaces), str(operator.interconnects), str(operator.offers))
         attested = "yes" if operator.attested else "no"
-        table.add_row(escape(operator.name), operator.entity, *numbers, operator.disclosure, attested, state)
+        who = (escape(operator.name), *((operator.entity,) if wide else ()))
+        table.add_row(*who, *numbers, operator.disclosure, attested, state)
     yield table
     yield (
         f"{len(view.operators)} operators, {view.interfaces} interfaces, {view.interconnects} interconnects "

@@ -43,7 +43,7 @@ class Refused(click.ClickException):
     exit_code = 2
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=EXAMPLES, short_help="Draft a footprint file from a published topology.")
 @click.argument("source", required=False)
 @click.option("--peer", "peers", multiple=True, metavar="SOURCE[=ENTITY]", help="Interconnect with this one; repeat.")
 @click.option("--entity", metavar="ID", help="Entity id of this operator; by default derived from SOURCE.")

@@ -31,7 +31,7 @@ class LazyGroup(click.Group):
         return command
 
 
-@click.group(cls=LazyGroup)
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="peerway")
 def main() -> None:
     """Run a network operator of the Peerway federation."""

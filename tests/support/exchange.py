@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import structs
 
 from schemas.answer import (
@@ -26,7 +27,7 @@ from schemas.price import Line, Money
 from schemas.problem import Problem, not_found
 from schemas.quote import Action
 from schemas.request import Extension
-from schemas.segment import Promise, moment, window
+from schemas.segment import Promise, Window, moment, window
 from tests.support.seams import NOW
 
 EUR = Money("EUR", 12_345_678)
@@ -53,6 +54,18 @@ PATH = PathView(
     countries=("DE", "IT", "NL"),
     why="cheapest",
 )
+
+
+def no_path(span: Window) -> SearchAnswer:
+    """Why nothing fits in `span`."""
+    return SearchAnswer(
+        found=False,
+        window=span,
+        floor_us=4_321,
+        binding=(Binding(limit="latency_us", asked="5000", floor="9876"),),
+        relaxations=(Relaxation(limits=("latency_us",), change="latency 9876", total=EUR, promise=PROMISE),),
+        excluded=(Exclusion(operator="https://x.example", operator_name="X", rule="parents", detail="GB"),),
+    )
 
 
 class FakeExchange:
@@ -84,21 +97,16 @@ class FakeExchange:
         self.intents.append(intent)
         span = window(NOW, NOW + (intent.duration_s or 3600))
         if intent.bandwidth_bps == 13:
-            return SearchAnswer(
-                found=False,
-                window=span,
-                floor_us=4_321,
-                binding=(Binding(limit="latency_us", asked="5000", floor="9876"),),
-                relaxations=(Relaxation(limits=("latency_us",), change="latency 9876", total=EUR, promise=PROMISE),),
-                excluded=(Exclusion(operator="https://x.example", operator_name="X", rule="parents", detail="GB"),),
-            )
+            return no_path(span)
         return SearchAnswer(found=True, window=span, paths=(PATH,) * paths, proven=True, floor_us=4_321, took_us=420)
 
     async def quote(self, intent: Intent, key: str) -> QuoteView:
         self._begin()
         self.intents.append(intent)
         if intent.bandwidth_bps == 13:
-            raise Problem("NO_FEASIBLE_PATH", "no path within 5000 us", extra={"floor_us": 4_321})
+            span = window(NOW, NOW + (intent.duration_s or 3600))
+            told = msgspec.to_builtins(no_path(span))
+            raise Problem("NO_FEASIBLE_PATH", "no path within 5000 us", extra=told)
         name = self._once(key, intent, f"q{len(self.quotes) + 1}")
         view = QuoteView(
             id=name,

@@ -104,7 +104,7 @@ async def bill_claims(client: BrokerClient, stage: Stage, quote: QuoteView, ende
         claim("released by every operator", all(lease.state is State.RELEASED for lease, _ in pairs)),
         claim("every operator bills its seconds at its signed rates", all(right), f"{seconds} s"),
         claim("every operator signed its bill", all(same), f"{len(same)} receipts verified"),
-        claim("the total is their sum", ended.bill.total.micro == summed, units.money(ended.bill.total)),
+        claim("the total is their sum", ended.bill.total.micro == summed, units.exact_money(ended.bill.total)),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from rich.console import Console
@@ -15,6 +15,7 @@ from federation.cli.demo.claims import Claim, DemoReport, Step
 from schemas.answer import FederationView
 
 EXCLUDED_SHOWN_MAX: Final = 12
+BUYER: Final = ("PEERWAY_BROKER", "PEERWAY_KEY")
 MEASURED: Final = (
     "Where the PoPs of these networks are, and which of them are joined inside a network: CAIDA, August 2024.",
     "Times, memory and counts: taken on this machine, now.",
@@ -98,5 +99,16 @@ def tell_end(console: Console, report: DemoReport) -> None:
     else:
         console.print(f"[bold green]All {held} claims held.[/] {report.total_s:.1f} s, of which {report.start_s:.1f} s "
                       f"to start {len(report.federation.operators)} operators and the broker.")  # fmt: skip
-    for name, value in report.addresses.items():
-        console.print(f"{escape(name)}={escape(value)}", soft_wrap=True)
+    for line in _left_running(report.addresses):
+        console.print(escape(line), soft_wrap=True)
+
+
+def _left_running(addresses: Mapping[str, str]) -> Iterator[str]:
+    """What to type next, in lines that a shell takes as they are."""
+    if not addresses:
+        return
+    yield "Left running. To buy by hand:"
+    yield from (f"  export {name}={addresses[name]}" for name in BUYER)
+    yield f"To end it:\n  {addresses['STOP']}"
+    yield "Operators, and the agents' face of the broker:"
+    yield from (f"  {name}={value}" for name, value in addresses.items() if name not in (*BUYER, "STOP"))

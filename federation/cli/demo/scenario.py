@@ -13,6 +13,7 @@ from federation.cli import units
 from federation.cli.demo.claims import Claim, Step, claim
 from federation.cli.demo.ledger import Inspector, bill_claims
 from federation.cli.demo.stage import Stage
+from federation.cli.tables import limit_name
 from federation.client.broker import BrokerClient
 from federation.client.lease import active, extended, released
 from schemas.answer import OrderView, PathView, SearchAnswer
@@ -102,7 +103,9 @@ class Scenario:
             claim(
                 "the limits that bind are named with what is possible",
                 bool(answer.binding),
-                "; ".join(f"{b.limit}: {b.asked} asked, {b.floor or 'none'} possible" for b in answer.binding),
+                "; ".join(
+                    f"{limit_name(b.limit)}: {b.asked} asked, {b.floor or 'none'} possible" for b in answer.binding
+                ),
             ),
             claim("the physical floor is told", answer.floor_us > 0, units.latency(answer.floor_us)),
             claim("relaxations are offered with their price", bool(answer.relaxations), _relaxed(answer)),

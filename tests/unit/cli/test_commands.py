@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from msgspec import structs
 
 from federation.cli.main import COMMANDS, run
 from schemas.problem import Problem
@@ -128,10 +129,11 @@ async def test_an_intent_takes_every_word(peerway: Terminal) -> None:
 
 
 @pytest.mark.asyncio
-async def test_no_path_says_what_binds_and_what_would_help(peerway: Terminal) -> None:
-    status, out, _ = await peerway("search", "A", "B", "--bandwidth", "13", "--for", "1h")
+@pytest.mark.parametrize("command", ["search", "quote"])
+async def test_no_path_says_what_binds_and_what_would_help(peerway: Terminal, command: str) -> None:
+    status, out, _ = await peerway(command, "A", "B", "--bandwidth", "13bps", "--for", "1h")
     assert status == 3
-    for expected in ("No path satisfies", "latency_us", "latency 9876", "parents", "physics allows 4.32 ms"):
+    for expected in ("No path satisfies", "latency  ", "latency 9876", "parents", "physics allows 4.32 ms"):
         assert expected in out
 
 
@@ -151,6 +153,10 @@ def lacks(*words: str) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
         (("search", "A", "B", "--bandwidth", "1G", "--for", "soon"), "write for example 2h"),
         (("search", "A", "B", "--bandwidth", "1G", "--for", "1h", "--latency", "12"), "write for example 12ms"),
         (("search", "A", "A", "--bandwidth", "1G", "--for", "1h"), "two different places"),
+        (("search", "A@", "B", "--bandwidth", "1G", "--for", "1h"), "write for example Utrecht"),
+        (("search", "A", "B", "--bandwidth", "10", "--for", "1h"), "write for example 10G"),
+        (("search", "A", "B", "--bandwidth", "1G", "--for", "1h", "--countries", " ,"), "names nothing"),
+        (("order", "q1", "--idempotency-key", "a\nb"), "printable ASCII"),
         (("quote", "A", "B", "--bandwidth", "1G", "--start", "2026-12-02T00:00Z", "--until", "2026-12-01T00:00Z"),
          "later than start"),
         (("extend", "o1"), "--until"),
@@ -167,9 +173,27 @@ async def test_bad_input_is_status_2_and_shows_what_is_right(
 
 
 @pytest.mark.asyncio
+async def test_a_narrow_screen_keeps_ids_in_one_piece(peerway: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    exchange = peerway.world.exchanges["alice"]
+    await peerway("quote", *ASKED)
+    await peerway("order", "q1")
+    long_id = "dbDSH2uOBK0rxa3KLRLrSA"
+    exchange.all_orders = {long_id: structs.replace(exchange.all_orders["o1"], id=long_id)}
+    for command in (("orders",), ("show", long_id), ("federation",)):
+        status, out, _ = await peerway(*command)
+        assert status == 0
+        assert max(map(len, out.splitlines())) <= 80
+        assert long_id in out or command == ("federation",)
+
+
+@pytest.mark.asyncio
 async def test_refusals_are_status_4_and_unreachable_5(peerway: Terminal, unused_tcp_port: int) -> None:
     status, _, err = await peerway("show", "absent")
-    assert (status, "absent" in err) == (4, True)
+    assert (status, err) == (4, "peerway: 'absent' is neither an order nor a quote of yours\n")
+    peerway.world.exchanges["alice"].fail = Problem("INVALID_ARGUMENT", "is unknown", field="a")
+    status, _, err = await peerway("search", *ASKED)
+    assert (status, err) == (2, "peerway: FROM: is unknown\n")
     peerway.world.exchanges["alice"].fail = Problem("QUOTE_EXPIRED", "it expired at noon")
     status, _, err = await peerway("order", "q1", "--json")
     assert (status, json.loads(err)["code"]) == (4, "QUOTE_EXPIRED")
