@@ -109,4 +109,8 @@ def _failure(problem: Problem, *, write: bool = False) -> CallToolResult:
     known = problem.with_outcome(Outcome.NONE) if write and problem.outcome is None else problem
     text = f"{known.code}: {known}"
     body = msgspec.to_builtins(known.as_dict())
-    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=body, is_error=True)
+    # Some agents see the text alone: it holds the problem too, with what would help.
+    told = [text, msgspec.json.encode(body).decode()]
+    return CallToolResult(
+        content=[TextContent(type="text", text=one) for one in told], structured_content=body, is_error=True
+    )
