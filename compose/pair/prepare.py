@@ -82,7 +82,8 @@ def main(made: Path) -> None:
     peers = "".join(operator(made, domain, node) for node in OPERATORS)
     key = domain.add_broker(BROKER, "Pair Broker", endpoint="http://broker:8700")
     agent_key = secrets.token_urlsafe(24)
-    put_node(made / "broker", key, "broker.toml", BROKER_TOML.format(broker=BROKER, digest=key_digest(agent_key)) + peers)
+    text = BROKER_TOML.format(broker=BROKER, digest=key_digest(agent_key)) + peers
+    put_node(made / "broker", key, "broker.toml", text)
     (made / "agent").mkdir(parents=True, exist_ok=True)
     (made / "agent" / "key").write_text(agent_key)
     domain.write()
