@@ -10,7 +10,6 @@ from benchmarks.contender import Cold
 from benchmarks.peers.milp import Highs
 from benchmarks.question import EU
 from benchmarks.run import Run, Subject, say
-from benchmarks.timing import interleaved
 
 TRIED = 3  # questions that show at which setting cspy is best
 
@@ -26,7 +25,7 @@ def cspy(run: Run, subject: Subject) -> None:
     tried = {direction: Search(subject.graph, EU, refused, direction) for direction in DIRECTIONS}
     best = best_direction(tried, questions[:TRIED])
     peer, ours = Search(subject.graph, EU, refused, best), Cold(subject.engine, refused, 1)
-    timed = interleaved([peer, ours], questions, 1)
+    timed = run.timed([peer, ours], questions, 1)
     twice = agreement.except_twice(
         timed.answers[ours.name],
         timed.answers[peer.name],
@@ -45,7 +44,7 @@ def highs(run: Run, subject: Subject) -> None:
     questions = run.questions(subject, EU)[: run.options.milp]
     if questions:
         peer, ours = Highs(subject.graph, EU, subject.refused(EU)), Cold(subject.engine, subject.refused(EU), 1)
-        timed = interleaved([peer, ours], questions, 1)
+        timed = run.timed([peer, ours], questions, 1)
         agreement.same(timed, [peer.name, ours.name])
         run.show(subject, EU, timed, ours.name)
         say(f"  the same price on {len(questions)} questions, second entries ruled out on both sides")

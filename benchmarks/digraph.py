@@ -49,7 +49,8 @@ class Digraph:
 
     def __init__(self, sheets: Mapping[str, OperatorSheet], window: Window) -> None:
         flat = _Flat(sheets, window)
-        rows = np.array(list(flat.arcs()), dtype=np.float64)
+        # One operator at a time: millions of rows would take gigabytes as tuples.
+        rows = np.concatenate([part for part in flat.parts() if part.size])
         columns = dict(zip(Arc._fields, rows.T, strict=True))
         self.down: Floats = columns.pop("down")
         whole = {name: column.astype(np.int64) for name, column in columns.items()}
@@ -110,18 +111,21 @@ class _Flat:
                 else:
                     self._ennis[entity, name] = self._vertex()
 
-    def arcs(self) -> Iterator[Arc]:
-        """Every offer in both directions, where it can be entered and left."""
+    def parts(self) -> Iterator[Floats]:
+        """The arcs of one operator after the other."""
         for operator, entity in enumerate(sorted(self._sheets)):
-            sheet = self._sheets[entity]
-            place = {name: len(self.classes) + number for number, name in enumerate(sheet.classes)}
-            self.classes += [(entity, name) for name in sheet.classes]
-            nodes = {(c, node): self._vertex() for c in sheet.classes for node in sorted(sheet.nodes)}
-            for offer in sheet.offers.values():
-                for a, z in ((offer.a, offer.z), (offer.z, offer.a)):
-                    arc = self._arc(sheet, offer, a, z, nodes)
-                    if arc is not None:
-                        yield arc._replace(operator=operator, route_class=place[offer.route_class])
+            yield np.array(list(self._arcs(operator, self._sheets[entity])), dtype=np.float64)
+
+    def _arcs(self, operator: int, sheet: OperatorSheet) -> Iterator[Arc]:
+        """Every offer in both directions, where it can be entered and left."""
+        place = {name: len(self.classes) + number for number, name in enumerate(sheet.classes)}
+        self.classes += [(sheet.entity, name) for name in sheet.classes]
+        nodes = {(c, node): self._vertex() for c in sheet.classes for node in sorted(sheet.nodes)}
+        for offer in sheet.offers.values():
+            for a, z in ((offer.a, offer.z), (offer.z, offer.a)):
+                arc = self._arc(sheet, offer, a, z, nodes)
+                if arc is not None:
+                    yield arc._replace(operator=operator, route_class=place[offer.route_class])
 
     def _arc(
         self, sheet: OperatorSheet, offer: Offer, a: str, z: str, nodes: Mapping[tuple[str, str], int]

@@ -16,9 +16,10 @@ from benchmarks.caida.forms import FORMS, SEED, Federation, federation
 from benchmarks.digraph import Digraph
 from benchmarks.figures import PATHS, Figures, write
 from benchmarks.ours import ENGINES, Engine
+from benchmarks.peers.peer import Peer
 from benchmarks.question import EU, WINDOW, Family, Question
 from benchmarks.questions import asked
-from benchmarks.timing import Timed
+from benchmarks.timing import CLOCKS, Timed, interleaved
 
 PACKAGES: Final = ("numpy", "networkx", "rustworkx", "scipy", "cspy", "numba")
 
@@ -47,6 +48,7 @@ class Run:
         self.options = options
         self.figures = Figures()
         self.notes: dict[str, Any] = {}
+        self.clock = CLOCKS[options.clock]
         self._rows: list[dict[str, Any]] = []
 
     def made(self, name: str) -> Subject:
@@ -70,6 +72,10 @@ class Run:
         refused = subject.world.outside_eu
         return asked(subject.name, subject.graph, refused, family, count=count, seed=SEED, second=most is None)
 
+    def timed(self, contenders: Sequence[Peer], questions: Sequence[Question], rounds: int | None = None) -> Timed:
+        """Contenders in turn, as often as the options say."""
+        return interleaved(contenders, questions, rounds or self.options.rounds, self.clock)
+
     def show(self, subject: Subject, family: Family, timed: Timed, base: str) -> None:
         """A table of contenders, with the median of each over that of `base`."""
         rows: list[tuple[str, ...]] = [("", "median ms", "p95 ms", "max ms", "/ ours, one limit")]
@@ -87,7 +93,10 @@ class Run:
         table("Figures", self.figures.lines())
         versions = {name: version(name) for name in PACKAGES if find_spec(name)}
         about = {"python": platform.python_version(), "machine": machine(), "versions": versions}
-        write(self.figures, {"engine": self.options.engine, **about, "rows": self._rows, **self.notes})
+        write(
+            self.figures,
+            {"engine": self.options.engine, "clock": self.options.clock, **about, "rows": self._rows, **self.notes},
+        )
         say(f"\nwritten to {os.path.relpath(PATHS)}")
 
 

@@ -12,7 +12,7 @@ from benchmarks.peers.peer import Peer
 from benchmarks.question import EU, GLOBAL, Family, Question
 from benchmarks.questions import Ways
 from benchmarks.run import Run, Subject, say
-from benchmarks.timing import Timed, interleaved
+from benchmarks.timing import Timed
 
 FEW: Final = 12  # questions on the largest graph
 CHECKED: Final = 10  # questions whose answers without limits are compared, untimed
@@ -62,7 +62,7 @@ def filtered(run: Run, subject: Subject) -> None:
 def largest(run: Run, subject: Subject) -> None:
     """Against scipy alone, on a graph that the others take very long to build."""
     peer, ours = csgraph.OneToAll(subject.graph, GLOBAL), Cold(subject.engine, {}, 1)
-    timed = interleaved([peer, ours], run.questions(subject, GLOBAL, FEW), run.options.rounds)
+    timed = run.timed([peer, ours], run.questions(subject, GLOBAL, FEW))
     agreement.no_dearer(timed, peer.name, ours.name)
     run.show(subject, GLOBAL, timed, ours.name)
     ratio = timed.median_ms(ours.name) / timed.median_ms(peer.name)
@@ -71,7 +71,7 @@ def largest(run: Run, subject: Subject) -> None:
 
 def _measured(run: Run, subject: Subject, family: Family, peers: Sequence[Peer]) -> tuple[Timed, Ours]:
     questions, ours = run.questions(subject, family), Ours(subject, family)
-    timed = interleaved([*peers, ours.one, ours.two, ours.warm], questions, run.options.rounds)
+    timed = run.timed([*peers, ours.one, ours.two, ours.warm], questions)
     agreement.same(timed, [peer.name for peer in peers])
     ours.agree(timed, peers[0].name)
     run.show(subject, family, timed, ours.one.name)

@@ -1,20 +1,23 @@
 """Times taken fairly: one process, one question after the other, every contender in turn, the first one rotating.
 
-What slows the machine down slows all of them down, so ratios hold where times do not. The garbage collector rests
-meanwhile.
+By default the clock is the processor time of this process, all its threads together: what else runs on the machine
+does not count, and nobody gains by threads. On an idle machine it shows what the wall clock shows. The garbage
+collector rests meanwhile.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import median
-from time import perf_counter
-from typing import NamedTuple
+from time import perf_counter, process_time
+from typing import Final, NamedTuple
 
 from benchmarks.peers.peer import Peer
 from benchmarks.question import Question
+
+CLOCKS: Final[Mapping[str, Callable[[], float]]] = {"cpu": process_time, "wall": perf_counter}
 
 
 class Timed(NamedTuple):
@@ -37,7 +40,9 @@ class Timed(NamedTuple):
         return max(self.seconds[name]) * 1000
 
 
-def interleaved(contenders: Sequence[Peer], questions: Sequence[Question], rounds: int) -> Timed:
+def interleaved(
+    contenders: Sequence[Peer], questions: Sequence[Question], rounds: int, clock: Callable[[], float] = process_time
+) -> Timed:
     """Every contender on every question, `rounds` times. A contender that changes its mind is wrong."""
     spent: dict[str, list[list[float]]] = {c.name: [] for c in contenders}
     answers: dict[str, list[int | None]] = {c.name: [] for c in contenders}
@@ -48,7 +53,7 @@ def interleaved(contenders: Sequence[Peer], questions: Sequence[Question], round
                 runs.append([])
             for turn in range(rounds):
                 for contender in _rotated(contenders, number + turn):
-                    took_s, answer = _once(contender, question)
+                    took_s, answer = _once(contender, question, clock)
                     spent[contender.name][-1].append(took_s)
                     if turn == 0:
                         answers[contender.name].append(answer)
@@ -56,11 +61,11 @@ def interleaved(contenders: Sequence[Peer], questions: Sequence[Question], round
     return Timed({name: [median(runs) for runs in all_] for name, all_ in spent.items()}, answers)
 
 
-def _once(contender: Peer, question: Question) -> tuple[float, int | None]:
+def _once(contender: Peer, question: Question, clock: Callable[[], float]) -> tuple[float, int | None]:
     contender.prepare(question)
-    began = perf_counter()
+    began = clock()
     answer = contender.solve(question)
-    return perf_counter() - began, answer
+    return clock() - began, answer
 
 
 def _rotated(contenders: Sequence[Peer], by: int) -> Iterator[Peer]:

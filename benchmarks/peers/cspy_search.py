@@ -7,7 +7,7 @@ not timed. It allows a second entry into an operator, and it counts a minimum pe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from time import perf_counter
+from time import process_time
 from typing import Any, Final
 
 import networkx as nx
@@ -28,7 +28,8 @@ SCALE, HALF = 1000.0, 500.0
 class Search:
     """One direction of labelling, under the first limit or, with jitter, under both; over a family's arcs.
 
-    `run_s` are the seconds of the searches alone, without making the object; `paths` the vertices of what they found.
+    `run_s` are the seconds (processor time) of the searches alone, without making the object; `paths` the vertices of
+    what they found.
     """
 
     def __init__(
@@ -61,9 +62,9 @@ class Search:
             assert question.jitter_us is not None, "the second limit is jitter"
             most.append(question.jitter_us * SCALE + HALF)
         search = BiDirectional(self._made, most, [0.0] * self._limits, direction=self._direction)
-        began = perf_counter()
+        began = process_time()
         search.run()
-        self.run_s.append(perf_counter() - began)
+        self.run_s.append(process_time() - began)
         names = {SOURCE: question.source, SINK: question.target}
         self.paths.append([names.get(vertex, vertex) for vertex in search.path or ()])
         return whole(search.total_cost) if self.paths[-1] else None
