@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -18,6 +19,7 @@ from schemas.price import (
     Tariff,
     TermFactor,
     TimeBand,
+    _at,
     charge,
     total,
     usage,
@@ -31,6 +33,55 @@ WORK_HOURS = TimeBand(from_minute=480, to_minute=1080, factor_ppm=1_500_000, day
 
 def at(text: str) -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+
+
+def by_the_second_of_every_band(zone: str, bands: tuple[TimeBand, ...], start_s: int, end_s: int) -> int:
+    """The rule itself, band by band and day by day."""
+    there, found = ZoneInfo(zone), (end_s - start_s) * PPM
+
+    def wall(day: date, minute: int) -> int:
+        past = day + timedelta(days=minute // 1440)
+        return int(datetime.combine(past, time(minute % 1440 // 60, minute % 60), there).timestamp())
+
+    day = datetime.fromtimestamp(start_s, UTC).astimezone(there).date()
+    while wall(day, 0) < end_s:
+        for band in (band for band in bands if day.isoweekday() in band.days):
+            low, high = wall(day, band.from_minute), wall(day, band.to_minute)
+            found += max(0, min(end_s, high) - max(start_s, low)) * (band.factor_ppm - PPM)
+        day += timedelta(days=1)
+    return found
+
+
+ZONES = (
+    "Europe/Amsterdam",
+    "Atlantic/Azores",
+    "Asia/Beirut",
+    "Australia/Lord_Howe",
+    "America/Havana",
+    "Asia/Kathmandu",
+)
+
+
+@given(
+    st.sampled_from(ZONES),
+    st.lists(st.integers(0, 1440), min_size=4, max_size=4, unique=True).map(sorted),
+    st.sets(st.integers(1, 7), min_size=1),
+    st.integers(1_795_000_000, 1_830_000_000),
+    st.integers(1, 200 * 86_400),
+)
+def test_days_counted_at_once_come_to_what_their_bands_say(
+    zone: str, cuts: list[int], days: set[int], start_s: int, lasts_s: int
+) -> None:
+    bands = (TimeBand(cuts[0], cuts[1], 500_000, tuple(sorted(days))), TimeBand(cuts[2], cuts[3], 2_000_001))
+    end_s = start_s + lasts_s
+    assert weighted_seconds(zone, bands, start_s, end_s) == by_the_second_of_every_band(zone, bands, start_s, end_s)
+
+
+def test_five_years_of_many_bands_are_not_counted_one_by_one() -> None:
+    bands = tuple(TimeBand(minute, minute + 1, 1_000_001) for minute in range(0, 1200, 2))
+    start_s, counted = 1_795_000_000, _at.cache_info().misses
+    assert weighted_seconds("Europe/Amsterdam", bands, start_s, start_s + 5 * 366 * 86_400) > 0
+    assert _at.cache_info().misses - counted < 40 * len(bands)
 
 
 def test_an_hour_of_ten_gigabits_by_hand() -> None:
