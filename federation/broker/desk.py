@@ -181,7 +181,11 @@ class Desk:
             raise Problem("INCOMPATIBLE_STATE", why, outcome=Outcome.NONE)
         added = added_window(state, extension)
         return Longer(
-            order=order_id, quote=await self._quote(buyer, state.terms.quote), leased=leased(state), window=added
+            order=order_id,
+            quote=await self._quote(buyer, state.terms.quote),
+            leased=leased(state),
+            window=added,
+            total=state.total,
         )
 
 

@@ -33,7 +33,7 @@ from tests.support.seams import NOW
 HOUR_S = 3600
 
 
-def part(index: int, start_s: int, end_s: int) -> Part:
+def part(index: int, start_s: int, end_s: int, currency: str) -> Part:
     name = f"op{index}"
     ends = (End(f"a{index}", 100 + index), End(f"z{index}", 101 + index))
     quoted = Segment(a=ends[0], z=ends[1], bandwidth_bps=10**9, window=window(start_s, end_s))
@@ -42,7 +42,7 @@ def part(index: int, start_s: int, end_s: int) -> Part:
         a=EndView(interface=f"a{index}", city="A", country="NL"),
         z=EndView(interface=f"z{index}", city="Z", country="NL"),
         pledge=Pledge(
-            quote_id=f"quote-{index}", quote_h=f"{index}".rjust(43, "q"), quoted=quoted, amount=Money("EUR", 5),
+            quote_id=f"quote-{index}", quote_h=f"{index}".rjust(43, "q"), quoted=quoted, amount=Money(currency, 50),
             held_until=NOW + 30,
         ),
     )  # fmt: skip
@@ -51,13 +51,16 @@ def part(index: int, start_s: int, end_s: int) -> Part:
 class Saga:
     """An order over `count` operators, placed at `NOW`."""
 
-    def __init__(self, count: int = 2, *, start_in_s: int = 0, lasts_s: int = HOUR_S) -> None:
+    def __init__(
+        self, count: int = 2, *, start_in_s: int = 0, lasts_s: int = HOUR_S, currencies: tuple[str, ...] = ("EUR",) * 9
+    ) -> None:
         start_s, self.at_us = NOW + start_in_s, NOW * 1_000_000
         end_s = start_s + lasts_s
         rates = RateTable("2026-11-02", {"EUR": 1_000_000, "CHF": 1_100_000})
         terms = Terms(
             id="o" * 22, buyer="alice", issuer="https://broker.example", quote="q", path_root="r" * 43, start_s=start_s,
-            bandwidth_bps=10**9, placed_s=NOW, parts=tuple(part(index, start_s, end_s) for index in range(count)),
+            bandwidth_bps=10**9, placed_s=NOW,
+            parts=tuple(part(index, start_s, end_s, currencies[index]) for index in range(count)),
             total=Money("EUR", 10), rates=rates,
         )  # fmt: skip
         self.flying: dict[str, Act] = {}

@@ -101,6 +101,7 @@ def _pledge(held: HeldQuote) -> Pledge:
         quoted=held.quote.segment,
         amount=held.quote.total,
         held_until=held.quote.exp,
+        tariff=held.quote.tariff,
     )
 
 

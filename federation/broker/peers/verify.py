@@ -30,7 +30,7 @@ def verified_quote(quote_jws: str, rfq_jws: str, rfq: Rfq, *, keys: Keys, now: i
     (1) signed by the operator asked, addressed to us, in time
     (2) to this very rfq and this buyer; the same action and product
     (3) the segment asked for, with every label that was named
-    (4) a price that adds up: its lines follow from its tariff (first sale) and its total from its lines
+    (4) a price that adds up: its total follows from its lines, and from its tariff
     """
     quote = verify_jws(quote_jws, SegmentQuote, keys, now=now, iss=rfq.aud, aud=rfq.iss)
     _same("rfq_h", quote.rfq_h, doc_hash(rfq_jws))
@@ -58,10 +58,9 @@ def _named(asked: End, given: End) -> End:
 def _check_price(quote: SegmentQuote) -> None:
     _same("total.currency", quote.total.currency, quote.tariff.currency)
     _same("total.micro", quote.total.micro, total(quote.lines))
-    if quote.action is Action.ADD:
-        window, bps = quote.segment.window, quote.segment.bandwidth_bps
-        due = charge(quote.tariff, bps, window.start_s, window.end_s, window.duration_s)
-        _same("total.micro", quote.total.micro, total(due))
+    window, bps = quote.segment.window, quote.segment.bandwidth_bps
+    due = charge(quote.tariff, bps, window.start_s, window.end_s, window.duration_s)
+    _same("total.micro", quote.total.micro, total(due))
 
 
 def verified_receipt(

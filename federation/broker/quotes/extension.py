@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct, structs
 
+from federation.broker.market.asking import ceiling
 from federation.broker.peers.protocols import HeldQuote
 from federation.broker.quotes.crankback import Failure, given_up
 from federation.broker.quotes.hand import Ask, Hand
@@ -16,7 +17,9 @@ from federation.broker.quotes.quoting import Quoting
 from federation.broker.quotes.seal import Bought, path_view, seal
 from federation.broker.quotes.tally import labels_agree, tally
 from federation.policy.limits import judge
+from schemas.price import MICRO_MAX, PPM, Money, total, usage
 from schemas.problem import Outcome, Problem
+from schemas.quote import SegmentQuote
 from schemas.segment import Segment, Window
 
 
@@ -29,12 +32,15 @@ class Leased(Struct, frozen=True, kw_only=True):
 
 
 class Longer(Struct, frozen=True, kw_only=True):
-    """What is to be extended: the order, its quote, its segments in path order, and the window to be added."""
+    """What is to be extended: the order, its quote, its segments in path order, the window to be added; `total` is what
+    the order costs so far, in full.
+    """
 
     order: str
     quote: StoredQuote
     leased: tuple[Leased, ...]
     window: Window
+    total: Money
 
 
 class Extending:
@@ -105,10 +111,39 @@ class Extending:
         if broken or not labels_agree(held):
             why = f"the operators now promise less: {', '.join(broken)}" if broken else "the labels do not agree"
             raise Problem("OPERATOR_REFUSED", f"{why}; the lease keeps its end")
+        self._check_price(longer, held, found.total)
         bought = Bought(before.buyer, before.intent, held, found, 1, longer.order)
         names = {operator: peer.name for operator, peer in self._peers.items()}
         path = path_view(bought, names, self._searching.sheets, self._terms)
         return seal(bought, path, self._author, self._terms)
+
+    def _check_price(self, longer: Longer, held: tuple[HeldQuote, ...], added: Money) -> None:
+        """Nobody sees the price of an extension before it is ordered, so it keeps the budget of the intent, and no
+        operator takes more than the tariff by which it sold the lease comes to.
+        """
+        for first, one in zip(longer.quote.held, held, strict=True):
+            most = at_first_tariff(first.quote, longer.window)
+            if one.quote.total.currency != most.currency or one.quote.total.micro > most.micro:
+                why = f"{self._name(one.operator)} asks {_said(one.quote.total)}, and at the tariff of the lease it is"
+                raise Problem("OPERATOR_REFUSED", f"{why} {_said(most)}; the lease keeps its end")
+        most_micro = MICRO_MAX
+        if longer.quote.intent.budget is not None:
+            most_micro = ceiling(longer.quote.intent.budget, added.currency, self._terms.rates)
+        whole = longer.total.micro + added.micro
+        if whole > most_micro:
+            why = f"the lease would cost {_said(Money(added.currency, whole))}, more than the budget"
+            raise Problem("NO_FEASIBLE_PATH", f"{why}; the lease keeps its end", field="budget")
+
+
+def at_first_tariff(quote: SegmentQuote, added: Window) -> Money:
+    """What a window costs by the tariff of a segment quote: its usage, without any discount for length."""
+    plain = structs.replace(quote.tariff, terms=tuple(t for t in quote.tariff.terms if t.factor_ppm > PPM))
+    lines = usage(plain, quote.segment.bandwidth_bps, added.start_s, added.end_s, added.duration_s)
+    return Money(quote.tariff.currency, total(lines))
+
+
+def _said(money: Money) -> str:
+    return f"{money.micro} micro-{money.currency}"
 
 
 def interconnect_us(quote: StoredQuote) -> tuple[int, ...]:

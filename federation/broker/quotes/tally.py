@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from federation.broker.paths.route import Route, RouteSegment
 from federation.broker.peers.protocols import HeldQuote
-from schemas.price import Money, RateTable
+from schemas.price import MICRO_MAX, Money, RateTable
 from schemas.segment import Limits, Promise
 
 
@@ -37,7 +37,7 @@ def tally(held: Sequence[HeldQuote], interconnect_us: Sequence[int], currency: s
 
 def broken(found: Tally, limits: Limits, budget_micro: int | None) -> tuple[str, ...]:
     """Names of the limits that the quotes together break."""
-    over = budget_micro is not None and found.total.micro > budget_micro
+    over = found.total.micro > (MICRO_MAX if budget_micro is None else budget_micro)
     return (*limits.broken_by(found.promise), *(("budget",) if over else ()))
 
 

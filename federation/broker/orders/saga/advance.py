@@ -14,7 +14,7 @@ from msgspec import structs
 
 from federation.broker.orders.saga import extension
 from federation.broker.orders.saga.agree import disagreement
-from federation.broker.orders.saga.bill import path_bill
+from federation.broker.orders.saga.bill import disputes, path_bill
 from federation.broker.orders.saga.fold import RANK, with_legs
 from federation.broker.orders.saga.pace import (
     END_GRACE_S,
@@ -97,6 +97,8 @@ def releasing(state: OrderState) -> OrderState:
     """RELEASED once every segment is settled; then the bill."""
     if not _settled(state):
         return _prepared(state)
+    for why in disputes(state):
+        state = noted(state, why)
     return structs.replace(moved(state, State.RELEASED), bill=path_bill(state))
 
 

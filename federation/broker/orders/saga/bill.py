@@ -1,10 +1,17 @@
-"""What a path cost: the sum of its segments, each converted at the quote's rates and rounded up."""
+"""What a path cost: the sum of its segments, each converted at the quote's rates and rounded up.
+
+An operator's bill is a claim. It counts as far as the tariffs it quoted bear it, for use between our confirm and the
+end of what it sold; a buyer never pays more than that, and the order's history says what was claimed.
+"""
 
 from __future__ import annotations
 
-from federation.broker.orders.saga.state import OrderState
+from collections.abc import Iterator
+
+from federation.broker.orders.saga.state import Leg, OrderState, Pledge
 from schemas.order import Bill
-from schemas.price import Line, Money, total
+from schemas.price import Line, Money, total, usage
+from schemas.token import SKEW_S
 
 
 def path_bill(state: OrderState) -> Bill:
@@ -13,10 +20,11 @@ def path_bill(state: OrderState) -> Bill:
     A path that never was ACTIVE costs nothing, whatever an operator claims.
     """
     currency = state.total.currency
-    bills = [(part, bill) for part, leg in zip(state.terms.parts, state.legs, strict=True) if (bill := leg.bill)]
+    bills = [(index, bill) for index, leg in enumerate(state.legs) if (bill := leg.bill)]
     if not state.was_active or not bills:
         return Bill(start=None, end=None, lines=(), total=Money(currency, 0))
-    lines = tuple(Line(part.operator, state.terms.rates.convert(bill.total, currency).micro) for part, bill in bills)
+    owed = [(state.terms.parts[index].operator, due(state, index, bill)) for index, bill in bills]
+    lines = tuple(Line(name, state.terms.rates.convert(money, currency).micro) for name, money in owed)
     starts = [bill.start for _, bill in bills if bill.start]
     ends = [bill.end for _, bill in bills if bill.end]
     return Bill(
@@ -25,3 +33,63 @@ def path_bill(state: OrderState) -> Bill:
         lines=lines,
         total=Money(currency, total(lines)),
     )
+
+
+def disputes(state: OrderState) -> Iterator[str]:
+    """A sentence for every operator that bills more than it sold."""
+    for index, leg in enumerate(state.legs):
+        if state.was_active and leg.bill and (owed := due(state, index, leg.bill)) != leg.bill.total:
+            claim = f"{leg.bill.total.micro} micro-{leg.bill.total.currency}"
+            name = state.terms.parts[index].name
+            yield f"{name} bills {claim}; by its quote it is at most {owed.micro} micro-{owed.currency}"
+
+
+def due(state: OrderState, index: int, bill: Bill) -> Money:
+    """What a bill comes to for the buyer: what it says, and at most what the quotes say for that use."""
+    sold, doubtful = _sold(state, index)
+    most = max((most_due(state, index, bill, some) for some in (sold, doubtful)), key=lambda money: money.micro)
+    claim = bill.total
+    return claim if claim.currency == most.currency and claim.micro <= most.micro else most
+
+
+def most_due(state: OrderState, index: int, bill: Bill, sold: tuple[Pledge, ...]) -> Money:
+    """Set-up, usage, minimum and exit by the tariffs of what was `sold`, for the use that a bill names, where that can
+    be: after our confirm (clocks may differ), before now and within what was sold. The exit is due where we released it
+    early. Without a tariff, no more than the amounts.
+    """
+    leg, first, end_s = state.legs[index], sold[0].tariff, sold[-1].quoted.window.end_s
+    if first is None:
+        return Money(sold[0].amount.currency, sum(pledge.amount.micro for pledge in sold))
+    from_s, until_s = _use(state, leg, bill, end_s)
+    used = sum(_used(pledge, from_s, until_s) for pledge in sold)
+    set_up = sum(pledge.tariff.set_up_micro for pledge in sold if pledge.tariff)
+    early = leg.release is not None and until_s < end_s
+    exit_micro = sold[-1].tariff.exit_micro if early and sold[-1].tariff else 0
+    return Money(first.currency, set_up + max(used, first.minimum_micro) + exit_micro)
+
+
+def _sold(state: OrderState, index: int) -> tuple[tuple[Pledge, ...], tuple[Pledge, ...]]:
+    """What an operator sold for certain; and that with the extension whose confirm is out, if there is one."""
+    sold = (state.terms.parts[index].pledge, *state.legs[index].longer)
+    extension = state.extension
+    if extension is None or extension.steps[index].confirm is None or extension.pledges[index] in sold:
+        return sold, sold
+    return sold, (*sold, extension.pledges[index])
+
+
+def _use(state: OrderState, leg: Leg, bill: Bill, end_s: int) -> tuple[int, int]:
+    """From when until when, Unix seconds: as billed, but not before our confirm, not after now, not beyond the end."""
+    if leg.confirm is None:
+        return end_s, end_s
+    earliest, latest = leg.confirm.iat - SKEW_S, min(end_s, state.now_s + SKEW_S)
+    from_s = earliest if bill.start is None else max(earliest, int(bill.start.timestamp()))
+    until_s = latest if bill.end is None else min(latest, int(bill.end.timestamp()))
+    return from_s, max(from_s, until_s)
+
+
+def _used(pledge: Pledge, from_s: int, until_s: int) -> int:
+    frame = pledge.quoted.window
+    start_s, end_s = max(frame.start_s, from_s), min(frame.end_s, until_s)
+    if pledge.tariff is None or start_s >= end_s:
+        return 0
+    return total(usage(pledge.tariff, pledge.quoted.bandwidth_bps, start_s, end_s, frame.duration_s))

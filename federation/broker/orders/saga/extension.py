@@ -15,6 +15,7 @@ from federation.broker.orders.saga.pace import GIVE_UP_S, MARGIN_S, SECOND_US, a
 from federation.broker.orders.saga.state import (
     Extension,
     Fault,
+    Leg,
     OrderState,
     Pace,
     Phase,
@@ -154,11 +155,10 @@ def _confirming(state: OrderState, extension: Extension) -> OrderState:
     if Standing.LAPSED not in standings:
         return _extended(state, extension)
     lapsed = standings.index(Standing.LAPSED)
+    over = state.terms.parts[lapsed].operator
     legs = [
-        structs.replace(leg, receipt_h=step.receipt_h, in_force=step.in_force, over=state.terms.parts[lapsed].operator)
-        if step.standing is Standing.EXTENDED
-        else leg
-        for leg, step in zip(state.legs, extension.steps, strict=True)
+        _longer(leg, step, pledge, over) if step.standing is Standing.EXTENDED else leg
+        for leg, step, pledge in zip(state.legs, extension.steps, extension.pledges, strict=True)
     ]
     fault = extension.steps[lapsed].fault
     why = f"{_name(state, lapsed)}: {fault.detail if fault else 'the confirm lapsed'}"
@@ -166,14 +166,18 @@ def _confirming(state: OrderState, extension: Extension) -> OrderState:
 
 
 def _extended(state: OrderState, extension: Extension) -> OrderState:
-    legs = tuple(
-        structs.replace(leg, receipt_h=step.receipt_h, in_force=step.in_force, over=None)
-        for leg, step in zip(state.legs, extension.steps, strict=True)
-    )
+    triples = zip(state.legs, extension.steps, extension.pledges, strict=True)
+    legs = tuple(_longer(leg, step, pledge, None) for leg, step, pledge in triples)
     total = Money(state.total.currency, state.total.micro + extension.total.micro)
     end_s = extension.until_s
     state = structs.replace(state, legs=legs, end_s=end_s, total=total, extension=None, fault=None)
     return noted(state, f"extended until {moment(end_s):%Y-%m-%dT%H:%M:%SZ}")
+
+
+def _longer(leg: Leg, step: Step, pledge: Pledge, over: str | None) -> Leg:
+    """A segment whose operator confirmed the extension."""
+    sold = (*leg.longer, pledge)
+    return structs.replace(leg, receipt_h=step.receipt_h, in_force=step.in_force, over=over, longer=sold)
 
 
 def dropped(state: OrderState, why: str) -> OrderState:

@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 from schemas.answer import Change, EndView
 from schemas.lease import State
 from schemas.order import Bill
-from schemas.price import Money, RateTable
+from schemas.price import Money, RateTable, Tariff
 from schemas.segment import EntityId, Hash, Id, Segment, moment
 
 
@@ -45,13 +45,15 @@ class Sent(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Pledge(Struct, frozen=True, kw_only=True):
-    """A held segment quote: its Sonata id, its hash, what it sells for how much, and until when it is held."""
+    """A held segment quote: its Sonata id, its hash, what it sells for how much, and until when it is held. Its bill is
+    judged by the `tariff`; orders placed before that was kept have none."""
 
     quote_id: str
     quote_h: Hash
     quoted: Segment
     amount: Money
     held_until: int
+    tariff: Tariff | None = None
 
 
 class Part(Struct, frozen=True, kw_only=True):
@@ -89,7 +91,7 @@ class Leg(Struct, frozen=True, kw_only=True, omit_defaults=True):
     either it will not take the order any more. `fault`: why the path cannot become ACTIVE with this segment. `check`:
     the inventory is to be asked before anything else. `over`: the lease was extended beyond the path's end, because
     the operator named here did not confirm the extension. `voided`: the operator has answered a void, so its bill is
-    final.
+    final. `longer` are the extensions that it confirmed.
     """
 
     order: Sent
@@ -109,6 +111,7 @@ class Leg(Struct, frozen=True, kw_only=True, omit_defaults=True):
     check: bool = False
     voided: bool = False
     over: EntityId | None = None
+    longer: tuple[Pledge, ...] = ()
 
 
 class Standing(StrEnum):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from federation.broker.quotes.extension import Extending, Leased, Longer
 from federation.broker.quotes.protocols import StoredQuote
@@ -35,7 +36,9 @@ def longer(stored: StoredQuote) -> Longer:
         Leased(operator=held.operator, product=f"p-{place}", segment=held.quote.segment)
         for place, held in enumerate(stored.held)
     )
-    return Longer(order="o-1", quote=stored, leased=leased, window=window(end_s, end_s + 600))
+    return Longer(
+        order="o-1", quote=stored, leased=leased, window=window(end_s, end_s + 600), total=stored.claims.total
+    )
 
 
 async def bought(market: SmallMarket, **changes: object) -> StoredQuote:
@@ -83,6 +86,30 @@ def test_a_promise_that_fell_below_the_limits_is_not_extended() -> None:
         market.beta.slower_us = 500
         with pytest.raises(Problem, match="promise less: latency_us"):
             await extending.quote(longer(before))
+        assert market.held() == {"Alpha": 0, "Beta": 0, "Gamma": 0, "Delta": 0}
+
+    world(main)
+
+
+def test_nobody_pays_more_for_longer_than_the_lease_was_sold_at() -> None:
+    async def main(market: SmallMarket, extending: Extending) -> None:
+        before = await bought(market)
+        market.beta.surcharge_micro = 1_000_000_000
+        with pytest.raises(Problem, match="at the tariff of the lease it is") as caught:
+            await extending.quote(longer(before))
+        assert (caught.value.code, caught.value.outcome) == ("OPERATOR_REFUSED", Outcome.UNDONE)
+        assert market.held() == {"Alpha": 0, "Beta": 0, "Gamma": 0, "Delta": 0}
+
+    world(main)
+
+
+def test_a_budget_holds_for_the_lease_with_its_extensions() -> None:
+    async def main(market: SmallMarket, extending: Extending) -> None:
+        plain = await bought(market)
+        before = await bought(market, budget=structs.replace(plain.claims.total, micro=plain.claims.total.micro + 1))
+        with pytest.raises(Problem, match="more than the budget") as caught:
+            await extending.quote(longer(before))
+        assert (caught.value.field, caught.value.outcome) == ("budget", Outcome.UNDONE)
         assert market.held() == {"Alpha": 0, "Beta": 0, "Gamma": 0, "Delta": 0}
 
     world(main)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from federation.broker.orders.saga.claims import confirm_claims, order_claims, release_claims
 from federation.broker.orders.saga.decide import resume
 from federation.broker.orders.saga.state import OrderState
 from schemas.lease import State
 from schemas.order import Bill
-from schemas.price import Money
+from schemas.price import Money, Tariff
 from schemas.problem import CATALOGUE
 from schemas.quote import Action
-from tests.support.sagas import HOUR_S, Saga, at_end_z, billed
+from tests.support.sagas import HOUR_S, Saga, at_end_z, bill, billed
 from tests.support.seams import NOW
 
 UP, ACTIVE, COMMITTED, RELEASED = State.UP, State.ACTIVE, State.COMMITTED, State.RELEASED
@@ -246,7 +247,7 @@ def test_an_operator_that_will_not_void_does_not_keep_the_order_open() -> None:
 
 
 def test_release_from_active_bills_the_sum_converted_and_rounded_up() -> None:
-    saga = Saga(2).active().release()
+    saga = Saga(2, currencies=("EUR", "CHF")).active().release()
     assert (saga.is_, saga.wants) == ("RELEASING", ["SendRelease 0", "SendRelease 1"])
     assert release_claims(saga.state, 0).void is None
     saga.got("SendRelease 0", RELEASED, billed(7)).got("SendRelease 1", RELEASED, billed(7, "CHF"))
@@ -257,6 +258,46 @@ def test_release_from_active_bills_the_sum_converted_and_rounded_up() -> None:
         ("https://op1.example", 8),  # 7.7
     ]
     assert saga.state.bill.total.micro == 15
+
+
+TARIFF = Tariff(currency="EUR", set_up_micro=10, hourly_micro=3_600, exit_micro=5)
+
+
+def sold_at(tariff: Tariff) -> Saga:
+    """One operator's order whose quote had this tariff, ACTIVE."""
+    saga = Saga(1)
+    part = saga.state.terms.parts[0]
+    part = structs.replace(part, pledge=structs.replace(part.pledge, tariff=tariff))
+    saga.state = structs.replace(saga.state, terms=structs.replace(saga.state.terms, parts=(part,)))
+    return saga.active()
+
+
+@pytest.mark.parametrize(
+    ("claim", "owed"),
+    [
+        (bill(10 + 60 + 5), 75),  # a minute, as agreed
+        (bill(70), 70),  # less is welcome
+        (bill(76), 75),
+        (bill(10**18), 75),
+        (bill(75, "XTS"), 75),
+        (bill(10 + 3_600 + 5, start=NOW - 3_000, end=NOW + 600), 10 + (60 + 30) + 5),  # never longer than it was
+        (bill(10**6, start=NOW + 3_600, end=NOW), 10),
+        (structs.replace(bill(10**6), start=None, end=None), 10 + (60 + 30) + 5),
+    ],
+)
+def test_nobody_pays_more_than_the_quote_says_for_the_use_there_was(claim: Bill, owed: int) -> None:
+    saga = sold_at(TARIFF).at(60).release().got("SendRelease 0", RELEASED, lambda r: structs.replace(r, bill=claim))
+    assert saga.is_ == "RELEASED"
+    assert saga.state.bill is not None
+    assert saga.state.bill.total == Money("EUR", owed)
+    assert any("bills" in entry.why for entry in saga.state.history) is (claim.total != Money("EUR", owed))
+    assert msgspec.json.decode(msgspec.json.encode(saga.state), type=OrderState) == saga.state
+
+
+def test_who_ends_a_lease_alone_is_due_no_exit() -> None:
+    saga = sold_at(TARIFF).at(60).hint(0).got("AskLease 0", RELEASED, billed(75))
+    assert saga.state.bill is not None
+    assert saga.state.bill.total == Money("EUR", 70)
 
 
 def test_release_before_the_confirm_undoes_and_costs_nothing() -> None:
