@@ -114,21 +114,23 @@ class Problem(Exception):
         )
 
 
+RETRY_AFTER_S_MAX: Final = 86_400
 STANDARD_MEMBERS: Final = frozenset(
     {"type", "title", "status", "detail", "code", "retryable", "field", "outcome", "retry_after_s"}
 )
 
 
 def from_dict(body: Mapping[str, Any]) -> Problem:
-    """Read a problem+json body back; an unknown code becomes `INTERNAL` with its detail kept."""
-    code = str(body.get("code", ""))
-    outcome = body.get("outcome")
+    """Read a problem+json body back; an unknown code becomes `INTERNAL` with its detail kept. A member of another shape
+    than ours is as good as absent: whoever wrote it need not be of good will."""
+    code, outcome = str(body.get("code", "")), body.get("outcome")
+    field, wait_s = body.get("field"), body.get("retry_after_s")
     return Problem(
         code if code in CATALOGUE else "INTERNAL",
         str(body.get("detail", body.get("title", "no detail given"))),
-        field=body.get("field"),
-        outcome=Outcome(outcome) if outcome in set(Outcome) else None,
-        retry_after_s=body.get("retry_after_s"),
+        field=field if isinstance(field, str) else None,
+        outcome=Outcome(outcome) if isinstance(outcome, str) and outcome in set(Outcome) else None,
+        retry_after_s=wait_s if type(wait_s) is int and 0 <= wait_s <= RETRY_AFTER_S_MAX else None,
         extra={k: v for k, v in body.items() if k not in STANDARD_MEMBERS},
     )
 

@@ -23,7 +23,7 @@ class Keyring(Generic[T]):
         scheme, _, key = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not key:
             raise Problem("UNAUTHENTICATED", "send the header 'Authorization: Bearer KEY'")
-        given = hashlib.sha256(key.strip().encode()).digest()
+        given = hashlib.sha256(key.strip().encode(errors="surrogateescape")).digest()
         # Every entry is compared, each in constant time: neither a prefix nor a position shows in the timing.
         found = [owner for digest, owner in self._owners.items() if hmac.compare_digest(digest, given)]
         if not found:

@@ -97,7 +97,8 @@ def decode(body: bytes, kind: type[T]) -> T:
 def parse(body: bytes) -> Any:
     """JSON as plain values. Raises `Problem`."""
     try:
-        data = json.loads(body, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        # As text: json.loads would also guess UTF-16 from bytes, and let halves of characters pass.
+        data = json.loads(body.decode(), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
         if b"\\u" in body:
             _no_lone_surrogates(data)
     except (ValueError, RecursionError) as error:

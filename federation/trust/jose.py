@@ -89,7 +89,7 @@ def _split(token: str, kind: Kind) -> tuple[bytes, dict[str, Any], Any, bytes]:
     try:
         header, payload, signature = (b64url_decode(part) for part in parts)
         decoded = _json(header)
-    except ValueError:
+    except (ValueError, RecursionError):
         _refuse("no compact JWS")
     return token.rpartition(".")[0].encode(), decoded, payload, signature
 
@@ -139,7 +139,11 @@ def _is_b64url_text(text: str) -> bool:
 
 
 def _json(data: bytes) -> Any:
-    return json.loads(data, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_no_constant)
+    text = data.decode()  # json.loads would also guess UTF-16, and let halves of characters pass
+    found = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_no_constant)
+    if "\\u" in text:
+        json.dumps(found, ensure_ascii=False).encode()  # an escape may spell half a character
+    return found
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

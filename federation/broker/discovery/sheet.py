@@ -19,6 +19,7 @@ from schemas.offer import PAGE_BYTES_MAX, ClassTerms, Delta, Disclosure, Item, M
 from schemas.problem import Problem
 
 KINDS: Final[Mapping[str, str]] = {"interface": "interfaces", "class": "classes", "node": "nodes", "offer": "offers"}
+ITEMS_MAX: Final = 250_000  # an operator of 600 places that shows every pair of them stays below
 Named = TypeVar("Named", Interface, ClassTerms, Offer)
 
 
@@ -77,6 +78,8 @@ def apply(sheet: OperatorSheet, delta: Delta) -> OperatorSheet:
     gap: fetch the sheet again), goes backwards, or drops what is not there.
     """
     _continues(sheet, delta)
+    if sum(len(getattr(sheet, field)) for field in KINDS.values()) + len(delta.put) > ITEMS_MAX:
+        raise _bad(f"the sheet would grow beyond {ITEMS_MAX} items")
     held = {kind: dict(getattr(sheet, field)) for kind, field in KINDS.items() if kind != "node"}
     nodes = set(sheet.nodes)
     for kind, item_id in delta.drop:
@@ -118,15 +121,18 @@ def _kind(item: Item) -> str:
 
 
 def _items(manifest: Manifest, pages: Sequence[bytes]) -> Iterator[Item]:
-    decoder = msgspec.json.Decoder(Page)
+    decoder, count = msgspec.json.Decoder(Page), 0
     for number, data in enumerate(pages):
         try:
             page = decoder.decode(data)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise _bad(f"page {number} is malformed: {error}") from error
         if page.page != number or page.version != manifest.version:
             claim = f"page {page.page} of version {page.version}"
             raise _bad(f"page {number} of version {manifest.version} says that it is {claim}")
+        count += len(page.items)
+        if count > ITEMS_MAX:
+            raise _bad(f"the sheet has more than {ITEMS_MAX} items")
         yield from page.items
 
 

@@ -75,9 +75,8 @@ def ends(intent: Intent, known: Known) -> tuple[tuple[Endpoint, ...], tuple[Endp
 def window_of(intent: Intent, now: int) -> Window:
     """The window in whole seconds; without a start it begins `now`."""
     start = now if intent.start is None else whole(intent.start, "start")
-    if start < now:
-        why = f"{moment(start):%Y-%m-%dT%H:%M:%SZ} is past; name a later start, or none to begin now"
-        raise invalid("start", why)
+    if intent.start is not None and start < now:
+        raise invalid("start", f"{intent.start.isoformat()} is past; name a later start, or none to begin now")
     if start - now > START_AHEAD_S_MAX:
         raise invalid("start", "a lease that starts more than five years from now is not sold")
     if intent.end is None:

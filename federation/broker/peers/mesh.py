@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final, TypeVar
 
 import grpc
 import grpc.aio
+import msgspec
 
 from schemas.gen.mesh.v1 import mesh_pb2 as pb
 from schemas.gen.mesh.v1.mesh_pb2_grpc import MeshStub
@@ -119,7 +119,7 @@ class MeshChannel:
 def _problem_of(error: grpc.aio.AioRpcError) -> Problem | None:
     """The problem that an operator of ours puts into the details of a status as JSON, if that is what it is."""
     try:
-        body = json.loads(error.details() or "")
-    except ValueError:
+        body = msgspec.json.decode(error.details() or "")
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     return from_dict(body) if isinstance(body, dict) and "code" in body else None

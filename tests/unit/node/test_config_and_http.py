@@ -59,6 +59,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (b'{"host":"h","port":1,"x":1}', "x: object contains unknown field `x`"),
         (b"[" * 5000, "body: no valid JSON"),
         (rb'{"\ud800":1}', "an escape stands for half a character"),
+        (b'{"host":"\xed\xa0\x80"}', "body: no valid JSON"),
+        ('{"host":"h"}'.encode("utf-16"), "body: no valid JSON"),
     ],
 )
 def test_bad_bodies_name_the_field(body: bytes, said: str) -> None:
@@ -105,7 +107,7 @@ async def test_a_port_in_use_is_said_in_one_line() -> None:
                 await listen(web.Application(), "127.0.0.1", port, stack)
 
 
-@pytest.mark.parametrize("header", [None, "", "Bearer", "Basic abc", "Bearer wrong", "Bearer  "])
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Basic abc", "Bearer wrong", "Bearer  ", "Bearer \udcff\udc80"])
 def test_unknown_callers_are_refused(header: str | None) -> None:
     ring = Keyring({key_digest("right"): "broker"})
     assert ring.who("Bearer right") == "broker"

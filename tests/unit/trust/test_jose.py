@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.trust.jose import doc_hash, sign_jws, verify_jws
+from federation.trust.jose import doc_hash, sign_jws, unverified, verify_jws
 from federation.trust.keys import b64url, b64url_decode, generate, load_private, public_keys, thumbprint
 from schemas.entity import Jwk, Jwks
-from schemas.order import Confirm
+from schemas.order import Confirm, Receipt
 from schemas.problem import Problem
 from tests.support.seams import NOW
 
@@ -121,6 +121,21 @@ def test_hostile_tokens_are_refused(attack: str) -> None:
     with pytest.raises(Problem) as caught:
         verify(HOSTILE[attack]())
     assert caught.value.code == "DOCUMENT_INVALID"
+
+
+@pytest.mark.parametrize("part", [b"[" * 8_000, b'{"alg":' * 1_500, '{"alg":"ES256"}'.encode("utf-16")])
+def test_nothing_deep_or_of_another_encoding_is_read(part: bytes) -> None:
+    for token in (f"{b64url(part)}.e30.AAAA", f"e30.{b64url(part)}.AAAA"):
+        with pytest.raises(Problem, match=r"no compact JWS|not well formed"):
+            unverified(token, Receipt)
+
+
+def test_half_a_character_is_refused_because_no_answer_could_repeat_it() -> None:
+    half = rb'{"sub":"\ud800"}'
+    with pytest.raises(Problem) as caught:
+        unverified(f"e30.{b64url(half)}.AAAA", Receipt)
+    assert caught.value.code == "DOCUMENT_INVALID"
+    caught.value.detail.encode()
 
 
 def test_a_token_for_another_receiver_and_one_without_a_receiver_are_refused() -> None:

@@ -5,9 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from msgspec import structs
 
 from federation.broker.discovery.federation import Federation
 from federation.broker.discovery.pace import RETRY_MOST_S, pause_s
+from federation.broker.peers.protocols import SheetPages
+from federation.trust.merkle import merkle_root
 from schemas.problem import Problem
 from tests.support.fake_operators import SHEET_LIFE_S, FakeOperator
 from tests.support.loops import run
@@ -35,6 +38,31 @@ async def settle() -> None:
 
 def seller(clock: FixedClock, entity: str = A, name: str = "Alpha") -> FakeOperator:
     return FakeOperator(entity, name, clock).uni("u1", "Utrecht").uni("u2", "Delft").offer("u1", "u2")
+
+
+@pytest.mark.parametrize(
+    "page", [b'{"version":1,"page":0,"items":[{"x":' + b"[" * 40_000, b'{"version":1,"page":0,"items":[{"x":\xff}]}']
+)
+def test_a_page_that_is_made_to_hurt_hurts_nobody_else(page: bytes) -> None:
+    clock = FixedClock()
+    bad, good = seller(clock), seller(clock, B, "Beta")
+    whole = bad.sheet
+
+    async def poisoned() -> SheetPages:
+        manifest = structs.replace((await whole()).manifest, root=merkle_root((page,)))
+        return SheetPages(manifest=manifest, pages=(page,))
+
+    async def main() -> None:
+        async with federation(clock, bad, good) as found:
+            await found.ready.wait()
+            assert set(found.known.sheets) == {B}
+            assert "malformed" in found.known.absent[A]
+            bad.sheet = whole  # type: ignore[method-assign]
+            await asyncio.sleep(RETRY_MOST_S)
+            assert set(found.known.sheets) == {A, B}
+
+    bad.sheet = poisoned  # type: ignore[method-assign]
+    run(main(), clock.advance)
 
 
 def test_ready_waits_for_every_operator_to_answer_or_fail_once() -> None:

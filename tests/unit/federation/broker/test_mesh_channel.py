@@ -133,6 +133,25 @@ async def test_a_refused_confirm_says_what_the_operator_said_and_a_lost_one_that
         assert (caught.value.code, caught.value.outcome) == ("OPERATOR_UNREACHABLE", Outcome.UNKNOWN)
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        '{"code": "INTERNAL", "outcome": []}',
+        '{"code": "INTERNAL", "retry_after_s": "1\\r\\nX: y", "field": {"deep": 1}}',
+        '{"code": ["x"], "detail": {}}',
+        "[" * 3_000,
+        r'{"code": "INTERNAL", "detail": "\ud800"}',
+    ],
+)
+async def test_details_of_a_status_that_are_made_to_hurt_are_a_problem_too(told: str) -> None:
+    async with talking(refusing(grpc.StatusCode.FAILED_PRECONDITION, told)) as (channel, _):
+        with pytest.raises(Problem) as caught:
+            await channel.sheet()
+        json.dumps(caught.value.as_dict(), ensure_ascii=False).encode()
+        assert caught.value.field is None
+        assert caught.value.retry_after_s is None
+
+
 async def test_nobody_there() -> None:
     channel = MeshChannel(OPERATOR, "127.0.0.1:1", "secret", timeout_s=5)
     with pytest.raises(Problem) as caught:
