@@ -180,14 +180,14 @@ def _bill_cells(bill: Bill) -> tuple[str, ...]:
 
 def orders_table(orders: tuple[OrderView, ...], *, wide: bool = True) -> Table:
     """A row per order; its operators only where the screen is `wide`."""
-    columns = ("Order", "State", "Bandwidth", "Until", "Total", *(("Over",) if wide else ()))
+    columns = ("Order", "State", "Bandwidth", "Until", *(("Over",) if wide else ()), "Total")
     table = plain_table(*columns, right=("Bandwidth", "Total"), whole=("Order", "State"))
     for order in orders:
         total = units.exact_money(order.bill.total) if order.bill else units.money(order.total)
         over = ", ".join(escape(lease.operator_name) for lease in order.segments)
         until = units.clock(order.window.end)
         bandwidth = units.bandwidth(order.bandwidth_bps)
-        table.add_row(order.id, state_text(order.state), bandwidth, until, total, *((over,) if wide else ()))
+        table.add_row(order.id, state_text(order.state), bandwidth, until, *((over,) if wide else ()), total)
     return table
 
 
