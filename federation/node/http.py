@@ -12,6 +12,8 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 from aiohttp import ClientError, web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.log import server_logger
 
 from federation.node.config import explain
 from schemas.problem import Outcome, Problem, invalid
@@ -114,6 +116,7 @@ def reply(answer: Any, status: int = 200, headers: Mapping[str, str] | None = No
 
 async def listen(app: web.Application, host: str, port: int, stack: AsyncExitStack) -> int:
     """Serve `app` until `stack` closes; returns the port. Raises `UNAVAILABLE` where the port is taken."""
+    server_logger.addFilter(_quoting_nobody)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
@@ -123,6 +126,14 @@ async def listen(app: web.Application, host: str, port: int, stack: AsyncExitSta
         raise port_problem(host, port, error) from error
     address = runner.addresses[0]
     return int(address[1])
+
+
+def _quoting_nobody(record: logging.LogRecord) -> bool:
+    """What is no HTTP is no fault of ours, and its error quotes the line at fault, which may hold a caller's key."""
+    if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+        record.exc_info, record.levelno, record.levelname = None, logging.INFO, "INFO"
+        record.msg, record.args = f"{record.getMessage()}: it is not HTTP", ()
+    return True
 
 
 def bind_socket(host: str, port: int) -> socket.socket:

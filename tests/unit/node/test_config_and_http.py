@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -96,6 +97,22 @@ async def test_problems_over_real_http() -> None:
             assert "secret" not in await answer.text()
         async with session.get(f"{base}/nowhere") as answer:
             assert (await answer.json(content_type=None))["code"] == "NOT_FOUND"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("header", [b"Authorization: Bearer SECRET\x01", b"Authorization : Bearer SECRET"])
+async def test_a_key_in_a_broken_header_is_not_logged(header: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    async with AsyncExitStack() as stack:
+        port = await listen(web.Application(), "127.0.0.1", 0, stack)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n\r\n")
+        assert b" 400 " in await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+    assert "it is not HTTP" in caplog.text
+    assert "SECRET" not in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 @pytest.mark.asyncio
