@@ -100,7 +100,7 @@ def _unknown_operator(text: str, names: list[str]) -> str:
         return f"no operator '{text}': this broker knows none"
     near = _near(text, names)
     hint = f"did you mean {_either(near)}? " if near else ""
-    return f"no operator is called '{text}'; {hint}operators here are {_some(names)}"
+    return f"no operator '{text}' here; {hint}the operators are {_some(names)}"
 
 
 def _unknown_place(text: str, place: str, chosen: list[OperatorSheet], named: bool) -> str:

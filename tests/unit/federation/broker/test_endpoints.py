@@ -58,8 +58,8 @@ async def test_a_place_may_be_written_as_people_write_it(text: str, expected: li
         ("Genf@surf", "no UNI of SURF is there or called so; cities known are 's-Gravenhage, Utrecht"),
         ("Amsterdam@SURF", "is where operators meet (an ENNI); a path begins and ends at a UNI"),
         ("enni-adam", "is where operators meet"),
-        ("Utrecht@Sürff", "no operator 'Sürff': did you mean SURF? Operators here: GÉANT, SURF"),
-        ("Utrecht@Lumen", "no operator 'Lumen': Operators here: GÉANT, SURF"),
+        ("Utrecht@Sürff", "no operator 'Sürff' here; did you mean SURF? the operators are GÉANT, SURF"),
+        ("Utrecht@Lumen", "no operator 'Lumen' here; the operators are GÉANT, SURF"),
     ],
 )
 async def test_a_place_that_is_not_there_gets_what_is_near(text: str, said: str) -> None:
