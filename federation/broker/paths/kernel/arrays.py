@@ -13,42 +13,31 @@ import numpy as np
 
 from federation.broker.paths.graph import Graph
 from federation.broker.paths.kernel.block import Block, Floats, Ints
-from federation.broker.paths.network import Network
 from schemas.offer import ClassTerms
 from schemas.price import TermFactor, TimeBand
 
 UNKNOWN, OPEN, SHUT, SOURCE, TARGET = 0, 1, 2, 4, 8  # states of an interface, the last two added up
+# Columns of `Net.hot`, `Net.cool` and `Net.vertices`.
+HEAD, CLS, HOURLY, GBPS, LATENCY_US, ROOM, STEPS, ARC = range(8)
+JITTER_US, LOST_LOG, DOWN_LOG, DELIVERED_PPB, AVAILABLE_PPB = range(5)
+IS_INTERFACE, OWNER, CROSS, CROSS_US, SPEED, MTU, FREE, SIDE_ROOM = range(8)
 Timing = tuple[str, tuple[TimeBand, ...], tuple[TermFactor, ...]]
 
 
 class Net(NamedTuple):
     """What the compiled functions read. Vertices, slots, classes, operators and steps are numbered through.
 
-    `cross` is the vertex behind an interface, -1 where there is none or no label is free on both sides. Units are
-    those of `Arc` and `Interface`.
+    `hot` and `cool` have a row per slot, `vertices` one per vertex; units are those of `Arc` and `Interface`. `CROSS`
+    is the vertex behind an interface, -1 where there is none or no label is free on both sides. `steps` are rows of
+    (second, bit/s), a function of time from `step_ptr[i]` to `step_ptr[i + 1]`.
     """
 
     ptr: Any
-    head: Any
-    arc: Any
-    cls: Any
-    hourly: Any
-    gbps: Any
-    sums: Any
-    shares: Any
-    steps: Any
-    room: Any
-    is_interface: Any
-    owner: Any
-    cross: Any
-    cross_us: Any
-    speed: Any
-    mtu: Any
-    free: Any
-    side_room: Any
+    hot: Any
+    cool: Any
+    vertices: Any
     step_ptr: Any
-    step_at: Any
-    step_bps: Any
+    steps: Any
 
 
 class Arrays:
@@ -68,7 +57,8 @@ class Arrays:
         self.degree = int(np.diff(self.net.ptr).max(initial=0))
         self.first_s = max((block.first_s for block in self.blocks), default=0)
         # Per vertex: no UNI is open unless a question ends there; ENNIs are judged when a search comes to them.
-        self.unopened = np.where((self.net.is_interface == 1) & (self.net.cross < 0), SHUT, UNKNOWN).astype(np.uint8)
+        lone = (self.net.vertices[:, IS_INTERFACE] == 1) & (self.net.vertices[:, CROSS] < 0)
+        self.unopened = np.where(lone, SHUT, UNKNOWN).astype(np.uint8)
         self._classes(self.blocks)
 
         self.kept: dict[object, Any] = {}  # bounds of questions answered, the oldest first
@@ -87,52 +77,36 @@ class Arrays:
         return self.arc_base[self.graph.networks.index(network)] + place if found else None
 
     def _net(self, graph: Graph, blocks: list[Block]) -> Net:
-        slot_base = _bases([len(block.head) for block in blocks])
-        ptr = np.zeros(graph.size + 1, np.int64)
-        sides = np.frombuffer(graph.is_interface, np.uint8).copy()
-        places = np.flatnonzero(sides)
-        for block, base, first in zip(blocks, graph.bases, slot_base, strict=True):
-            ptr[base + 1 : base + block.network.size + 1] = block.ptr[1:] + first
+        slot_base = _bases([len(block.hot) for block in blocks])
         class_base = _bases([len(block.classes) for block in blocks])
         step_base = _bases([len(block.step_ptr) - 1 for block in blocks])
+        first_base = _bases([len(block.step_rows) for block in blocks])
         arc_base = _bases([len(block.network.arcs) for block in blocks])
-        cross, cross_us = _crossings(graph)
-
-        def joined(name: str, base: list[int] | None = None, dtype: type = np.int64) -> Ints:
-            parts = [getattr(block, name) for block in blocks]
-            moved = parts if base is None else [part + by for part, by in zip(parts, base, strict=True)]
-            return np.ascontiguousarray(np.concatenate(moved, axis=-1, dtype=dtype)) if moved else np.zeros(0, dtype)
-
-        def spread(name: str, base: list[int] | None = None) -> Ints:
-            column = np.zeros(graph.size, np.int64)
-            column[places] = joined(name, base)
-            return column
-
-        step_values = [_bases([len(block.step_at) for block in blocks])]
-        ends = [block.step_ptr[:-1] + by for block, by in zip(blocks, step_values[0], strict=True)]
-        total = sum(len(block.step_at) for block in blocks)
+        ptr = np.zeros(graph.size + 1, np.int64)
+        vertices = np.zeros((graph.size, 8), np.int64)
+        hot = np.concatenate([np.zeros((0, 8), np.int64), *(block.hot for block in blocks)])
+        for number, block in enumerate(blocks):
+            base, first = graph.bases[number], slot_base[number]
+            end = base + block.network.size
+            ptr[base + 1 : end + 1] = block.ptr[1:] + first
+            moved = hot[first : first + len(block.hot)]
+            for column, by in ((HEAD, base), (CLS, class_base), (ARC, arc_base), (STEPS, step_base)):
+                moved[:, column] += by if column == HEAD else by[number]
+            vertices[base:end, OWNER] = number
+            sides = vertices[base : base + len(block.sides)]
+            sides[:, SPEED:] = block.sides
+            sides[:, FREE] += step_base[number]
+            sides[:, IS_INTERFACE] = 1
+        vertices[:, CROSS], vertices[:, CROSS_US] = _crossings(graph)
+        ends = [block.step_ptr[:-1] + by for block, by in zip(blocks, first_base, strict=True)]
+        steps = np.concatenate([np.zeros((0, 2), np.int64), *(block.step_rows for block in blocks)])
         return Net(
             ptr=ptr,
-            head=joined("head", list(graph.bases), np.int32),
-            arc=joined("arc", arc_base, np.int32),
-            cls=joined("cls", class_base, np.int32),
-            hourly=joined("hourly"),
-            gbps=joined("gbps"),
-            sums=joined("sums") if blocks else np.zeros((4, 0), np.int64),
-            shares=joined("shares") if blocks else np.zeros((2, 0), np.int64),
-            steps=joined("steps", step_base, np.int32),
-            room=joined("room"),
-            is_interface=sides,
-            owner=np.array(graph.owner, dtype=np.int32),
-            cross=cross,
-            cross_us=cross_us,
-            speed=spread("speed"),
-            mtu=spread("mtu"),
-            free=spread("free", step_base),
-            side_room=spread("side_room"),
-            step_ptr=np.concatenate((*ends, [total])).astype(np.int64),
-            step_at=joined("step_at"),
-            step_bps=joined("step_bps"),
+            hot=hot,
+            cool=np.concatenate([np.zeros((0, 5), np.int64), *(block.cool for block in blocks)]),
+            vertices=vertices,
+            step_ptr=np.concatenate((*ends, [len(steps)])).astype(np.int64),
+            steps=steps,
         )
 
     def _classes(self, blocks: list[Block]) -> None:
@@ -157,19 +131,19 @@ class Arrays:
         self.currency: Ints = np.array(each, dtype=np.int64)[self.class_owner]
         self.currencies = list(currencies)
 
+    def owner(self, vertex: int) -> int:
+        """The number of a vertex's operator."""
+        return int(self.net.vertices[vertex, OWNER])
+
     @property
     def size(self) -> int:
         """How many bytes the arrays have."""
         return sum(column.nbytes for column in self.net)
 
-    def network(self, owner: int) -> Network:
-        """An operator's network."""
-        return self.graph.networks[owner]
-
 
 def _crossings(graph: Graph) -> tuple[Ints, Ints]:
     """Per vertex what is behind it, and how long the way there takes."""
-    cross, cross_us = np.full(graph.size, -1, np.int32), np.zeros(graph.size, np.int64)
+    cross, cross_us = np.full(graph.size, -1, np.int64), np.zeros(graph.size, np.int64)
     for network, base in zip(graph.networks, graph.bases, strict=True):
         for place, crossing in enumerate(graph.crossings[network.entity]):
             if crossing is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -22,10 +21,9 @@ TALLIES: Final = ("border_hourly", "border_gbps", "inner_hourly", "inner_gbps")
 class Block:
     """The columns of one operator.
 
-    A slot is an arc seen from one of its ends; the slots of a vertex follow each other, `ptr` says where. Per slot:
-    `head` (the other end), `arc`, `cls`, rates, `sums` (latency, jitter, -ln delivered, -ln available), shares,
-    `steps` (free capacity over time) and `room`, the least of it. `slots` has both slots of every arc. Per
-    interface: `speed`, `mtu`, `free` (steps) and `side_room`. Per class, Python lists and means of rates for `lean`.
+    A slot is an arc seen from one of its ends; the slots of a vertex follow each other, `ptr` says where. `hot`,
+    `cool` and `sides` are rows as in `arrays.Net`, `slots` has both slots of every arc. Per class: amounts that count
+    once, the means of rates by `TALLIES`, and the largest rates.
     """
 
     def __init__(self, network: Network) -> None:
@@ -42,29 +40,29 @@ class Block:
         column = dict(zip(Arc._fields, columns, strict=True))
         a, z = _ints(column["a"]), _ints(column["z"])
         order = np.argsort(np.concatenate((a, z)), kind="stable")
-        self.arc = order % max(1, len(arcs))
-        self.head = np.concatenate((z, a))[order]
+        arc = order % max(1, len(arcs))
         self.ptr = np.zeros(network.size + 1, np.int64)
         np.cumsum(np.bincount(np.concatenate((a, z)), minlength=network.size), out=self.ptr[1:])
         self.slots = np.argsort(order, kind="stable").reshape(2, len(arcs))
         self.arc_cls = _ints(column["route_class"])
         self.arc_hourly, self.arc_gbps = _ints(column["hourly_micro"]), _ints(column["gbps_hourly_micro"])
-        self.cls = self.arc_cls[self.arc]
-        self.hourly, self.gbps = self.arc_hourly[self.arc], self.arc_gbps[self.arc]
-        sums = [np.minimum(_ints(column[name]), LOG_MAX) for name in ("latency_us", "jitter_us", "lost", "down")]
-        self.sums = np.stack(sums)[:, self.arc]
-        self.shares = np.stack([_ints(column[name]) for name in ("delivered_ppb", "available_ppb")])[:, self.arc]
-        steps = self._numbered(column["free"])
-        self.steps = steps[self.arc]
-        self.room = _ints([_least(free) for free in column["free"]])[self.arc]
+        room = _ints([_least(free) for free in column["free"]])
+        latency, steps = _ints(column["latency_us"]), self._numbered(column["free"])
+        per_arc = (self.arc_cls, self.arc_hourly, self.arc_gbps, latency, room, steps)
+        heads = np.concatenate((z, a))[order]
+        self.hot = np.column_stack((heads, *(values[arc] for values in per_arc), arc))
+        logs = [np.minimum(_ints(column[name]), LOG_MAX) for name in ("jitter_us", "lost", "down")]
+        shares = [_ints(column[name]) for name in ("delivered_ppb", "available_ppb")]
+        self.cool = np.column_stack([values[arc] for values in (*logs, *shares)])
         self.inner = (a >= len(network.interfaces)) & (z >= len(network.interfaces))
 
     def _sides(self, network: Network) -> None:
         interfaces = network.interfaces
-        self.speed = _ints([interface.speed_bps for interface in interfaces])
-        self.mtu = _ints([interface.mtu for interface in interfaces])
-        self.free = self._numbered([interface.free for interface in interfaces])
-        self.side_room = _ints([_least(interface.free) for interface in interfaces])
+        speeds = _ints([interface.speed_bps for interface in interfaces])
+        mtus = _ints([interface.mtu for interface in interfaces])
+        frees = self._numbered([interface.free for interface in interfaces])
+        rooms = _ints([_least(interface.free) for interface in interfaces])
+        self.sides = np.column_stack((speeds, mtus, frees, rooms))
 
     def _classes(self, network: Network) -> None:
         self.classes: tuple[ClassTerms, ...] = network.classes
@@ -84,8 +82,8 @@ class Block:
     def _step_table(self) -> None:
         known = list(self._numbers)
         self.step_ptr = np.cumsum([0, *map(len, known)], dtype=np.int64)
-        self.step_at = _clipped([at for steps in known for at, _ in steps])
-        self.step_bps = _clipped([bps for steps in known for _, bps in steps])
+        rows = [(_clip(at), _clip(bps)) for steps in known for at, bps in steps]
+        self.step_rows = np.array(rows, dtype=np.int64).reshape(len(rows), 2)
         self.first_s = max((steps[0][0] if steps else FAR_S for steps in known), default=-FAR_S)
 
     def _numbered(self, column: Iterable[Steps]) -> Ints:
@@ -103,9 +101,8 @@ def _ints(values: Sequence[int]) -> Ints:
 
 
 def _clipped(values: Iterable[int]) -> Ints:
-    return np.array([max(-FAR_S, min(FAR_S, value)) for value in values], dtype=np.int64)
+    return np.array([_clip(value) for value in values], dtype=np.int64)
 
 
-def whole(value: float) -> int:
-    """The largest whole number that is surely not above an exact value computed as a float."""
-    return math.floor(value * (1 - 1e-15))
+def _clip(value: int) -> int:
+    return max(-FAR_S, min(FAR_S, value))

@@ -29,7 +29,7 @@ def compiled(folder: Path | None) -> Search:
     for function in (*_functions(ahead), *_functions(search)):
         if function is not search.search:
             register_jitable(function)
-    made: Search = numba.njit(nogil=True, cache=folder is not None)(search.search)
+    made: Search = numba.njit(nogil=True, error_model="numpy", cache=folder is not None)(search.search)
     return made
 
 

@@ -72,12 +72,12 @@ class Engine:
 
 
 def _nothing_ahead(arrays: Arrays) -> Ahead:
-    size, slots = arrays.graph.size, max(1, len(arrays.net.head))
+    size, slots = arrays.graph.size, len(arrays.net.hot) + 1
     return Ahead(
         far=np.empty((ROWS, size), np.int64),
-        front=np.zeros(ROWS, np.int64),
         keys=np.empty((ROWS, slots), np.int64),
         places=np.empty((ROWS, slots), np.int32),
+        front=np.zeros(ROWS, np.int64),
         count=np.full(ROWS, -1, np.int64),
     )
 
@@ -95,7 +95,7 @@ class _Run:
         self._watched: Any = np.zeros(max(1, len(arrays.blocks)), np.int64)
         self._bits = len(self._twins)
         self._best: tuple[Trace, int, int] | None = None
-        self._watch({int(arrays.net.owner[vertex]) for vertex in fixed.prefix})
+        self._watch({arrays.owner(vertex) for vertex in fixed.prefix})
 
     def _watch(self, owners: Iterable[int]) -> None:
         for owner in sorted(owners):
@@ -117,7 +117,7 @@ class _Run:
             label = None if self._best is None else self._label(*self._best)
             if self._best is not None and label is None:
                 return None
-            least = NO_PATH if cells[kernel.LEAST] >= NEVER else int(cells[kernel.LEAST])
+            least = NO_PATH if cells[kernel.LEAST_KEY] >= NEVER else int(cells[kernel.LEAST_KEY])
             return Solved(label, complete=status == kernel.PROVEN, least=least)
 
     def _round(self) -> tuple[int, Any, Trace | None]:
@@ -136,21 +136,17 @@ class _Run:
 
     def _asked(self) -> kernel.Ask:
         ask, usable = self._ask_, self._usable
-        budget, loss = ask.limit(Limit.BUDGET), ask.limit(Limit.LOSS)
-        available = ask.limit(Limit.AVAILABILITY)
-        sums = [limit_most(ask, name) for name in ADDITIVE]
-        most = [NEVER if one is None or one >= NEVER else one for one in (budget, *sums)]
-        owners = self._arrays.net.owner
-        ending = sorted({int(self._watched[owners[target]]) for target in usable.targets})
+        shares = ask.limit(Limit.LOSS), ask.limit(Limit.AVAILABILITY)
+        limits = [ask.limit(Limit.BUDGET), *(limit_most(ask, name) for name in ADDITIVE)]
+        most = [NEVER if one is None or one >= NEVER else one for one in limits]
+        aim = kernel.CHEAPEST if ask.aim == PRICE else kernel.FASTEST
+        ending = sorted({int(self._watched[self._arrays.owner(target)]) for target in usable.targets})
         return kernel.Ask(
-            most=_ints(most),
-            shares=_ints((-1 if loss is None else loss, -1 if available is None else available)),
-            aim=kernel.CHEAPEST if ask.aim == PRICE else kernel.FASTEST,
+            most=_ints([*most, *(-1 if one is None else one for one in shares), aim]),
             sources=_ints(usable.sources),
             watched=self._watched,
             ending=_ints(ending or (0,)),
             twins=_ints(self._twins),
-            twin_bits=_ints(1 << place for place in range(len(self._twins))),
             prefix=_ints(self._fixed.prefix),
             banned=_ints(sorted(self._fixed.banned)),
         )
@@ -163,13 +159,13 @@ class _Run:
             cells[kernel.BEST], (cells[kernel.BEST_FIRST], cells[kernel.BEST_SECOND]) = -1, self._best[1:]
         return kernel.Work(
             labels=np.empty((rows, kernel.FIELDS), np.int64),
-            keys=np.empty((rows, 3), np.int64),
+            heap=np.empty((rows, 3), np.int64),
             first=np.full(self._arrays.graph.size, -1, np.int64),
             cells=cells,
         )
 
     def _twice(self, trace: Trace) -> list[int]:
-        owners = [int(self._arrays.net.owner[self._arrays.tail(slot)]) for slot in trace.slots]
+        owners = [self._arrays.owner(self._arrays.tail(slot)) for slot in trace.slots]
         entered = [owner for place, owner in enumerate(owners) if trace.enters[place]]
         return sorted({owner for owner in entered if entered.count(owner) > 1})
 
@@ -190,16 +186,16 @@ def _trace(work: kernel.Work, number: int) -> Trace:
     while labels[number, kernel.PARENT] >= 0:
         parent = int(labels[number, kernel.PARENT])
         slots.append(int(labels[number, kernel.SLOT]))
-        enters.append(bool(labels[parent, kernel.CLS] < 0))
+        enters.append(bool(labels[parent, kernel.CLASS] < 0))
         number = parent
     return Trace(int(labels[number, kernel.VERTEX]), tuple(reversed(slots)), tuple(reversed(enters)))
 
 
 def _grown(work: kernel.Work) -> kernel.Work:
     rows = 2 * len(work.labels)
-    labels, keys = np.empty((rows, kernel.FIELDS), np.int64), np.empty((rows, 3), np.int64)
-    labels[: len(work.labels)], keys[: len(work.keys)] = work.labels, work.keys
-    return kernel.Work(labels, keys, work.first, work.cells)
+    labels, heap = np.empty((rows, kernel.FIELDS), np.int64), np.empty((rows, 3), np.int64)
+    labels[: len(work.labels)], heap[: len(work.heap)] = work.labels, work.heap
+    return kernel.Work(labels, heap, work.first, work.cells)
 
 
 def _ints(values: Iterable[int]) -> Any:

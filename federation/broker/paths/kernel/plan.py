@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from federation.broker.paths.kernel.ahead import Plan
-from federation.broker.paths.kernel.arrays import SHUT, SOURCE, TARGET, Arrays
+from federation.broker.paths.kernel.ahead import CLASS_COLUMNS, FRACTIONS, RATE_COLUMNS, RATIOS, Plan
+from federation.broker.paths.kernel.arrays import CROSS, SHUT, SOURCE, TARGET, Arrays
 from federation.broker.paths.kernel.block import Ints
 from federation.broker.paths.meter import worth
 from federation.broker.paths.query import Ask, Limit, Query
@@ -41,7 +41,7 @@ class Prices(NamedTuple):
 
 def planned(arrays: Arrays, usable: Usable, ask: Ask) -> Planned:
     """The plan of an ask whose ends and crossings `usable` judges."""
-    query, net = ask.query, arrays.net
+    query = ask.query
     prices = _prices(arrays, query)
     admitted = _admitted(arrays, ask) & prices.known
     worth_ = prices.ratio[2]
@@ -57,25 +57,19 @@ def planned(arrays: Arrays, usable: Usable, ask: Ask) -> Planned:
     begun = query.window.start_s >= arrays.first_s
     size = np.array((wanted, mtu, query.window.start_s, query.window.end_s, begun), dtype=np.int64)
     state, closed = _state(arrays, usable, query)
-    exact = np.concatenate((prices.exact[:6], [arrays.set_up, arrays.minimum]))
-    plan = Plan(
-        admitted=admitted.astype(np.uint8),
-        per_hourly=np.ascontiguousarray(per_hourly),
-        per_gbps=np.ascontiguousarray(per_gbps),
-        base=base,
-        least=least,
-        entry=base + np.where(flat, least, 0),
-        flat=flat.astype(np.uint8),
-        slack=prices.exact[6] + SLACK_MORE,
-        exact=np.ascontiguousarray(exact),
-        ratio=prices.ratio,
-        state=state,
-        shut=_shut(arrays, query),
-        targets=np.array(list(usable.targets), dtype=np.int64),
-        size=size,
-    )
+    entry = base + np.where(flat, least, 0)
+    slack = prices.exact[6] + SLACK_MORE
+    classes = np.empty((len(admitted), CLASS_COLUMNS), dtype=np.int64)
+    columns = (admitted, flat, base, least, entry, slack, arrays.set_up, arrays.minimum, *prices.exact[:6])
+    for place, column in enumerate(columns):
+        classes[:, place] = column
+    rates = np.empty((len(admitted), RATE_COLUMNS))
+    rates[:, 0], rates[:, 1], rates[:, RATIOS:] = per_hourly, per_gbps, prices.ratio.T
+    assert len(columns) == FRACTIONS + 6, "one column each"
+    targets = np.array(list(usable.targets), dtype=np.int64)
+    plan = Plan(classes=classes, rates=rates, state=state, shut=_shut(arrays, query), targets=targets, size=size)
     ends = tuple(usable.sources), tuple(usable.targets)
-    key = (plan.admitted.tobytes(), exact.tobytes(), size.tobytes(), ends, closed, query.excluded)
+    key = (classes.tobytes(), size.tobytes(), ends, closed, query.excluded)
     return Planned(plan, key, bool((fits | ~admitted).all() and (prices.exact[7] | ~admitted).all()))
 
 
@@ -161,9 +155,9 @@ def _state(arrays: Arrays, usable: Usable, query: Query) -> tuple[Ints, tuple[in
     state = arrays.unopened.copy()
     found = [graph.vertex(*end) for end in (*query.excluded, *query.banned_labels)]
     named = sorted({vertex for vertex in found if vertex is not None})
-    closed = [vertex for vertex in named if net.cross[vertex] >= 0 and usable.beyond(vertex) is None]
+    closed = [vertex for vertex in named if net.vertices[vertex, CROSS] >= 0 and usable.beyond(vertex) is None]
     for vertex in closed:
-        state[vertex] = state[net.cross[vertex]] = SHUT
+        state[vertex] = state[net.vertices[vertex, CROSS]] = SHUT
     for vertex in usable.sources:
         state[vertex] = SOURCE
     for vertex in usable.targets:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from federation.broker.paths.kernel.arrays import Arrays
+from federation.broker.paths.kernel.arrays import ARC, HEAD, Arrays
 from federation.broker.paths.labels import Label
 from federation.broker.paths.meter import Meter, Size, worth
 from federation.broker.paths.query import Ask
@@ -32,7 +32,7 @@ class Replay:
         swap = usable.interface(trace.source).swap
         label = self._at(trace.source, None, (0, PPB, PPB), (0, 0, 0, 0, 0), usable.sources[trace.source], swap)
         for slot in trace.slots:
-            exit_ = int(self._arrays.net.head[slot])
+            exit_ = int(self._arrays.net.hot[slot, HEAD])
             label = label.along(self._stretch(slot), exit_)
             if usable.graph.is_interface[exit_]:
                 found = self._left(label, exit_)
@@ -71,9 +71,9 @@ class Replay:
 
     def _stretch(self, slot: int) -> Stretch:
         arrays = self._arrays
-        owner = int(arrays.net.owner[arrays.net.head[slot]])
+        owner = arrays.owner(int(arrays.net.hot[slot, HEAD]))
         network = arrays.graph.networks[owner]
-        arc = network.arcs[int(arrays.net.arc[slot]) - arrays.arc_base[owner]]
+        arc = network.arcs[int(arrays.net.hot[slot, ARC]) - arrays.arc_base[owner]]
         query = self._ask.query
         rate = worth(query.rates, network.sheet.currency, query.currency)
         assert rate is not None, "what is admitted has a rate"

@@ -9,52 +9,82 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from federation.broker.paths.kernel.ahead import (
+    ADMITTED,
+    ALL_BEGUN,
+    BASE,
+    FLAT,
+    FRACTIONS,
     HOPS,
     LATENCY,
+    LEAST,
+    MINIMUM,
     NEVER,
+    PER_GBPS,
+    PER_HOURLY,
     PRICE,
+    RATIOS,
     ROWS,
+    SET_UP,
+    SLACK,
+    WANTED_BPS,
     Ahead,
     Plan,
-    at,
-    opens,
-    serves,
-    usage,
+    advance,
+    judged,
+    least_free,
 )
-from federation.broker.paths.kernel.arrays import OPEN, SHUT, TARGET, Net
+from federation.broker.paths.kernel.arrays import (
+    ARC,
+    AVAILABLE_PPB,
+    CLS,
+    CROSS,
+    CROSS_US,
+    DELIVERED_PPB,
+    GBPS,
+    HEAD,
+    HOURLY,
+    IS_INTERFACE,
+    JITTER_US,
+    LATENCY_US,
+    OPEN,
+    OWNER,
+    ROOM,
+    SHUT,
+    STEPS,
+    TARGET,
+    UNKNOWN,
+    Net,
+)
 
 PPB: Final = 1_000_000_000
-# Columns of a label. SUMS begins five sums in the order of the rows of `Ahead`, LATENCY first.
-VERTEX, PARENT, SLOT, CLS, PAST, HOURLY, GBPS, USED, SUMS = range(9)
-DELIVERED, AVAILABLE, PAST_DELIVERED, PAST_AVAILABLE, MASK, NEXT, DEAD = range(14, 21)
-FIELDS: Final = 21
+# Columns of a label. LAT begins five sums in the order of the rows of `Ahead`.
+VERTEX, PARENT, SLOT, CLASS, PAST, PORT, BAND, USED, LAT, JIT, LOG_LOST, LOG_DOWN, SEGMENTS = range(13)
+DELIVERED, AVAILABLE, PAST_DELIVERED, PAST_AVAILABLE, MASK, NEXT, DEAD = range(13, 20)
+FIELDS: Final = 20
 ALIVE, DOMINATED, GOAL = 0, 1, 2
 # Cells of `Work.cells`.
-BEGUN, COUNT, HEAP, REACH, LEFT, DONE, BEST, BEST_FIRST, BEST_SECOND, LEAST, FOUND = range(11)
+BEGUN, COUNT, HEAP, REACH, LEFT, DONE, BEST, BEST_FIRST, BEST_SECOND, LEAST_KEY, FOUND = range(11)
 CELLS: Final = 11
 # How a search ends: at a path that enters an operator twice, proven, out of work, or out of rows for labels.
 TWICE, PROVEN, SPENT, FULL = range(4)
 REACH_SHARE: Final = 8
-# Aims.
+# Aims, and cells of `Ask.most` behind those per row: the most loss, the least availability (exact, -1 without), aim.
 CHEAPEST, FASTEST = 0, 1
+LOSS, AVAILABILITY, AIM = range(ROWS, ROWS + 3)
 
 
 class Ask(NamedTuple):
-    """What a search may come to. `most` per row of `Ahead`, the budget first, NEVER where there is no limit.
+    """What a search may come to. `most` per row of `Ahead`, the budget first, NEVER without a limit; then more.
 
-    `shares` are the most loss and the least availability, exact; -1 without. `aim` is CHEAPEST or FASTEST. `watched`
-    has a bit per operator that must not be entered twice, `ending` those of the operators where a path may end.
-    `twins` are UNIs that are source and target, `twin_bits` their bits. `prefix` and `banned` are of `solver.Fixed`.
+    `watched` has a bit per operator that must not be entered twice, `ending` those of the operators where a path may
+    end. `twins` are UNIs that are source and target, each with a bit. `prefix` and `banned` are of `work.Fixed`.
     """
 
     most: Any
-    shares: Any
-    aim: Any
     sources: Any
     watched: Any
     ending: Any
     twins: Any
-    twin_bits: Any
     prefix: Any
     banned: Any
 
@@ -63,7 +93,7 @@ class Work(NamedTuple):
     """Labels, the heap of those to be expanded (two keys and a row each), the first label per vertex, and cells."""
 
     labels: Any
-    keys: Any
+    heap: Any
     first: Any
     cells: Any
 
@@ -81,359 +111,388 @@ def ratio_up(amount: int, numerator: int, denominator: int, ratio: float) -> int
     return found
 
 
-def billed(plan: Plan, cls: int, hourly: int, gbps: int) -> int:
+def billed(classes: Any, rates: Any, cls: int, hourly: int, gbps: int) -> int:
     """A whole segment's price, exactly as `schemas.price.charge` bills it and `RateTable.convert` converts it."""
-    exact, ratio = plan.exact, plan.ratio
-    port = ratio_up(hourly, exact[0, cls], exact[1, cls], ratio[0, cls])
-    used = port + ratio_up(gbps, exact[2, cls], exact[3, cls], ratio[1, cls])
-    total = exact[6, cls] + max(exact[7, cls], used)
-    return ratio_up(total, exact[4, cls], exact[5, cls], ratio[2, cls])
+    port = ratio_up(hourly, classes[cls, FRACTIONS], classes[cls, FRACTIONS + 1], rates[cls, RATIOS])
+    band = ratio_up(gbps, classes[cls, FRACTIONS + 2], classes[cls, FRACTIONS + 3], rates[cls, RATIOS + 1])
+    total = classes[cls, SET_UP] + max(classes[cls, MINIMUM], port + band)
+    return ratio_up(total, classes[cls, FRACTIONS + 4], classes[cls, FRACTIONS + 5], rates[cls, RATIOS + 2])
 
 
-def price_least(plan: Plan, label: Any) -> int:
-    """What the path has cost so far at least, the set-up of the present segment included."""
-    cls = label[CLS]
-    if cls < 0:
-        return label[PAST]
-    used = max(plan.least[cls], label[USED]) if plan.flat[cls] else label[USED]
-    return label[PAST] + plan.base[cls] + used
-
-
-def cheaper(plan: Plan, a: Any, b: Any) -> int:
+def cheaper(classes: Any, labels: Any, a: int, b: int) -> int:
     """Whether `a` will cost less (2), no more (1), or it is unknown (0): `labels.cheaper`."""
-    if a[HOURLY] <= b[HOURLY] and a[GBPS] <= b[GBPS] and a[PAST] <= b[PAST]:
-        return 2 if a[PAST] < b[PAST] else 1
-    cls = a[CLS]
+    ahead = labels[b, PAST] - labels[a, PAST]
+    if ahead >= 0 and labels[a, PORT] <= labels[b, PORT] and labels[a, BAND] <= labels[b, BAND]:
+        return 2 if ahead > 0 else 1
+    cls = labels[a, CLASS]
     if cls < 0:
         return 0
-    ours, theirs, least = a[USED], b[USED], plan.least[cls]
-    ahead = b[PAST] - a[PAST] - plan.slack[cls]
+    ours, theirs, least = labels[a, USED], labels[b, USED], classes[cls, LEAST]
+    ahead -= classes[cls, SLACK]
     return 2 if ours - theirs <= ahead and max(least, ours) - max(least, theirs) <= ahead else 0
 
 
-def dominates(plan: Plan, ask: Ask, a: Any, b: Any) -> bool:
-    """Whether everything that `b` leads to can be had through `a`, as well or better."""
-    if a[MASK] & ~b[MASK]:
+def dominates(classes: Any, most: Any, labels: Any, a: int, b: int) -> bool:
+    """Whether everything that label `b` leads to can be had through `a`, as well or better."""
+    if labels[a, MASK] & ~labels[b, MASK]:
         return False
-    for row in range(LATENCY, ROWS):
-        if ask.most[row] < NEVER and row != LATENCY + 2 and row != LATENCY + 3 and a[SUMS + row - 1] > b[SUMS + row - 1]:
-            return False
-    if ask.shares[0] >= 0 and (a[DELIVERED] < b[DELIVERED] or a[PAST_DELIVERED] < b[PAST_DELIVERED]):
+    if most[LATENCY] < NEVER and labels[a, LAT] > labels[b, LAT]:
         return False
-    if ask.shares[1] >= 0 and (a[AVAILABLE] < b[AVAILABLE] or a[PAST_AVAILABLE] < b[PAST_AVAILABLE]):
+    if most[LATENCY + 1] < NEVER and labels[a, JIT] > labels[b, JIT]:
         return False
-    found = cheaper(plan, a, b)
-    if ask.aim == CHEAPEST:
-        return found == 2 or (found == 1 and a[SUMS] <= b[SUMS])
-    if a[SUMS] != b[SUMS] and ask.most[PRICE] >= NEVER:
-        return a[SUMS] < b[SUMS]
-    return a[SUMS] <= b[SUMS] and found > 0
+    if most[HOPS] < NEVER and labels[a, SEGMENTS] > labels[b, SEGMENTS]:
+        return False
+    if most[LOSS] >= 0 and (
+        labels[a, DELIVERED] < labels[b, DELIVERED] or labels[a, PAST_DELIVERED] < labels[b, PAST_DELIVERED]
+    ):
+        return False
+    if most[AVAILABILITY] >= 0 and (
+        labels[a, AVAILABLE] < labels[b, AVAILABLE] or labels[a, PAST_AVAILABLE] < labels[b, PAST_AVAILABLE]
+    ):
+        return False
+    found = cheaper(classes, labels, a, b)
+    if most[AIM] == CHEAPEST:
+        return found == 2 or (found == 1 and labels[a, LAT] <= labels[b, LAT])
+    if labels[a, LAT] != labels[b, LAT] and most[PRICE] >= NEVER:
+        return bool(labels[a, LAT] < labels[b, LAT])
+    return labels[a, LAT] <= labels[b, LAT] and found > 0
 
 
-def before(keys: Any, a: int, b: int) -> bool:
-    """Whether heap place `a` comes before `b`."""
-    return keys[a, 0] < keys[b, 0] or (keys[a, 0] == keys[b, 0] and keys[a, 1] < keys[b, 1])
-
-
-def swap(keys: Any, a: int, b: int) -> None:
-    """Exchange two heap places."""
-    for column in range(3):
-        keys[a, column], keys[b, column] = keys[b, column], keys[a, column]
-
-
-def queue(work: Work, first: int, second: int, label: int) -> None:
+def queue(heap: Any, cells: Any, first: int, second: int, number: int) -> None:
     """Put a label into the heap."""
-    keys, place = work.keys, work.cells[HEAP]
-    work.cells[HEAP] = place + 1
-    keys[place, 0], keys[place, 1], keys[place, 2] = first, second, label
-    while place > 0 and before(keys, place, (place - 1) // 2):
-        swap(keys, place, (place - 1) // 2)
-        place = (place - 1) // 2
-
-
-def unqueue(work: Work) -> None:
-    """Drop the first place of the heap."""
-    keys, last = work.keys, work.cells[HEAP] - 1
-    work.cells[HEAP] = last
-    swap(keys, 0, last)
-    place = 0
-    while 2 * place + 1 < last:
-        child = 2 * place + 1
-        if child + 1 < last and before(keys, child + 1, child):
-            child += 1
-        if not before(keys, child, place):
+    place = cells[HEAP]
+    cells[HEAP] = place + 1
+    while place > 0:
+        above = (place - 1) >> 1
+        if heap[above, 0] < first or (heap[above, 0] == first and heap[above, 1] <= second):
             break
-        swap(keys, child, place)
+        heap[place, 0], heap[place, 1], heap[place, 2] = heap[above, 0], heap[above, 1], heap[above, 2]
+        place = above
+    heap[place, 0], heap[place, 1], heap[place, 2] = first, second, number
+
+
+def unqueue(heap: Any, cells: Any) -> None:
+    """Drop the first place of the heap."""
+    last = cells[HEAP] - 1
+    cells[HEAP] = last
+    first, second, number = heap[last, 0], heap[last, 1], heap[last, 2]
+    place = 0
+    while True:
+        child = 2 * place + 1
+        if child >= last:
+            break
+        if child + 1 < last and (
+            heap[child + 1, 0] < heap[child, 0]
+            or (heap[child + 1, 0] == heap[child, 0] and heap[child + 1, 1] < heap[child, 1])
+        ):
+            child += 1
+        if first < heap[child, 0] or (first == heap[child, 0] and second <= heap[child, 1]):
+            break
+        heap[place, 0], heap[place, 1], heap[place, 2] = heap[child, 0], heap[child, 1], heap[child, 2]
         place = child
-
-
-def key_of(net: Net, plan: Plan, ahead: Ahead, ask: Ask, work: Work, label: Any) -> tuple[int, int]:
-    """The least that a path through a label can come to; NEVER where it comes to nothing within the budget."""
-    price, cells, budget = price_least(plan, label), work.cells, ask.most[PRICE]
-    if ask.aim == CHEAPEST or budget < NEVER:
-        need = budget - price if budget < NEVER else NEVER
-        if need < 0:
-            return NEVER, 0
-        if ask.aim == CHEAPEST and cells[REACH] > 0:
-            need = min(need, max(0, cells[REACH] - price))
-        price += at(net, plan, ahead, PRICE, label[VERTEX], need)
-        if price >= NEVER or price > budget:
-            return NEVER, 0
-        if cells[REACH] == 0:
-            cells[REACH] = price + price // REACH_SHARE
-    if ask.aim == CHEAPEST:
-        return price, label[SUMS]
-    rest = at(net, plan, ahead, LATENCY, label[VERTEX], NEVER)
-    return (NEVER, 0) if rest >= NEVER else (label[SUMS] + rest, price)
-
-
-def keep(net: Net, plan: Plan, ahead: Ahead, ask: Ask, work: Work) -> None:
-    """Take the label in the next free row, unless it cannot lead anywhere or another is as good."""
-    labels, cells = work.labels, work.cells
-    number = cells[COUNT]
-    label = labels[number]
-    vertex = label[VERTEX]
-    for row in range(LATENCY, ROWS):
-        if ask.most[row] < NEVER:
-            left = ask.most[row] - label[SUMS + row - 1]
-            if left < 0 or at(net, plan, ahead, row, vertex, left) > left:
-                return
-    first, second = key_of(net, plan, ahead, ask, work, label)
-    if first >= NEVER or no_better(cells, first, second):
-        return
-    other = work.first[vertex]
-    while other >= 0:
-        if dominates(plan, ask, labels[other], label):
-            return
-        other = labels[other, NEXT]
-    weed(plan, ask, work, number)
-    label[NEXT] = work.first[vertex]
-    label[DEAD] = ALIVE
-    work.first[vertex] = number
-    cells[COUNT] = number + 1
-    queue(work, first, second, number)
+    heap[place, 0], heap[place, 1], heap[place, 2] = first, second, number
 
 
 def no_better(cells: Any, first: int, second: int) -> bool:
     """Whether a key is no better than that of the best path so far."""
     if cells[BEST] == -2:
         return False
-    return first > cells[BEST_FIRST] or (first == cells[BEST_FIRST] and second >= cells[BEST_SECOND])
+    return bool(first > cells[BEST_FIRST] or (first == cells[BEST_FIRST] and second >= cells[BEST_SECOND]))
 
 
-def weed(plan: Plan, ask: Ask, work: Work, number: int) -> None:
-    """Drop the labels of a vertex that a new one makes superfluous."""
-    labels = work.labels
-    label = labels[number]
-    vertex = label[VERTEX]
-    last, other = -1, work.first[vertex]
-    while other >= 0:
-        following = labels[other, NEXT]
-        if dominates(plan, ask, label, labels[other]):
-            labels[other, DEAD] = DOMINATED
-            if last < 0:
-                work.first[vertex] = following
-            else:
-                labels[last, NEXT] = following
-        else:
-            last = other
-        other = following
-
-
-def start(net: Net, plan: Plan, ahead: Ahead, ask: Ask, work: Work) -> None:
-    """A label per source."""
-    for source in ask.sources:
-        if ask.prefix.size == 0 and bans(ask, source):
-            continue
-        if ask.prefix.size > 0 and ask.prefix[0] != source:
-            continue
-        label = work.labels[work.cells[COUNT]]
-        label[:] = 0
-        label[VERTEX], label[PARENT], label[SLOT], label[CLS] = source, -1, -1, -1
-        label[DELIVERED], label[AVAILABLE], label[PAST_DELIVERED], label[PAST_AVAILABLE] = PPB, PPB, PPB, PPB
-        label[MASK] = ask.watched[net.owner[source]] | twin_bit(ask, source)
-        keep(net, plan, ahead, ask, work)
-
-
-def bans(ask: Ask, vertex: int) -> bool:
-    """Whether paths of this part may not go on with a vertex."""
-    for banned in ask.banned:
-        if banned == vertex:
+def has(values: Any, value: int) -> bool:
+    """Whether a short array has a value."""
+    for each in values:
+        if each == value:
             return True
     return False
 
 
-def twin_bit(ask: Ask, vertex: int) -> int:
+def twin_bit(twins: Any, vertex: int) -> int:
     """The bit of a UNI that is source and target, else 0."""
-    for place in range(ask.twins.size):
-        if ask.twins[place] == vertex:
-            return ask.twin_bits[place]
+    for place in range(twins.size):
+        if twins[place] == vertex:
+            return 1 << place
     return 0
 
 
-def allows(ask: Ask, place: int, vertex: int) -> bool:
-    """Whether a path of this part may have a vertex at a place of its sequence."""
-    if place < ask.prefix.size:
-        return ask.prefix[place] == vertex
-    return place > ask.prefix.size or not bans(ask, vertex)
-
-
-def expand(net: Net, plan: Plan, ahead: Ahead, ask: Ask, work: Work, number: int) -> None:
-    """Every label one arc further."""
-    here = work.labels[number, VERTEX]
-    for slot in range(net.ptr[here], net.ptr[here + 1]):
-        to = net.head[slot]
-        if not plan.admitted[net.cls[slot]]:
-            continue
-        if net.is_interface[to] == 0:
-            if serves(net, plan, slot):
-                along(net, plan, ask, work, number, slot)
-                keep(net, plan, ahead, ask, work)
-            continue
-        state = opens(net, plan, to)
-        if not state & SHUT and serves(net, plan, slot) and allows(ask, work.labels[number, SUMS + HOPS - 1] + 1, to):
-            if state & TARGET:
-                along(net, plan, ask, work, number, slot)
-                finish(net, plan, ask, work)
-            elif state & OPEN:
-                along(net, plan, ask, work, number, slot)
-                enter(net, plan, ahead, ask, work)
-
-
-def along(net: Net, plan: Plan, ask: Ask, work: Work, number: int, slot: int) -> None:
-    """Write the label one arc further into the next free row, as within the segment."""
-    labels = work.labels
-    label, parent, cls = labels[work.cells[COUNT]], labels[number], net.cls[slot]
-    label[VERTEX], label[PARENT], label[SLOT], label[CLS] = net.head[slot], number, slot, cls
-    label[PAST] = parent[PAST]
-    label[HOURLY] = parent[HOURLY] + net.hourly[slot]
-    label[GBPS] = parent[GBPS] + net.gbps[slot]
-    label[USED] = usage(plan, cls, label[HOURLY], label[GBPS])
-    for row in range(4):
-        label[SUMS + row] = parent[SUMS + row] + net.sums[row, slot]
-    label[SUMS + HOPS - 1] = parent[SUMS + HOPS - 1]
-    label[DELIVERED] = parent[DELIVERED] * net.shares[0, slot] // PPB
-    label[AVAILABLE] = parent[AVAILABLE] * net.shares[1, slot] // PPB
-    label[PAST_DELIVERED], label[PAST_AVAILABLE] = parent[PAST_DELIVERED], parent[PAST_AVAILABLE]
-    label[MASK] = parent[MASK]
-
-
-def complete(plan: Plan, label: Any) -> None:
-    """End the segment under way: from here on its price and shares are part of the past, exact."""
-    label[PAST] += billed(plan, label[CLS], label[HOURLY], label[GBPS])
-    label[PAST_DELIVERED] = label[PAST_DELIVERED] * label[DELIVERED] // PPB
-    label[PAST_AVAILABLE] = label[PAST_AVAILABLE] * label[AVAILABLE] // PPB
-    label[SUMS + HOPS - 1] += 1
-    label[CLS], label[HOURLY], label[GBPS], label[USED] = -1, 0, 0, 0
-    label[DELIVERED], label[AVAILABLE] = PPB, PPB
-
-
-def enter(net: Net, plan: Plan, ahead: Ahead, ask: Ask, work: Work) -> None:
-    """From an ENNI into the next operator, unless that is watched and has been entered."""
-    label = work.labels[work.cells[COUNT]]
-    leaving = label[VERTEX]
-    entered = net.cross[leaving]
-    watched = ask.watched[net.owner[entered]]
-    if label[MASK] & watched or all_left(ask, label[MASK]):
-        return
-    complete(plan, label)
-    label[VERTEX] = entered
-    label[SUMS] += net.cross_us[leaving]
-    label[MASK] |= watched
-    keep(net, plan, ahead, ask, work)
-
-
-def all_left(ask: Ask, mask: int) -> bool:
-    """Whether every operator where a path may end has been entered and left."""
-    for bit in ask.ending:
-        if not mask & bit:
-            return False
-    return True
-
-
-def finish(net: Net, plan: Plan, ask: Ask, work: Work) -> None:
-    """A whole path: judged on exact values, kept if it is the best so far."""
-    labels, cells = work.labels, work.cells
-    number = cells[COUNT]
-    label = labels[number]
-    if label[MASK] & twin_bit(ask, label[VERTEX]):
-        return
-    complete(plan, label)
-    if broken(ask, label):
-        return
-    first, second = (label[PAST], label[SUMS]) if ask.aim == CHEAPEST else (label[SUMS], label[PAST])
-    if no_better(cells, first, second):
-        return
-    label[DEAD] = GOAL
-    cells[COUNT] = number + 1
-    if twice(net, labels, number):
-        queue(work, first, second, number)
-    else:
-        cells[BEST], cells[BEST_FIRST], cells[BEST_SECOND] = number, first, second
-
-
-def broken(ask: Ask, label: Any) -> bool:
-    """Whether a whole path breaks a limit."""
-    for row in (0, 1, 4):
-        if label[SUMS + row] > ask.most[LATENCY + row]:
-            return True
-    if ask.shares[0] >= 0 and PPB - label[PAST_DELIVERED] > ask.shares[0]:
+def broken(most: Any, labels: Any, number: int) -> bool:
+    """Whether a whole path breaks a limit: all values are exact."""
+    if labels[number, LAT] > most[LATENCY] or labels[number, JIT] > most[LATENCY + 1]:
         return True
-    return label[PAST_AVAILABLE] < ask.shares[1] or label[PAST] > ask.most[PRICE]
+    if labels[number, SEGMENTS] > most[HOPS] or labels[number, PAST] > most[PRICE]:
+        return True
+    if most[LOSS] >= 0 and PPB - labels[number, PAST_DELIVERED] > most[LOSS]:
+        return True
+    return bool(labels[number, PAST_AVAILABLE] < most[AVAILABILITY])
 
 
-def twice(net: Net, labels: Any, number: int) -> bool:
+def twice(vertices: Any, labels: Any, number: int) -> bool:
     """Whether a path enters an operator more than once."""
     here = labels[number, PARENT]
     while here >= 0:
-        if labels[here, CLS] < 0:
-            owner, other = net.owner[labels[here, VERTEX]], labels[here, PARENT]
+        if labels[here, CLASS] < 0:
+            owner, other = vertices[labels[here, VERTEX], OWNER], labels[here, PARENT]
             while other >= 0:
-                if labels[other, CLS] < 0 and net.owner[labels[other, VERTEX]] == owner:
+                if labels[other, CLASS] < 0 and vertices[labels[other, VERTEX], OWNER] == owner:
                     return True
                 other = labels[other, PARENT]
         here = labels[here, PARENT]
     return False
 
 
-def sharpened(net: Net, plan: Plan, ahead: Ahead, ask: Ask, work: Work, first: int, second: int, number: int) -> bool:
-    """Whether a label went back into the heap, because a bound that had stopped early now says more."""
-    cells = work.cells
-    if ask.aim != CHEAPEST or first <= cells[REACH]:
-        return False
-    cells[REACH] = first + first // REACH_SHARE
-    again, then = key_of(net, plan, ahead, ask, work, work.labels[number])
-    if again >= NEVER:
-        return True
-    if again > first or (again == first and then > second):
-        queue(work, again, then, number)
-        return True
-    return False
+def along(
+    hot: Any, cool: Any, rates: Any, labels: Any, number: int, slot: int, to: int
+) -> None:
+    """Write the label that is one arc further than its parent, within the segment, into row `number`."""
+    cls, parent = hot[slot, CLS], labels[number, PARENT]
+    labels[number, VERTEX], labels[number, SLOT], labels[number, CLASS] = to, slot, cls
+    labels[number, PAST] = labels[parent, PAST]
+    port, band = labels[parent, PORT] + hot[slot, HOURLY], labels[parent, BAND] + hot[slot, GBPS]
+    labels[number, PORT], labels[number, BAND] = port, band
+    labels[number, USED] = int(port * rates[cls, PER_HOURLY] + band * rates[cls, PER_GBPS])
+    labels[number, LAT] = labels[parent, LAT] + hot[slot, LATENCY_US]
+    for sum_ in range(3):
+        labels[number, JIT + sum_] = labels[parent, JIT + sum_] + cool[slot, JITTER_US + sum_]
+    labels[number, SEGMENTS] = labels[parent, SEGMENTS]
+    labels[number, DELIVERED] = labels[parent, DELIVERED] * cool[slot, DELIVERED_PPB] // PPB
+    labels[number, AVAILABLE] = labels[parent, AVAILABLE] * cool[slot, AVAILABLE_PPB] // PPB
+    labels[number, PAST_DELIVERED] = labels[parent, PAST_DELIVERED]
+    labels[number, PAST_AVAILABLE] = labels[parent, PAST_AVAILABLE]
+    labels[number, MASK], labels[number, DEAD] = labels[parent, MASK], ALIVE
+
+
+def complete(classes: Any, rates: Any, labels: Any, number: int) -> None:
+    """End the segment under way: from here on its price and shares are part of the past, exact."""
+    cls = labels[number, CLASS]
+    labels[number, PAST] += billed(classes, rates, cls, labels[number, PORT], labels[number, BAND])
+    labels[number, PAST_DELIVERED] = labels[number, PAST_DELIVERED] * labels[number, DELIVERED] // PPB
+    labels[number, PAST_AVAILABLE] = labels[number, PAST_AVAILABLE] * labels[number, AVAILABLE] // PPB
+    labels[number, SEGMENTS] += 1
+    labels[number, CLASS], labels[number, PORT], labels[number, BAND], labels[number, USED] = -1, 0, 0, 0
+    labels[number, DELIVERED], labels[number, AVAILABLE] = PPB, PPB
+
+
+def finish(vertices: Any, most: Any, twins: Any, labels: Any, heap: Any, cells: Any) -> None:
+    """A whole path in the next free row: kept if it breaks no limit and is the best so far."""
+    number = cells[COUNT]
+    if labels[number, MASK] & twin_bit(twins, labels[number, VERTEX]) or broken(most, labels, number):
+        return
+    first, second = labels[number, PAST], labels[number, LAT]
+    if most[AIM] == FASTEST:
+        first, second = second, first
+    if no_better(cells, first, second):
+        return
+    labels[number, DEAD] = GOAL
+    cells[COUNT] = number + 1
+    if twice(vertices, labels, number):
+        queue(heap, cells, first, second, number)
+    else:
+        cells[BEST], cells[BEST_FIRST], cells[BEST_SECOND] = number, first, second
+
+
+def place_label(
+    classes: Any, most: Any, labels: Any, heap: Any, first: Any, cells: Any, low: int, second: int
+) -> None:
+    """Take the label in the next free row among those of its vertex, unless one of them makes it superfluous."""
+    number = cells[COUNT]
+    vertex = labels[number, VERTEX]
+    other = first[vertex]
+    while other >= 0:
+        if dominates(classes, most, labels, other, number):
+            return
+        other = labels[other, NEXT]
+    last, other = -1, first[vertex]
+    while other >= 0:
+        following = labels[other, NEXT]
+        if dominates(classes, most, labels, number, other):
+            labels[other, DEAD] = DOMINATED
+            if last < 0:
+                first[vertex] = following
+            else:
+                labels[last, NEXT] = following
+        else:
+            last = other
+        other = following
+    labels[number, NEXT] = first[vertex]
+    first[vertex] = number
+    cells[COUNT] = number + 1
+    queue(heap, cells, low, second, number)
+
+
+def price_key(
+    ptr: Any, hot: Any, cool: Any, vertices: Any, step_ptr: Any, steps: Any,
+    classes: Any, rates: Any, state: Any, shut: Any, targets: Any, size: Any,
+    far: Any, keys: Any, places: Any, front: Any, count: Any,
+    most: Any, labels: Any, cells: Any, number: int,
+) -> int:  # fmt: skip
+    """The least that a path through a label costs; NEVER where that is over the budget."""
+    cls, vertex, price, budget = labels[number, CLASS], labels[number, VERTEX], labels[number, PAST], most[PRICE]
+    if cls >= 0:
+        used = labels[number, USED]
+        price += classes[cls, BASE] + (max(classes[cls, LEAST], used) if classes[cls, FLAT] else used)
+    if most[AIM] == FASTEST and budget >= NEVER:
+        return int(price)
+    need = budget - price if budget < NEVER else NEVER
+    if need < 0:
+        return NEVER
+    if most[AIM] == CHEAPEST and cells[REACH] > 0:
+        need = min(need, max(0, cells[REACH] - price))
+    if count[PRICE] >= 0 and (far[PRICE, vertex] <= front[PRICE] or front[PRICE] > need):
+        price += min(far[PRICE, vertex], front[PRICE])
+    else:
+        price += advance(
+            ptr, hot, cool, vertices, step_ptr, steps, classes, rates, state, shut, targets, size,
+            far[PRICE], keys[PRICE], places[PRICE], front, count, PRICE, vertex, need,
+        )  # fmt: skip
+    if price >= NEVER or price > budget:
+        return NEVER
+    if cells[REACH] == 0:
+        cells[REACH] = price + price // REACH_SHARE
+    return int(price)
+
+
+def keep(
+    ptr: Any, hot: Any, cool: Any, vertices: Any, step_ptr: Any, steps: Any,
+    classes: Any, rates: Any, state: Any, shut: Any, targets: Any, size: Any,
+    far: Any, keys: Any, places: Any, front: Any, count: Any,
+    most: Any, labels: Any, heap: Any, first: Any, cells: Any,
+    number: int,
+) -> None:  # fmt: skip
+    """Queue a label under the least that a path through it can come to, unless it cannot lead anywhere.
+
+    It is the one in the next free row, or one that comes back because bounds on price now say more.
+    """
+    vertex, rest = labels[number, VERTEX], 0
+    for row in range(LATENCY, ROWS):
+        if most[row] >= NEVER and not (row == LATENCY and most[AIM] == FASTEST):
+            continue
+        left = most[row] - labels[number, LAT + row - LATENCY]
+        if left < 0:
+            return
+        if count[row] >= 0 and (far[row, vertex] <= front[row] or front[row] > left):
+            rest = min(far[row, vertex], front[row])
+        else:
+            rest = advance(
+                ptr, hot, cool, vertices, step_ptr, steps, classes, rates, state, shut, targets, size,
+                far[row], keys[row], places[row], front, count, row, vertex, left,
+            )  # fmt: skip
+        if rest > left or rest >= NEVER:
+            return
+        if row == LATENCY:
+            fastest = labels[number, LAT] + rest
+    price = price_key(
+        ptr, hot, cool, vertices, step_ptr, steps, classes, rates, state, shut, targets, size,
+        far, keys, places, front, count, most, labels, cells, number,
+    )  # fmt: skip
+    if price >= NEVER:
+        return
+    low, second = price, labels[number, LAT]
+    if most[AIM] == FASTEST:
+        low, second = fastest, price
+    if no_better(cells, low, second):
+        return
+    if number == cells[COUNT]:
+        place_label(classes, most, labels, heap, first, cells, low, second)
+    else:
+        queue(heap, cells, low, second, number)
 
 
 def search(net: Net, plan: Plan, ahead: Ahead, ask: Ask, work: Work, degree: int) -> int:
     """Run until an end; called again after FULL with more rows, it goes on."""
-    labels, keys, cells = work.labels, work.keys, work.cells
+    ptr, hot, cool, vertices, step_ptr, steps = net.ptr, net.hot, net.cool, net.vertices, net.step_ptr, net.steps
+    classes, rates, state = plan.classes, plan.rates, plan.state
+    shut, targets, size = plan.shut, plan.targets, plan.size
+    far, keys, places, front, count = ahead.far, ahead.keys, ahead.places, ahead.front, ahead.count
+    most, watched, ending, twins = ask.most, ask.watched, ask.ending, ask.twins
+    prefix, banned = ask.prefix, ask.banned
+    labels, heap, first, cells = work.labels, work.heap, work.first, work.cells
     if cells[BEGUN] == 0:
         cells[BEGUN] = 1
-        start(net, plan, ahead, ask, work)
+        for source in ask.sources:
+            if (prefix.size > 0 and prefix[0] != source) or (prefix.size == 0 and has(banned, source)):
+                continue
+            number = cells[COUNT]
+            labels[number, :] = 0
+            labels[number, VERTEX], labels[number, PARENT], labels[number, CLASS] = source, -1, -1
+            labels[number, DELIVERED], labels[number, AVAILABLE] = PPB, PPB
+            labels[number, PAST_DELIVERED], labels[number, PAST_AVAILABLE] = PPB, PPB
+            labels[number, MASK] = watched[vertices[source, OWNER]] | twin_bit(twins, source)
+            keep(
+                ptr, hot, cool, vertices, step_ptr, steps, classes, rates, state, shut, targets, size,
+                far, keys, places, front, count, most, labels, heap, first, cells, number,
+            )  # fmt: skip
     while cells[HEAP] > 0:
         if cells[COUNT] + degree >= labels.shape[0]:
             return FULL
-        first, second, number = keys[0, 0], keys[0, 1], keys[0, 2]
-        if no_better(cells, first, second):
+        low, second, label = heap[0, 0], heap[0, 1], heap[0, 2]
+        if no_better(cells, low, second):
             break
-        state = labels[number, DEAD]
-        if state != DOMINATED and state != GOAL and cells[LEFT] <= 0:
-            cells[LEAST] = first
+        if labels[label, DEAD] == ALIVE and cells[LEFT] <= 0:
+            cells[LEAST_KEY] = low
             return SPENT
-        unqueue(work)
-        if state == GOAL:
-            cells[LEAST], cells[FOUND] = first, number
+        unqueue(heap, cells)
+        if labels[label, DEAD] == GOAL:
+            cells[LEAST_KEY], cells[FOUND] = low, label
             return TWICE
-        if state == ALIVE and not sharpened(net, plan, ahead, ask, work, first, second, number):
-            cells[LEFT] -= 1
-            cells[DONE] += 1
-            expand(net, plan, ahead, ask, work, number)
-    cells[LEAST] = NEVER if cells[BEST] == -2 else cells[BEST_FIRST]
+        if labels[label, DEAD] == DOMINATED:
+            continue
+        if most[AIM] == CHEAPEST and low > cells[REACH]:
+            # Bounds on price had stopped early for this label; now they say more.
+            cells[REACH] = low + low // REACH_SHARE
+            keep(
+                ptr, hot, cool, vertices, step_ptr, steps, classes, rates, state, shut, targets, size,
+                far, keys, places, front, count, most, labels, heap, first, cells, label,
+            )  # fmt: skip
+            continue
+        cells[LEFT] -= 1
+        cells[DONE] += 1
+        here, place = labels[label, VERTEX], labels[label, SEGMENTS] + 1
+        for slot in range(ptr[here], ptr[here + 1]):
+            to = hot[slot, HEAD]
+            if classes[hot[slot, CLS], ADMITTED] == 0:
+                continue
+            ends = vertices[to, IS_INTERFACE] == 1
+            found = OPEN
+            if ends:
+                found = state[to]
+                if found == UNKNOWN:
+                    found = judged(vertices, step_ptr, steps, state, size, to)
+                if not found & (OPEN | TARGET):
+                    continue
+                if place < prefix.size:
+                    if prefix[place] != to:
+                        continue
+                elif place == prefix.size and has(banned, to):
+                    continue
+            if shut.size > 0 and shut[hot[slot, ARC]] == 1:
+                continue
+            fits = size[ALL_BEGUN] == 1 and hot[slot, ROOM] >= size[WANTED_BPS]
+            if not fits and least_free(step_ptr, steps, hot[slot, STEPS], size) < size[WANTED_BPS]:
+                continue
+            number = cells[COUNT]
+            labels[number, PARENT] = label
+            along(hot, cool, rates, labels, number, slot, to)
+            if ends:
+                if found & OPEN:
+                    entered = vertices[to, CROSS]
+                    bit, mask = watched[vertices[entered, OWNER]], labels[number, MASK]
+                    all_left = True
+                    for end in ending:
+                        if not mask & end:
+                            all_left = False
+                    if mask & bit or all_left:
+                        continue
+                    complete(classes, rates, labels, number)
+                    labels[number, VERTEX], labels[number, MASK] = entered, mask | bit
+                    labels[number, LAT] += vertices[to, CROSS_US]
+                else:
+                    complete(classes, rates, labels, number)
+                    finish(vertices, most, twins, labels, heap, cells)
+                    continue
+            keep(
+                ptr, hot, cool, vertices, step_ptr, steps, classes, rates, state, shut, targets, size,
+                far, keys, places, front, count, most, labels, heap, first, cells, number,
+            )  # fmt: skip
+    cells[LEAST_KEY] = NEVER if cells[BEST] == -2 else cells[BEST_FIRST]
     return PROVEN
