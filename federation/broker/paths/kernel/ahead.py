@@ -46,6 +46,8 @@ WANTED_BPS, WANTED_MTU, START_S, END_S, ALL_BEGUN = range(5)
 class Plan(NamedTuple):
     """What one question admits, and what things cost it, as the compiled functions read it.
 
+    `span` says between which distances from each landmark the sources lie.
+
     `classes` and `rates` have a row per route class: whether it is admitted, bounds on its price, and the exact price.
     `state` is what is known of interfaces. `shut` has a byte per arc where an offer is excluded, else nothing.
     """
@@ -56,6 +58,7 @@ class Plan(NamedTuple):
     shut: Any
     targets: Any
     size: Any
+    span: Any
 
 
 class Ahead(NamedTuple):
@@ -103,25 +106,47 @@ def judged(vertices: Any, step_ptr: Any, steps: Any, state: Any, size: Any, vert
     return found
 
 
+def least_latency(marks: Any, span: Any, vertex: int) -> int:
+    """What light and detours need from the nearest source to a vertex at least, told by the landmarks."""
+    found = 0
+    for place in range(marks.shape[1]):
+        distance = marks[vertex, place]
+        found = max(found, distance - span[1, place], span[0, place] - distance)
+    return found
+
+
+def hopeless(marks: Any, span: Any, far: Any, most: Any, row: int, to: int, reached: int) -> bool:
+    """Whether every path through a vertex breaks a limit, by what has been found before this row and in it."""
+    if reached > most[row]:
+        return True
+    if row == LATENCY:
+        return most[row] < NEVER and reached + least_latency(marks, span, to) > most[row]
+    for other in range(LATENCY, ROWS if row == PRICE else row):
+        if most[other] < NEVER and far[other, to] > most[other]:
+            return True
+    return False
+
+
 def advance(
-    ptr: Any, hot: Any, cool: Any, vertices: Any, step_ptr: Any, steps: Any,
-    classes: Any, rates: Any, state: Any, shut: Any, targets: Any, size: Any,
+    ptr: Any, hot: Any, cool: Any, vertices: Any, step_ptr: Any, steps: Any, marks: Any,
+    classes: Any, rates: Any, state: Any, shut: Any, targets: Any, size: Any, span: Any,
     far: Any, keys: Any, places: Any, front: Any, count: Any,
-    row: int, vertex: int, need: int,
+    most: Any, row: int, vertex: int, need: int,
 ) -> int:  # fmt: skip
     """Go on backwards until a vertex is reached, or what is left lies beyond `need`.
 
     A target is scanned as an interface to leave by, a node as itself, and an ENNI means the one across. One function,
-    because this is where the time goes.
+    because this is where the time goes. Rows under a limit come before the price, and close vertices to later rows.
     """
     wanted, all_begun = size[WANTED_BPS], size[ALL_BEGUN] == 1
+    mine, heap, held = far[row], keys[row], places[row]
     many, first, bound = count[row], targets.size, front[row]
     if many < 0:
         many, first, bound = 0, 0, 0
-        far[:] = NEVER
+        mine[:] = NEVER
     while True:
         if first < targets.size:
-            here, key, settled = targets[first], 0, -1
+            here, settled = targets[first], -2
             total = vertices[here, CROSS_US] if row == LATENCY else (1 if row == HOPS else 0)
             direct = True
             first += 1
@@ -129,32 +154,26 @@ def advance(
             if many == 0:
                 bound = NEVER
                 break
-            key = keys[0]
-            if key > need:
-                bound = key
+            total = heap[0]
+            if total > need:
+                bound = total
                 break
-            settled = places[0]
+            settled = held[0]
             many -= 1
-            sink(keys, places, many)
-            if key != far[settled]:
+            sink(heap, held, many)
+            if total != mine[settled]:
                 continue
-            bound = total = key
-            here = settled
-            direct = False
+            bound, here, direct = total, settled, False
             if vertices[here, IS_INTERFACE] == 1:
-                if vertices[here, CROSS] < 0:
-                    if settled == vertex:
-                        break
-                    continue
                 if row == LATENCY:
                     total += vertices[here, CROSS_US]
                 elif row == HOPS:
                     total += 1
                 here = vertices[here, CROSS]
                 direct = True
-        for slot in range(ptr[here], ptr[here + 1]):
+        for slot in range(ptr[here], ptr[here + 1] if here >= 0 else 0):
             to = hot[slot, HEAD]
-            known = far[to]
+            known = mine[to]
             if known <= total:
                 continue
             cls = hot[slot, CLS]
@@ -175,7 +194,7 @@ def advance(
                 reached += hot[slot, LATENCY_US]
             elif row != HOPS:
                 reached += cool[slot, row - JITTER]
-            if reached >= known:
+            if reached >= known or hopeless(marks, span, far, most, row, to, reached):
                 continue
             if not (all_begun and hot[slot, ROOM] >= wanted):
                 if least_free(step_ptr, steps, hot[slot, STEPS], size) < wanted:
@@ -188,13 +207,13 @@ def advance(
                     found = judged(vertices, step_ptr, steps, state, size, to)
                 if found & SHUT:
                     continue
-            far[to] = reached
-            lift(keys, places, many, reached, to)
+            mine[to] = reached
+            lift(heap, held, many, reached, to)
             many += 1
         if settled == vertex:
             break
     front[row], count[row] = bound, many
-    return min(bound, far[vertex]) if far[vertex] <= bound else bound
+    return min(bound, mine[vertex]) if vertex >= 0 else bound
 
 
 def lift(keys: Any, places: Any, place: int, key: int, vertex: int) -> None:

@@ -29,7 +29,7 @@ class Net(NamedTuple):
 
     `hot` and `cool` have a row per slot, `vertices` one per vertex; units are those of `Arc` and `Interface`. `CROSS`
     is the vertex behind an interface, -1 where there is none or no label is free on both sides. `steps` are rows of
-    (second, bit/s), a function of time from `step_ptr[i]` to `step_ptr[i + 1]`.
+    (second, bit/s), a function of time from `step_ptr[i]` to `step_ptr[i + 1]`. `marks` are distances to landmarks.
     """
 
     ptr: Any
@@ -38,6 +38,7 @@ class Net(NamedTuple):
     vertices: Any
     step_ptr: Any
     steps: Any
+    marks: Any
 
 
 class Arrays:
@@ -107,6 +108,7 @@ class Arrays:
             vertices=vertices,
             step_ptr=np.concatenate((*ends, [len(steps)])).astype(np.int64),
             steps=steps,
+            marks=np.zeros((graph.size, 0), np.int32),
         )
 
     def _classes(self, blocks: list[Block]) -> None:

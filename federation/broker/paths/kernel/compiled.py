@@ -7,11 +7,16 @@ from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
-from federation.broker.paths.kernel import ahead, search
+from federation.broker.paths.kernel import ahead, landmarks, search
 
-Search = Callable[..., int]
+
+class Code(NamedTuple):
+    """The functions that an engine runs."""
+
+    search: Callable[..., int] = search.search
+    measure: Callable[..., None] = landmarks.measure
 
 
 def available() -> bool:
@@ -19,18 +24,19 @@ def available() -> bool:
     return find_spec("numba") is not None
 
 
-def compiled(folder: Path | None) -> Search:
-    """`search.search` compiled when it is first called, and read from below `folder` if it was kept there."""
+def compiled(folder: Path | None) -> Code:
+    """The functions compiled when they are first called, and read from below `folder` if they were kept there."""
     import numba
     from numba.extending import register_jitable
 
     if folder is not None:
         numba.config.CACHE_DIR = str(folder / f"{numba.__version__}-{_digest()}")
+    entries = Code()
     for function in (*_functions(ahead), *_functions(search)):
-        if function is not search.search:
+        if function not in entries:
             register_jitable(function)
-    made: Search = numba.njit(nogil=True, error_model="numpy", cache=folder is not None)(search.search)
-    return made
+    options = {"nogil": True, "error_model": "numpy", "cache": folder is not None}
+    return Code(*(numba.njit(**options)(entry) for entry in entries))
 
 
 def _functions(module: ModuleType) -> list[Any]:
@@ -39,5 +45,5 @@ def _functions(module: ModuleType) -> list[Any]:
 
 def _digest() -> str:
     """A name for this version of the sources: numba itself looks at one file only."""
-    sources = (Path(module.__file__ or "") for module in (ahead, search))
+    sources = (Path(module.__file__ or "") for module in (ahead, landmarks, search))
     return blake2b(b"".join(source.read_bytes() for source in sources), digest_size=8).hexdigest()

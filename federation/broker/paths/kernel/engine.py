@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from federation.broker.paths.graph import Graph
 from federation.broker.paths.kernel import search as kernel
 from federation.broker.paths.kernel.ahead import NEVER, ROWS, Ahead
 from federation.broker.paths.kernel.arrays import Arrays
-from federation.broker.paths.kernel.compiled import Search
+from federation.broker.paths.kernel.compiled import Code
+from federation.broker.paths.kernel.landmarks import with_marks
 from federation.broker.paths.kernel.plan import Planned, planned
 from federation.broker.paths.kernel.replay import Replay, Trace
 from federation.broker.paths.labels import Label
@@ -26,21 +27,37 @@ ROWS_FIRST: Final = 4096
 BITS_MAX: Final = 62
 
 
-class Prepared(NamedTuple):
-    """A plan with the bounds found under it so far: used by one search at a time."""
+class Prepared:
+    """A plan with the bounds found under it so far: used by one search at a time.
 
-    planned: Planned
-    ahead: Ahead
+    Bounds leave out what is beyond the limits of their question, so they are good for the same or stricter ones.
+    """
+
+    def __init__(self, planned: Planned, ahead: Ahead) -> None:
+        self.planned, self.ahead = planned, ahead
+        self._most = [NEVER] * len(ADDITIVE)
+
+    def within(self, most: list[int]) -> None:
+        """Get ready for a question with these limits on sums."""
+        if any(ours < theirs for ours, theirs in zip(self._most, most, strict=True)):
+            self.ahead.front[:] = self.ahead.count[:] = -1
+        self._most = most
+
+
+def limits(ask: Ask) -> list[int]:
+    """The limits of an ask on sums, NEVER where there is none."""
+    found = (limit_most(ask, name) for name in ADDITIVE)
+    return [NEVER if one is None or one >= NEVER else one for one in found]
 
 
 class Engine:
-    """The kernel over one graph after the other. `search` is `kernel.search`, compiled or as it stands.
+    """The kernel over one graph after the other, its functions compiled or as they stand.
 
     Bounds are kept with the arrays of a graph: for the next search with the same ends, sizes and admitted classes.
     """
 
-    def __init__(self, search: Search = kernel.search) -> None:
-        self._search = search
+    def __init__(self, code: Code = Code()) -> None:
+        self._code = code
 
     def takes(self, ask: Ask) -> bool:
         """Whether an ask is one for the kernel: the cheapest or the fastest path under any limits."""
@@ -49,9 +66,12 @@ class Engine:
     def prepare(self, graph: Graph, before: Graph | None = None) -> Arrays:
         """The arrays of a graph, made if they are not there yet; what did not change is taken from another graph's."""
         if graph.arrays is None:
-            graph.arrays = Arrays(graph, None if before is None else before.arrays)
-        arrays: Arrays = graph.arrays
-        return arrays
+            earlier = None if before is None else before.arrays
+            arrays = Arrays(graph, earlier)
+            arrays.net = with_marks(arrays, self._code.measure, earlier)
+            graph.arrays = arrays
+        made: Arrays = graph.arrays
+        return made
 
     def solve(self, usable: Usable, ask: Ask, work: Work, fixed: Fixed) -> Solved | None:
         """The best path; None where this ask has to be left to the solver."""
@@ -62,9 +82,10 @@ class Engine:
         if not plan.fits:
             return None
         prepared = arrays.kept.pop(plan.key, None) or Prepared(plan, _nothing_ahead(arrays))
+        prepared.within(limits(ask))
         try:
             with np.errstate(over="ignore"):
-                return _Run(self._search, arrays, usable, prepared, ask, work, fixed).solved()
+                return _Run(self._code, arrays, usable, prepared, ask, work, fixed).solved()
         finally:
             arrays.kept[plan.key] = prepared
             if len(arrays.kept) > KEPT_MAX:
@@ -77,7 +98,7 @@ def _nothing_ahead(arrays: Arrays) -> Ahead:
         far=np.empty((ROWS, size), np.int64),
         keys=np.empty((ROWS, slots), np.int64),
         places=np.empty((ROWS, slots), np.int32),
-        front=np.zeros(ROWS, np.int64),
+        front=np.full(ROWS, -1, np.int64),
         count=np.full(ROWS, -1, np.int64),
     )
 
@@ -86,9 +107,9 @@ class _Run:
     """One solve: rounds of the kernel, until the best path enters no operator twice."""
 
     def __init__(
-        self, search: Search, arrays: Arrays, usable: Usable, prepared: Prepared, ask: Ask, work: Work, fixed: Fixed
+        self, code: Code, arrays: Arrays, usable: Usable, prepared: Prepared, ask: Ask, work: Work, fixed: Fixed
     ) -> None:
-        self._search, self._arrays, self._usable, self._work = search, arrays, usable, work
+        self._code, self._arrays, self._usable, self._work = code, arrays, usable, work
         self._plan, self._ahead = prepared.planned.plan, prepared.ahead
         self._ask_, self._fixed = ask, fixed
         self._twins = [vertex for vertex in usable.sources if vertex in usable.targets]
@@ -124,7 +145,7 @@ class _Run:
         asked, work, degree = self._asked(), self._fresh(), self._arrays.degree + 1
         net, cells = self._arrays.net, work.cells
         while True:
-            status = int(self._search(net, self._plan, self._ahead, asked, work, degree))
+            status = int(self._code.search(net, self._plan, self._ahead, asked, work, degree))
             if status != kernel.FULL:
                 break
             work = _grown(work)
@@ -137,8 +158,8 @@ class _Run:
     def _asked(self) -> kernel.Ask:
         ask, usable = self._ask_, self._usable
         shares = ask.limit(Limit.LOSS), ask.limit(Limit.AVAILABILITY)
-        limits = [ask.limit(Limit.BUDGET), *(limit_most(ask, name) for name in ADDITIVE)]
-        most = [NEVER if one is None or one >= NEVER else one for one in limits]
+        budget = ask.limit(Limit.BUDGET)
+        most = [NEVER if budget is None else min(budget, NEVER), *limits(ask)]
         aim = kernel.CHEAPEST if ask.aim == PRICE else kernel.FASTEST
         ending = sorted({int(self._watched[self._arrays.owner(target)]) for target in usable.targets})
         return kernel.Ask(

@@ -67,7 +67,7 @@ def planned(arrays: Arrays, usable: Usable, ask: Ask) -> Planned:
     rates[:, 0], rates[:, 1], rates[:, RATIOS:] = per_hourly, per_gbps, prices.ratio.T
     assert len(columns) == FRACTIONS + 6, "one column each"
     targets = np.array(list(usable.targets), dtype=np.int64)
-    plan = Plan(classes=classes, rates=rates, state=state, shut=_shut(arrays, query), targets=targets, size=size)
+    plan = Plan(classes=classes, rates=rates, state=state, shut=_shut(arrays, query), targets=targets, size=size, span=_span(arrays, usable))
     ends = tuple(usable.sources), tuple(usable.targets)
     key = (classes.tobytes(), size.tobytes(), ends, closed, query.excluded)
     return Planned(plan, key, bool((fits | ~admitted).all() and (prices.exact[7] | ~admitted).all()))
@@ -163,6 +163,14 @@ def _state(arrays: Arrays, usable: Usable, query: Query) -> tuple[Ints, tuple[in
     for vertex in usable.targets:
         state[vertex] = TARGET | (SOURCE if vertex in usable.sources else 0)
     return state, tuple(closed)
+
+
+def _span(arrays: Arrays, usable: Usable) -> Ints:
+    """The least and the greatest distance of a source from each landmark."""
+    marks = arrays.net.marks[list(usable.sources)].astype(np.int64)
+    if not len(marks):
+        return np.zeros((2, arrays.net.marks.shape[1]), np.int64)
+    return np.stack((marks.min(axis=0), marks.max(axis=0)))
 
 
 def _shut(arrays: Arrays, query: Query) -> Ints:

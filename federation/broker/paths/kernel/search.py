@@ -321,8 +321,8 @@ def place_label(
 
 
 def price_key(
-    ptr: Any, hot: Any, cool: Any, vertices: Any, step_ptr: Any, steps: Any,
-    classes: Any, rates: Any, state: Any, shut: Any, targets: Any, size: Any,
+    ptr: Any, hot: Any, cool: Any, vertices: Any, step_ptr: Any, steps: Any, marks: Any,
+    classes: Any, rates: Any, state: Any, shut: Any, targets: Any, size: Any, span: Any,
     far: Any, keys: Any, places: Any, front: Any, count: Any,
     most: Any, labels: Any, cells: Any, number: int,
 ) -> int:  # fmt: skip
@@ -342,8 +342,8 @@ def price_key(
         price += min(far[PRICE, vertex], front[PRICE])
     else:
         price += advance(
-            ptr, hot, cool, vertices, step_ptr, steps, classes, rates, state, shut, targets, size,
-            far[PRICE], keys[PRICE], places[PRICE], front, count, PRICE, vertex, need,
+            ptr, hot, cool, vertices, step_ptr, steps, marks, classes, rates, state, shut, targets, size, span,
+            far, keys, places, front, count, most, PRICE, vertex, need,
         )  # fmt: skip
     if price >= NEVER or price > budget:
         return NEVER
@@ -353,8 +353,8 @@ def price_key(
 
 
 def keep(
-    ptr: Any, hot: Any, cool: Any, vertices: Any, step_ptr: Any, steps: Any,
-    classes: Any, rates: Any, state: Any, shut: Any, targets: Any, size: Any,
+    ptr: Any, hot: Any, cool: Any, vertices: Any, step_ptr: Any, steps: Any, marks: Any,
+    classes: Any, rates: Any, state: Any, shut: Any, targets: Any, size: Any, span: Any,
     far: Any, keys: Any, places: Any, front: Any, count: Any,
     most: Any, labels: Any, heap: Any, first: Any, cells: Any,
     number: int,
@@ -363,33 +363,26 @@ def keep(
 
     It is the one in the next free row, or one that comes back because bounds on price now say more.
     """
-    vertex, rest = labels[number, VERTEX], 0
+    vertex = labels[number, VERTEX]
     for row in range(LATENCY, ROWS):
-        if most[row] >= NEVER and not (row == LATENCY and most[AIM] == FASTEST):
-            continue
-        left = most[row] - labels[number, LAT + row - LATENCY]
-        if left < 0:
+        if most[row] < NEVER and labels[number, LAT + row - LATENCY] + far[row, vertex] > most[row]:
             return
-        if count[row] >= 0 and (far[row, vertex] <= front[row] or front[row] > left):
-            rest = min(far[row, vertex], front[row])
-        else:
-            rest = advance(
-                ptr, hot, cool, vertices, step_ptr, steps, classes, rates, state, shut, targets, size,
-                far[row], keys[row], places[row], front, count, row, vertex, left,
-            )  # fmt: skip
-        if rest > left or rest >= NEVER:
-            return
-        if row == LATENCY:
-            fastest = labels[number, LAT] + rest
     price = price_key(
-        ptr, hot, cool, vertices, step_ptr, steps, classes, rates, state, shut, targets, size,
+        ptr, hot, cool, vertices, step_ptr, steps, marks, classes, rates, state, shut, targets, size, span,
         far, keys, places, front, count, most, labels, cells, number,
     )  # fmt: skip
     if price >= NEVER:
         return
     low, second = price, labels[number, LAT]
     if most[AIM] == FASTEST:
-        low, second = fastest, price
+        if count[LATENCY] < 0 or far[LATENCY, vertex] > front[LATENCY]:
+            advance(
+                ptr, hot, cool, vertices, step_ptr, steps, marks, classes, rates, state, shut, targets, size, span,
+                far, keys, places, front, count, most, LATENCY, vertex, most[LATENCY],
+            )  # fmt: skip
+        if far[LATENCY, vertex] >= NEVER:
+            return
+        low, second = second + far[LATENCY, vertex], price
     if no_better(cells, low, second):
         return
     if number == cells[COUNT]:
@@ -401,6 +394,7 @@ def keep(
 def search(net: Net, plan: Plan, ahead: Ahead, ask: Ask, work: Work, degree: int) -> int:
     """Run until an end; called again after FULL with more rows, it goes on."""
     ptr, hot, cool, vertices, step_ptr, steps = net.ptr, net.hot, net.cool, net.vertices, net.step_ptr, net.steps
+    marks, span = net.marks, plan.span
     classes, rates, state = plan.classes, plan.rates, plan.state
     shut, targets, size = plan.shut, plan.targets, plan.size
     far, keys, places, front, count = ahead.far, ahead.keys, ahead.places, ahead.front, ahead.count
@@ -409,6 +403,12 @@ def search(net: Net, plan: Plan, ahead: Ahead, ask: Ask, work: Work, degree: int
     labels, heap, first, cells = work.labels, work.heap, work.first, work.cells
     if cells[BEGUN] == 0:
         cells[BEGUN] = 1
+        for row in range(LATENCY, ROWS):
+            if front[row] < most[row] < NEVER:
+                advance(
+                    ptr, hot, cool, vertices, step_ptr, steps, marks, classes, rates, state, shut, targets, size, span,
+                    far, keys, places, front, count, most, row, -1, most[row],
+                )  # fmt: skip
         for source in ask.sources:
             if (prefix.size > 0 and prefix[0] != source) or (prefix.size == 0 and has(banned, source)):
                 continue
@@ -419,7 +419,7 @@ def search(net: Net, plan: Plan, ahead: Ahead, ask: Ask, work: Work, degree: int
             labels[number, PAST_DELIVERED], labels[number, PAST_AVAILABLE] = PPB, PPB
             labels[number, MASK] = watched[vertices[source, OWNER]] | twin_bit(twins, source)
             keep(
-                ptr, hot, cool, vertices, step_ptr, steps, classes, rates, state, shut, targets, size,
+                ptr, hot, cool, vertices, step_ptr, steps, marks, classes, rates, state, shut, targets, size, span,
                 far, keys, places, front, count, most, labels, heap, first, cells, number,
             )  # fmt: skip
     while cells[HEAP] > 0:
@@ -441,7 +441,7 @@ def search(net: Net, plan: Plan, ahead: Ahead, ask: Ask, work: Work, degree: int
             # Bounds on price had stopped early for this label; now they say more.
             cells[REACH] = low + low // REACH_SHARE
             keep(
-                ptr, hot, cool, vertices, step_ptr, steps, classes, rates, state, shut, targets, size,
+                ptr, hot, cool, vertices, step_ptr, steps, marks, classes, rates, state, shut, targets, size, span,
                 far, keys, places, front, count, most, labels, heap, first, cells, label,
             )  # fmt: skip
             continue
@@ -491,7 +491,7 @@ def search(net: Net, plan: Plan, ahead: Ahead, ask: Ask, work: Work, degree: int
                     finish(vertices, most, twins, labels, heap, cells)
                     continue
             keep(
-                ptr, hot, cool, vertices, step_ptr, steps, classes, rates, state, shut, targets, size,
+                ptr, hot, cool, vertices, step_ptr, steps, marks, classes, rates, state, shut, targets, size, span,
                 far, keys, places, front, count, most, labels, heap, first, cells, number,
             )  # fmt: skip
     cells[LEAST_KEY] = NEVER if cells[BEST] == -2 else cells[BEST_FIRST]
