@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from benchmarks.digraph import Digraph
-from benchmarks.questions import Ways
 from benchmarks.timing import Timed
+from benchmarks.ways import Ways
 
 
 def same(timed: Timed, names: Sequence[str]) -> None:
@@ -49,4 +49,4 @@ def arcs_of(graph: Digraph, vertices: Sequence[int]) -> list[int]:
 
 def cheapest_enters_twice(ways: Ways, source: int, target: int) -> bool:
     """Whether the cheapest path without limits enters an operator twice."""
-    return ways.graph.enters_twice(ways.path(ways.tree(ways.price, source)[1], target))
+    return ways.graph.enters_twice(ways.path(ways.tree(ways.price, source), target))

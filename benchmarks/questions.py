@@ -13,14 +13,11 @@ from random import Random
 from typing import Final
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import dijkstra
 
 from benchmarks.caida.publish import OUT
 from benchmarks.digraph import Digraph, Floats, Ints
-from benchmarks.question import EU, MTU, Family, Question
+from benchmarks.question import Family, Question
+from benchmarks.ways import Ways
 from federation.policy.limits import Refusals
 from schemas.segment import PPB
 
@@ -29,40 +26,6 @@ EASY_KEPT: Final = 0.3
 GAP: Final = 4  # a limit lies a quarter of the gap above the best
 WEIGHINGS: Final = 12
 TRIES_MAX: Final = 5_000
-
-
-class Ways:
-    """Cheapest, fastest and otherwise weighed paths over the arcs that a family of questions may use."""
-
-    def __init__(self, graph: Digraph, family: Family, refused: Refusals) -> None:
-        self.graph = graph
-        self.kept: NDArray[np.intp] = np.flatnonzero(graph.admitted(refused if family == EU else {}, family.gbps, MTU))
-        self.price: Ints = graph.prices(family.gbps)
-        tails, heads = graph.tail[self.kept], graph.head[self.kept]
-        order = np.lexsort((heads, tails))
-        self._order = self.kept[order]
-        self._heads = heads[order]
-        self._starts = np.searchsorted(tails[order], np.arange(graph.size + 1))
-        assert len(np.unique(tails * graph.size + heads)) == len(tails), "no two arcs join the same vertices"
-
-    def tree(self, weights: Ints | Floats, source: int) -> tuple[Floats, Ints]:
-        """Distance to every vertex, and the vertex before it."""
-        matrix = csr_matrix(
-            (weights[self._order].astype(np.float64), self._heads, self._starts), shape=(self.graph.size,) * 2
-        )
-        far, before = dijkstra(matrix, indices=source, return_predecessors=True)
-        return far, before
-
-    def path(self, before: Ints, target: int) -> list[int]:
-        """Arcs of the path that a tree has to a target."""
-        arcs: list[int] = []
-        vertex = target
-        while before[vertex] >= 0:
-            tail = int(before[vertex])
-            span = self._heads[self._starts[tail] : self._starts[tail + 1]]
-            arcs.append(int(self._order[self._starts[tail] + np.searchsorted(span, vertex)]))
-            vertex = tail
-        return arcs[::-1]
 
 
 def asked(
@@ -108,11 +71,11 @@ def _try(
 ) -> Question | None:
     graph, (a, z) = ways.graph, rng.sample(unis, 2)
     source, target = graph.unis[a][0], graph.unis[z][1]
-    far, cheap = ways.tree(ways.price, source)
-    if not math.isfinite(far[target]):
+    cheap = ways.tree(ways.price, source)
+    if not math.isfinite(cheap.far[target]):
         return None
     cheapest = ways.path(cheap, target)
-    fastest = ways.path(ways.tree(graph.latency, source)[1], target)
+    fastest = ways.path(ways.tree(graph.latency, source), target)
     slow, fast = int(graph.latency[cheapest].sum()), int(graph.latency[fastest].sum())
     if graph.enters_twice(fastest):
         return None
@@ -148,7 +111,7 @@ def _within(ways: Ways, asked: Question, column: Ints | Floats) -> list[int] | N
     low, high = 0.0, 64.0
     for _ in range(WEIGHINGS):
         weight = (low + high) / 2
-        path = ways.path(ways.tree(column + graph.latency * (weight * scale), asked.source)[1], asked.target)
+        path = ways.path(ways.tree(column + graph.latency * (weight * scale), asked.source), asked.target)
         if graph.latency[path].sum() <= asked.latency_us:
             best, high = path, weight
         else:

@@ -10,9 +10,9 @@ from benchmarks.contender import Cold, Warm
 from benchmarks.peers import csgraph, nx, rx
 from benchmarks.peers.peer import Peer
 from benchmarks.question import EU, GLOBAL, Family, Question
-from benchmarks.questions import Ways
 from benchmarks.run import Run, Subject, say
 from benchmarks.timing import Timed
+from benchmarks.ways import Ways
 
 FEW: Final = 12  # questions on the largest graph
 CHECKED: Final = 10  # questions whose answers without limits are compared, untimed

@@ -19,9 +19,13 @@ class OneToAll(Ready):
     def __init__(self, graph: Digraph, family: Family, kept: Iterable[int] | None = None) -> None:
         self.name = f"scipy dijkstra one-to-all, {'no limits' if kept is None else 'matrix made beforehand'}"
         arcs = np.arange(graph.arcs) if kept is None else np.asarray(kept)
+        ends = graph.tail[arcs] * graph.size + graph.head[arcs]
         prices = graph.prices(family.gbps)[arcs].astype(np.float64)
-        self._matrix = csr_matrix((prices, (graph.tail[arcs], graph.head[arcs])), shape=(graph.size,) * 2)
-        assert self._matrix.nnz == len(arcs), "scipy would add arcs between the same vertices up"
+        # Of arcs between the same vertices the cheapest: scipy would add them up.
+        order = np.lexsort((prices, ends))
+        joined, first = np.unique(ends[order], return_index=True)
+        tails, heads = np.divmod(joined, graph.size)
+        self._matrix = csr_matrix((prices[order][first], (tails, heads)), shape=(graph.size,) * 2)
 
     def solve(self, question: Question) -> int | None:
         """The least price."""
