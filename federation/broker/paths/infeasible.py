@@ -116,7 +116,7 @@ class Explanation:
         kept = list(background)
         if delta and not self._feasible(kept):
             return []
-        if len(rest) == 1:
+        if len(rest) <= 1:
             return rest
         first, second = rest[: len(rest) // 2], rest[len(rest) // 2 :]
         of_second = self._quick([*kept, *first], first, second)
