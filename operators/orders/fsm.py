@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 
 from operators.pricing.billing import Period, bill, nothing
 from schemas.lease import BILLABLE, State, move
-from schemas.order import Bill
+from schemas.order import VOID_WITHIN_S, Bill
 from schemas.price import Tariff
 from schemas.problem import Problem
 from schemas.quote import Action
@@ -228,10 +228,26 @@ def close(lease: Lease, now: int) -> Lease:
 
 
 def owed(lease: Lease) -> Bill:
-    """Nothing for a lease that was voided or never ACTIVE; otherwise its use to the second."""
-    if lease.active_at is None or lease.void is not None or lease.released_at is None:
+    """Nothing for a lease that was never ACTIVE; otherwise its use to the second, without what was voided in time.
+
+    A void frees the whole lease until `VOID_WITHIN_S` after `confirm_by`; of a lease that was extended, it frees the
+    added window alone, until as long after the end before. A later void frees nothing: the segment was in use.
+    """
+    bps, since, until = lease.segment.bandwidth_bps, lease.active_at, lease.released_at
+    if since is None or until is None:
         return nothing(lease.periods[0].tariff.currency)
-    return bill(lease.periods, lease.segment.bandwidth_bps, lease.active_at, lease.released_at)
+    if lease.void is None:
+        return _whole(lease, since, until)
+    *agreed, last = lease.periods
+    if agreed:
+        in_time = until <= agreed[-1].end_s + VOID_WITHIN_S
+        return bill(tuple(agreed), bps, since, min(until, agreed[-1].end_s)) if in_time else _whole(lease, since, until)
+    in_time = lease.confirm_by is None or until <= lease.confirm_by + VOID_WITHIN_S
+    return nothing(last.tariff.currency) if in_time else _whole(lease, since, until)
+
+
+def _whole(lease: Lease, since: int, until: int) -> Bill:
+    return bill(lease.periods, lease.segment.bandwidth_bps, since, until)
 
 
 def due(lease: Lease, now: int) -> Due | None:

@@ -9,6 +9,7 @@ from operators.orders import fsm
 from operators.orders.fsm import Due, Entry, Extension, Lease, Quote
 from operators.pricing.billing import Period
 from schemas.lease import State
+from schemas.order import VOID_WITHIN_S
 from schemas.price import Money, Tariff
 from schemas.problem import Problem
 from schemas.segment import End, Segment, moment, window
@@ -175,6 +176,30 @@ def test_never_active_voided_or_failed_is_free(ended: Lease) -> None:
     over = fsm.close(ended, NOW + 70)
     assert over.bill is not None
     assert (over.bill.lines, over.bill.total) == ((), Money("EUR", 0))
+
+
+VOID = "https://as2.example"
+
+
+def billed(lease: Lease, at: int) -> int:
+    over = fsm.close(fsm.release(lease, at, "void", void=VOID), at)
+    assert over.bill is not None
+    return over.bill.total.micro
+
+
+def test_a_void_long_after_the_confirm_was_due_frees_nothing() -> None:
+    assert billed(active(), NOW + 60 + VOID_WITHIN_S) == 0
+    assert billed(active(), NOW + 61 + VOID_WITHIN_S) == 961_007  # its use, and the exit
+
+
+def test_a_void_of_an_extended_lease_frees_the_added_window_alone() -> None:
+    asked = waiting()
+    assert asked.extension is not None
+    hour = structs.replace(asked.extension, end_s=END + 3_600)
+    longer = fsm.extend(structs.replace(asked, extension=hour), NOW + 10)
+    for at in (END, END + VOID_WITHIN_S):
+        assert billed(longer, at) == 3_600_000  # until the end before, without an exit
+    assert billed(longer, END + VOID_WITHIN_S + 1) == 4_501_007
 
 
 def test_a_release_drops_the_extension_that_waits() -> None:
