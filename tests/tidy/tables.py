@@ -97,7 +97,10 @@ PACKAGE_DOCSTRING_LINES = range(3, 9)
 # The ratchet: what is over budget may stay, with a reason, and may not grow.
 # (lines, reason) by path, or by path::name.
 LONG_FILES: dict[str, tuple[int, str]] = {}
-LONG_FUNCTIONS: dict[str, tuple[int, str]] = {}
+LONG_FUNCTIONS: dict[str, tuple[int, str]] = {
+    "benchmarks/kernel/ahead.py::advance": (87, "one compiled loop: a call per arc costs what it is there to save"),
+    "benchmarks/kernel/search.py::search": (105, "one compiled loop: a call per label costs what it is there to save"),
+}
 
 # --- habits -------------------------------------------------------------------------------------------------
 

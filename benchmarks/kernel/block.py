@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from federation.broker.paths.network import Arc, Network, Steps
+from federation.broker.paths.usable import TYPICAL_ARCS
 from schemas.offer import ClassTerms
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 LOG_MAX: Final = 1 << 58  # instead of `LOG_NEVER`, so that sums stay within 64 bits
 FAR_S: Final = 1 << 60
-TALLIES: Final = ("border_hourly", "border_gbps", "inner_hourly", "inner_gbps")
 
 
 class Block:
@@ -23,7 +23,7 @@ class Block:
 
     A slot is an arc seen from one of its ends; the slots of a vertex follow each other, `ptr` says where. `hot`,
     `cool` and `sides` are rows as in `arrays.Net`, `slots` has both slots of every arc. Per class: amounts that count
-    once, the means of rates by `TALLIES`, and the largest rates.
+    once, the rates of a usual segment, and what no segment exceeds.
     """
 
     def __init__(self, network: Network) -> None:
@@ -70,14 +70,14 @@ class Block:
         self.set_up = _clipped([terms.set_up_micro for terms in self.classes])
         self.minimum = _clipped([terms.minimum_micro for terms in self.classes])
         self.term_s = _clipped([terms.minimum_term_s for terms in self.classes])
-        self.means: Floats = np.zeros((len(TALLIES), count))
-        self.tops: Floats = np.zeros((2, count))
-        rates = (self.arc_hourly, self.arc_gbps)
-        for row, (inside, rate) in enumerate((w, r) for w in (~self.inner, self.inner) for r in rates):
-            sums = np.bincount(self.arc_cls[inside], rate[inside].astype(np.float64), count)
-            self.means[row] = sums / np.maximum(1, np.bincount(self.arc_cls[inside], minlength=count))
-        for row, rate in enumerate(rates):
-            np.maximum.at(self.tops[row], self.arc_cls, rate.astype(np.float64))
+        self.usual: Floats = np.zeros((2, count))
+        self.tops: Floats = np.zeros((3, count))
+        self.tops[2] = self.set_up + self.minimum
+        for row, rate in enumerate((self.arc_hourly, self.arc_gbps)):
+            for many, inside in ((2, ~self.inner), (TYPICAL_ARCS, self.inner)):
+                sums = np.bincount(self.arc_cls[inside], rate[inside].astype(np.float64), count)
+                self.usual[row] += many * sums / np.maximum(1, np.bincount(self.arc_cls[inside], minlength=count))
+            np.maximum.at(self.tops[row], self.arc_cls, rate.astype(np.float64) * self.network.size)
 
     def _step_table(self) -> None:
         known = list(self._numbers)

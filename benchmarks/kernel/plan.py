@@ -7,13 +7,13 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from federation.broker.paths.kernel.ahead import CLASS_COLUMNS, FRACTIONS, RATE_COLUMNS, RATIOS, Plan
-from federation.broker.paths.kernel.arrays import CROSS, SHUT, SOURCE, TARGET, Arrays
-from federation.broker.paths.kernel.block import Ints
+from benchmarks.kernel.ahead import CLASS_COLUMNS, FRACTIONS, RATE_COLUMNS, RATIOS, Plan
+from benchmarks.kernel.arrays import CROSS, SHUT, SOURCE, TARGET, Arrays
+from benchmarks.kernel.block import Ints
 from federation.broker.paths.meter import worth
 from federation.broker.paths.query import Ask, Limit, Query
 from federation.broker.paths.rules import lacking
-from federation.broker.paths.usable import TYPICAL_ARCS, Usable
+from federation.broker.paths.usable import Usable
 from schemas.price import GBPS, HOUR_S, PPM, term_ppm, weighted_seconds
 
 AMOUNT_MAX: Final = float(1 << 47)  # micro-units of one segment: beyond, 64 bits may not do
@@ -31,12 +31,14 @@ class Planned(NamedTuple):
 
 
 class Prices(NamedTuple):
-    """Fractions and bounds per class, in the order of `Plan`; `known` says that there is an exchange rate."""
+    """Fractions and bounds per class, in the order of `Plan`; `known` says that there is an exchange rate, `small` that 64 bits do."""
 
-    exact: Ints
+    fractions: Ints
     ratio: Ints
     rates: Ints
+    slack: Ints
     known: Ints
+    small: Ints
 
 
 def planned(arrays: Arrays, usable: Usable, ask: Ask) -> Planned:
@@ -44,65 +46,68 @@ def planned(arrays: Arrays, usable: Usable, ask: Ask) -> Planned:
     query = ask.query
     prices = _prices(arrays, query)
     admitted = _admitted(arrays, ask) & prices.known
-    worth_ = prices.ratio[2]
-    rounded = np.where(worth_ == 1, 1.0, worth_ * ROOM)
-    base, least = (np.floor(column * rounded).astype(np.int64) for column in (arrays.set_up, arrays.minimum))
+    base, least = arrays.set_up, arrays.minimum
+    if len(arrays.currencies) > 1 or arrays.currencies[0] != query.currency:
+        rounded = np.where(prices.ratio[2] == 1, 1.0, prices.ratio[2] * ROOM)
+        base, least = (base * rounded).astype(np.int64), (least * rounded).astype(np.int64)
     per_hourly, per_gbps = prices.rates
-    top = arrays.tops[0] * per_hourly + arrays.tops[1] * per_gbps
-    fits = top * arrays.sizes + (arrays.set_up + arrays.minimum) * np.maximum(1, worth_) < AMOUNT_MAX
-    border_h, border_g, inner_h, inner_g = arrays.means
-    usual = (2 * border_h + TYPICAL_ARCS * inner_h) * per_hourly + (2 * border_g + TYPICAL_ARCS * inner_g) * per_gbps
-    flat = least > usual
+    flat = least > arrays.usual[0] * per_hourly + arrays.usual[1] * per_gbps
+    tops = arrays.tops[0] * per_hourly + arrays.tops[1] * per_gbps + arrays.tops[2] * np.maximum(1, prices.ratio[2])
     wanted, mtu = ask.limit(Limit.BANDWIDTH) or 0, ask.limit(Limit.MTU) or 0
     begun = query.window.start_s >= arrays.first_s
     size = np.array((wanted, mtu, query.window.start_s, query.window.end_s, begun), dtype=np.int64)
     state, closed = _state(arrays, usable, query)
     entry = base + np.where(flat, least, 0)
-    slack = prices.exact[6] + SLACK_MORE
     classes = np.empty((len(admitted), CLASS_COLUMNS), dtype=np.int64)
-    columns = (admitted, flat, base, least, entry, slack, arrays.set_up, arrays.minimum, *prices.exact[:6])
+    columns = (admitted, flat, base, least, entry, prices.slack, arrays.set_up, arrays.minimum)
     for place, column in enumerate(columns):
         classes[:, place] = column
     rates = np.empty((len(admitted), RATE_COLUMNS))
     rates[:, 0], rates[:, 1], rates[:, RATIOS:] = per_hourly, per_gbps, prices.ratio.T
-    assert len(columns) == FRACTIONS + 6, "one column each"
+    classes[:, FRACTIONS:] = prices.fractions
     targets = np.array(list(usable.targets), dtype=np.int64)
-    plan = Plan(classes=classes, rates=rates, state=state, shut=_shut(arrays, query), targets=targets, size=size, span=_span(arrays, usable))
+    plan = Plan(
+        classes=classes,
+        rates=rates,
+        state=state,
+        shut=_shut(arrays, query),
+        targets=targets,
+        size=size,
+        span=_span(arrays, usable),
+    )
     ends = tuple(usable.sources), tuple(usable.targets)
     key = (classes.tobytes(), size.tobytes(), ends, closed, query.excluded)
-    return Planned(plan, key, bool((fits | ~admitted).all() and (prices.exact[7] | ~admitted).all()))
+    return Planned(plan, key, fits=bool(((tops < AMOUNT_MAX) & prices.small | ~admitted).all()))
 
 
 def _prices(arrays: Arrays, query: Query) -> Prices:
     """Per class: three fractions as numerators, denominators and ratios; slack, and whether 64 bits do."""
-    pairs = arrays.timing * len(arrays.currencies) + arrays.currency
-    present, which = np.unique(pairs, return_inverse=True)
-    rows = [_fractions(arrays, query, *divmod(int(pair), len(arrays.currencies))) for pair in present]
-    exact = np.array([row[0] for row in rows], dtype=np.int64).reshape(len(rows), 8).T[:, which]
-    ratio = np.array([row[1] for row in rows], dtype=np.float64).reshape(len(rows), 3).T[:, which]
-    rates = np.array([row[2] for row in rows], dtype=np.float64).reshape(len(rows), 2).T[:, which]
-    known = np.array([row[3] for row in rows], dtype=bool)[which]
-    return Prices(exact, np.ascontiguousarray(ratio), rates, known)
+    which = arrays.pair
+    rows = [_fractions(arrays, query, *divmod(pair, len(arrays.currencies))) for pair in arrays.pairs]
+    exact = np.array([row[0] for row in rows], dtype=np.int64)[which]
+    floats = np.array([row[1] for row in rows], dtype=np.float64).T[:, which]
+    known = np.array([row[2] for row in rows], dtype=bool)[which]
+    return Prices(exact[:, :6], floats[:3], floats[3:], exact[:, 6], known, exact[:, 7] == 1)
 
 
-Row = tuple[tuple[int, ...], tuple[float, ...], tuple[float, float], bool]
+Row = tuple[tuple[int, ...], tuple[float, ...], bool]
 
 
 def _fractions(arrays: Arrays, query: Query, timing: int, currency: int) -> Row:
     rate = worth(query.rates, arrays.currencies[currency], query.currency)
     if rate is None:
-        return (1,) * 8, (1.0,) * 3, (0.0, 0.0), False
+        return (1,) * 8, (1.0, 1.0, 1.0, 0.0, 0.0), False
     zone, bands, terms = arrays.timings[timing]
     seconds = weighted_seconds(zone or "UTC", bands, query.window.start_s, query.window.end_s)
     factor = seconds * term_ppm(terms, query.term_s)
     per = HOUR_S * PPM * PPM
     fractions = [_reduced(factor, per), _reduced(query.bandwidth_bps * factor, GBPS * per), _reduced(*rate)]
-    slack = -(-2 * rate[0] // rate[1]) + 2
+    slack = -(-2 * rate[0] // rate[1]) + 2 + SLACK_MORE
     small = all(den < DENOMINATOR_MAX for _, den in fractions) and slack < AMOUNT_MAX
     exact = [number if small else 1 for fraction in fractions for number in fraction]
     rates = factor * rate[0] / (per * rate[1]), query.bandwidth_bps * factor * rate[0] / (GBPS * per * rate[1])
     wrapped = tuple(_wrapped(number) for number in (*exact, slack if small else 0, small))
-    return wrapped, tuple(num / den for num, den in fractions), (rates[0] * ROOM, rates[1] * ROOM), True
+    return wrapped, (*(num / den for num, den in fractions), rates[0] * ROOM, rates[1] * ROOM), True
 
 
 def _reduced(numerator: int, denominator: int) -> tuple[int, int]:
@@ -181,4 +186,3 @@ def _shut(arrays: Arrays, query: Query) -> Ints:
     shut = np.zeros(arrays.arcs, dtype=np.uint8)
     shut[numbers] = 1
     return shut
-

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from federation.broker.paths.kernel.ahead import (
+from benchmarks.kernel.ahead import (
     ADMITTED,
     ALL_BEGUN,
     BASE,
@@ -33,7 +33,7 @@ from federation.broker.paths.kernel.ahead import (
     judged,
     least_free,
 )
-from federation.broker.paths.kernel.arrays import (
+from benchmarks.kernel.arrays import (
     ARC,
     AVAILABLE_PPB,
     CLS,
@@ -49,7 +49,6 @@ from federation.broker.paths.kernel.arrays import (
     OPEN,
     OWNER,
     ROOM,
-    SHUT,
     STEPS,
     TARGET,
     UNKNOWN,
@@ -241,9 +240,7 @@ def twice(vertices: Any, labels: Any, number: int) -> bool:
     return False
 
 
-def along(
-    hot: Any, cool: Any, rates: Any, labels: Any, number: int, slot: int, to: int
-) -> None:
+def along(hot: Any, cool: Any, rates: Any, labels: Any, number: int, slot: int, to: int) -> None:
     """Write the label that is one arc further than its parent, within the segment, into row `number`."""
     cls, parent = hot[slot, CLS], labels[number, PARENT]
     labels[number, VERTEX], labels[number, SLOT], labels[number, CLASS] = to, slot, cls
@@ -291,9 +288,7 @@ def finish(vertices: Any, most: Any, twins: Any, labels: Any, heap: Any, cells: 
         cells[BEST], cells[BEST_FIRST], cells[BEST_SECOND] = number, first, second
 
 
-def place_label(
-    classes: Any, most: Any, labels: Any, heap: Any, first: Any, cells: Any, low: int, second: int
-) -> None:
+def place_label(classes: Any, most: Any, labels: Any, heap: Any, first: Any, cells: Any, low: int, second: int) -> None:
     """Take the label in the next free row among those of its vertex, unless one of them makes it superfluous."""
     number = cells[COUNT]
     vertex = labels[number, VERTEX]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from federation.broker.paths.kernel.arrays import (
+from benchmarks.kernel.arrays import (
     ARC,
     CLS,
     CROSS,

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.kernel.block import Block, Floats, Ints
 from federation.broker.paths.graph import Graph
-from federation.broker.paths.kernel.block import Block, Floats, Ints
 from schemas.offer import ClassTerms
 from schemas.price import TermFactor, TimeBand
 
@@ -121,9 +121,9 @@ class Arrays:
             np.concatenate([np.zeros(0, np.int64), *(getattr(block, name) for block in blocks)])
             for name in ("set_up", "minimum", "term_s")
         )
-        self.means: Floats = np.concatenate([np.zeros((4, 0)), *(block.means for block in blocks)], axis=1)
-        self.tops: Floats = np.concatenate([np.zeros((2, 0)), *(block.tops for block in blocks)], axis=1)
-        self.sizes: Ints = np.repeat([block.network.size for block in blocks], [len(b.classes) for b in blocks])
+        # Rates of a usual segment, and the most that a segment may have; the last row of `tops` counts once.
+        self.usual: Floats = np.concatenate([np.zeros((2, 0)), *(block.usual for block in blocks)], axis=1)
+        self.tops: Floats = np.concatenate([np.zeros((3, 0)), *(block.tops for block in blocks)], axis=1)
         timings: dict[Timing, int] = {}
         keys = ((terms.zone if terms.bands else "", terms.bands, terms.terms) for _, terms in self.classes)
         self.timing: Ints = np.array([timings.setdefault(key, len(timings)) for key in keys], dtype=np.int64)
@@ -132,6 +132,9 @@ class Arrays:
         each = [currencies.setdefault(block.network.sheet.currency, len(currencies)) for block in blocks]
         self.currency: Ints = np.array(each, dtype=np.int64)[self.class_owner]
         self.currencies = list(currencies)
+        # The distinct pairs of both, as timing x count of currencies + currency, and which one a class has.
+        pairs = np.unique(self.timing * len(self.currencies) + self.currency, return_inverse=True)
+        self.pairs, self.pair = pairs[0].tolist(), pairs[1]
 
     def owner(self, vertex: int) -> int:
         """The number of a vertex's operator."""

@@ -7,15 +7,15 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.kernel import search as kernel
+from benchmarks.kernel.ahead import NEVER, ROWS, Ahead
+from benchmarks.kernel.arrays import Arrays
+from benchmarks.kernel.compiled import Code
+from benchmarks.kernel.landmarks import with_marks
+from benchmarks.kernel.plan import Planned, planned
+from benchmarks.kernel.replay import Replay, Trace
 from federation.broker.paths.bounds import NEVER as NO_PATH
 from federation.broker.paths.graph import Graph
-from federation.broker.paths.kernel import search as kernel
-from federation.broker.paths.kernel.ahead import NEVER, ROWS, Ahead
-from federation.broker.paths.kernel.arrays import Arrays
-from federation.broker.paths.kernel.compiled import Code
-from federation.broker.paths.kernel.landmarks import with_marks
-from federation.broker.paths.kernel.plan import Planned, planned
-from federation.broker.paths.kernel.replay import Replay, Trace
 from federation.broker.paths.labels import Label
 from federation.broker.paths.query import PRICE, Ask, Limit
 from federation.broker.paths.solver import ADDITIVE, limit_most
