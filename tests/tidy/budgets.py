@@ -40,6 +40,7 @@ def over(lengths: Mapping[str, int], limit: int, ratchet: Ratchet) -> Iterator[F
         allowed = ratchet.get(name, (limit, ""))[0]
         if lines > allowed:
             yield Finding(name, 1, f"{lines} lines, {allowed} allowed")
+    files = {name.partition("::")[0] for name in lengths}
     for name in ratchet:
-        if lengths.get(name, 0) <= limit:
+        if name.partition("::")[0] in files and lengths.get(name, 0) <= limit:
             yield Finding(name, 1, f"fits into {limit} lines or is gone: drop its entry from the ratchet")
