@@ -120,7 +120,7 @@ def hopeless(marks: Any, span: Any, far: Any, most: Any, row: int, to: int, reac
     if reached > most[row]:
         return True
     if row == LATENCY:
-        return most[row] < NEVER and reached + least_latency(marks, span, to) > most[row]
+        return bool(most[row] < NEVER and reached + least_latency(marks, span, to) > most[row])
     for other in range(LATENCY, ROWS if row == PRICE else row):
         if most[other] < NEVER and far[other, to] > most[other]:
             return True
@@ -213,7 +213,7 @@ def advance(
         if settled == vertex:
             break
     front[row], count[row] = bound, many
-    return min(bound, mine[vertex]) if vertex >= 0 else bound
+    return int(min(bound, mine[vertex]) if vertex >= 0 else bound)
 
 
 def lift(keys: Any, places: Any, place: int, key: int, vertex: int) -> None:

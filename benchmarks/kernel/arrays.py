@@ -51,7 +51,7 @@ class Arrays:
     def __init__(self, graph: Graph, before: Arrays | None = None) -> None:
         self.graph = graph
         known = {} if before is None else {id(block.network): block for block in before.blocks}
-        self.blocks = [known.get(id(network)) or Block(network) for network in graph.networks]
+        self.blocks: list[Block] = [known.get(id(network)) or Block(network) for network in graph.networks]
         self.net = self._net(graph, self.blocks)
         self.arc_base = _bases([len(block.network.arcs) for block in self.blocks])
         self.arcs = sum(len(block.network.arcs) for block in self.blocks)
@@ -91,8 +91,9 @@ class Arrays:
             end = base + block.network.size
             ptr[base + 1 : end + 1] = block.ptr[1:] + first
             moved = hot[first : first + len(block.hot)]
-            for column, by in ((HEAD, base), (CLS, class_base), (ARC, arc_base), (STEPS, step_base)):
-                moved[:, column] += by if column == HEAD else by[number]
+            moved[:, HEAD] += base
+            for column, by in ((CLS, class_base), (ARC, arc_base), (STEPS, step_base)):
+                moved[:, column] += by[number]
             vertices[base:end, OWNER] = number
             sides = vertices[base : base + len(block.sides)]
             sides[:, SPEED:] = block.sides

@@ -14,6 +14,8 @@ from schemas.offer import ClassTerms
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Bytes = NDArray[np.uint8]
+Flags = NDArray[np.bool_]
 LOG_MAX: Final = 1 << 58  # instead of `LOG_NEVER`, so that sums stay within 64 bits
 FAR_S: Final = 1 << 60
 

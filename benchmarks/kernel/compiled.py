@@ -30,13 +30,13 @@ def compiled(folder: Path | None) -> Code:
     from numba.extending import register_jitable
 
     if folder is not None:
-        numba.config.CACHE_DIR = str(folder / f"{numba.__version__}-{_digest()}")
+        vars(numba.config)["CACHE_DIR"] = str(folder / f"{numba.__version__}-{_digest()}")
     entries = Code()
     for function in (*_functions(ahead), *_functions(search)):
         if function not in entries:
             register_jitable(function)
-    options = {"nogil": True, "error_model": "numpy", "cache": folder is not None}
-    return Code(*(numba.njit(**options)(entry) for entry in entries))
+    jit: Any = numba.njit(nogil=True, error_model="numpy", cache=folder is not None)
+    return Code(*map(jit, entries))
 
 
 def _functions(module: ModuleType) -> list[Any]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.kernel import search as kernel
 from benchmarks.kernel.ahead import NEVER, ROWS, Ahead
-from benchmarks.kernel.arrays import Arrays
+from benchmarks.kernel.arrays import CROSS, Arrays
 from benchmarks.kernel.compiled import Code
 from benchmarks.kernel.landmarks import with_marks
 from benchmarks.kernel.plan import Planned, planned
@@ -17,10 +17,12 @@ from benchmarks.kernel.replay import Replay, Trace
 from federation.broker.paths.bounds import NEVER as NO_PATH
 from federation.broker.paths.graph import Graph
 from federation.broker.paths.labels import Label
-from federation.broker.paths.query import PRICE, Ask, Limit
+from federation.broker.paths.query import PRICE, Ask, Limit, Query
 from federation.broker.paths.solver import ADDITIVE, limit_most
 from federation.broker.paths.usable import Usable
 from federation.broker.paths.work import Fixed, Solved, Work
+from schemas.price import RateTable
+from schemas.segment import window
 
 KEPT_MAX: Final = 16
 ROWS_FIRST: Final = 4096
@@ -59,6 +61,23 @@ class Engine:
     def __init__(self, code: Code = Code()) -> None:
         self._code = code
 
+    def warm(self) -> None:
+        """Have the functions compiled, or read, by running them over a graph of one vertex and no offers."""
+        vertices = np.zeros((1, 8), np.int64)
+        vertices[0, CROSS] = -1
+        nothing = Arrays(Graph.build({}))
+        net = nothing.net._replace(ptr=np.zeros(2, np.int64), vertices=vertices, marks=np.zeros((1, 1), np.int32))
+        cells = np.zeros(2, np.int64)
+        self._code.measure(net.ptr, net.hot, net.vertices, 0, cells[:1], cells, np.zeros(2, np.int32))
+        query = Query(
+            sources=(), targets=(), bandwidth_bps=1, window=window(0, 1), term_s=1, currency="EUR",
+            rates=RateTable("1970-01-01", {}),
+        )  # fmt: skip
+        ask = Ask(query=query, aim=PRICE)
+        usable = Usable(nothing.graph, ask)
+        prepared = Prepared(planned(nothing, usable, ask), _nothing_ahead(nothing))
+        _Run(self._code, nothing, usable, prepared, ask, Work(1), Fixed()).solved()
+
     def takes(self, ask: Ask) -> bool:
         """Whether an ask is one for the kernel: the cheapest or the fastest path under any limits."""
         return ask.aim in (PRICE, Limit.LATENCY)
@@ -79,7 +98,7 @@ class Engine:
         if usable.kernel_plan is None:
             usable.kernel_plan = planned(arrays, usable, ask)
         plan: Planned = usable.kernel_plan
-        if not plan.fits:
+        if not plan.fits or not usable.sources or not usable.targets:
             return None
         prepared = arrays.kept.pop(plan.key, None) or Prepared(plan, _nothing_ahead(arrays))
         prepared.within(limits(ask))

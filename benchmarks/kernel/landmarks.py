@@ -54,7 +54,9 @@ def with_marks(arrays: Arrays, run: Measure, before: Arrays | None) -> Net:
     keys, places = np.empty(size + slots + 1, np.int64), np.empty(size + slots + 1, np.int32)
     far, nearest = np.empty(size, np.int64), np.full(size, FARTHEST_US, np.int64)
     marks = np.empty((size, min(LANDMARKS, size)), np.int32)
-    start = int(np.argmax(np.diff(net.ptr))) if size else 0
+    if not size:
+        return net
+    start = int(np.argmax(np.diff(net.ptr)))
     for place in range(-1, marks.shape[1]):
         run(net.ptr, net.hot, net.vertices, start, far, keys, places)
         if place >= 0:

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.kernel.ahead import CLASS_COLUMNS, FRACTIONS, RATE_COLUMNS, RATIOS, Plan
 from benchmarks.kernel.arrays import CROSS, SHUT, SOURCE, TARGET, Arrays
-from benchmarks.kernel.block import Ints
+from benchmarks.kernel.block import Bytes, Flags, Floats, Ints
 from federation.broker.paths.meter import worth
 from federation.broker.paths.query import Ask, Limit, Query
 from federation.broker.paths.rules import lacking
@@ -34,11 +34,11 @@ class Prices(NamedTuple):
     """Fractions and bounds per class, in the order of `Plan`; `known` says that there is an exchange rate, `small` that 64 bits do."""
 
     fractions: Ints
-    ratio: Ints
-    rates: Ints
+    ratio: Floats
+    rates: Floats
     slack: Ints
-    known: Ints
-    small: Ints
+    known: Flags
+    small: Flags
 
 
 def planned(arrays: Arrays, usable: Usable, ask: Ask) -> Planned:
@@ -47,7 +47,7 @@ def planned(arrays: Arrays, usable: Usable, ask: Ask) -> Planned:
     prices = _prices(arrays, query)
     admitted = _admitted(arrays, ask) & prices.known
     base, least = arrays.set_up, arrays.minimum
-    if len(arrays.currencies) > 1 or arrays.currencies[0] != query.currency:
+    if arrays.currencies != [query.currency]:
         rounded = np.where(prices.ratio[2] == 1, 1.0, prices.ratio[2] * ROOM)
         base, least = (base * rounded).astype(np.int64), (least * rounded).astype(np.int64)
     per_hourly, per_gbps = prices.rates
@@ -84,8 +84,8 @@ def _prices(arrays: Arrays, query: Query) -> Prices:
     """Per class: three fractions as numerators, denominators and ratios; slack, and whether 64 bits do."""
     which = arrays.pair
     rows = [_fractions(arrays, query, *divmod(pair, len(arrays.currencies))) for pair in arrays.pairs]
-    exact = np.array([row[0] for row in rows], dtype=np.int64)[which]
-    floats = np.array([row[1] for row in rows], dtype=np.float64).T[:, which]
+    exact: Ints = np.array([row[0] for row in rows], dtype=np.int64).reshape(-1, 8)[which]
+    floats: Floats = np.array([row[1] for row in rows], dtype=np.float64).reshape(-1, 5).T[:, which]
     known = np.array([row[2] for row in rows], dtype=bool)[which]
     return Prices(exact[:, :6], floats[:3], floats[3:], exact[:, 6], known, exact[:, 7] == 1)
 
@@ -120,7 +120,7 @@ def _wrapped(number: int) -> int:
     return (number + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
-def _admitted(arrays: Arrays, ask: Ask) -> Ints:
+def _admitted(arrays: Arrays, ask: Ask) -> Flags:
     """Classes that no rule keeps out, of the rules that are not waived."""
     if ask.granted:
         return np.array([_granted(ask, entity, t.id, t.minimum_term_s) for entity, t in arrays.classes], dtype=bool)
@@ -154,7 +154,7 @@ def _granted(ask: Ask, entity: str, route_class: str, minimum_term_s: int) -> bo
     return True
 
 
-def _state(arrays: Arrays, usable: Usable, query: Query) -> tuple[Ints, tuple[int, ...]]:
+def _state(arrays: Arrays, usable: Usable, query: Query) -> tuple[Bytes, tuple[int, ...]]:
     """What is known of interfaces from the start: ends, UNIs that are none, and what crank-back took away."""
     net, graph = arrays.net, arrays.graph
     state = arrays.unopened.copy()
@@ -178,7 +178,7 @@ def _span(arrays: Arrays, usable: Usable) -> Ints:
     return np.stack((marks.min(axis=0), marks.max(axis=0)))
 
 
-def _shut(arrays: Arrays, query: Query) -> Ints:
+def _shut(arrays: Arrays, query: Query) -> Bytes:
     """A byte per arc where some offer is excluded; nothing where none is."""
     numbers = [number for end in query.excluded if (number := arrays.arc_number(*end)) is not None]
     if not numbers:
