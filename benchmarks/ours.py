@@ -6,13 +6,18 @@ the last of them that can be made, or the one named by `--engine`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from msgspec import structs
 
+from benchmarks.caida.publish import OUT
 from federation.broker.discovery.sheet import OperatorSheet
 from federation.broker.paths.graph import Graph
+from federation.broker.paths.kernel.compiled import available, compiled
+from federation.broker.paths.kernel.engine import Engine as KernelEngine
 from federation.broker.paths.query import Query
 from federation.broker.paths.search import Found, find
 
@@ -89,6 +94,43 @@ class Plain:
         return None
 
 
+class Kernel:
+    """The search over arrays, compiled: everything is made before the first question, as a broker does."""
+
+    name: Final = "ours"
+    compiled: Final = True
+
+    def __init__(self, sheets: Sheets) -> None:
+        folder = os.environ.get("NUMBA_CACHE_DIR")
+        self._kernel = KernelEngine(compiled(Path(folder) if folder else OUT / "kernel"))
+        self._kernel.warm()
+        self._graph = Graph.build(sheets)
+        self._kernel.prepare(self._graph)
+
+    def solve(self, query: Query) -> int | None:
+        """The total of the best path."""
+        found = find(self._graph, query, explain=False, kernel=self._kernel)
+        assert found.proven, "the work is without end"
+        return found.routes[0].total_micro if isinstance(found, Found) else None
+
+    def forget(self) -> None:
+        """Drop the bounds of earlier questions."""
+        self._graph.arrays.kept.clear()
+
+    def reprice(self, changes: Sequence[Change]) -> None:
+        """A new sheet per operator concerned, and arrays that take over what did not change."""
+        before, by_entity = self._graph, dict[str, list[Change]]()
+        for change in changes:
+            by_entity.setdefault(change.entity, []).append(change)
+        for entity, ours in by_entity.items():
+            self._graph = self._graph.replace(repriced(self._graph.by_entity[entity].sheet, ours))
+        self._kernel.prepare(self._graph, before)
+
+    def bytes_held(self) -> int | None:
+        """What the arrays of the graph take."""
+        return int(self._graph.arrays.size)
+
+
 def repriced(sheet: OperatorSheet, changes: Sequence[Change]) -> OperatorSheet:
     """The sheet with some prices changed."""
     offers = dict(sheet.offers)
@@ -101,5 +143,6 @@ def repriced(sheet: OperatorSheet, changes: Sequence[Change]) -> OperatorSheet:
     return structs.replace(sheet, version=sheet.version + 1, offers=offers)
 
 
-ENGINES: Final[Mapping[str, Callable[[Sheets], Engine]]] = {"plain": Plain}
+COMPILED: Final[Mapping[str, Callable[[Sheets], Engine]]] = {"kernel": Kernel} if available() else {}
+ENGINES: Final[Mapping[str, Callable[[Sheets], Engine]]] = {"plain": Plain, **COMPILED}
 BEST: Final = list(ENGINES)[-1]

@@ -8,6 +8,7 @@ group inside it. A task that dies stops the broker. Stopping means: take nothing
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import sys
@@ -25,6 +26,7 @@ from federation.broker.config import BrokerConfig, load_config
 from federation.broker.desk import Desk
 from federation.broker.discovery.federation import Federation
 from federation.broker.market.asking import Terms
+from federation.broker.market.kernel import Warming
 from federation.broker.market.market import Market
 from federation.broker.market.memory import memory_kib
 from federation.broker.market.searching import Searching
@@ -134,9 +136,10 @@ class _Broker:
         session = await self._stack.enter_async_context(aiohttp.ClientSession())
         peers = self._peers(session)
         federation = Federation(peers, self._clock, self._entropy)
-        market = Market(federation, graphs)
+        warming = Warming()
+        market = Market(federation, graphs, warming.prepare)
         terms = Terms(config.rates.table(), self._identity.facts)
-        searching = Searching(market, terms, self._clock, searches, monotonic_us)
+        searching = Searching(market, terms, self._clock, searches, monotonic_us=monotonic_us, warming=warming)
         async with asyncio.TaskGroup() as tasks:
             coordinator = Coordinator(
                 key=self._identity.key, peers=peers, store=store, quotes=store, rates=terms.rates,
@@ -151,6 +154,7 @@ class _Broker:
             running = [
                 tasks.create_task(federation.run(), name="discovery"),
                 tasks.create_task(market.run(), name="market"),
+                tasks.create_task(self._warm(warming, market, graphs), name="kernel"),
                 *(tasks.create_task(listen_for_hints(p, coordinator), name=f"hints of {e}") for e, p in peers.items()),
             ]
             await recover(store, coordinator)
@@ -159,6 +163,14 @@ class _Broker:
                 await coordinator.close()
             for task in running:
                 task.cancel()
+
+    async def _warm(self, warming: Warming, market: Market, graphs: Worker) -> None:
+        """Compile beside everything else; the graph that is there by then gets its arrays too."""
+        search = self._config.search
+        if search.compiled and search.cache is not None:
+            async with Worker("kernel") as worker:
+                await worker(functools.partial(warming.warm, Path(search.cache)))
+            await graphs(functools.partial(warming.prepare, market.snapshot.graph))
 
     def _peers(self, session: aiohttp.ClientSession) -> Mapping[str, SonataOperator]:
         """Every operator of the domain that gave this broker a key."""

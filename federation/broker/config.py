@@ -84,6 +84,13 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     body_bytes: Annotated[int, Meta(ge=1024, le=1 << 20)] = 65_536
 
 
+class Search(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How paths are searched: compiled where numba is installed, and where that is kept (`kernel` below the data)."""
+
+    compiled: bool = True
+    cache: str | None = None
+
+
 class BrokerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything a broker is told from outside."""
 
@@ -98,6 +105,7 @@ class BrokerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     buyers: tuple[BuyerAccess, ...] = ()
     rates: Rates = Rates()
     limits: Limits = Limits()
+    search: Search = Search()
 
 
 def load_config(path: Path) -> BrokerConfig:
@@ -114,6 +122,7 @@ def load_config(path: Path) -> BrokerConfig:
         data=_below(config.data, base),
         keys=Keys(private=_below(config.keys.private, base)),
         trust=trust,
+        search=structs.replace(config.search, cache=_below(config.search.cache or f"{config.data}/kernel", base)),
         operators=tuple(_resolved(access, base) for access in config.operators),
     )
 
@@ -192,6 +201,10 @@ date = "2026-11-02"
 EUR = 1_000_000
 CHF = 1_068_000
 GBP = 1_149_000
+
+[search]
+compiled = true                       # false: the same answers, slower, and no compiler at start
+# cache = "broker-data/kernel"        # a writable folder for what was compiled
 
 [limits]
 hold_s = 30                           # how long operators are asked to hold what they quote

@@ -11,10 +11,10 @@ from msgspec import structs
 
 pytest.importorskip("numpy")
 
-from benchmarks.kernel.compiled import Code, available, compiled
-from benchmarks.kernel.engine import Engine
 from federation.broker.discovery.sheet import OperatorSheet
 from federation.broker.paths.graph import Graph
+from federation.broker.paths.kernel.compiled import Code, available, compiled
+from federation.broker.paths.kernel.engine import Engine
 from federation.broker.paths.query import Query
 from federation.broker.paths.search import Found, find
 from federation.broker.paths.usable import Usable

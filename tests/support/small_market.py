@@ -106,7 +106,7 @@ async def small_market(
     entropy, facts, store = CountingEntropy("t"), dict[str, Attestation](), MemoryStore()
     federation = Federation(peers, clock, entropy)
     market = Market(federation, at_once)
-    searching = Searching(market, Terms(RATES, facts.get), clock, at_once, clock.now_us)
+    searching = Searching(market, Terms(RATES, facts.get), clock, at_once, monotonic_us=clock.now_us)
     author = Author(BROKER, generate(), b"secret", clock, entropy)
     quoting = Quoting(searching, peers, author, store, limits)
     tasks = [asyncio.create_task(federation.run()), asyncio.create_task(market.run())]

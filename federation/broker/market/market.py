@@ -31,6 +31,13 @@ async def at_once(work: Callable[[], T]) -> T:
     return work()
 
 
+Prepare = Callable[[Graph, Graph | None], None]
+
+
+def nothing_more(graph: Graph, before: Graph | None) -> None:
+    """What there is to do with a new graph where no kernel is used."""
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """The offers of one moment: the sheets, the graph of exactly these, and who is absent."""
@@ -47,8 +54,8 @@ class Snapshot:
 class Market:
     """Keeps one graph behind the sheets of a federation. `ready` is set with the first graph of all that answered."""
 
-    def __init__(self, federation: Federation, offload: Offload) -> None:
-        self._federation, self._offload = federation, offload
+    def __init__(self, federation: Federation, offload: Offload, prepare: Prepare = nothing_more) -> None:
+        self._federation, self._offload, self._prepare = federation, offload, prepare
         self.snapshot = Snapshot(federation.known, Graph.build({}))
         self.ready = asyncio.Event()
 
@@ -66,10 +73,15 @@ class Market:
 
     async def _rebuild(self, known: Known) -> None:
         if known.epoch != self.snapshot.known.epoch:
-            work = functools.partial(advance, self.snapshot.graph, self.snapshot.sheets, known.sheets)
+            work = functools.partial(self._advanced, self.snapshot, known.sheets)
             self.snapshot = Snapshot(known, await self._offload(work))
         else:
             self.snapshot = Snapshot(known, self.snapshot.graph)
+
+    def _advanced(self, before: Snapshot, after: Mapping[str, OperatorSheet]) -> Graph:
+        graph = advance(before.graph, before.sheets, after)
+        self._prepare(graph, before.graph)
+        return graph
 
 
 def advance(graph: Graph, before: Mapping[str, OperatorSheet], after: Mapping[str, OperatorSheet]) -> Graph:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from federation.broker.market.answer import answer_of
 from federation.broker.market.asking import Terms, query_of
+from federation.broker.market.kernel import Warming
 from federation.broker.market.market import Market, Offload, Snapshot
 from federation.broker.market.views import Sheets
 from federation.broker.paths.infeasible import Infeasible
@@ -22,8 +23,16 @@ class Searching:
     """The search as the desk and quoting use it. `monotonic_us` measures; it decides nothing."""
 
     def __init__(
-        self, market: Market, terms: Terms, clock: Clock, offload: Offload, monotonic_us: Callable[[], int]
+        self,
+        market: Market,
+        terms: Terms,
+        clock: Clock,
+        offload: Offload,
+        *,
+        monotonic_us: Callable[[], int],
+        warming: Warming | None = None,
     ) -> None:
+        self._warming = warming or Warming()
         self._market, self.terms, self._clock = market, terms, clock
         self._offload, self._monotonic_us = offload, monotonic_us
 
@@ -46,7 +55,8 @@ class Searching:
 
     async def again(self, snapshot: Snapshot, query: Query, *, explain: bool = False) -> Found | Infeasible:
         """Another query over the same snapshot."""
-        return await self._offload(functools.partial(find, snapshot.graph, query, explain=explain))
+        kernel = self._warming.kernel
+        return await self._offload(functools.partial(find, snapshot.graph, query, explain=explain, kernel=kernel))
 
 
 class Sight(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from benchmarks.kernel.ahead import (
+from federation.broker.paths.kernel.ahead import (
     ADMITTED,
     ALL_BEGUN,
     BASE,
@@ -33,7 +33,7 @@ from benchmarks.kernel.ahead import (
     judged,
     least_free,
 )
-from benchmarks.kernel.arrays import (
+from federation.broker.paths.kernel.arrays import (
     ARC,
     AVAILABLE_PPB,
     CLS,
@@ -201,7 +201,7 @@ def no_better(cells: Any, first: int, second: int) -> bool:
 
 def has(values: Any, value: int) -> bool:
     """Whether a short array has a value."""
-    for each in values:
+    for each in values:  # noqa: SIM110 - compiled: a loop, not a generator
         if each == value:
             return True
     return False

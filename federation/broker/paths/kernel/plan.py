@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from benchmarks.kernel.ahead import CLASS_COLUMNS, FRACTIONS, RATE_COLUMNS, RATIOS, Plan
-from benchmarks.kernel.arrays import CROSS, SHUT, SOURCE, TARGET, Arrays
-from benchmarks.kernel.block import Bytes, Flags, Floats, Ints
+from federation.broker.paths.kernel.ahead import CLASS_COLUMNS, FRACTIONS, RATE_COLUMNS, RATIOS, Plan
+from federation.broker.paths.kernel.arrays import CROSS, SHUT, SOURCE, TARGET, Arrays
+from federation.broker.paths.kernel.block import Bytes, Flags, Floats, Ints
 from federation.broker.paths.meter import worth
 from federation.broker.paths.query import Ask, Limit, Query
 from federation.broker.paths.rules import lacking
@@ -31,7 +31,7 @@ class Planned(NamedTuple):
 
 
 class Prices(NamedTuple):
-    """Fractions and bounds per class, in the order of `Plan`; `known` says that there is an exchange rate, `small` that 64 bits do."""
+    """Fractions and bounds per class. `known`: there is an exchange rate; `small`: 64 bits do for the exact price."""
 
     fractions: Ints
     ratio: Floats

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.kernel.block import Block, Floats, Ints
 from federation.broker.paths.graph import Graph
+from federation.broker.paths.kernel.block import Block, Floats, Ints
 from schemas.offer import ClassTerms
 from schemas.price import TermFactor, TimeBand
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
-from benchmarks.kernel import ahead, landmarks, search
+from federation.broker.paths.kernel import ahead, landmarks, search
 
 
 class Code(NamedTuple):

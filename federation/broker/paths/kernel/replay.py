@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import compress, count, pairwise
 from typing import NamedTuple
 
-from benchmarks.kernel.arrays import Arrays
+from federation.broker.paths.kernel.arrays import Arrays
 from federation.broker.paths.labels import Label, Sums
 from federation.broker.paths.meter import Meter, Size, worth
 from federation.broker.paths.network import Network

@@ -1,6 +1,4 @@
-"""A compiled search on trial: the solver's question over numpy arrays, for the two aims that buyers have.
-
-The broker does not use it; it is no part of the distribution and not yet a contender in `benchmarks/ours.py`.
+"""The compiled search: the solver's question over numpy arrays, for the two aims that buyers have.
 
 `block` holds one operator's offers as columns and `arrays` all of them, one `Arrays` per graph; `plan` is what one
 question admits and what things cost it; `ahead` says how much is at least to come and `search` sets labels. Those two

@@ -7,15 +7,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.kernel import search as kernel
-from benchmarks.kernel.ahead import NEVER, ROWS, Ahead
-from benchmarks.kernel.arrays import CROSS, Arrays
-from benchmarks.kernel.compiled import Code
-from benchmarks.kernel.landmarks import with_marks
-from benchmarks.kernel.plan import Planned, planned
-from benchmarks.kernel.replay import Replay, Trace
 from federation.broker.paths.bounds import NEVER as NO_PATH
 from federation.broker.paths.graph import Graph
+from federation.broker.paths.kernel import search as kernel
+from federation.broker.paths.kernel.ahead import NEVER, ROWS, Ahead
+from federation.broker.paths.kernel.arrays import CROSS, Arrays
+from federation.broker.paths.kernel.compiled import Code
+from federation.broker.paths.kernel.landmarks import with_marks
+from federation.broker.paths.kernel.plan import Planned, planned
+from federation.broker.paths.kernel.replay import Replay, Trace
 from federation.broker.paths.labels import Label
 from federation.broker.paths.query import PRICE, Ask, Limit, Query
 from federation.broker.paths.solver import ADDITIVE, limit_most
@@ -58,8 +58,8 @@ class Engine:
     Bounds are kept with the arrays of a graph: for the next search with the same ends, sizes and admitted classes.
     """
 
-    def __init__(self, code: Code = Code()) -> None:
-        self._code = code
+    def __init__(self, code: Code | None = None) -> None:
+        self._code = code or Code()
 
     def warm(self) -> None:
         """Have the functions compiled, or read, by running them over a graph of one vertex and no offers."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from benchmarks.kernel.arrays import (
+from federation.broker.paths.kernel.arrays import (
     ARC,
     CLS,
     CROSS,
@@ -96,11 +96,10 @@ def judged(vertices: Any, step_ptr: Any, steps: Any, state: Any, size: Any, vert
     if there >= 0:
         found = OPEN
         for side in (vertex, there):
-            if vertices[side, MTU] < size[WANTED_MTU] or vertices[side, SPEED] < size[WANTED_BPS]:
+            wide = vertices[side, MTU] >= size[WANTED_MTU] and vertices[side, SPEED] >= size[WANTED_BPS]
+            room = size[ALL_BEGUN] == 1 and vertices[side, SIDE_ROOM] >= size[WANTED_BPS]
+            if not wide or (not room and least_free(step_ptr, steps, vertices[side, FREE], size) < size[WANTED_BPS]):
                 found = SHUT
-            elif size[ALL_BEGUN] == 0 or vertices[side, SIDE_ROOM] < size[WANTED_BPS]:
-                if least_free(step_ptr, steps, vertices[side, FREE], size) < size[WANTED_BPS]:
-                    found = SHUT
         state[there] = found
     state[vertex] = found
     return found
@@ -196,9 +195,9 @@ def advance(
                 reached += cool[slot, row - JITTER]
             if reached >= known or hopeless(marks, span, far, most, row, to, reached):
                 continue
-            if not (all_begun and hot[slot, ROOM] >= wanted):
-                if least_free(step_ptr, steps, hot[slot, STEPS], size) < wanted:
-                    continue
+            fits = all_begun and hot[slot, ROOM] >= wanted
+            if not fits and least_free(step_ptr, steps, hot[slot, STEPS], size) < wanted:
+                continue
             if shut.size > 0 and shut[hot[slot, ARC]] == 1:
                 continue
             if ends:
