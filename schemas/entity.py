@@ -97,12 +97,15 @@ class EntityStatement(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TrustMark(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Claims of `trust-mark+jwt`: an auditor attests facts about an operator."""
+    """Claims of `trust-mark+jwt`: an auditor attests facts about an operator, or with another type just gives a mark.
+
+    A mark of type `FACTS_MARK` without `attest` attests nothing.
+    """
 
     iss: EntityId
     sub: EntityId
     iat: int
     exp: int
-    trust_mark_type: str
-    attest: Attestation
+    trust_mark_type: Annotated[str, Meta(min_length=1, max_length=200)]
+    attest: Attestation = Attestation()
     ref: str | None = None

@@ -50,8 +50,9 @@ class Member:
 
 @dataclass(frozen=True)
 class Mark:
-    """A verified facts mark."""
+    """A verified mark of any type that its issuer may give; `attest` is empty where the type attests no facts."""
 
+    type: str
     issuer: str
     attest: Attestation
     exp: int
@@ -78,8 +79,15 @@ class TrustDomain:
 
     def facts(self, entity: str, now: int) -> Attestation | None:
         """What a recognised auditor attests of an operator at `now`; the mark that lasts longest counts."""
-        valid = [mark for mark in self.marks.get(entity, ()) if mark.exp > now]
+        valid = [mark for mark in self._valid(entity, now) if mark.type == FACTS_MARK]
         return max(valid, key=lambda mark: mark.exp).attest if valid else None
+
+    def mark_types(self, entity: str, now: int) -> frozenset[str]:
+        """The types of all marks that auditors recognised for them gave an operator, as far as valid at `now`."""
+        return frozenset(mark.type for mark in self._valid(entity, now))
+
+    def _valid(self, entity: str, now: int) -> tuple[Mark, ...]:
+        return tuple(mark for mark in self.marks.get(entity, ()) if mark.exp > now)
 
 
 def verify_domain(files: DomainFiles, anchors: Mapping[str, Jwks], now: int) -> TrustDomain:
@@ -155,7 +163,8 @@ def _marks(
     roots: Mapping[str, EntityStatement],
     now: int,
 ) -> tuple[Mark, ...]:
-    issuers = {i for root in roots.values() for i in (root.trust_mark_issuers or {}).get(FACTS_MARK, ())}
+    stated = (root.trust_mark_issuers or {} for root in roots.values())
+    issuers = {(type_, issuer) for types in stated for type_, named in types.items() for issuer in named}
     verified = []
     for token in tokens[:MARKS_MAX]:
         try:
@@ -165,13 +174,14 @@ def _marks(
     return tuple(verified)
 
 
-def _mark(token: str, entity: str, members: Mapping[str, Member], issuers: set[str], now: int) -> Mark:
-    issuer = unverified(token, TrustMark).iss
+def _mark(token: str, entity: str, members: Mapping[str, Member], issuers: set[tuple[str, str]], now: int) -> Mark:
+    claimed = unverified(token, TrustMark)
+    issuer, type_ = claimed.iss, claimed.trust_mark_type
     auditor = members.get(issuer)
-    if issuer not in issuers or auditor is None or auditor.metadata.connectivity_auditor is None:
-        raise Problem("DOCUMENT_INVALID", f"{issuer} is no auditor that the anchor recognises")
+    if (type_, issuer) not in issuers or auditor is None or auditor.metadata.connectivity_auditor is None:
+        raise Problem("DOCUMENT_INVALID", f"{issuer} is no auditor that the anchor recognises for {type_}")
     keys = public_keys(auditor.metadata.connectivity_auditor.jwks)
     mark = verify_jws(token, TrustMark, keys, now=now, iss=issuer)
-    if mark.sub != entity or mark.trust_mark_type != FACTS_MARK:
-        raise Problem("DOCUMENT_INVALID", "the mark is about another entity or of another type")
-    return Mark(issuer, mark.attest, min(mark.exp, auditor.exp))
+    if mark.sub != entity:
+        raise Problem("DOCUMENT_INVALID", "the mark is about another entity")
+    return Mark(type_, issuer, mark.attest, min(mark.exp, auditor.exp))

@@ -53,3 +53,10 @@ def facts_mark(
     """An auditor attests facts about an operator."""
     claims = TrustMark(iss=auditor, sub=operator, iat=now, exp=now + life_s, trust_mark_type=FACTS_MARK, attest=attest)
     return sign_jws(key, claims)
+
+
+def plain_mark(
+    key: PrivateKey, auditor: str, operator: str, mark_type: str, *, now: int, life_s: int = 30 * DAY_S
+) -> str:
+    """An auditor gives an operator a mark of a type that says it all."""
+    return sign_jws(key, TrustMark(iss=auditor, sub=operator, iat=now, exp=now + life_s, trust_mark_type=mark_type))

@@ -7,7 +7,14 @@ from pathlib import Path
 import msgspec
 
 from federation.trust.domain import CONFIGURATION, MEMBERS, STATEMENT
-from federation.trust.issue import DAY_S, entity_configuration, facts_mark, jwks, subordinate_statement
+from federation.trust.issue import (
+    DAY_S,
+    entity_configuration,
+    facts_mark,
+    jwks,
+    plain_mark,
+    subordinate_statement,
+)
 from federation.trust.keys import PrivateKey, generate
 from schemas.entity import (
     FACTS_MARK,
@@ -32,6 +39,7 @@ class ThrowawayDomain:
         self._anchor = generate()
         self._members: list[str] = []
         self._auditors: dict[str, PrivateKey] = {}
+        self._issuers: dict[str, list[str]] = {}
 
     def add_operator(self, entity: str, name: str, *, sonata: str, mesh: str, documents: str) -> PrivateKey:
         """Admit an operator with its endpoints; returns the key that signs its documents."""
@@ -63,16 +71,22 @@ class ThrowawayDomain:
     def attest(self, auditor: str, operator: str, facts: Attestation) -> None:
         """Let a recognised auditor attest `facts` about an operator."""
         mark = facts_mark(self._auditors[auditor], auditor, operator, facts, now=self._now)
-        marks = self.folder / slug(operator) / "marks"
-        marks.mkdir(parents=True, exist_ok=True)
-        (marks / f"{slug(auditor)}.jwt").write_text(mark)
+        self._put(f"{slug(operator)}/marks", f"{slug(auditor)}.jwt", mark)
+
+    def mark(self, auditor: str, operator: str, mark_type: str) -> None:
+        """Let the anchor recognise an auditor for marks of another type, and the auditor give one to an operator."""
+        issuers = self._issuers.setdefault(mark_type, [])
+        if auditor not in issuers:
+            issuers.append(auditor)
+        mark = plain_mark(self._auditors[auditor], auditor, operator, mark_type, now=self._now)
+        self._put(f"{slug(operator)}/marks", f"{slug(auditor)}-{slug(mark_type)}.jwt", mark)
 
     def write(self) -> None:
         """Write what concerns the domain as a whole: the members list, the anchor's configuration and keys."""
         lines = [f"{entity} {slug(entity)}" for entity in self._members]
         (self.folder / MEMBERS).write_text("\n".join(lines) + "\n")
         metadata = Metadata(federation_entity=_named("Throwaway anchor"))
-        issuers = {FACTS_MARK: tuple(self._auditors)}
+        issuers = {FACTS_MARK: tuple(self._auditors), **{name: tuple(who) for name, who in self._issuers.items()}}
         configuration = entity_configuration(
             self._anchor, ANCHOR, metadata, now=self._now, life_s=self._life_s, trust_mark_issuers=issuers
         )

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from federation.trust.domain import CONFIGURATION, STATEMENT, load_domain
-from federation.trust.issue import entity_configuration, facts_mark, jwks, subordinate_statement
+from federation.trust.issue import entity_configuration, facts_mark, jwks, plain_mark, subordinate_statement
 from federation.trust.keys import generate
 from federation.trust.throwaway import ANCHOR, ThrowawayDomain
-from schemas.entity import Metadata
+from schemas.entity import FACTS_MARK, Metadata
 from schemas.jurisdiction import Attestation
 from schemas.problem import Problem
 from tests.support.seams import NOW
@@ -119,6 +119,32 @@ def test_a_mark_of_an_auditor_the_anchor_does_not_recognise_does_not_count(tmp_p
     marks.mkdir()
     (marks / "x.jwt").write_text(facts_mark(key, AUDITOR, OPERATOR, FACTS, now=NOW))
     assert load(domain).facts(OPERATOR, NOW + 1) is None
+
+
+AUDITED = "https://marks.example/security/v1"
+
+
+def test_a_mark_of_any_type_that_its_issuer_may_give_is_kept(domain: ThrowawayDomain) -> None:
+    domain.mark(AUDITOR, OPERATOR, AUDITED)
+    domain.write()
+    trusted = load(domain)
+    assert trusted.mark_types(OPERATOR, NOW + 1) == {FACTS_MARK, AUDITED}
+    assert trusted.facts(OPERATOR, NOW + 1) == FACTS
+    assert trusted.mark_types(OPERATOR, NOW + 31 * 86400) == frozenset()
+    assert trusted.mark_types(STRANGER, NOW + 1) == frozenset()
+
+
+def test_a_mark_of_a_type_that_its_issuer_may_not_give_does_not_count(tmp_path: Path) -> None:
+    domain = ThrowawayDomain(tmp_path, NOW)
+    key = domain.add_auditor(AUDITOR, "Auditor")
+    domain.add_operator(OPERATOR, "SURF", sonata="http://h:1", mesh="h:2", documents="http://h:1")
+    domain.write()
+    marks = tmp_path / "surf.example" / "marks"
+    marks.mkdir()
+    (marks / "x.jwt").write_text(plain_mark(key, AUDITOR, OPERATOR, AUDITED, now=NOW))
+    trusted = load(domain)
+    assert trusted.mark_types(OPERATOR, NOW + 1) == frozenset()
+    assert trusted.facts(OPERATOR, NOW + 1) is None
 
 
 def test_a_mark_about_another_operator_does_not_count(domain: ThrowawayDomain) -> None:
