@@ -46,11 +46,13 @@ $(STAMP): requirements/dev.lock pyproject.toml
 demo: $(STAMP) ## fifteen real networks on loopback: search, buy, use and release a path
 	@$(BIN)/peerway demo $(ARGS)
 
+# One worker per processor; the tests of a file share what is made for them. SPREAD= runs all in one process.
+SPREAD ?= -n auto --dist loadfile
 test: $(STAMP) ## the whole suite at everyday figures
-	@$(BIN)/python -m pytest -m "not long" $(ARGS)
+	@$(BIN)/python -m pytest $(SPREAD) -m "not long" $(ARGS)
 
 test-long: $(STAMP) ## the same tests and the long ones, at full figures
-	@PEERWAY_TEST_LONG=1 $(BIN)/python -m pytest $(ARGS)
+	@PEERWAY_TEST_LONG=1 $(BIN)/python -m pytest $(SPREAD) $(ARGS)
 
 lint: $(STAMP) ## ruff and mypy; changes nothing
 	$(BIN)/ruff check .

@@ -42,7 +42,7 @@ from federation.broker.quotes.quoting import Quoting, QuotingLimits
 from federation.broker.store.sqlite import SqliteStore, open_database
 from federation.node.bearer import Keyring
 from federation.node.http import listen
-from federation.node.machine import Worker, monotonic_us
+from federation.node.machine import Worker, aside, monotonic_us
 from federation.node.process import run_daemon
 from federation.node.seams import Clock, Entropy, SystemClock, SystemEntropy
 from federation.sonata.asking import BuyerProfile
@@ -168,8 +168,7 @@ class _Broker:
         """Compile beside everything else; the graph that is there by then gets its arrays too."""
         search = self._config.search
         if search.compiled and search.cache is not None:
-            async with Worker("kernel") as worker:
-                await worker(functools.partial(warming.warm, Path(search.cache)))
+            await aside("kernel", functools.partial(warming.warm, Path(search.cache)))
             await graphs(functools.partial(warming.prepare, market.snapshot.graph))
 
     def _peers(self, session: aiohttp.ClientSession) -> Mapping[str, SonataOperator]:

@@ -5,6 +5,7 @@ Paths in it are relative to the file. `SAMPLE` is what `peerway broker sample` p
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -85,7 +86,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Search(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How paths are searched: compiled where numba is installed, and where that is kept (`kernel` below the data)."""
+    """How paths are searched: compiled where numba is installed, and the folder that keeps it for the next start."""
 
     compiled: bool = True
     cache: str | None = None
@@ -122,9 +123,15 @@ def load_config(path: Path) -> BrokerConfig:
         data=_below(config.data, base),
         keys=Keys(private=_below(config.keys.private, base)),
         trust=trust,
-        search=structs.replace(config.search, cache=_below(config.search.cache or f"{config.data}/kernel", base)),
+        search=structs.replace(config.search, cache=_below(config.search.cache or user_cache(os.environ), base)),
         operators=tuple(_resolved(access, base) for access in config.operators),
     )
+
+
+def user_cache(environment: Mapping[str, str]) -> str:
+    """Where what can be made again is kept, by the XDG base directory rules; the same for all brokers of a user."""
+    root = environment.get("XDG_CACHE_HOME") or str(Path(environment.get("HOME") or "~").expanduser() / ".cache")
+    return f"{root}/peerway/kernel"
 
 
 def _below(name: str, base: Path) -> str:
@@ -204,7 +211,7 @@ GBP = 1_149_000
 
 [search]
 compiled = true                       # false: the same answers, slower, and no compiler at start
-# cache = "broker-data/kernel"        # a writable folder for what was compiled
+# cache = "kernel"                    # a writable folder for what was compiled; by default in the user's cache
 
 [limits]
 hold_s = 30                           # how long operators are asked to hold what they quote

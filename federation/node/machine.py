@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -34,3 +36,28 @@ class Worker:
     async def __call__(self, work: Callable[[], T]) -> T:
         """What `work` returns, or what it raises."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+
+async def aside(name: str, work: Callable[[], T]) -> T:
+    """What `work` returns, or what it raises, from a thread that nobody waits for once the loop has ended.
+
+    For what is worth nothing to a process that is to stop, such as compiling; such a thread must hold nothing open.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(tell: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody wants to know any more
+            loop.call_soon_threadsafe(lambda: None if done.done() else tell())
+
+    def run() -> None:
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            failure = error
+            settle(lambda: done.set_exception(failure))
+        else:
+            settle(lambda: done.set_result(result))
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return await done

@@ -37,7 +37,7 @@ class Terminal:
 
 @pytest_asyncio.fixture
 async def peerway(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Terminal]:
-    for name in ("PEERWAY_BROKER", "PEERWAY_KEY", "PEERWAY_DEBUG"):
+    for name in ("PEERWAY_BROKER", "PEERWAY_KEY", "PEERWAY_DEBUG", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     async with World() as world:
         yield Terminal(world, capsys)
@@ -117,6 +117,16 @@ async def test_every_command_answers_programs_in_json(peerway: Terminal, argumen
 
 
 @pytest.mark.asyncio
+async def test_a_front_at_the_terminal(peerway: Terminal) -> None:
+    status, out, _ = await peerway("search", *ASKED, "--paths", "1", "--front", "price,latency")
+    assert status == 0
+    for expected in ("No path beats another on price and latency: 40 to choose from", "9.84 ms", "SURF → GÉANT"):
+        assert expected in out
+    status, out, _ = await peerway("search", *ASKED, "--front", "price,latency", "--json")
+    assert len(json.loads(out)["front"]["paths"]) == 40
+
+
+@pytest.mark.asyncio
 async def test_an_intent_takes_every_word(peerway: Terminal) -> None:
     more = "--latency 12ms --jitter 1ms --loss 0.01% --availability 99.9% --mtu 9000 --hops 4 --budget 30CHF"
     policy = "--countries EEA,CH --domicile EEA --parents EEA --class eu --only SURF,GARR --without X --best latency"
@@ -146,6 +156,8 @@ def lacks(*words: str) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
     ("arguments", "says"),
     [
         (("search", "A", "B", "--for", "1h"), "--bandwidth"),
+        (("search", *ASKED, "--front", "price"), "write for example price,latency"),
+        (("search", *ASKED, "--front", "price,speed"), "write for example price,latency"),
         (("search", "A", "B", "--bandwidth", "0", "--for", "1h"), "write for example 10G"),
         (("search", "A", "B", "--bandwidth", "-1G", "--for", "1h"), "--bandwidth"),
         (("search", "A", "B", "--bandwidth", "1G"), "--until"),
