@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from schemas.intent import Objective
 from schemas.lease import State
 from schemas.order import Bill
 from schemas.price import Money
@@ -70,16 +71,34 @@ class Relaxation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     promise: Promise
 
 
+class FrontView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Paths that no other path beats: none is at least as good on all `objectives` and better on one.
+
+    One path for each combination of values, those with least of the first objective first. With `complete` these are
+    all. Otherwise the work allowed for one search ran out, or there are more than one answer has room for: a path
+    that is missing has at least `least` of the first objective (micro-units of the buyer's currency, or
+    microseconds), and `why` says it in words. The best path on each objective is listed all the same.
+    """
+
+    objectives: tuple[Objective, ...]
+    paths: tuple[PathView, ...]
+    complete: bool
+    least: int | None = None
+    why: str = ""
+
+
 class SearchAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Candidate paths, best first, or why there is none.
 
     `floor_us` is the least one-way latency physics allows between the places. `proven` says that the best path is
-    the optimum over everything published at `epoch`. `took_us` is the time of the search alone.
+    the optimum over everything published at `epoch`. `front` is there where it was asked for and a path exists.
+    `took_us` is the time of the search alone.
     """
 
     found: bool
     window: Window
     paths: tuple[PathView, ...] = ()
+    front: FrontView | None = None
     proven: bool = False
     floor_us: int = 0
     excluded: tuple[Exclusion, ...] = ()

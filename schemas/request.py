@@ -6,18 +6,38 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from schemas.intent import Intent
+from schemas.intent import Intent, Objective
 from schemas.segment import WINDOW_S_MAX, Id, Time
 
 PATHS_DEFAULT = 3
 PATHS_MAX = 16
 
+OBJECTIVES_MAX = 3
 
-class SearchRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which paths would serve this intent? `paths` is how many candidates to answer with at most."""
+Objectives = Annotated[tuple[Objective, ...], Meta(min_length=2, max_length=OBJECTIVES_MAX)]
+
+
+def check_front(objectives: tuple[Objective, ...]) -> None:
+    """Raises `ValueError` unless these are two or three objectives that a front can have."""
+    if len(set(objectives)) < len(objectives) or not 2 <= len(objectives) <= OBJECTIVES_MAX:
+        raise ValueError("front must name two or three different objectives")
+    if "weighted" in objectives:
+        raise ValueError("front takes price, latency and carbon, which it weighs against each other itself")
+
+
+class SearchRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Which paths would serve this intent? `paths` is how many candidates to answer with at most.
+
+    `front` names two or three objectives: the answer then also has the paths that no other beats on all of them.
+    """
 
     intent: Intent
     paths: Annotated[int, Meta(ge=1, le=PATHS_MAX)] = PATHS_DEFAULT
+    front: Objectives | None = None
+
+    def __post_init__(self) -> None:
+        if self.front is not None:
+            check_front(self.front)
 
 
 class QuoteRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

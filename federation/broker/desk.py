@@ -19,7 +19,7 @@ from federation.broker.quotes.quoting import Quoting
 from federation.broker.quotes.seal import quote_view
 from federation.node.seams import Clock
 from schemas.answer import FederationView, OrderView, QuoteView, SearchAnswer
-from schemas.intent import Intent
+from schemas.intent import Intent, Objective
 from schemas.lease import State
 from schemas.problem import Outcome, Problem, invalid, not_found
 from schemas.request import Extension
@@ -56,9 +56,14 @@ class Desk:
 
     # --- before an order ---------------------------------------------------------------------------------
 
-    async def search(self, buyer: Buyer, intent: Intent, k: int) -> SearchAnswer:
-        """At most `k` candidate paths from published offers, or why there is none. Nothing is asked or held."""
-        return await self._searching.search(intent, k)
+    async def search(
+        self, buyer: Buyer, intent: Intent, k: int, *, front: tuple[Objective, ...] | None = None
+    ) -> SearchAnswer:
+        """At most `k` candidate paths from published offers, or why there is none. Nothing is asked or held.
+
+        With `front` also the paths that no other beats on all of these objectives.
+        """
+        return await self._searching.search(intent, k, front=front)
 
     async def quote(self, buyer: Buyer, intent: Intent, key: str) -> QuoteView:
         """A firm quote with a hold at every operator. See `Quoting.quote` for what it raises."""

@@ -42,6 +42,7 @@ NAMES: Final = _quantity("names", units.parse_names)
 CODES: Final = _quantity("codes", units.parse_codes)
 PLACE: Final = _quantity("place", units.parse_place)
 KEY: Final = _quantity("key", units.parse_key)
+OBJECTIVES: Final = _quantity("objectives", units.parse_objectives)
 
 
 def _applied(options: Sequence[Callable[[F], F]]) -> Callable[[F], F]:

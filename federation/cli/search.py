@@ -8,24 +8,36 @@ import click
 
 from federation.cli.connection import ask, print_json
 from federation.cli.exits import Exit
-from federation.cli.options import broker_options, intent_from, intent_options
+from federation.cli.options import OBJECTIVES, broker_options, intent_from, intent_options
 from federation.client.broker import BrokerClient
 from schemas.answer import SearchAnswer
+from schemas.intent import Objective
 
 EPILOG = """\
 \b
 Examples:
   peerway search Utrecht@SURF Milan@GARR --bandwidth 10G --for 2h --latency 15ms
   peerway search Utrecht Milan --bandwidth 1G --until 2026-12-01T18:00Z --countries EEA,CH --json
+  peerway search Utrecht@SURF Milan@GARR --bandwidth 10G --for 2h --paths 1 --front price,latency
 """
 
 
 @click.command(epilog=EPILOG)
 @intent_options
 @click.option("-k", "--paths", type=click.IntRange(1, 16), default=3, show_default=True, help="Candidates at most.")
+@click.option("--front", type=OBJECTIVES, help="Also every path that none beats on all of these: price,latency.")
 @click.option("--timing", is_flag=True, help="Say how long the broker took.")
 @broker_options
-def search(*, broker: str, key: str | None, as_json: bool, paths: int, timing: bool, **given: Any) -> int:
+def search(
+    *,
+    broker: str,
+    key: str | None,
+    as_json: bool,
+    paths: int,
+    front: tuple[Objective, ...] | None,
+    timing: bool,
+    **given: Any,
+) -> int:
     """Candidate paths FROM one place TO another, from published offers. Nothing is held.
 
     A place is PLACE or PLACE@OPERATOR: a city, a site or an interface id, on an operator by name or entity id.
@@ -35,7 +47,7 @@ def search(*, broker: str, key: str | None, as_json: bool, paths: int, timing: b
     told: dict[str, float] = {}
 
     async def question(client: BrokerClient) -> SearchAnswer:
-        answer = await client.search(intent, paths)
+        answer = await client.search(intent, paths, front=front)
         told.update(client.timing)
         return answer
 
@@ -51,7 +63,8 @@ def _print(answer: SearchAnswer, *, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
+    from federation.cli.front import front_lines
     from federation.cli.screen import show
     from federation.cli.tables import search_lines
 
-    show(*search_lines(answer))
+    show(*search_lines(answer), *(front_lines(answer.front) if answer.front else ()))

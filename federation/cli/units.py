@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
-from schemas.intent import PLACE_PATTERN
+from schemas.intent import PLACE_PATTERN, Objective
 from schemas.price import PPM, Money
+from schemas.request import check_front
 from schemas.segment import BANDWIDTH_BPS_MAX, PPB, WINDOW_S_MAX
 
 _BANDWIDTH: Final = re.compile(
@@ -32,6 +33,7 @@ LATENCY_HELP: Final = "write for example 12ms, 1.5ms or 800us"
 DURATION_HELP: Final = "write for example 2h, 30m, 90s or 1d12h"
 SHARE_HELP: Final = "write for example 99.95%"
 MONEY_HELP: Final = "write for example 250EUR or 12.50CHF"
+OBJECTIVES_HELP: Final = "write for example price,latency"
 TIME_HELP: Final = "write for example 2026-12-01T08:00Z, or with an offset 2026-12-01T09:00+01:00"
 
 
@@ -53,6 +55,16 @@ def parse_names(text: str) -> tuple[str, ...]:
 def parse_codes(text: str) -> tuple[str, ...]:
     """Country codes and groups of countries, in the case that they are known by: `EEA`, `CH`."""
     return tuple(name.upper() for name in parse_names(text))
+
+
+def parse_objectives(text: str) -> tuple[Objective, ...]:
+    """Two or three objectives that a front is about: `price,latency`."""
+    try:
+        found = tuple(Objective(name) for name in parse_names(text))
+        check_front(found)
+    except ValueError as error:
+        raise ValueError(f"'{text}' does not say what to weigh; {OBJECTIVES_HELP}") from error
+    return found
 
 
 def parse_key(text: str) -> str:

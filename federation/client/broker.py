@@ -12,7 +12,7 @@ from federation.client.lease import Lease
 from federation.client.retry import persistent
 from federation.node.seams import Entropy, SystemEntropy
 from schemas.answer import FederationView, OrderView, QuoteView, SearchAnswer
-from schemas.intent import Intent
+from schemas.intent import Intent, Objective
 from schemas.problem import Problem, from_dict, invalid
 from schemas.request import PATHS_DEFAULT, Extension, OrderRequest, QuoteRequest, SearchRequest
 
@@ -48,9 +48,15 @@ class BrokerClient:
         assert self._session, "entered before left"
         await self._session.close()
 
-    async def search(self, intent: Intent, paths: int = PATHS_DEFAULT) -> SearchAnswer:
-        """Candidate paths from published offers, or why there is none."""
-        return await self._ask("POST", "/search", SearchAnswer, SearchRequest(intent=intent, paths=paths))
+    async def search(
+        self, intent: Intent, paths: int = PATHS_DEFAULT, *, front: tuple[Objective, ...] | None = None
+    ) -> SearchAnswer:
+        """Candidate paths from published offers, or why there is none.
+
+        With `front` also the paths that no other beats on all of these objectives, two or three.
+        """
+        asked = SearchRequest(intent=intent, paths=paths, front=front)
+        return await self._ask("POST", "/search", SearchAnswer, asked)
 
     async def quote(self, intent: Intent, key: str | None = None) -> QuoteView:
         """A firm quote, held at every operator until it expires."""

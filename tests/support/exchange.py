@@ -11,6 +11,7 @@ from schemas.answer import (
     EndView,
     Exclusion,
     FederationView,
+    FrontView,
     LeaseView,
     OperatorView,
     OrderView,
@@ -20,7 +21,7 @@ from schemas.answer import (
     SearchAnswer,
     SegmentView,
 )
-from schemas.intent import Intent
+from schemas.intent import Intent, Objective
 from schemas.lease import TERMINAL, State
 from schemas.order import Bill
 from schemas.price import Line, Money
@@ -68,6 +69,20 @@ def no_path(span: Window) -> SearchAnswer:
     )
 
 
+def front_view(objectives: tuple[Objective, ...]) -> FrontView:
+    """A front of forty paths, each a cent dearer and a microsecond faster than the one before; there are more."""
+    paths = (
+        structs.replace(
+            PATH,
+            total=Money("EUR", EUR.micro + 10_000 * step),
+            promise=structs.replace(PROMISE, latency_us=PROMISE.latency_us - step),
+            why=f"number {step}",
+        )
+        for step in range(40)
+    )
+    return FrontView(objectives=objectives, paths=tuple(paths), complete=False, least=EUR.micro, why="incomplete")
+
+
 class FakeExchange:
     """One buyer's exchange: quotes HELD at once, orders ACTIVE at once, everything remembered.
 
@@ -92,13 +107,17 @@ class FakeExchange:
             raise Problem("IDEMPOTENCY_CONFLICT", "this key came with another body", field="Idempotency-Key")
         return made
 
-    async def search(self, intent: Intent, paths: int) -> SearchAnswer:
+    async def search(self, intent: Intent, paths: int, *, front: tuple[Objective, ...] | None = None) -> SearchAnswer:
         self._begin()
         self.intents.append(intent)
         span = window(NOW, NOW + (intent.duration_s or 3600))
         if intent.bandwidth_bps == 13:
             return no_path(span)
-        return SearchAnswer(found=True, window=span, paths=(PATH,) * paths, proven=True, floor_us=4_321, took_us=420)
+        view = None if front is None else front_view(front)
+        paths_found = (PATH,) * paths
+        return SearchAnswer(
+            found=True, window=span, paths=paths_found, front=view, proven=True, floor_us=4_321, took_us=420
+        )
 
     async def quote(self, intent: Intent, key: str) -> QuoteView:
         self._begin()

@@ -10,12 +10,14 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
+from federation.broker.api.fronts import FrontBrief, front_brief
 from schemas.answer import OrderView, PathView, QuoteView, SearchAnswer, SegmentView
 from schemas.intent import Intent, Objective, Place
 from schemas.jurisdiction import Sovereignty
 from schemas.lease import TERMINAL, State
 from schemas.order import Bill
 from schemas.price import Currency, Micro, Money
+from schemas.request import Objectives, check_front
 from schemas.segment import BANDWIDTH_BPS_MAX, WINDOW_S_MAX, Id, Limits, Micros, Mtu, Ppb, Time, Window
 
 MBPS: Final = 10**6
@@ -74,9 +76,17 @@ class IntentArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class SearchArgs(IntentArgs, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """An intent, and how many candidates to answer with."""
+    """An intent, how many candidates to answer with, and whether to tell what else there is to choose from."""
 
     max_paths: Annotated[int, Meta(ge=1, le=5)] = 3
+    front: Annotated[
+        Objectives | None,
+        Meta(description="e.g. price and latency: also paths that none beats on all of these; one path in detail then"),
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.front is not None:
+            check_front(self.front)
 
 
 class QuoteArgs(IntentArgs, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -135,6 +145,7 @@ class SearchBrief(Struct, frozen=True, kw_only=True):
     found: bool
     paths: tuple[PathBrief, ...]
     physical_floor_us: int
+    front: FrontBrief | None = None
     binding: tuple[str, ...] = ()
     relaxations: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
@@ -174,8 +185,9 @@ def search_brief(answer: SearchAnswer) -> SearchBrief:
     """A search's answer for an agent."""
     return SearchBrief(
         found=answer.found,
-        paths=tuple(path_brief(path) for path in answer.paths),
+        paths=tuple(path_brief(path) for path in answer.paths[: 1 if answer.front else None]),
         physical_floor_us=answer.floor_us,
+        front=None if answer.front is None else front_brief(answer.front),
         binding=tuple(f"{b.limit}: asked {b.asked}, best possible {b.floor or 'unknown'}" for b in answer.binding),
         relaxations=tuple(
             f"{r.change}: {r.total.micro} micro {r.total.currency}, {r.promise.latency_us} us"

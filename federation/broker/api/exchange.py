@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from schemas.answer import FederationView, OrderView, QuoteView, SearchAnswer
-from schemas.intent import Intent
+from schemas.intent import Intent, Objective
 from schemas.request import Extension
 
 
@@ -20,8 +20,11 @@ class Exchange(Protocol):
     `IDEMPOTENCY_CONFLICT`. What belongs to another buyer is `NOT_FOUND`.
     """
 
-    async def search(self, intent: Intent, paths: int) -> SearchAnswer:
-        """Candidate paths from published offers, at most `paths`, or why there is none; changes nothing."""
+    async def search(self, intent: Intent, paths: int, *, front: tuple[Objective, ...] | None = None) -> SearchAnswer:
+        """Candidate paths from published offers, at most `paths`, or why there is none; changes nothing.
+
+        With `front` also the paths that no other beats on all of these objectives.
+        """
         ...
 
     async def quote(self, intent: Intent, key: str) -> QuoteView:

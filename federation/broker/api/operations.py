@@ -83,7 +83,7 @@ class Operation(NamedTuple):
 async def search(call: Call) -> SearchAnswer:
     """Candidates for an intent."""
     asked = await call.body(SearchRequest)
-    return await call.exchange.search(asked.intent, min(asked.paths, call.limits.paths))
+    return await call.exchange.search(asked.intent, min(asked.paths, call.limits.paths), front=asked.front)
 
 
 async def quote(call: Call) -> QuoteView:

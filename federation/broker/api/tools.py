@@ -106,7 +106,7 @@ def tool_rows(entropy: Entropy) -> tuple[ToolRow, ...]:
 
 
 async def _search(exchange: Exchange, asked: SearchArgs) -> SearchBrief:
-    return search_brief(await exchange.search(_intent(asked), asked.max_paths))
+    return search_brief(await exchange.search(_intent(asked), asked.max_paths, front=asked.front))
 
 
 async def _place_order(exchange: Exchange, asked: OrderArgs) -> OrderBrief:

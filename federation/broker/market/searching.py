@@ -6,17 +6,21 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
+from msgspec import structs
+
 from federation.broker.market.answer import answer_of
 from federation.broker.market.asking import Terms, query_of
+from federation.broker.market.fronts import front_view
 from federation.broker.market.kernel import Warming
 from federation.broker.market.market import Market, Offload, Snapshot
 from federation.broker.market.views import Sheets
+from federation.broker.paths.front.search import FRONT_WORK_MAX, Front, front_of
 from federation.broker.paths.infeasible import Infeasible
 from federation.broker.paths.query import Query
 from federation.broker.paths.search import Found, find
 from federation.node.seams import Clock
 from schemas.answer import SearchAnswer
-from schemas.intent import Intent
+from schemas.intent import Intent, Objective
 
 
 class Searching:
@@ -41,9 +45,15 @@ class Searching:
         """The sheets of the present snapshot."""
         return self._market.snapshot.sheets
 
-    async def search(self, intent: Intent, paths: int) -> SearchAnswer:
-        """At most `paths` candidates, best first, or why there is none. Raises INVALID_ARGUMENT."""
-        return (await self.look(intent, paths)).answer(self.terms)
+    async def search(self, intent: Intent, paths: int, *, front: tuple[Objective, ...] | None = None) -> SearchAnswer:
+        """At most `paths` candidates, best first, or why there is none. Raises INVALID_ARGUMENT.
+
+        With `front` also the paths that no other beats on all of these objectives.
+        """
+        sight = await self.look(intent, paths)
+        if front is not None and isinstance(sight.found, Found):
+            sight = await self._with_front(sight, front)
+        return sight.answer(self.terms)
 
     async def look(self, intent: Intent, paths: int) -> Sight:
         """The same, as routes, with the snapshot and the query they were found by."""
@@ -58,15 +68,27 @@ class Searching:
         kernel = self._warming.kernel
         return await self._offload(functools.partial(find, snapshot.graph, query, explain=explain, kernel=kernel))
 
+    async def _with_front(self, sight: Sight, objectives: tuple[Objective, ...]) -> Sight:
+        """The same sight with the front of the question."""
+        kernel, begun_us = self._warming.kernel, self._monotonic_us()
+        graph, query = sight.snapshot.graph, structs.replace(sight.query, work=FRONT_WORK_MAX)
+        found = await self._offload(functools.partial(front_of, graph, query, objectives, kernel=kernel))
+        return sight._replace(front=found, took_us=sight.took_us + self._monotonic_us() - begun_us)
+
 
 class Sight(NamedTuple):
-    """What one search saw: the offers, the question, the result, how long it took in microseconds."""
+    """What one search saw: the offers, the question, the results, how long they took in microseconds."""
 
     snapshot: Snapshot
     query: Query
     found: Found | Infeasible
     took_us: int
+    front: Front | None = None
 
     def answer(self, terms: Terms) -> SearchAnswer:
         """What the buyer is told."""
-        return answer_of(self.snapshot, self.query, self.found, terms.facts, self.took_us)
+        answer = answer_of(self.snapshot, self.query, self.found, terms.facts, self.took_us)
+        if self.front is None:
+            return answer
+        view = front_view(self.front, self.query.currency, self.snapshot.sheets, terms.facts)
+        return structs.replace(answer, front=view)

@@ -49,6 +49,21 @@ async def test_an_agent_buys_and_releases_a_path() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_front_is_told_in_a_few_choices() -> None:
+    async with client(FakeExchange()) as agent:
+        found = await told(agent, "search_paths", ASKED | {"front": ["price", "latency"]})
+        assert len(found["paths"]) == 1
+        front = found["front"]
+        assert (front["count"], front["complete"], front["why"]) == (40, False, "incomplete")
+        assert front["choices"][0] == "12345678 micro EUR, 9876 us: SURF > GÉANT"
+        assert front["choices"][-1] == "12735678 micro EUR, 9837 us: SURF > GÉANT"
+        assert len(front["choices"]) <= 8
+        for wrong in (["price"], ["price", "price"], ["price", "speed"]):
+            result = await agent.call_tool("search_paths", ASKED | {"front": wrong})
+            assert result.is_error
+
+
+@pytest.mark.asyncio
 async def test_the_list_is_short_stable_and_says_what_each_tool_does() -> None:
     async with client(FakeExchange()) as agent:
         tools = (await agent.list_tools()).tools

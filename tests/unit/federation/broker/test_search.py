@@ -12,6 +12,7 @@ from msgspec import structs
 from federation.broker.market.view import federation_view
 from federation.broker.market.words import bandwidth, duration, milliseconds, money, share
 from schemas.answer import SearchAnswer
+from schemas.intent import Objective
 from schemas.jurisdiction import Attestation, ClassFacts, Sovereignty
 from schemas.price import Money
 from schemas.segment import Limits, moment
@@ -64,6 +65,20 @@ def test_paths_come_best_first_and_say_why() -> None:
         assert 0 < answer.floor_us < answer.paths[0].promise.latency_us
         assert answer.window.start == moment(market.clock.now())
         assert answer.epoch == market.federation.known.epoch
+
+    world(main)
+
+
+def test_a_front_is_every_path_that_none_beats() -> None:
+    async def main(market: SmallMarket) -> None:
+        names = (Objective.LATENCY, Objective.PRICE)
+        front = (await market.searching.search(intent(), 1, front=names)).front
+        assert front is not None
+        assert (front.objectives, front.complete, front.least) == ((Objective.PRICE, Objective.LATENCY), True, None)
+        assert front.why == "one path is the best on all of them"
+        assert front.paths[0].why == "the cheapest and the fastest"
+        beyond = await market.searching.search(intent(limits=Limits(latency_us=1)), 1, front=names)
+        assert (beyond.found, beyond.front) == (False, None)
 
     world(main)
 

@@ -1,0 +1,83 @@
+"""The way in: the front of a query, or as much of it as the work allows and what is certain of the rest."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from federation.broker.paths.assembly import route
+from federation.broker.paths.bounds import NEVER
+from federation.broker.paths.front.ends import end
+from federation.broker.paths.front.objective import ask_of, ordered
+from federation.broker.paths.front.point import Point
+from federation.broker.paths.front.walk import Walk
+from federation.broker.paths.graph import Graph
+from federation.broker.paths.inquiry import Inquiry
+from federation.broker.paths.query import Query
+from federation.broker.paths.route import Route
+from federation.broker.paths.solving import Kernel
+from federation.broker.paths.work import Work
+from schemas.intent import Objective
+
+FRONT_MAX: Final = 100
+FRONT_WORK_MAX: Final = 200_000
+
+
+class Front(Struct, frozen=True, kw_only=True):
+    """Paths of which no other path beats any on all of `objectives`, least of the first one first.
+
+    One path for each combination of values. `values` has them, in the order of `objectives`: micro-units of the
+    buyer's currency, microseconds, milligrams per GB. With `complete` these are all; otherwise every path that is
+    missing has at least `least` of the first objective. The best path on each objective is among them wherever the
+    work sufficed to find it.
+    """
+
+    objectives: tuple[Objective, ...]
+    routes: tuple[Route, ...]
+    values: tuple[tuple[int, ...], ...]
+    complete: bool
+    least: int | None
+    work: int
+
+
+def front_of(
+    graph: Graph,
+    query: Query,
+    objectives: tuple[Objective, ...],
+    *,
+    kernel: Kernel | None = None,
+    most: int = FRONT_MAX,
+) -> Front:
+    """The paths of a query that are on the front of two or three objectives, exactly; none where there is no path.
+
+    At most `most` are walked to, for at most `query.work` labels. The query's own objective does not count.
+    """
+    names, work = ordered(objectives), Work(query.work)
+    assert len(names) > 1, "a front has two objectives or three"
+    inquiry = Inquiry(graph, query, kernel)
+    prepared = inquiry.prepared(ask_of(query, names[0]))
+    ends = [end(prepared, query, names, name, work) for name in names]
+    walk = Walk(prepared, query, names, work)
+    if all(ends):
+        ideal = tuple(point.values[place] for place, point in enumerate(ends) if point is not None)
+        assert ends[0] is not None, "none is missing"
+        walk.known(ends[0], ideal[1:])
+    walk.run(most)
+    points = _certain(walk, [point for point in ends if point is not None])
+    return Front(
+        objectives=names,
+        routes=tuple(route(prepared.usable, query, point.label) for point in points),
+        values=tuple(point.values for point in points),
+        complete=walk.least >= NEVER,
+        least=None if walk.least >= NEVER else walk.least,
+        work=work.done,
+    )
+
+
+def _certain(walk: Walk, ends: list[Point]) -> list[Point]:
+    """What is proven to be on the front, by values: at the very value where a walk stopped, others may still come."""
+    found = {point.values: point for point in walk.points if point.values[0] < walk.least}
+    for point in ends:
+        found.setdefault(point.values, point)
+    return [found[values] for values in sorted(found)]
