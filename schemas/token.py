@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from schemas.entity import EntityStatement, TrustMark
+from schemas.entity import EntityStatement, HistoricalKeys, MarkStatus, StatusList, TrustMark
 from schemas.offer import Delta, Manifest
 from schemas.order import RECEIPT_LIFE_S, Confirm, Order, Receipt
 from schemas.quote import PathQuote, Rfq, SegmentQuote
@@ -26,8 +26,12 @@ class Kind(NamedTuple):
 
 TYPES: Final[Mapping[str, Kind]] = MappingProxyType(
     {
-        "entity-statement+jwt": Kind(EntityStatement, 16 * KIB, 7 * 86400, addressed=False),
+        # A configuration carries marks; a statement of a superior does not, and the chain holds it to 16 KiB.
+        "entity-statement+jwt": Kind(EntityStatement, 64 * KIB, 7 * 86400, addressed=False),
         "trust-mark+jwt": Kind(TrustMark, 48 * KIB, 90 * 86400, addressed=False),
+        "statuslist+jwt": Kind(StatusList, 16 * KIB, 3600, addressed=False),
+        "trust-mark-status-response+jwt": Kind(MarkStatus, 64 * KIB, 3600, addressed=False),
+        "jwk-set+jwt": Kind(HistoricalKeys, 16 * KIB, 7 * 86400, addressed=False),
         "offer-manifest+jwt": Kind(Manifest, 16 * KIB, 86400, addressed=False),
         "offer-delta+jwt": Kind(Delta, 48 * KIB, 3600, addressed=False),
         "rfq+jwt": Kind(Rfq, 16 * KIB, 120),

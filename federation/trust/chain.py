@@ -1,51 +1,82 @@
-"""From the files of a trust domain to members that may be believed (OpenID Federation 1.1, sections 3 and 10).
+"""From statements to members that may be believed (OpenID Federation 1.1, sections 3, 4, 6 and 10).
 
-A registry or a folder is a hint, never the truth: every statement is verified down from an anchor whose keys are
-local configuration. The anchor is the direct superior of every member in this version; a member's keys are those its
-superior lists, never those it lists itself.
+A registry, a folder or a list is a hint, never the truth: a chain is verified from an anchor, whose keys are local
+configuration, down to the entity. The keys of an entity are those that its superior lists, never those it lists
+itself; its metadata are what is left of its own once every superior has changed, limited and checked them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import binascii
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, NoReturn
 
+import msgspec
+from cryptography import x509
+
+from federation.trust.constraints import allowed_metadata, check_constraints
 from federation.trust.jose import unverified, verify_jws
 from federation.trust.keys import PublicKey, public_keys
-from schemas.entity import FACTS_MARK, EntityStatement, Jwks, Metadata, TrustMark
+from federation.trust.metadata_policy import applied, merged
+from schemas.entity import FACTS_MARK, EntityStatement, Jwks, Metadata
 from schemas.jurisdiction import Attestation
 from schemas.problem import Problem
 
-MARKS_MAX: Final = 32
+DEPTH_MAX: Final = 4  # superiors above an entity, the anchor among them
+HINTS_MAX: Final = 4
+STATEMENT_BYTES_MAX: Final = 16 * 1024
+KEYS_MAX: Final = 16
 
 
 @dataclass(frozen=True)
-class MemberFiles:
-    """What was found about one member: its own configuration, its superior's statement, marks about it."""
+class Chain:
+    """A verified chain: `path` runs from the entity up to its anchor; believed until `exp`, a Unix second.
 
-    configuration: str
-    statement: str
-    marks: tuple[str, ...] = ()
+    `keys` are the entity's federation keys, `issued` says when each statement was made, by issuer and subject.
+    """
 
+    path: tuple[str, ...]
+    own: EntityStatement
+    root: EntityStatement
+    metadata: Mapping[str, Mapping[str, Any]]
+    keys: Mapping[str, PublicKey]
+    exp: int
+    issued: Mapping[tuple[str, str], int]
+    tokens: tuple[str, ...]
 
-@dataclass(frozen=True)
-class DomainFiles:
-    """What was found of a trust domain. Nothing here is believed yet."""
+    @property
+    def entity(self) -> str:
+        """Whom the chain is about."""
+        return self.path[0]
 
-    anchor_configurations: tuple[str, ...]
-    members: Mapping[str, MemberFiles]
+    @property
+    def anchor(self) -> str:
+        """On whose word."""
+        return self.path[-1]
 
 
 @dataclass(frozen=True)
 class Member:
-    """A verified member: `keys` sign its documents; believed until `exp`, a Unix second."""
+    """A verified member: `keys` sign its documents, `federation_keys` its statements and marks; believed until `exp`.
+
+    `tls_ca` are the DER certificates of its own CA, `path` the ids from itself up to the anchor that vouches for it.
+    """
 
     entity: str
     name: str
     metadata: Metadata
     keys: Mapping[str, PublicKey]
     exp: int
+    federation_keys: Mapping[str, PublicKey] = field(default_factory=dict)
+    tls_ca: tuple[bytes, ...] = ()
+    path: tuple[str, ...] = ()
+
+    @property
+    def anchor(self) -> str | None:
+        """The anchor at the end of its chain."""
+        return self.path[-1] if self.path else None
 
 
 @dataclass(frozen=True)
@@ -77,6 +108,10 @@ class TrustDomain:
         """Members that are operators, by entity id."""
         return tuple(m for _, m in sorted(self.members.items()) if m.metadata.connectivity_operator)
 
+    def brokers(self) -> tuple[Member, ...]:
+        """Members that are brokers, by entity id."""
+        return tuple(m for _, m in sorted(self.members.items()) if m.metadata.connectivity_broker)
+
     def facts(self, entity: str, now: int) -> Attestation | None:
         """What a recognised auditor attests of an operator at `now`; the mark that lasts longest counts."""
         valid = [mark for mark in self._valid(entity, now) if mark.type == FACTS_MARK]
@@ -90,98 +125,165 @@ class TrustDomain:
         return tuple(mark for mark in self.marks.get(entity, ()) if mark.exp > now)
 
 
-def verify_domain(files: DomainFiles, anchors: Mapping[str, Jwks], now: int) -> TrustDomain:
-    """Verify every member against the configured `anchors`; one bad member never spoils the others.
+def verify_chain(tokens: Sequence[str], anchors: Mapping[str, Jwks], now: int) -> Chain:
+    """Verify a chain, ordered as in section 4: the entity's configuration, statements upwards, the anchor's own.
 
-    Raises `DOCUMENT_INVALID` when no anchor's own configuration verifies.
+    (1) the anchor's configuration with the keys that this node's configuration has for it
+    (2) every statement with the keys that the statement above it lists; nobody appears twice
+    (3) the entity's configuration with the keys that its superior lists, of which it must list the one it uses
+    (4) constraints of every superior
+    (5) metadata: what the superior sets, the entity types that are allowed, then the merged policy
+
+    An anchor alone is a chain of one. Raises `DOCUMENT_INVALID`; its field says at which statement.
     """
-    roots = _anchors(files.anchor_configurations, anchors, now)
-    members: dict[str, Member] = {}
-    rejected: dict[str, str] = {}
-    for entity, found in files.members.items():
-        try:
-            members[entity] = _member(entity, found, roots, anchors, now)
-        except Problem as problem:
-            rejected[entity] = str(problem)
-    marks = {entity: _marks(files.members[entity].marks, entity, members, roots, now) for entity in members}
-    return TrustDomain(members, marks, rejected)
+    if not 1 <= len(tokens) <= DEPTH_MAX + 2 or len(tokens) == 2:
+        _refuse("chain", f"expected an anchor alone, or an entity below at most {DEPTH_MAX} superiors")
+    root = _root(tokens[-1], anchors, now)
+    if len(tokens) == 1:
+        return _chain([root], tokens, public_keys(root.jwks), {t: dict(p) for t, p in (root.metadata or {}).items()})
+    keys, issuer, above = public_keys(root.jwks), root.iss, [root]
+    for token in reversed(tokens[1:-1]):
+        statement = _statement(token, keys, issuer, now)
+        keys, issuer, above = public_keys(statement.jwks), statement.sub, [statement, *above]
+    own = _configuration(tokens[0], keys, issuer, now)
+    if above[0].iss not in (own.authority_hints or ()):
+        _refuse(f"configuration of {own.iss}", f"does not name {above[0].iss} among its authority_hints")
+    path = (own.iss, *(one.iss for one in above[:-1]))
+    if len(set(path)) != len(path):
+        _refuse("chain", "an entity stands twice in it")
+    return _chain([own, *above], tokens, keys, _metadata(own, above[:-1], path))
 
 
-def _anchors(tokens: tuple[str, ...], anchors: Mapping[str, Jwks], now: int) -> dict[str, EntityStatement]:
-    roots: dict[str, EntityStatement] = {}
-    for token in tokens:
-        claimed = unverified(token, EntityStatement).iss
-        if claimed in anchors:
-            statement = verify_jws(token, EntityStatement, public_keys(anchors[claimed]), now=now, iss=claimed)
-            roots[claimed] = statement
-    if not roots:
-        raise Problem("DOCUMENT_INVALID", "no configured trust anchor has a valid configuration in this trust domain")
-    return roots
+def member_of(chain: Chain) -> Member:
+    """The member that a chain shows. Raises `DOCUMENT_INVALID` where its resolved metadata are of another shape."""
+    try:
+        metadata = msgspec.convert(chain.metadata, Metadata)
+    except msgspec.ValidationError as error:
+        raise Problem("DOCUMENT_INVALID", str(error), field=f"metadata of {chain.entity}") from error
+    named = metadata.federation_entity
+    roles = (metadata.connectivity_operator, metadata.connectivity_broker)
+    return Member(
+        chain.entity,
+        named.organization_name if named else chain.entity,
+        metadata,
+        _document_keys(metadata),
+        chain.exp,
+        chain.keys,
+        tuple(_certificate(text, chain.entity) for role in roles if role for text in role.tls_ca),
+        chain.path,
+    )
 
 
-def _member(
-    entity: str,
-    found: MemberFiles,
-    roots: Mapping[str, EntityStatement],
-    anchors: Mapping[str, Jwks],
-    now: int,
-) -> Member:
-    superior = unverified(found.statement, EntityStatement).iss
-    if superior not in roots:
-        raise Problem("DOCUMENT_INVALID", f"{superior} is no configured trust anchor")
-    statement = verify_jws(found.statement, EntityStatement, public_keys(anchors[superior]), now=now, iss=superior)
-    own = verify_jws(found.configuration, EntityStatement, public_keys(statement.jwks), now=now, iss=entity)
-    _check_pair(entity, own, statement, superior)
-    metadata = own.metadata or Metadata()
-    name = metadata.federation_entity.organization_name if metadata.federation_entity else entity
-    exp = min(own.exp, statement.exp, roots[superior].exp)
-    return Member(entity, name, metadata, _document_keys(metadata), exp)
+def best_chain(chains: Iterable[Chain]) -> Chain | None:
+    """The shortest; of equals the one that lasts longest; of equals the first by its path."""
+    return min(chains, key=lambda chain: (len(chain.path), -chain.exp, chain.path), default=None)
 
 
-def _check_pair(entity: str, own: EntityStatement, statement: EntityStatement, superior: str) -> None:
-    if own.sub != entity or statement.sub != entity:
-        raise Problem("DOCUMENT_INVALID", "the statements speak about another entity")
-    if superior not in own.authority_hints:
-        raise Problem("DOCUMENT_INVALID", f"the entity does not name {superior} as its authority")
-    critical = (own.crit, own.metadata_policy_crit, statement.crit, statement.metadata_policy_crit)
-    if any(critical) or statement.metadata_policy:
-        raise Problem("DOCUMENT_INVALID", "the statement makes demands that are not understood here")
+def _chain(
+    statements: list[EntityStatement], tokens: Sequence[str], keys: Mapping[str, PublicKey], metadata: dict[str, Any]
+) -> Chain:
+    path = list(dict.fromkeys(one.iss for one in statements))
+    issued = {(one.iss, one.sub): one.iat for one in statements}
+    exp = min(one.exp for one in statements)
+    return Chain(tuple(path), statements[0], statements[-1], metadata, keys, exp, issued, tuple(tokens))
+
+
+def _root(token: str, anchors: Mapping[str, Jwks], now: int) -> EntityStatement:
+    claimed = unverified(token, EntityStatement).iss
+    if claimed not in anchors:
+        _refuse("chain", f"{claimed} is no configured trust anchor")
+    return _configuration(token, public_keys(anchors[claimed]), claimed, now)
+
+
+def _configuration(token: str, keys: Mapping[str, PublicKey], entity: str, now: int) -> EntityStatement:
+    """An entity about itself: signed by a key that is among `keys` and that it lists itself."""
+    at = f"configuration of {entity}"
+    try:
+        listed = {jwk.kid for jwk in unverified(token, EntityStatement).jwks.keys}
+        usable = {kid: key for kid, key in keys.items() if kid in listed}
+        found = verify_jws(token, EntityStatement, usable, now=now, iss=entity)
+    except Problem as problem:
+        raise Problem(problem.code, problem.detail, field=at) from problem
+    if found.sub != entity:
+        _refuse(at, f"is about {found.sub}")
+    if found.constraints or found.metadata_policy or found.metadata_policy_crit or found.source_endpoint:
+        _refuse(at, "holds what only a superior may say (constraints, metadata_policy, source_endpoint)")
+    if found.authority_hints == ():
+        _refuse(at, "authority_hints is empty; an entity without superiors leaves it out")
+    _check_both(found, at)
+    return found
+
+
+def _statement(token: str, keys: Mapping[str, PublicKey], issuer: str, now: int) -> EntityStatement:
+    """A superior about an entity below it."""
+    at = f"statement of {issuer}"
+    try:
+        if len(token) > STATEMENT_BYTES_MAX:
+            _refuse(at, f"larger than {STATEMENT_BYTES_MAX} bytes")
+        found = verify_jws(token, EntityStatement, keys, now=now, iss=issuer)
+    except Problem as problem:
+        raise Problem(problem.code, problem.detail, field=at) from problem
+    at = f"statement of {issuer} about {found.sub}"
+    if found.sub == issuer:
+        _refuse(at, "a superior's statement is about another entity")
+    if found.authority_hints is not None or found.trust_marks or found.trust_mark_issuers or found.trust_mark_owners:
+        _refuse(at, "holds what only an entity may say of itself (authority_hints, trust_marks and the like)")
+    _check_both(found, at)
+    return found
+
+
+def _check_both(found: EntityStatement, at: str) -> None:
+    """What holds for every statement (section 3.1); no claim beyond those of the specification is understood here."""
+    if found.crit is not None:
+        _refuse(at, f"demands that {', '.join(found.crit[:4]) or 'nothing'} be understood (crit), which it is not")
+    if not 0 < len(found.jwks.keys) <= KEYS_MAX or len({key.kid for key in found.jwks.keys}) != len(found.jwks.keys):
+        _refuse(at, f"expected 1 to {KEYS_MAX} keys, each with its own kid")
+    if any(value is None for parameters in (found.metadata or {}).values() for value in parameters.values()):
+        _refuse(at, "null is no value in metadata")
+
+
+def _metadata(own: EntityStatement, superiors: Sequence[EntityStatement], path: Sequence[str]) -> dict[str, Any]:
+    """The resolved metadata of the entity; `superiors` are the statements from the nearest up to the anchor's."""
+    for height, statement in enumerate(superiors):
+        if statement.constraints is not None:
+            with_intermediates = path[: height + 1][::-1]
+            check_constraints(statement.constraints, with_intermediates)
+    said = {entity_type: dict(parameters) for entity_type, parameters in (own.metadata or {}).items()}
+    for entity_type, parameters in (superiors[0].metadata or {}).items():
+        if entity_type in said:
+            said[entity_type] |= parameters
+    allowed = allowed_metadata([one.constraints for one in superiors if one.constraints], said)
+    critical = {name for one in superiors for name in _critical(one)}
+    policies = [one.metadata_policy for one in reversed(superiors) if one.metadata_policy]
+    return applied(merged(policies, frozenset(critical)), allowed)
+
+
+def _critical(statement: EntityStatement) -> tuple[str, ...]:
+    names = statement.metadata_policy_crit
+    if names == ():
+        _refuse(f"statement of {statement.iss}", "metadata_policy_crit is empty; without operators it is left out")
+    return names or ()
 
 
 def _document_keys(metadata: Metadata) -> dict[str, PublicKey]:
     roles = (metadata.connectivity_operator, metadata.connectivity_broker, metadata.connectivity_auditor)
     keys: dict[str, PublicKey] = {}
     for role in roles:
-        keys |= public_keys(role.jwks) if role else {}
+        keys |= public_keys(role.jwks) if role and role.jwks else {}
     return keys
 
 
-def _marks(
-    tokens: tuple[str, ...],
-    entity: str,
-    members: Mapping[str, Member],
-    roots: Mapping[str, EntityStatement],
-    now: int,
-) -> tuple[Mark, ...]:
-    stated = (root.trust_mark_issuers or {} for root in roots.values())
-    issuers = {(type_, issuer) for types in stated for type_, named in types.items() for issuer in named}
-    verified = []
-    for token in tokens[:MARKS_MAX]:
-        try:
-            verified.append(_mark(token, entity, members, issuers, now))
-        except Problem:
-            continue  # a mark that does not verify is as good as absent: unknown means refused
-    return tuple(verified)
+def _certificate(text: str, entity: str) -> bytes:
+    """A CA certificate of `tls_ca`, as DER."""
+    try:
+        der = base64.b64decode(text, validate=True)
+        extension = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(x509.BasicConstraints)
+    except (ValueError, binascii.Error, x509.ExtensionNotFound) as error:
+        raise Problem("DOCUMENT_INVALID", "no certificate of a CA", field=f"tls_ca of {entity}") from error
+    if not extension.value.ca:
+        _refuse(f"tls_ca of {entity}", "no certificate of a CA")
+    return der
 
 
-def _mark(token: str, entity: str, members: Mapping[str, Member], issuers: set[tuple[str, str]], now: int) -> Mark:
-    claimed = unverified(token, TrustMark)
-    issuer, type_ = claimed.iss, claimed.trust_mark_type
-    auditor = members.get(issuer)
-    if (type_, issuer) not in issuers or auditor is None or auditor.metadata.connectivity_auditor is None:
-        raise Problem("DOCUMENT_INVALID", f"{issuer} is no auditor that the anchor recognises for {type_}")
-    keys = public_keys(auditor.metadata.connectivity_auditor.jwks)
-    mark = verify_jws(token, TrustMark, keys, now=now, iss=issuer)
-    if mark.sub != entity:
-        raise Problem("DOCUMENT_INVALID", "the mark is about another entity")
-    return Mark(type_, issuer, mark.attest, min(mark.exp, auditor.exp))
+def _refuse(field: str, why: str) -> NoReturn:
+    raise Problem("DOCUMENT_INVALID", why, field=field)

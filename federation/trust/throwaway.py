@@ -58,12 +58,10 @@ class ThrowawayDomain:
         return key
 
     def add_auditor(self, entity: str, name: str, *, recognised: bool = True) -> PrivateKey:
-        """Admit an auditor; the anchor recognises its marks unless told otherwise."""
+        """Admit an auditor; the anchor recognises its marks unless told otherwise. Returns its federation key."""
         key = generate()
-        self._admit(
-            entity,
-            Metadata(federation_entity=_named(name), connectivity_auditor=AuditorMetadata(jwks=jwks(key))),
-        )
+        # Marks are signed by a federation key of their issuer (OpenID Federation 1.1, section 7).
+        self._admit(entity, Metadata(federation_entity=_named(name), connectivity_auditor=AuditorMetadata()), key)
         if recognised:
             self._auditors[entity] = key
         return key
@@ -93,8 +91,8 @@ class ThrowawayDomain:
         self._put("anchor", CONFIGURATION, configuration)
         self.anchors_file.write_bytes(msgspec.json.encode({ANCHOR: jwks(self._anchor)}))
 
-    def _admit(self, entity: str, metadata: Metadata) -> None:
-        key, now, life_s = generate(), self._now, self._life_s
+    def _admit(self, entity: str, metadata: Metadata, key: PrivateKey | None = None) -> None:
+        key, now, life_s = key or generate(), self._now, self._life_s
         own = entity_configuration(key, entity, metadata, authority=ANCHOR, now=now, life_s=life_s)
         statement = subordinate_statement(self._anchor, ANCHOR, entity, jwks(key), now=now, life_s=life_s)
         self._put(slug(entity), CONFIGURATION, own)

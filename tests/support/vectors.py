@@ -13,13 +13,19 @@ import msgspec
 from federation.trust.jose import doc_hash, sign_jws
 from federation.trust.keys import load_private
 from federation.trust.merkle import merkle_root, path_root
+from federation.trust.status import status_bits
 from schemas.entity import (
     FACTS_MARK,
     EntityStatement,
     FederationEntity,
+    HistoricalKey,
+    HistoricalKeys,
     Jwks,
+    MarkStatus,
     Metadata,
     OperatorMetadata,
+    Revoked,
+    StatusList,
     TrustMark,
 )
 from schemas.interface import Interface, InterfaceKind, Peer
@@ -82,7 +88,9 @@ def _entity() -> EntityStatement:
         iat=NOW,
         exp=NOW + 86400,
         jwks=Jwks((KEY.jwk(),)),
-        metadata=Metadata(federation_entity=FederationEntity(organization_name="SURF"), connectivity_operator=role),
+        metadata=msgspec.to_builtins(
+            Metadata(federation_entity=FederationEntity(organization_name="SURF"), connectivity_operator=role)
+        ),
         authority_hints=(ANCHOR,),
     )
 
@@ -185,7 +193,15 @@ def documents() -> list[msgspec.Struct]:
     mark = TrustMark(
         iss=AUDITOR, sub=OPERATOR, iat=NOW, exp=NOW + 30 * 86400, trust_mark_type=FACTS_MARK, attest=attest
     )
-    return [_entity(), mark, manifest, delta, rfq, quote, path, order, receipt, confirm]
+    bits = StatusList(
+        iss=AUDITOR, sub=f"{AUDITOR}/status", iat=NOW, exp=NOW + 3600, ttl=300, status_list=status_bits({3, 17}, 64)
+    )
+    answer = MarkStatus(iss=AUDITOR, iat=NOW, exp=NOW + 3600, trust_mark=sign_jws(KEY, mark), status="active")
+    past = HistoricalKey(
+        **msgspec.to_builtins(KEY.jwk()), iat=NOW - 86400, exp=NOW, revoked=Revoked(revoked_at=NOW, reason="superseded")
+    )
+    history = HistoricalKeys(iss=ANCHOR, iat=NOW, exp=NOW + 86400, keys=(past,))
+    return [_entity(), mark, bits, answer, history, manifest, delta, rfq, quote, path, order, receipt, confirm]
 
 
 def vectors() -> dict[str, Any]:
