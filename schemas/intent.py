@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
@@ -12,6 +12,8 @@ from schemas.price import Currency, Money
 from schemas.segment import WINDOW_S_MAX, Bps, Id, Limits, Mtu, Time
 
 PLACE_PATTERN = r"^[^@\s][^@]{0,99}(@[^@\s][^@]{0,199})?$"
+WORTH_MICRO_MAX: Final = 10**12
+Worth = Annotated[int, Meta(ge=0, le=WORTH_MICRO_MAX)]
 Place = Annotated[str, Meta(pattern=PLACE_PATTERN)]
 
 
@@ -20,6 +22,23 @@ class Objective(StrEnum):
 
     PRICE = "price"
     LATENCY = "latency"
+    CARBON = "carbon"
+    WEIGHTED = "weighted"
+
+
+class Weights(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """What latency and carbon are worth to the buyer, in micro-units of the intent's currency, besides the price.
+
+    `latency_micro_per_ms` is per millisecond one way, for the whole lease. `carbon_micro_per_kg` is per kg CO2e that
+    the path emits if its bandwidth is used all the time.
+    """
+
+    latency_micro_per_ms: Worth = 0
+    carbon_micro_per_kg: Worth = 0
+
+    def __post_init__(self) -> None:
+        if not self.latency_micro_per_ms and not self.carbon_micro_per_kg:
+            raise ValueError("weights say what latency or carbon is worth: one of them must be above 0")
 
 
 class Intent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -27,7 +46,8 @@ class Intent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit
 
     `a` and `z` are `PLACE` or `PLACE@OPERATOR`: a city, a site name or an interface id, on an operator named by its
     name, host or entity id. `start` null means now. The end is given by `duration_s` or by `end`, never both.
-    `route_classes` null allows every class. `hops` counts segments.
+    `route_classes` null allows every class. `hops` counts segments. With the objective `weighted` the best path is the
+    one whose price together with what its latency and carbon are worth, by `weights`, is least.
     """
 
     a: Place
@@ -46,6 +66,7 @@ class Intent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit
     operators_allowed: tuple[str, ...] | None = None
     operators_denied: tuple[str, ...] = ()
     objective: Objective = Objective.PRICE
+    weights: Weights | None = None
 
     def __post_init__(self) -> None:
         if (self.duration_s is None) == (self.end is None):
@@ -54,3 +75,5 @@ class Intent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit
             raise ValueError("end must be later than start")
         if self.a == self.z:
             raise ValueError("a and z must be two different places")
+        if (self.weights is None) == (self.objective is Objective.WEIGHTED):
+            raise ValueError("weights belong to the objective 'weighted', and it needs them")

@@ -91,16 +91,17 @@ class Promise(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Hard limits on a promise: at most, or at least for availability; null means none."""
+    """Hard limits on a promise: at most, or at least for availability; null means none. Units as in `Promise`."""
 
     latency_us: Micros | None = None
     jitter_us: Micros | None = None
     loss_ppb: Ppb | None = None
     availability_ppb: Ppb | None = None
+    carbon_mg_gb: Micros | None = None
 
     def broken_by(self, promise: Promise) -> tuple[str, ...]:
         """Names of the limits that `promise` breaks."""
-        upper = ("latency_us", "jitter_us", "loss_ppb")
+        upper = ("latency_us", "jitter_us", "loss_ppb", "carbon_mg_gb")
         broken = [n for n in upper if getattr(self, n) is not None and getattr(promise, n) > getattr(self, n)]
         if self.availability_ppb is not None and promise.availability_ppb < self.availability_ppb:
             broken.append("availability_ppb")

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from federation.cli import units
-from schemas.intent import Intent, Objective
+from schemas.intent import Intent, Objective, Weights
 from schemas.jurisdiction import Sovereignty
 from schemas.price import Money
 from schemas.problem import invalid
@@ -84,6 +84,7 @@ _INTENT_OPTIONS: Final = (
     click.option("--jitter", type=LATENCY, help="At most: 1ms."),
     click.option("--loss", type=SHARE, help="At most: 0.01%."),
     click.option("--availability", type=SHARE, help="At least: 99.95%."),
+    click.option("--carbon", type=click.IntRange(0, 10**10), metavar="MG", help="At most, mg CO2e per GB carried."),
     click.option("--mtu", type=click.IntRange(64, 65535), default=1500, show_default=True, help="Bytes."),
     click.option("--hops", type=click.IntRange(1, 16), help="At most so many segments."),
     click.option("--budget", type=MONEY, help="At most, for the whole time: 250EUR."),
@@ -101,11 +102,13 @@ _INTENT_OPTIONS: Final = (
         show_default=True,
         help="What the best path is the least of.",
     ),
+    click.option("--latency-worth", type=MONEY, help="With --best weighted: what a ms one way is worth, 2EUR."),
+    click.option("--carbon-worth", type=MONEY, help="With --best weighted: what a kg CO2e is worth, 0.1EUR."),
 )
 intent_options: Final = _applied(_INTENT_OPTIONS)
 INTENT_NAMES: Final = frozenset(
     "a z bandwidth duration_s end start latency jitter loss availability mtu hops budget currency countries domicile "
-    "parents route_classes operators_allowed operators_denied best".split()
+    "parents route_classes operators_allowed operators_denied best carbon latency_worth carbon_worth".split()
 )
 
 
@@ -121,6 +124,7 @@ def intent_from(given: dict[str, Any]) -> Intent:
 
 def _intent(given: dict[str, Any]) -> Intent:
     budget: Money | None = given["budget"]
+    currency = (given["currency"] or (budget.currency if budget else "EUR")).upper()
     return Intent(
         a=given["a"],
         z=given["z"],
@@ -129,13 +133,32 @@ def _intent(given: dict[str, Any]) -> Intent:
         start=given["start"],
         duration_s=given["duration_s"],
         end=given["end"],
-        limits=Limits(given["latency"], given["jitter"], given["loss"], given["availability"]),
+        limits=Limits(given["latency"], given["jitter"], given["loss"], given["availability"], given["carbon"]),
         hops=given["hops"],
         budget=budget,
-        currency=(given["currency"] or (budget.currency if budget else "EUR")).upper(),
+        currency=currency,
         sovereignty=Sovereignty(countries=given["countries"], domicile=given["domicile"], parents=given["parents"]),
         route_classes=given["route_classes"],
         operators_allowed=given["operators_allowed"],
         operators_denied=given["operators_denied"] or (),
         objective=Objective(given["best"]),
+        weights=_weights(given, currency),
+    )
+
+
+def _weights(given: dict[str, Any], currency: str) -> Weights | None:
+    worth = {name: given[f"{name}_worth"] for name in ("latency", "carbon")}
+    weighted = given["best"] == Objective.WEIGHTED
+    if not any(worth.values()) and not weighted:
+        return None
+    if not any(worth.values()):
+        raise invalid("--best", "weighted by what? say --latency-worth (2EUR) or --carbon-worth (0.1EUR), or both")
+    if not weighted:
+        raise invalid("--best", "what latency or carbon is worth counts with --best weighted only")
+    for name, amount in worth.items():
+        if amount is not None and amount.currency != currency:
+            raise invalid(f"--{name}-worth", f"must be in {currency}, in which paths are compared")
+    return Weights(
+        latency_micro_per_ms=worth["latency"].micro if worth["latency"] else 0,
+        carbon_micro_per_kg=worth["carbon"].micro if worth["carbon"] else 0,
     )

@@ -42,6 +42,7 @@ class ConfiguredLimits(Struct, rename="camel", frozen=True, forbid_unknown_field
     jitter_us: Micros | UnsetType = UNSET
     loss_ppb: Ppb | UnsetType = UNSET
     availability_ppb: Ppb | UnsetType = UNSET
+    carbon_mg_gb: Micros | UnsetType = UNSET
 
 
 class SegmentConfiguration(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -13,12 +13,12 @@ from msgspec import structs
 from federation.broker.discovery.sheet import OperatorSheet
 from federation.broker.paths.graph import Graph
 from federation.broker.paths.infeasible import Infeasible
-from federation.broker.paths.query import Query
+from federation.broker.paths.query import Query, aim_of, figures
 from federation.broker.paths.route import Route
 from federation.broker.paths.search import Found, find
 from schemas.intent import Objective
 from schemas.segment import Limits
-from tests.support.brute_paths import Walk, keeps, walks
+from tests.support.brute_paths import Walk, keeps, key, walks
 from tests.support.federations import focused, small
 from tests.support.path_queries import cranked, limited, question, ruled
 from tests.support.route_check import faults
@@ -50,14 +50,10 @@ def naming(seed: int) -> Iterator[None]:
         raise AssertionError(f"seed {seed}") from error
 
 
-def key(query: Query, walk: Walk) -> tuple[int, int]:
-    order = (walk.price, walk.promise.latency_us)
-    return order if query.objective is Objective.PRICE else order[::-1]
-
-
 def route_key(query: Query, route: Route) -> tuple[int, int]:
-    order = (route.total_micro, route.promise.latency_us)
-    return order if query.objective is Objective.PRICE else order[::-1]
+    promise = route.promise
+    aim = aim_of(query.objective)
+    return figures(aim, route.total_micro, promise.latency_us, promise.carbon_mg_gb, query.weighing)
 
 
 def ranked(query: Query, every: list[Walk]) -> list[tuple[int, int]]:
@@ -85,6 +81,11 @@ def pointed(seed: int, trouble: str) -> tuple[dict[str, OperatorSheet], Query, l
         query = structs.replace(
             query, limits=Limits(latency_us=some.promise.latency_us), hops=rng.choice((None, some.hops))
         )
+    if every and trouble == "weights":
+        limits = rng.choice((Limits(), Limits(carbon_mg_gb=rng.choice(every).promise.carbon_mg_gb)))
+        budget = rng.choice((None, None, rng.choice(every).price))
+        objective = rng.choice((Objective.CARBON, Objective.WEIGHTED, Objective.WEIGHTED))
+        query = structs.replace(query, limits=limits, budget_micro=budget, objective=objective)
     return sheets, query, every
 
 
@@ -107,7 +108,7 @@ def test_the_best_paths_are_the_best_of_all(chunk: int, share: float) -> None:
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-@pytest.mark.parametrize("trouble", ["labels", "shares", "sums", "price"])
+@pytest.mark.parametrize("trouble", ["labels", "shares", "sums", "price", "weights"])
 def test_where_there_is_much_choice_the_best_is_found_too(chunk: int, trouble: str) -> None:
     for seed in range(chunk, POINTED, CHUNKS):
         with naming(seed):

@@ -14,8 +14,8 @@ from federation.broker.paths.graph import Graph
 from federation.broker.paths.infeasible import NEEDS, Infeasible, Relaxed
 from federation.broker.paths.query import Query
 from federation.broker.paths.search import Found, find
-from tests.property.test_paths import case, key, naming, route_key
-from tests.support.brute_paths import Walk, keeps, price, walks
+from tests.property.test_paths import case, naming, route_key
+from tests.support.brute_paths import Walk, keeps, key, price, walks
 from tests.support.path_queries import RULES
 from tests.support.route_check import faults
 
@@ -27,6 +27,7 @@ NUMBERS = (
     "jitter_us",
     "loss_ppb",
     "availability_ppb",
+    "carbon_mg_gb",
     "hops",
     "budget",
     "bandwidth_bps",

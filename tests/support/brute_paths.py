@@ -9,6 +9,7 @@ from functools import cache
 from federation.broker.discovery.sheet import OperatorSheet
 from federation.broker.paths.query import Query
 from schemas import labels
+from schemas.intent import Objective
 from schemas.interface import Interface, InterfaceKind
 from schemas.offer import Offer, steps_least
 from schemas.price import Money, charge, total
@@ -225,6 +226,7 @@ def keeps(walk: Walk, query: Query, waived: frozenset[str] = frozenset(), grante
         "jitter_us": (promise.jitter_us, query.limits.jitter_us),
         "loss_ppb": (promise.loss_ppb, query.limits.loss_ppb),
         "availability_ppb": (-promise.availability_ppb, _negative(query.limits.availability_ppb)),
+        "carbon_mg_gb": (promise.carbon_mg_gb, query.limits.carbon_mg_gb),
         "hops": (walk.hops, query.hops),
         "budget": (walk.price, query.budget_micro),
         "bandwidth_bps": (-walk.width, -query.bandwidth_bps),
@@ -234,6 +236,19 @@ def keeps(walk: Walk, query: Query, waived: frozenset[str] = frozenset(), grante
     if any(most is not None and value > most for name, (value, most) in values.items() if name not in waived):
         return False
     return not (walk.absent - waived) and not {n for n in walk.lacking - granted if n[0] not in waived}
+
+
+def key(query: Query, walk: Walk) -> tuple[int, int]:
+    """By what paths are ranked: what the objective is the least of, then the price (or latency, after the price)."""
+    price, latency_us, carbon = walk.price, walk.promise.latency_us, walk.promise.carbon_mg_gb
+    worth = query.weighing.nano_per_us * latency_us + query.weighing.nano_per_mg_gb * carbon
+    keys = {
+        Objective.PRICE: (price, latency_us),
+        Objective.LATENCY: (latency_us, price),
+        Objective.CARBON: (carbon, price),
+        Objective.WEIGHTED: (1000 * price + worth, price),
+    }
+    return keys[query.objective]
 
 
 def _negative(value: int | None) -> int | None:

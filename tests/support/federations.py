@@ -210,6 +210,7 @@ def _offer(rng: Random, how: Mood, names: tuple[str, str], pair: tuple[str, ...]
             jitter_us=rng.choice((0, 1, 4)),
             loss_ppb=rng.choice((0, 1, 1000, 333_333_333)),
             availability_ppb=PPB - rng.choice((0, 1, 777, 100_000, 250_000_001)),
+            carbon_mg_gb=rng.choice((0, 1, 3, 8)),
         ),
         free=_free(rng, how),
     )

@@ -7,7 +7,7 @@ from random import Random
 from msgspec import structs
 
 from federation.broker.discovery.sheet import OperatorSheet
-from federation.broker.paths.query import Query
+from federation.broker.paths.query import Query, Weighing
 from federation.policy.limits import Refusal
 from schemas.intent import Objective
 from schemas.segment import Limits
@@ -35,8 +35,14 @@ def question(rng: Random, sheets: dict[str, OperatorSheet]) -> Query:
         currency=rng.choice(("EUR", "EUR", "USD")),
         rates=RATES if rng.random() < 0.95 else structs.replace(RATES, worth_ppm={"EUR": 10**6, "USD": 920_000}),
         mtu=rng.choice((1500, 9000)),
-        objective=rng.choice((Objective.PRICE, Objective.PRICE, Objective.LATENCY)),
+        objective=rng.choice((Objective.PRICE, Objective.PRICE, *Objective)),
+        weighing=weighing(rng),
     )
+
+
+def weighing(rng: Random) -> Weighing:
+    """Weights at which price, latency and carbon of small federations are about equal, or one of them decides."""
+    return Weighing(rng.choice((0, 300, 1000, 9999)), rng.choice((0, 1, 1700, 20_000)))
 
 
 def ruled(rng: Random, sheets: dict[str, OperatorSheet], query: Query) -> Query:
@@ -83,6 +89,7 @@ def limited(rng: Random, query: Query, walks: list[Walk], share: float) -> Query
         jitter_us=near([w.promise.jitter_us for w in walks]),
         loss_ppb=near([w.promise.loss_ppb for w in walks]),
         availability_ppb=near([w.promise.availability_ppb for w in walks]),
+        carbon_mg_gb=near([w.promise.carbon_mg_gb for w in walks]),
     )
     hops, budget = near([w.hops for w in walks], 1), near([w.price for w in walks])
     return structs.replace(query, limits=limits, hops=hops, budget_micro=budget)

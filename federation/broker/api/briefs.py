@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from federation.broker.api.fronts import FrontBrief, front_brief
 from schemas.answer import OrderView, PathView, QuoteView, SearchAnswer, SegmentView
-from schemas.intent import Intent, Objective, Place
+from schemas.intent import Intent, Objective, Place, Weights, Worth
 from schemas.jurisdiction import Sovereignty
 from schemas.lease import TERMINAL, State
 from schemas.order import Bill
@@ -38,6 +38,7 @@ class IntentArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     max_latency_us: Annotated[Micros | None, Meta(description="one way, microseconds: 12 ms is 12000")] = None
     max_jitter_us: Micros | None = None
     max_loss_ppb: Annotated[Ppb | None, Meta(description="parts per billion")] = None
+    max_carbon_mg_per_gb: Annotated[Micros | None, Meta(description="mg CO2e per GB carried")] = None
     min_availability_ppb: Annotated[Ppb | None, Meta(description="99.95 % is 999500000")] = None
     max_segments: Annotated[int, Meta(ge=1, le=16)] | None = None
     mtu_bytes: Mtu = 1500
@@ -50,6 +51,8 @@ class IntentArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     only_operators: tuple[str, ...] | None = None
     without_operators: tuple[str, ...] = ()
     best: Annotated[Objective, Meta(description="what the best path is the least of")] = Objective.PRICE
+    latency_worth_micro_per_ms: Annotated[Worth, Meta(description="for best = weighted: worth of 1 ms one way")] = 0
+    carbon_worth_micro_per_kg: Annotated[Worth, Meta(description="for best = weighted: worth of 1 kg CO2e")] = 0
 
     def intent(self) -> Intent:
         """The same as the broker's intent. Raises `ValueError` where members contradict each other."""
@@ -61,7 +64,7 @@ class IntentArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             start=self.start,
             duration_s=self.duration_s,
             end=self.end,
-            limits=Limits(self.max_latency_us, self.max_jitter_us, self.max_loss_ppb, self.min_availability_ppb),
+            limits=self._limits(),
             hops=self.max_segments,
             budget=None if self.budget_micro is None else Money(self.currency, self.budget_micro),
             currency=self.currency,
@@ -72,7 +75,23 @@ class IntentArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             operators_allowed=self.only_operators,
             operators_denied=self.without_operators,
             objective=self.best,
+            weights=self._weights(),
         )
+
+    def _limits(self) -> Limits:
+        return Limits(
+            self.max_latency_us,
+            self.max_jitter_us,
+            self.max_loss_ppb,
+            self.min_availability_ppb,
+            self.max_carbon_mg_per_gb,
+        )
+
+    def _weights(self) -> Weights | None:
+        latency, carbon = self.latency_worth_micro_per_ms, self.carbon_worth_micro_per_kg
+        if not latency and not carbon:
+            return None
+        return Weights(latency_micro_per_ms=latency, carbon_micro_per_kg=carbon)
 
 
 class SearchArgs(IntentArgs, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -134,6 +153,7 @@ class PathBrief(Struct, frozen=True, kw_only=True):
     total: Money
     latency_us: int
     availability_ppb: int
+    carbon_mg_per_gb: int
     segments: tuple[StretchBrief, ...]
     countries: Countries = None
     why: str = ""
@@ -205,6 +225,7 @@ def path_brief(path: PathView) -> PathBrief:
         total=path.total,
         latency_us=path.promise.latency_us,
         availability_ppb=path.promise.availability_ppb,
+        carbon_mg_per_gb=path.promise.carbon_mg_gb,
         segments=tuple(_stretch(segment) for segment in path.segments),
         countries=path.countries,
         why=path.why,

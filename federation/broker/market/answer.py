@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from federation.broker.market.asking import Facts
 from federation.broker.market.market import Snapshot
 from federation.broker.market.obstacles import bindings, exclusions, relaxations
 from federation.broker.market.views import route_view
-from federation.broker.market.words import milliseconds, money
+from federation.broker.market.words import carbon, listed, milliseconds, money
 from federation.broker.paths.infeasible import Infeasible
 from federation.broker.paths.inquiry import floor_us
-from federation.broker.paths.query import Query
+from federation.broker.paths.query import NANO, Query
 from federation.broker.paths.route import Route
 from federation.broker.paths.search import Found
 from schemas.answer import PathView, SearchAnswer
 from schemas.intent import Objective
+
+LEAST: Final = {
+    Objective.PRICE: "cheapest",
+    Objective.LATENCY: "fastest",
+    Objective.CARBON: "lowest in carbon",
+    Objective.WEIGHTED: "best by price, latency and carbon as weighted",
+}
 
 
 def answer_of(snapshot: Snapshot, query: Query, found: Found | Infeasible, facts: Facts, took_us: int) -> SearchAnswer:
@@ -55,9 +63,12 @@ def _paths(found: Found, query: Query, snapshot: Snapshot, facts: Facts) -> Iter
 
 def why_best(found: Found, query: Query) -> str:
     """Why the first path is the first, against the runner-up where there is one."""
-    least = "cheapest" if query.objective is Objective.PRICE else "fastest"
+    least = LEAST[query.objective]
     if not found.proven:
-        return f"the {least} found before the work allowed for one search ran out"
+        bound = _bound(found.bound, query)
+        return f"the {least} found before the work allowed for one search ran out; {bound}"
+    if query.objective is Objective.CARBON:
+        least += f" ({carbon(found.routes[0].promise.carbon_mg_gb)})"
     if len(found.routes) > 1:
         by = difference(found.routes[1], found.routes[0], query.currency)
         return f"the {least} that keeps every limit; the next is {by}"
@@ -65,14 +76,26 @@ def why_best(found: Found, query: Query) -> str:
     return "the only path that keeps every limit" if alone else f"the {least} that keeps every limit"
 
 
+def _bound(bound: int, query: Query) -> str:
+    """What no path can be better than."""
+    match query.objective:
+        case Objective.PRICE:
+            return f"none costs less than {money(bound, query.currency)}"
+        case Objective.LATENCY:
+            return f"none is faster than {milliseconds(bound)}"
+        case Objective.CARBON:
+            return f"none emits less than {carbon(bound)}"
+    return f"none is worth less than {money(bound // NANO, query.currency)}, latency and carbon counted in"
+
+
 def difference(other: Route, best: Route, currency: str) -> str:
-    """How one path compares with another: price, then latency."""
+    """How one path compares with another: price, latency, then carbon."""
     parts = [
         _compared(other.total_micro - best.total_micro, "dearer", "cheaper", lambda micro: money(micro, currency)),
         _compared(other.promise.latency_us - best.promise.latency_us, "slower", "faster", milliseconds),
+        _compared(other.promise.carbon_mg_gb - best.promise.carbon_mg_gb, "more carbon", "less carbon", carbon),
     ]
-    said = [part for part in parts if part]
-    return " and ".join(said) if said else "no dearer and no slower"
+    return listed([part for part in parts if part]) or "no dearer and no slower"
 
 
 def _compared(by: int, more: str, less: str, said: Callable[[int], str]) -> str:

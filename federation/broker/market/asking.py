@@ -9,15 +9,17 @@ from typing import Final
 
 from federation.broker.discovery.endpoints import Endpoint, operator_named, resolve
 from federation.broker.discovery.known import Known
-from federation.broker.paths.query import Query
+from federation.broker.paths.query import Query, Weighing
 from federation.policy.limits import refusals
-from schemas.intent import Intent
+from schemas.intent import Intent, Weights
 from schemas.jurisdiction import Attestation
-from schemas.price import Money, RateTable
+from schemas.price import Money, RateTable, ceil_div
 from schemas.problem import invalid
 from schemas.segment import BANDWIDTH_BPS_MAX, WINDOW_S_MAX, Window, moment
 
 START_AHEAD_S_MAX: Final = WINDOW_S_MAX
+# From bit/s times seconds times mg/GB to kg (8 bits a byte, 10^9 bytes a GB, 10^6 mg a kg), in thousandths.
+CARRIED_PER_KG: Final = 8 * 10**9 * 10**6 // 1000
 Facts = Callable[[str], Attestation | None]
 
 
@@ -53,6 +55,7 @@ def query_of(intent: Intent, known: Known, terms: Terms, now: int, paths: int) -
         operators_denied=operators(intent.operators_denied, known, "operators_denied"),
         refused=refusals(intent.sovereignty, facts_of(known, terms.facts), offered),
         objective=intent.objective,
+        weighing=weighing_of(intent.weights, intent.bandwidth_bps, during.duration_s),
         k=paths,
     )
 
@@ -113,6 +116,14 @@ def ceiling(budget: Money, currency: str, rates: RateTable) -> int:
         known = ", ".join(sorted(rates.worth_ppm))
         raise invalid("budget.currency", f"no rate for {budget.currency}; rates exist for {known}")
     return budget.micro * rates.worth_ppm[budget.currency] // rates.worth_ppm[currency]
+
+
+def weighing_of(weights: Weights | None, bandwidth_bps: int, duration_s: int) -> Weighing:
+    """What a microsecond and a mg/GB are worth over the whole lease, in billionths; carbon rounded up."""
+    if weights is None:
+        return Weighing(0, 0)
+    carried = bandwidth_bps * duration_s * weights.carbon_micro_per_kg
+    return Weighing(weights.latency_micro_per_ms, ceil_div(carried, CARRIED_PER_KG))
 
 
 def operators(names: tuple[str, ...], known: Known, field: str) -> frozenset[str]:

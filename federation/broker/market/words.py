@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -15,6 +15,7 @@ NAMES: Final[Mapping[str, str]] = {
     Limit.JITTER: "jitter",
     Limit.LOSS: "loss",
     Limit.AVAILABILITY: "availability",
+    Limit.CARBON: "carbon",
     Limit.HOPS: "operators on the path",
     Limit.BUDGET: "budget",
     Limit.BANDWIDTH: "bandwidth",
@@ -45,6 +46,11 @@ def share(ppb: int) -> str:
     return f"{_plain(Decimal(ppb) / 10**7)} %"
 
 
+def carbon(mg_gb: int) -> str:
+    """Carbon per GB carried: `1.95 g CO2e/GB`."""
+    return f"{mg_gb} mg CO2e/GB" if mg_gb < 1000 else f"{_plain(Decimal(mg_gb) / 1000)} g CO2e/GB"
+
+
 def bandwidth(bps: int) -> str:
     """`10 Gb/s`, rounded down to three decimals: what is said to be possible is."""
     unit, name = next(((unit, name) for unit, name in _PREFIXES if bps >= unit), (1, "bit/s"))
@@ -68,6 +74,8 @@ def value(limit: str, amount: int, currency: str) -> str:
             return milliseconds(amount)
         case Limit.LOSS | Limit.AVAILABILITY:
             return share(amount)
+        case Limit.CARBON:
+            return carbon(amount)
         case Limit.BUDGET:
             return money(amount, currency)
         case Limit.BANDWIDTH:
@@ -75,6 +83,11 @@ def value(limit: str, amount: int, currency: str) -> str:
         case Limit.TERM:
             return duration(amount)
     return str(amount)
+
+
+def listed(parts: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
 
 def _plain(number: Decimal) -> str:

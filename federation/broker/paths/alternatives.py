@@ -11,7 +11,8 @@ from heapq import heappop, heappush
 
 from federation.broker.paths.assembly import sequence
 from federation.broker.paths.labels import Label
-from federation.broker.paths.query import PRICE, Ask
+from federation.broker.paths.query import Ask
+from federation.broker.paths.solver import path_figures
 from federation.broker.paths.solving import Prepared
 from federation.broker.paths.work import Fixed, Work
 
@@ -49,7 +50,6 @@ class Ranking:
         self.complete = solved.complete
         if solved.label is not None and solved.complete:
             label = solved.label
-            order = (label.past_micro, label.sums[0])
-            first, second = order if self._ask.aim == PRICE else order[::-1]
+            first, second = path_figures(self._ask, label)
             path = sequence(label)
             heappush(self._candidates, (first, second, path, len(part.prefix), part, label))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from federation.broker.paths.labels import Label
+from federation.broker.paths.labels import CARBON, LATENCY, Label
 from federation.broker.paths.query import Query
 from federation.broker.paths.route import Route, RouteSegment
 from federation.broker.paths.solver import steps
@@ -47,7 +47,7 @@ def route(usable: Usable, query: Query, label: Label) -> Route:
     promise = along(segments, between)
     keeps = tuple(not (usable.interface(leg.entry).swap and usable.interface(leg.exit).swap) for leg in path)
     assert sum(segment.total.micro for segment in segments) == label.past_micro, "a price differs from its bound"
-    assert promise.latency_us == label.sums[0], "a latency differs"
+    assert (promise.latency_us, promise.carbon_mg_gb) == (label.sums[LATENCY], label.sums[CARBON]), "a sum differs"
     return Route(
         segments=segments,
         labels=shared(_places(usable, path), keeps),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
-from federation.broker.paths.query import PRICE, Limit
+from federation.broker.paths.query import PRICE, SCORE, Limit
 from federation.broker.paths.usable import Stretch, Usable
 
 NEVER: Final = 1 << 100
@@ -35,6 +35,8 @@ COLUMNS: Final = {
     Limit.JITTER: _same("jitter_us"),
     Limit.LOSS: _same("lost"),
     Limit.AVAILABILITY: _same("down"),
+    Limit.CARBON: _same("carbon_mg_gb"),
+    SCORE: Columns(_COLUMN["score"], _COLUMN["score_first"], _COLUMN["score_direct"]),
     Limit.HOPS: _same("nothing"),
 }
 
@@ -68,10 +70,10 @@ class Bound:
         """What leaving an operator through an interface adds."""
         if resource == Limit.HOPS:
             return lambda vertex: 1
-        if resource != Limit.LATENCY:
+        if resource not in (Limit.LATENCY, SCORE):
             return lambda vertex: 0
-        beyond = self._usable.beyond
-        return lambda vertex: 0 if (across := beyond(vertex)) is None else across.latency_us
+        beyond, each = self._usable.beyond, 1 if resource == Limit.LATENCY else self._usable.weighing.nano_per_us
+        return lambda vertex: 0 if (across := beyond(vertex)) is None else across.latency_us * each
 
     def _advance(self, vertex: int, need: int) -> int:
         heap, settled, best = self._heap, self._settled, self._best

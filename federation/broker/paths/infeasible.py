@@ -35,6 +35,7 @@ PREFERRED: Final = (
     Limit.AVAILABILITY,
     Limit.LOSS,
     Limit.JITTER,
+    Limit.CARBON,
     Limit.CLASSES,
     Limit.ALLOWED,
     Limit.DENIED,

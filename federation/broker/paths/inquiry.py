@@ -15,7 +15,9 @@ from federation.broker.paths.work import Work
 from schemas.interface import Interface
 from schemas.place import great_circle_km, light_floor_us
 
-SUMS: Final = frozenset({Limit.LATENCY, Limit.JITTER, Limit.LOSS, Limit.AVAILABILITY, Limit.HOPS, Limit.BUDGET})
+SUMS: Final = frozenset(
+    {Limit.LATENCY, Limit.JITTER, Limit.LOSS, Limit.AVAILABILITY, Limit.CARBON, Limit.HOPS, Limit.BUDGET}
+)
 PREPARED_MAX: Final = 3
 UDEG: Final = 1_000_000
 

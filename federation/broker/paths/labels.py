@@ -12,20 +12,23 @@ from collections.abc import Callable
 from typing import Final
 
 from federation.broker.paths.meter import Meter
-from federation.broker.paths.query import ADDITIONS, PRICE, Limit
+from federation.broker.paths.query import ADDITIONS, NANO, PRICE, SCORE, Limit, Weighing
 from federation.broker.paths.usable import ANY_LABEL, Stretch
 from schemas.segment import PPB
 
-LATENCY, JITTER, LOST, DOWN, HOPS = range(5)
+LATENCY, JITTER, LOST, DOWN, HOPS, CARBON = range(6)
 PLACE_OF: Final = {
     Limit.LATENCY: LATENCY,
     Limit.JITTER: JITTER,
     Limit.LOSS: LOST,
     Limit.AVAILABILITY: DOWN,
     Limit.HOPS: HOPS,
+    Limit.CARBON: CARBON,
 }
 WORSE, LEVEL, BETTER = 0, 1, 2
-Sums = tuple[int, int, int, int, int]
+Judge = Callable[["Label", "Label"], bool]
+Sums = tuple[int, int, int, int, int, int]
+NO_SUMS: Final[Sums] = (0, 0, 0, 0, 0, 0)
 
 
 class Label:
@@ -33,9 +36,9 @@ class Label:
 
     `past_micro`, `past_delivered`, `past_available` are of complete segments, exact and rounded; `hourly_micro`,
     `gbps_hourly_micro`, `weight`, `value`, `delivered`, `available` of the one under way. `sums` are latency,
-    jitter, -ln delivered, -ln available and complete segments. `mask` has a bit for every name that must be allowed
-    and for every watched operator entered. `labels` are those possible where this segment began, `swap` whether
-    that interface can swap. `hard` are the resources under a limit, less is better.
+    jitter, -ln delivered, -ln available, complete segments and carbon. `mask` has a bit for every name that must be
+    allowed and for every watched operator entered. `labels` are those possible where this segment began, `swap`
+    whether that interface can swap. `hard` are the resources under a limit, less is better.
     """
 
     __slots__ = (
@@ -104,6 +107,7 @@ class Label:
             sums[2] + stretch.lost,
             sums[3] + stretch.down,
             sums[4],
+            sums[5] + stretch.carbon_mg_gb,
         )
         ahead.mask, ahead.labels, ahead.swap = self.mask | meter.names, self.labels, self.swap
         ahead.width = min(self.width, stretch.width)
@@ -129,27 +133,41 @@ class Label:
 
 
 def cheaper(a: Label, b: Label) -> int:
-    """Whether `a` will cost less than `b`, whatever equal things follow: BETTER, LEVEL (no more) or WORSE (unknown).
+    """Whether `a` will cost less than `b`, whatever equal things follow: BETTER, LEVEL (no more) or WORSE (unknown)."""
+    no_more = a.hourly_micro <= b.hourly_micro and a.gbps_hourly_micro <= b.gbps_hourly_micro
+    if no_more and a.past_micro <= b.past_micro:
+        return BETTER if a.past_micro < b.past_micro else LEVEL
+    dearer = dearer_below(a, b)
+    return BETTER if dearer is not None and dearer <= 0 else WORSE
+
+
+def dearer_below(a: Label, b: Label) -> int | None:
+    """`a` will cost less than this beyond what `b` costs, whatever equal things follow; None between segments.
 
     With usage u and minimum m, what a segment costs grows as max(m, u + x) with the usage x still to come. The gap
     between two such curves is widest at x = 0 when `a` has the smaller usage, and without end when it has the larger.
     """
-    no_more = a.hourly_micro <= b.hourly_micro and a.gbps_hourly_micro <= b.gbps_hourly_micro
-    if no_more and a.past_micro <= b.past_micro:
-        return BETTER if a.past_micro < b.past_micro else LEVEL
     meter = a.meter
     if meter is None:
-        return WORSE
+        return None
     ours, theirs = a.value, b.value
     if a.weight <= b.weight:
         ours, theirs = max(meter.least, ours), max(meter.least, theirs)
-    return BETTER if a.past_micro + ours + meter.slack <= b.past_micro + theirs else WORSE
+    return a.past_micro + ours + meter.slack - b.past_micro - theirs
 
 
-def dominance(aim: str, budget: bool) -> Callable[[Label, Label], bool]:
+def dominance(aim: str, budget: bool, weighing: Weighing) -> Callable[[Label, Label], bool]:
     """The order in which one label makes another superfluous, for an aim and with or without a budget."""
-    rank = {PRICE: _by_price, ADDITIONS: _never_dearer, Limit.LATENCY: _by_latency_within if budget else _by_latency}
-    judged = rank.get(aim, _never_dearer if budget else _any_price)
+    judged: Judge = _never_dearer if budget else _any_price
+    if aim == PRICE:
+        judged = _by_price
+    elif aim == ADDITIONS:
+        judged = _never_dearer
+    elif aim == SCORE:
+        judged = _within(_by_score(weighing)) if budget else _by_score(weighing)
+    elif aim in (Limit.LATENCY, Limit.CARBON):
+        place = PLACE_OF[Limit(aim)]
+        judged = _by_sum_within(place) if budget else _by_sum(place)
 
     def dominates(a: Label, b: Label) -> bool:
         if a.mask & ~b.mask or (b.swap and not a.swap):
@@ -169,14 +187,44 @@ def _by_price(a: Label, b: Label) -> bool:
     return found == BETTER or (found == LEVEL and a.sums[LATENCY] <= b.sums[LATENCY])
 
 
-def _by_latency(a: Label, b: Label) -> bool:
-    if a.sums[LATENCY] != b.sums[LATENCY]:
-        return a.sums[LATENCY] < b.sums[LATENCY]
-    return cheaper(a, b) != WORSE
+def _by_sum(place: int) -> Judge:
+    def judged(a: Label, b: Label) -> bool:
+        if a.sums[place] != b.sums[place]:
+            return a.sums[place] < b.sums[place]
+        return cheaper(a, b) != WORSE
+
+    return judged
 
 
-def _by_latency_within(a: Label, b: Label) -> bool:
-    return a.sums[LATENCY] <= b.sums[LATENCY] and cheaper(a, b) != WORSE
+def _by_sum_within(place: int) -> Judge:
+    return lambda a, b: a.sums[place] <= b.sums[place] and cheaper(a, b) != WORSE
+
+
+def _by_score(weighing: Weighing) -> Judge:
+    """Less of price, latency and carbon together, or as much at no higher price.
+
+    The gap in worth stays as it is, whatever follows; the gap in price is bounded from above as in `cheaper`.
+    """
+
+    def judged(a: Label, b: Label) -> bool:
+        more = worth(a.sums, weighing) - worth(b.sums, weighing)
+        if a.hourly_micro <= b.hourly_micro and a.gbps_hourly_micro <= b.gbps_hourly_micro:
+            gap = NANO * (a.past_micro - b.past_micro) + more
+            if gap < 0 or (gap == 0 and more >= 0):
+                return True
+        dearer = dearer_below(a, b)
+        return dearer is not None and NANO * dearer + more <= 0
+
+    return judged
+
+
+def _within(judge: Judge) -> Judge:
+    return lambda a, b: cheaper(a, b) != WORSE and judge(a, b)
+
+
+def worth(sums: Sums, weighing: Weighing) -> int:
+    """What latency and carbon so far are worth, in billionths of the currency unit."""
+    return weighing.nano_per_us * sums[LATENCY] + weighing.nano_per_mg_gb * sums[CARBON]
 
 
 def _never_dearer(a: Label, b: Label) -> bool:

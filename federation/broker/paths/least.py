@@ -9,7 +9,7 @@ from msgspec import structs
 from federation.broker.paths.assembly import Leg, legs
 from federation.broker.paths.changes import Change, Stand
 from federation.broker.paths.inquiry import SUMS, Inquiry
-from federation.broker.paths.labels import HOPS, JITTER, LATENCY, Label
+from federation.broker.paths.labels import CARBON, HOPS, JITTER, LATENCY, Label
 from federation.broker.paths.meter import Meter, Size, worth
 from federation.broker.paths.query import ADDITIONS, PRICE, Limit, Query
 from federation.broker.paths.usable import Usable
@@ -39,6 +39,7 @@ def _value(label: Label, limit: str) -> int:
         Limit.LATENCY: label.sums[LATENCY],
         Limit.JITTER: label.sums[JITTER],
         Limit.HOPS: label.sums[HOPS],
+        Limit.CARBON: label.sums[CARBON],
         Limit.LOSS: PPB - label.past_delivered,
         Limit.AVAILABILITY: label.past_available,
     }

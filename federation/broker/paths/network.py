@@ -40,6 +40,7 @@ class Arc(NamedTuple):
     gbps_hourly_micro: int
     latency_us: int
     jitter_us: int
+    carbon_mg_gb: int
     delivered_ppb: int
     available_ppb: int
     lost: int
@@ -132,6 +133,7 @@ def _arc(offer: Offer, route_class: int, a: int, z: int) -> Arc:
         offer.gbps_hourly_micro,
         promise.latency_us,
         promise.jitter_us,
+        promise.carbon_mg_gb,
         delivered,
         available,
         shrinkage(delivered),

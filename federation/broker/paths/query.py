@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -33,6 +33,7 @@ class Limit(StrEnum):
     JITTER = "jitter_us"
     LOSS = "loss_ppb"
     AVAILABILITY = "availability_ppb"
+    CARBON = "carbon_mg_gb"
     HOPS = "hops"
     BUDGET = "budget"
     BANDWIDTH = "bandwidth_bps"
@@ -41,6 +42,16 @@ class Limit(StrEnum):
     CLASSES = "route_classes"
     ALLOWED = "operators_allowed"
     DENIED = "operators_denied"
+
+
+class Weighing(NamedTuple):
+    """What a microsecond and a mg/GB of a path are worth, in billionths of the buyer's currency unit.
+
+    With the price, of which a micro-unit counts as `NANO` of them, they add up to a path's score without rounding.
+    """
+
+    nano_per_us: int
+    nano_per_mg_gb: int
 
 
 class Query(Struct, frozen=True, kw_only=True):
@@ -68,6 +79,7 @@ class Query(Struct, frozen=True, kw_only=True):
     operators_denied: frozenset[str] = frozenset()
     refused: Mapping[End, tuple[Refusal, ...]] = {}
     objective: Objective = Objective.PRICE
+    weighing: Weighing = Weighing(0, 0)
     excluded: frozenset[End] = frozenset()
     banned_labels: Mapping[End, int] = {}
     k: int = 1
@@ -76,7 +88,7 @@ class Query(Struct, frozen=True, kw_only=True):
     def limit(self, name: str) -> int | None:
         """The number asked for under a numeric limit's name; None where there is none."""
         match name:
-            case Limit.LATENCY | Limit.JITTER | Limit.LOSS | Limit.AVAILABILITY:
+            case Limit.LATENCY | Limit.JITTER | Limit.LOSS | Limit.AVAILABILITY | Limit.CARBON:
                 found: int | None = getattr(self.limits, name)
                 return found
             case Limit.HOPS:
@@ -95,8 +107,9 @@ class Query(Struct, frozen=True, kw_only=True):
 class Ask(Struct, frozen=True, kw_only=True):
     """A query as one solve sees it.
 
-    `aim` is `price`, `latency_us` or another `Limit` whose best value is wanted, or `ADDITIONS`: as few names added
-    to the rules in `eased` as possible. Limits in `waived` do not count. `granted` holds (rule, name) added already.
+    `aim` is `price`, `score`, `latency_us` or another `Limit` whose best value is wanted, or `ADDITIONS`: as few names
+    added to the rules in `eased` as possible. Limits in `waived` do not count. `granted` holds (rule, name) that were
+    added before.
     """
 
     query: Query
@@ -111,9 +124,30 @@ class Ask(Struct, frozen=True, kw_only=True):
 
 
 PRICE: Final = "price"
+SCORE: Final = "score"  # price, latency and carbon, weighed
 ADDITIONS: Final = "additions"
+NANO: Final = 1000
+_AIMS: Final = {
+    Objective.PRICE: PRICE,
+    Objective.LATENCY: str(Limit.LATENCY),
+    Objective.CARBON: str(Limit.CARBON),
+    Objective.WEIGHTED: SCORE,
+}
 
 
 def aim_of(objective: Objective) -> str:
     """What a solve for an objective minimises."""
-    return PRICE if objective is Objective.PRICE else Limit.LATENCY
+    return _AIMS[objective]
+
+
+def figures(aim: str, price_micro: int, latency_us: int, carbon_mg_gb: int, weighing: Weighing) -> tuple[int, int]:
+    """By what two paths are compared: the aim's value, then price (or latency, where price is the aim).
+
+    A score is in billionths of the currency unit.
+    """
+    if aim == PRICE:
+        return price_micro, latency_us
+    if aim == SCORE:
+        worth = weighing.nano_per_us * latency_us + weighing.nano_per_mg_gb * carbon_mg_gb
+        return NANO * price_micro + worth, price_micro
+    return (latency_us if aim == Limit.LATENCY else carbon_mg_gb), price_micro

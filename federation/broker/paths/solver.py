@@ -14,16 +14,18 @@ from itertools import count
 from typing import Final
 
 from federation.broker.paths.bounds import NEVER, Bounds
-from federation.broker.paths.labels import HOPS, LATENCY, PLACE_OF, Label, dominance
+from federation.broker.paths.labels import CARBON, HOPS, LATENCY, NO_SUMS, PLACE_OF, Label, dominance, worth
 from federation.broker.paths.network import shrinkage_max
-from federation.broker.paths.query import ADDITIONS, PRICE, Ask, Limit
+from federation.broker.paths.query import ADDITIONS, NANO, PRICE, SCORE, Ask, Limit, figures
 from federation.broker.paths.usable import ALL_TIME_BPS, ANY_LABEL, MEASURES, Stretch, Usable
 from federation.broker.paths.work import Fixed, Solved, Work
 from schemas.segment import PPB
 
-ADDITIVE: Final = (Limit.LATENCY, Limit.JITTER, Limit.LOSS, Limit.AVAILABILITY, Limit.HOPS)
+ADDITIVE: Final = (Limit.LATENCY, Limit.JITTER, Limit.LOSS, Limit.AVAILABILITY, Limit.HOPS, Limit.CARBON)
 SHARES: Final = (Limit.LOSS, Limit.AVAILABILITY)
 REACH_SHARE: Final = 8  # bounds on price run an eighth beyond the least price before they stop
+PRICED: Final = (Limit.LATENCY, Limit.CARBON)  # of equal ones, the cheaper
+AIMS: Final = (PRICE, SCORE, *PRICED)
 Key = tuple[int, int]
 
 
@@ -33,11 +35,11 @@ class Solve:
     def __init__(self, usable: Usable, bounds: Bounds, ask: Ask, work: Work, fixed: Fixed | None = None) -> None:
         self._usable, self._graph, self._ask, self._work = usable, usable.graph, ask, work
         self._fixed = fixed or Fixed()
-        self._dominates = dominance(ask.aim, ask.limit(Limit.BUDGET) is not None)
+        self._dominates = dominance(ask.aim, ask.limit(Limit.BUDGET) is not None, ask.query.weighing)
         self._budget = ask.limit(Limit.BUDGET)
         self._price = bounds.of(PRICE) if ask.aim in (PRICE, ADDITIONS) or self._budget is not None else None
         self._checks = [(PLACE_OF[n], bounds.of(n), most) for n in ADDITIVE if (most := limit_most(ask, n)) is not None]
-        self._aimed = bounds.of(ask.aim) if ask.aim in PLACE_OF else None
+        self._aimed = bounds.of(ask.aim) if ask.aim in PLACE_OF or ask.aim == SCORE else None
         self._hard = [n for n in ADDITIVE if limit_most(ask, n) is not None or n == ask.aim]
         self._wide = ask.aim in MEASURES
         self._names = (1 << len(usable.names)) - 1
@@ -87,8 +89,8 @@ class Solve:
                 swap = self._usable.interface(source).swap
                 mask = self._watched.get(self._graph.owner[source], 0) | self._watched.get(-1 - source, 0)
                 possible = ANY_LABEL if network.all_swap else labels
-                past, sums = (0, PPB, PPB), (0, 0, 0, 0, 0)
-                start = Label(source, None, past, sums, mask=mask, labels=possible, swap=swap, width=ALL_TIME_BPS)
+                past = (0, PPB, PPB)
+                start = Label(source, None, past, NO_SUMS, mask=mask, labels=possible, swap=swap, width=ALL_TIME_BPS)
                 self._keep(start)
 
     def _expand(self, label: Label) -> None:
@@ -124,7 +126,7 @@ class Solve:
 
     def _enter(self, inside: Label, vertex: int, latency_us: int, labels: int, watched: int) -> None:
         s = inside.sums
-        sums = (s[0] + latency_us, s[1], s[2], s[3], s[4] + 1)
+        sums = (s[0] + latency_us, s[1], s[2], s[3], s[4] + 1, s[5])
         possible = ANY_LABEL if self._usable.network(vertex).all_swap else labels
         swap = self._usable.interface(vertex).swap
         mask, past = inside.mask | watched, inside.completed()
@@ -135,7 +137,7 @@ class Solve:
         s = inside.sums
         if inside.mask & self._watched.get(-1 - inside.vertex, 0):
             return
-        sums, past = (s[0], s[1], s[2], s[3], s[4] + 1), inside.completed()
+        sums, past = (s[0], s[1], s[2], s[3], s[4] + 1, s[5]), inside.completed()
         done = Label(inside.vertex, inside, past, sums, mask=inside.mask, labels=labels, swap=True, width=inside.width)
         if self._broken(done):
             return
@@ -154,6 +156,7 @@ class Solve:
             Limit.JITTER: done.sums[1],
             Limit.LOSS: PPB - done.past_delivered,
             Limit.HOPS: done.sums[HOPS],
+            Limit.CARBON: done.sums[CARBON],
             Limit.BUDGET: done.past_micro,
         }
         least = self._ask.limit(Limit.AVAILABILITY)
@@ -222,8 +225,12 @@ class Solve:
         if self._wide:
             return -label.width, 0
         assert self._aimed is not None, "every other aim is a sum"
-        ahead, place = self._aimed.at(label.vertex), PLACE_OF[Limit(aim)]
-        return None if ahead >= NEVER else (label.sums[place] + ahead, price if aim == Limit.LATENCY else 0)
+        ahead = self._aimed.at(label.vertex)
+        if ahead >= NEVER:
+            return None
+        if aim == SCORE:
+            return NANO * label.price_least() + worth(label.sums, self._ask.query.weighing) + ahead, price
+        return label.sums[PLACE_OF[Limit(aim)]] + ahead, price if aim in PRICED else 0
 
     def _sharpened(self, label: Label, key: Key) -> bool:
         """Whether a label went back into the heap because a bound that had stopped early now says more."""
@@ -239,10 +246,8 @@ class Solve:
 
     def _goal_key(self, done: Label) -> Key:
         aim = self._ask.aim
-        if aim == PRICE:
-            return done.past_micro, done.sums[LATENCY]
-        if aim == Limit.LATENCY:
-            return done.sums[LATENCY], done.past_micro
+        if aim in AIMS:
+            return path_figures(self._ask, done)
         if aim == ADDITIONS:
             return (done.mask & self._names).bit_count(), done.past_micro
         if self._wide:
@@ -276,6 +281,11 @@ def steps(label: Label | None) -> Iterator[Label]:
     while label is not None:
         yield label
         label = label.parent
+
+
+def path_figures(ask: Ask, done: Label) -> Key:
+    """By what whole paths are compared under an objective's aim."""
+    return figures(ask.aim, done.past_micro, done.sums[LATENCY], done.sums[CARBON], ask.query.weighing)
 
 
 def limit_most(ask: Ask, name: Limit) -> int | None:

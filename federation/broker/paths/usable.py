@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from federation.broker.paths.graph import Graph
 from federation.broker.paths.meter import Meter, Size, worth
 from federation.broker.paths.network import Arc, Network, Steps
-from federation.broker.paths.query import ADDITIONS, Ask, End, Limit
+from federation.broker.paths.query import ADDITIONS, NANO, Ask, End, Limit
 from federation.broker.paths.rules import lacking
 from schemas.interface import Interface, InterfaceKind
 from schemas.offer import steps_least
@@ -25,8 +25,9 @@ class Stretch(NamedTuple):
     """An arc as priced for the question.
 
     In the buyer's micro-units, rounded down: `cost` as one arc of a segment, `first` as its first arc (with what a
-    segment costs at its entry), `direct` as the whole segment. `nothing` is zero: bounds sum a column, and some
-    count nothing along arcs. `width` is the most that a widest-path search can get through.
+    segment costs at its entry), `direct` as the whole segment; `score` and its two siblings are the same in
+    billionths, with what latency and carbon are worth. `nothing` is zero: bounds sum a column, and some count nothing
+    along arcs. `width` is the most that a widest-path search can get through.
     """
 
     cost: int
@@ -36,6 +37,10 @@ class Stretch(NamedTuple):
     jitter_us: int
     lost: int
     down: int
+    carbon_mg_gb: int
+    score: int
+    score_first: int
+    score_direct: int
     nothing: int
     weight: int
     width: int
@@ -56,6 +61,7 @@ class Usable:
 
     def __init__(self, graph: Graph, ask: Ask) -> None:
         self.graph, self._ask, self._query = graph, ask, ask.query
+        self.weighing = ask.query.weighing
         self._measure = ask.aim if ask.aim in MEASURES else None
         self._wanted, self._mtu = ask.limit(Limit.BANDWIDTH) or 0, ask.limit(Limit.MTU) or 0
         self._during = ask.query.window.start_s, ask.query.window.end_s
@@ -124,15 +130,21 @@ class Usable:
     def _stretch(self, base: int, count: int, arc: Arc, meter: Meter) -> Stretch:
         weight = meter.weight(arc.hourly_micro, arc.gbps_hourly_micro)
         value, entry = meter.value(weight), meter.base + (meter.least if meter.flat else 0)
-        cost = 0 if meter.flat else value
+        cost, direct = 0 if meter.flat else value, meter.base + max(meter.least, value)
+        nano_per_us, nano_per_mg_gb = self._query.weighing
+        worth = nano_per_us * arc.latency_us + nano_per_mg_gb * arc.carbon_mg_gb
         return Stretch(
             cost,
             entry + cost,
-            meter.base + max(meter.least, value),
+            direct,
             arc.latency_us,
             arc.jitter_us,
             arc.lost,
             arc.down,
+            arc.carbon_mg_gb,
+            NANO * cost + worth,
+            NANO * (entry + cost) + worth,
+            NANO * direct + worth,
             0,
             weight,
             self._width(base, count, arc, meter) if self._measure else 0,

@@ -92,6 +92,7 @@ def room(limits: Limits, route: Route, index: int) -> Limits:
         jitter_us=_left(limits.jitter_us, others.jitter_us, own.jitter_us),
         loss_ppb=_loss_left(limits.loss_ppb, others.loss_ppb, own.loss_ppb),
         availability_ppb=_needed(limits.availability_ppb, others.availability_ppb, own.availability_ppb),
+        carbon_mg_gb=_left(limits.carbon_mg_gb, others.carbon_mg_gb, own.carbon_mg_gb),
     )
 
 

@@ -9,6 +9,8 @@ import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from msgspec import structs
+
 from federation.broker.paths.route import Route, RouteSegment
 from federation.broker.peers.protocols import HeldQuote
 from schemas.price import MICRO_MAX, Money, RateTable
@@ -49,8 +51,7 @@ def worse(route: Route, held: Sequence[HeldQuote], found: Tally) -> tuple[RouteS
 
 def less(given: Promise, offered: Promise) -> bool:
     """Whether a promise falls short of another in anything that can be limited."""
-    limits = Limits(offered.latency_us, offered.jitter_us, offered.loss_ppb, offered.availability_ppb)
-    return bool(limits.broken_by(given))
+    return bool(Limits(**structs.asdict(offered)).broken_by(given))
 
 
 def labels_agree(held: Sequence[HeldQuote]) -> bool:

@@ -18,7 +18,7 @@ from federation.broker.paths.kernel.plan import Planned, planned
 from federation.broker.paths.kernel.replay import Replay, Trace
 from federation.broker.paths.labels import Label
 from federation.broker.paths.query import PRICE, Ask, Limit, Query
-from federation.broker.paths.solver import ADDITIVE, limit_most
+from federation.broker.paths.solver import limit_most
 from federation.broker.paths.usable import Usable
 from federation.broker.paths.work import Fixed, Solved, Work
 from schemas.price import RateTable
@@ -27,6 +27,7 @@ from schemas.segment import window
 KEPT_MAX: Final = 16
 ROWS_FIRST: Final = 4096
 BITS_MAX: Final = 62
+COUNTED: Final = (Limit.LATENCY, Limit.JITTER, Limit.LOSS, Limit.AVAILABILITY, Limit.HOPS)
 
 
 class Prepared:
@@ -37,7 +38,7 @@ class Prepared:
 
     def __init__(self, planned: Planned, ahead: Ahead) -> None:
         self.planned, self.ahead = planned, ahead
-        self._most = [NEVER] * len(ADDITIVE)
+        self._most = [NEVER] * len(COUNTED)
 
     def within(self, most: list[int]) -> None:
         """Get ready for a question with these limits on sums."""
@@ -48,7 +49,7 @@ class Prepared:
 
 def limits(ask: Ask) -> list[int]:
     """The limits of an ask on sums, NEVER where there is none."""
-    found = (limit_most(ask, name) for name in ADDITIVE)
+    found = (limit_most(ask, name) for name in COUNTED)
     return [NEVER if one is None or one >= NEVER else one for one in found]
 
 
@@ -79,8 +80,8 @@ class Engine:
         _Run(self._code, nothing, usable, prepared, ask, Work(1), Fixed()).solved()
 
     def takes(self, ask: Ask) -> bool:
-        """Whether an ask is one for the kernel: the cheapest or the fastest path under any limits."""
-        return ask.aim in (PRICE, Limit.LATENCY)
+        """Whether an ask is one for the kernel: the cheapest or the fastest path under any limits but one on carbon."""
+        return ask.aim in (PRICE, Limit.LATENCY) and ask.limit(Limit.CARBON) is None
 
     def prepare(self, graph: Graph, before: Graph | None = None) -> Arrays:
         """The arrays of a graph, made if they are not there yet; what did not change is taken from another graph's."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from itertools import compress, count, pairwise
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from federation.broker.paths.kernel.arrays import Arrays
-from federation.broker.paths.labels import Label, Sums
+from federation.broker.paths.labels import NO_SUMS, Label, Sums
 from federation.broker.paths.meter import Meter, Size, worth
 from federation.broker.paths.network import Network
 from federation.broker.paths.query import Ask
@@ -14,6 +14,7 @@ from federation.broker.paths.usable import ALL_TIME_BPS, ANY_LABEL, Stretch, Usa
 from schemas.segment import PPB
 
 Past = tuple[int, int, int]
+NOTHING: Final = (0,) * 7  # what a stretch counts for bounds: a path that is there needs none
 
 
 class Trace(NamedTuple):
@@ -35,7 +36,7 @@ class Replay:
         """The last label of the path; None where no labels go through from end to end."""
         usable = self._usable
         swap = usable.interface(trace.source).swap
-        label = self._at(trace.source, None, (0, PPB, PPB), (0, 0, 0, 0, 0), usable.sources[trace.source], swap)
+        label = self._at(trace.source, None, (0, PPB, PPB), NO_SUMS, usable.sources[trace.source], swap)
         for first, last in pairwise((*compress(count(), trace.enters), len(trace.slots))):
             found = self._segment(label, trace.slots[first:last])
             if found is None:
@@ -67,7 +68,7 @@ class Replay:
         vertex: int,
         parent: Label | None,
         past: tuple[int, int, int],
-        sums: tuple[int, int, int, int, int],
+        sums: Sums,
         labels: int,
         swap: bool,
     ) -> Label:
@@ -85,7 +86,7 @@ class Replay:
         meter = self._meters.get(cls)
         if meter is None:
             meter = self._meters[cls] = self._meter(network, arc.route_class)
-        return to, Stretch(0, 0, 0, arc.latency_us, arc.jitter_us, arc.lost, arc.down, 0, 0, 0, meter, arc)
+        return to, Stretch(0, 0, 0, arc.latency_us, arc.jitter_us, arc.lost, arc.down, *NOTHING, meter, arc)
 
     def _meter(self, network: Network, route_class: int) -> Meter:
         query = self._query
@@ -107,13 +108,14 @@ def _completed(entered: Label, stretches: list[Stretch], latency_us: int) -> tup
     arcs, s = [stretch.arc for stretch in stretches], entered.sums
     price = stretches[0].meter.price(sum(a.hourly_micro for a in arcs), sum(a.gbps_hourly_micro for a in arcs))
     delivered = available = PPB
-    latency, jitter, lost, down = s[0] + latency_us, s[1], s[2], s[3]
+    latency, jitter, lost, down, carbon = s[0] + latency_us, s[1], s[2], s[3], s[5]
     for arc in arcs:
         delivered, available = delivered * arc.delivered_ppb // PPB, available * arc.available_ppb // PPB
         latency, jitter, lost, down = latency + arc.latency_us, jitter + arc.jitter_us, lost + arc.lost, down + arc.down
+        carbon += arc.carbon_mg_gb
     past = (
         entered.past_micro + price,
         entered.past_delivered * delivered // PPB,
         entered.past_available * available // PPB,
     )
-    return past, (latency, jitter, lost, down, s[4] + 1)
+    return past, (latency, jitter, lost, down, s[4] + 1, carbon)
