@@ -1,0 +1,76 @@
+"""Who is speaking on a connection (pure): a peer's leaf, judged by the authorities of the entity that it names.
+
+TLS is configured with the authorities of every member at once, so to TLS any member's authority may speak for any
+other. What counts is decided here, after the handshake, by the authorities of that one entity alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from federation.trust.certificates import Authority, Speaker, entity_of, read_certificate, verify_leaf
+from schemas.problem import Problem
+
+VERDICTS_MAX: Final = 4096
+REFUSED_S: Final = 60
+
+
+class _Verdict(NamedTuple):
+    """A speaker, or why there is none; to be used until a Unix second."""
+
+    speaker: Speaker | None
+    why: str
+    until: int
+
+
+class Speakers:
+    """The authorities that are believed now, and what was found of the leaves seen lately."""
+
+    def __init__(self, authorities: Iterable[Authority] = ()) -> None:
+        self._verdicts: OrderedDict[bytes, _Verdict] = OrderedDict()
+        self.authorities: Mapping[str, Authority] = MappingProxyType({})
+        self.believe(authorities)
+
+    def believe(self, authorities: Iterable[Authority]) -> bool:
+        """Believe these and no others from now on; whether that changed anything."""
+        found = {one.entity: one for one in authorities}
+        changed = found != dict(self.authorities)
+        if changed:
+            self.authorities = MappingProxyType(found)
+            self._verdicts.clear()
+        return changed
+
+    def judge(self, leaf: bytes, now: int) -> Speaker:
+        """Who speaks with this leaf (DER). Raises `UNAUTHENTICATED`; its detail is for the audit record, not for peers.
+
+        A leaf is verified once and remembered by its hash, at most until it expires.
+        """
+        name = hashlib.sha256(leaf).digest()
+        verdict = self._verdicts.get(name)
+        if verdict is None or verdict.until <= now:
+            verdict = self._verify(leaf, now)
+            self._remember(name, verdict)
+        if verdict.speaker is None:
+            raise Problem("UNAUTHENTICATED", verdict.why)
+        return verdict.speaker
+
+    def _verify(self, leaf: bytes, now: int) -> _Verdict:
+        try:
+            certificate = read_certificate(leaf)
+            issuers = self.authorities.get(entity_of(certificate))
+            if issuers is None:
+                raise Problem("DOCUMENT_INVALID", "the certificate names no member that is believed")
+            speaker = verify_leaf(certificate, issuers, now)
+        except Problem as problem:
+            return _Verdict(None, problem.detail, now + REFUSED_S)
+        return _Verdict(speaker, "", speaker.exp)
+
+    def _remember(self, name: bytes, verdict: _Verdict) -> None:
+        self._verdicts[name] = verdict
+        self._verdicts.move_to_end(name)
+        if len(self._verdicts) > VERDICTS_MAX:
+            self._verdicts.popitem(last=False)
