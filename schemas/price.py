@@ -181,7 +181,17 @@ class RateTable(Struct, frozen=True, forbid_unknown_fields=True):
         """The amount in `currency`, rounded up. Raises `Problem` where a rate is missing."""
         if money.currency == currency:
             return money
-        for name in (money.currency, currency):
+        self._check(money.currency, currency)
+        return Money(currency, ceil_div(money.micro * self.worth_ppm[money.currency], self.worth_ppm[currency]))
+
+    def ceiling(self, most: Money, currency: str) -> Money:
+        """The most that may be spent, in `currency`: rounded down, against the spender. Raises like `convert`."""
+        if most.currency == currency:
+            return most
+        self._check(most.currency, currency)
+        return Money(currency, most.micro * self.worth_ppm[most.currency] // self.worth_ppm[currency])
+
+    def _check(self, *currencies: str) -> None:
+        for name in currencies:
             if name not in self.worth_ppm:
                 raise invalid("currency", f"no rate for {name}; rates exist for {', '.join(sorted(self.worth_ppm))}")
-        return Money(currency, ceil_div(money.micro * self.worth_ppm[money.currency], self.worth_ppm[currency]))

@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from schemas.access import (
+    AGENT_TOKEN_LIFE_S,
+    ASSERTION_LIFE_S,
+    PROOF_AGE_S,
+    AccessToken,
+    ClientAssertion,
+    DelegationGrant,
+    DpopProof,
+)
 from schemas.entity import EntityStatement, HistoricalKeys, MarkStatus, StatusList, TrustMark
+from schemas.grant import GRANT_LIFE_S, EndpointGrant
+from schemas.mandate import MANDATE_LIFE_S, Mandate
 from schemas.offer import Delta, Manifest
 from schemas.order import RECEIPT_LIFE_S, Confirm, Order, Receipt
 from schemas.quote import PathQuote, Rfq, SegmentQuote
@@ -16,12 +27,16 @@ SKEW_S: Final = 30
 
 
 class Kind(NamedTuple):
-    """One row: claims type, size cap, life cap; `addressed` documents carry one `aud`, published ones none."""
+    """One row: claims type, size cap, life cap; `addressed` documents carry one `aud`, published ones none.
+
+    A `proof` brings its own key in the header, has no `exp`, and counts for `life_s_max` before and after its `iat`.
+    """
 
     claims: type[Any]
     bytes_max: int
     life_s_max: int
     addressed: bool = True
+    proof: bool = False
 
 
 TYPES: Final[Mapping[str, Kind]] = MappingProxyType(
@@ -40,6 +55,12 @@ TYPES: Final[Mapping[str, Kind]] = MappingProxyType(
         "order+jwt": Kind(Order, 16 * KIB, 60),
         "receipt+jwt": Kind(Receipt, 16 * KIB, RECEIPT_LIFE_S),
         "confirm+jwt": Kind(Confirm, 16 * KIB, 60),
+        "mandate+jwt": Kind(Mandate, 16 * KIB, MANDATE_LIFE_S),
+        "endpoint-grant+jwt": Kind(EndpointGrant, 16 * KIB, GRANT_LIFE_S),
+        "at+jwt": Kind(AccessToken, 16 * KIB, AGENT_TOKEN_LIFE_S),
+        "dpop+jwt": Kind(DpopProof, 4 * KIB, PROOF_AGE_S, addressed=False, proof=True),
+        "client-authentication+jwt": Kind(ClientAssertion, 4 * KIB, ASSERTION_LIFE_S),
+        "authorization-grant+jwt": Kind(DelegationGrant, 16 * KIB, ASSERTION_LIFE_S),
     }
 )
 TYP_OF: Final[Mapping[type[Any], str]] = MappingProxyType({kind.claims: typ for typ, kind in TYPES.items()})

@@ -16,12 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 from jwt.utils import der_to_raw_signature
 
-from federation.trust.keys import PrivateKey, PublicKey, b64url, b64url_decode
+from federation.trust.keys import PrivateKey, PublicKey, b64url, b64url_decode, proof_key
 from schemas.problem import Problem
 from schemas.token import SKEW_S, TYP_OF, TYPES, Kind
 
 T = TypeVar("T", bound=msgspec.Struct)
 HEADER_MEMBERS: Final = {"alg", "typ", "kid"}
+PROOF_MEMBERS: Final = {"alg", "typ", "jwk"}
 JTI_LENGTH_MIN, JTI_LENGTH_MAX = 16, 64
 KID_LENGTH_MAX: Final = 64
 _ES256: Final = ECAlgorithm(hashes.SHA256)
@@ -29,7 +30,9 @@ _ES256: Final = ECAlgorithm(hashes.SHA256)
 
 def sign_jws(key: PrivateKey, claims: msgspec.Struct) -> str:
     """Sign a document; its `typ` follows from the type of its claims. The signature is deterministic (RFC 6979)."""
-    header = {"alg": "ES256", "typ": TYP_OF[type(claims)], "kid": key.kid}
+    typ = TYP_OF[type(claims)]
+    named: dict[str, Any] = {"jwk": key.bare_jwk()} if TYPES[typ].proof else {"kid": key.kid}
+    header = {"alg": "ES256", "typ": typ, **named}
     signing_input = f"{b64url(msgspec.json.encode(header))}.{b64url(msgspec.json.encode(claims))}"
     der = key.key.sign(signing_input.encode(), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
     return f"{signing_input}.{b64url(der_to_raw_signature(der, key.key.curve))}"
@@ -64,6 +67,7 @@ def verify_jws(
     """
     typ = TYP_OF[claims]
     kind = TYPES[typ]
+    assert not kind.proof, f"{typ} brings its own key"
     signing_input, header, payload, signature = _split(token, kind)
     _check_header(header, typ, keys)
     if not _ES256.verify(signing_input, keys[header["kid"]], signature):
@@ -72,6 +76,28 @@ def verify_jws(
     _check_parties(trusted, kind, iss, aud)
     _check_times(trusted, kind, now)
     return trusted
+
+
+def verify_proof(token: str, claims: type[T], *, now: int) -> tuple[T, str]:
+    """The claims of a proof of possession, and the thumbprint of the key in its own header (RFC 9449 section 4.3).
+
+    As `verify_jws`, but for the kinds that bring their key and say when they were made instead of when they expire. It
+    shows only that somebody has that key: whose it is, the token bound to it says. Raises `DOCUMENT_INVALID`.
+    """
+    typ = TYP_OF[claims]
+    kind = TYPES[typ]
+    assert kind.proof, f"{typ} names its key and does not bring it"
+    signing_input, header, payload, signature = _split(token, kind)
+    _check_form(header, typ, PROOF_MEMBERS)
+    kid, key = proof_key(header["jwk"])
+    if not _ES256.verify(signing_input, key, signature):
+        _refuse("the signature does not verify")
+    trusted = _claims(payload, claims)
+    _check_parties(trusted, kind, None, None)
+    made: Any = trusted
+    if abs(made.iat - now) > kind.life_s_max:
+        _refuse(f"iat is more than {kind.life_s_max} s away")
+    return trusted, kid
 
 
 def unverified(token: str, claims: type[T]) -> T:
@@ -95,13 +121,17 @@ def _split(token: str, kind: Kind) -> tuple[bytes, dict[str, Any], Any, bytes]:
 
 
 def _check_header(header: Any, typ: str, keys: Mapping[str, PublicKey]) -> None:
-    if not isinstance(header, dict) or set(header) != HEADER_MEMBERS:
-        _refuse("the header must hold alg, typ and kid, and nothing else")
-    if header["typ"] != typ:
-        _refuse(f"typ must be {typ}")
+    _check_form(header, typ, HEADER_MEMBERS)
     kid = header["kid"]
     if not isinstance(kid, str) or len(kid) > KID_LENGTH_MAX or kid not in keys:
         _refuse("kid names no key of the signer")
+
+
+def _check_form(header: Any, typ: str, members: set[str]) -> None:
+    if not isinstance(header, dict) or header.keys() != members:
+        _refuse(f"the header must hold {', '.join(sorted(members))}, and nothing else")
+    if header["typ"] != typ:
+        _refuse(f"typ must be {typ}")
     if header["alg"] != "ES256":
         _refuse("alg must be ES256")
 

@@ -16,6 +16,8 @@ from schemas.problem import Problem, invalid
 
 PublicKey = ec.EllipticCurvePublicKey
 COORDINATE_BYTES = 32
+COORDINATE_CHARS = 43
+PROOF_KEY_MEMBERS = frozenset({"kty", "crv", "x", "y", "kid", "alg", "use"})
 
 
 class PrivateKey:
@@ -30,6 +32,10 @@ class PrivateKey:
     def jwk(self) -> Jwk:
         """The public half."""
         return Jwk(kty="EC", crv="P-256", x=self._x, y=self._y, kid=self.kid)
+
+    def bare_jwk(self) -> dict[str, str]:
+        """The public half with its required members alone, as it stands in the header of a proof."""
+        return {"kty": "EC", "crv": "P-256", "x": self._x, "y": self._y}
 
 
 def generate() -> PrivateKey:
@@ -58,16 +64,37 @@ def public_keys(jwks: Jwks) -> dict[str, PublicKey]:
     return {jwk.kid: _public_key(jwk) for jwk in jwks.keys}
 
 
+def proof_key(found: Any) -> tuple[str, PublicKey]:
+    """Thumbprint and key of the `jwk` in the header of a proof. Raises `DOCUMENT_INVALID` for any that is not plain
+    P-256 for signatures, and for one that shows its secret."""
+    if not isinstance(found, dict) or not found.keys() <= PROOF_KEY_MEMBERS:
+        raise Problem("DOCUMENT_INVALID", "jwk must be a public P-256 key and nothing else")
+    x, y = found.get("x"), found.get("y")
+    if not (isinstance(x, str) and isinstance(y, str) and x.isascii() and y.isascii()):
+        raise Problem("DOCUMENT_INVALID", "jwk must be a public P-256 key")
+    try:
+        jwk = msgspec.convert({"kid": thumbprint(x, y)} | found, Jwk)
+    except msgspec.ValidationError as error:
+        raise Problem("DOCUMENT_INVALID", "jwk must be a public P-256 key") from error
+    return jwk.kid, _public_key(jwk)
+
+
 def _public_key(jwk: Jwk) -> PublicKey:
     if (jwk.kty, jwk.crv, jwk.alg, jwk.use) != ("EC", "P-256", "ES256", "sig"):
         raise Problem("DOCUMENT_INVALID", f"key {jwk.kid} is no P-256 signature key")
     if jwk.kid != thumbprint(jwk.x, jwk.y):
         raise Problem("DOCUMENT_INVALID", f"key {jwk.kid} is not named by its RFC 7638 thumbprint")
     try:
-        x, y = (int.from_bytes(b64url_decode(c), "big") for c in (jwk.x, jwk.y))
-        return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+        return _point(jwk.x, jwk.y)
     except ValueError as error:
         raise Problem("DOCUMENT_INVALID", f"key {jwk.kid} is no point on P-256") from error
+
+
+def _point(x: str, y: str) -> PublicKey:
+    if len(x) != COORDINATE_CHARS or len(y) != COORDINATE_CHARS:
+        raise ValueError("a coordinate has 32 bytes: a shorter spelling would give one key two names")
+    numbers = [int.from_bytes(b64url_decode(coordinate), "big") for coordinate in (x, y)]
+    return ec.EllipticCurvePublicNumbers(numbers[0], numbers[1], ec.SECP256R1()).public_key()
 
 
 def thumbprint(x: str, y: str) -> str:

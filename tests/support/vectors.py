@@ -37,6 +37,7 @@ from schemas.price import Line, Money, Tariff, TimeBand
 from schemas.quote import Action, PathQuote, QuotedSegment, Rfq, SegmentQuote
 from schemas.segment import End, Limits, Promise, Segment, moment, window
 from schemas.token import TYP_OF
+from tests.support.authority_vectors import authority
 
 PATH: Final = Path(__file__).parents[2] / "schemas" / "vectors" / "documents.json"
 NOW: Final = 1_795_000_000
@@ -201,7 +202,7 @@ def documents() -> list[msgspec.Struct]:
         **msgspec.to_builtins(KEY.jwk()), iat=NOW - 86400, exp=NOW, revoked=Revoked(revoked_at=NOW, reason="superseded")
     )
     history = HistoricalKeys(iss=ANCHOR, iat=NOW, exp=NOW + 86400, keys=(past,))
-    return [_entity(), mark, bits, answer, history, manifest, delta, rfq, quote, path, order, receipt, confirm]
+    return [_entity(), mark, bits, answer, history, manifest, delta, rfq, quote, path, order, receipt, confirm, *authority(KEY, NOW)]
 
 
 def vectors() -> dict[str, Any]:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 
 from tests.tidy.tables import (
+    JOSE_MODULES,
+    JOSE_NAMES,
     OWN,
     PACKAGE_DOCSTRING_LINES,
     SEAM_EXEMPT,
@@ -16,6 +18,7 @@ from tests.tidy.tables import (
     UNSAFE_CALLS,
     UNSAFE_MODULES,
     UNVERIFIED,
+    VERIFIER,
 )
 from tests.tidy.tree import Finding, Source, Tree, under
 
@@ -73,6 +76,19 @@ def one_verifier(tree: Tree) -> Iterator[Finding]:
         for line, name in names_used(source):
             if name.startswith(UNVERIFIED):
                 yield source.finding(line, f"{name}: use verify_jws of federation/trust")
+
+
+def one_place_for_signatures(tree: Tree) -> Iterator[Finding]:
+    """Of our packages only the one verifier sees a JOSE library, or signs and verifies with a bare key."""
+    for source in tree.packaged:
+        if source.path == VERIFIER:
+            continue
+        for found in source.imports:
+            if found.top in JOSE_MODULES:
+                yield source.finding(found.line, f"imports {found.target}: sign and verify in {VERIFIER}")
+        for line, name in names_used(source):
+            if name.startswith(JOSE_NAMES):
+                yield source.finding(line, f"{name}: sign and verify in {VERIFIER}")
 
 
 def unsafe(tree: Tree) -> Iterator[Finding]:

@@ -78,6 +78,11 @@ _MOUNTED_NEXT = "ready to mount; the daemons do so when they listen with TLS"
 UNIMPORTED: dict[str, str] = {
     "federation/node/dns.py": _MOUNTED_NEXT,
     "federation/node/mtls/renewed.py": _MOUNTED_NEXT,
+    "federation/tokens/agents.py": _MOUNTED_NEXT,
+    "federation/tokens/brokers.py": _MOUNTED_NEXT,
+    "federation/tokens/grant.py": _MOUNTED_NEXT,
+    "federation/tokens/http.py": _MOUNTED_NEXT,
+    "federation/tokens/sqlite.py": _MOUNTED_NEXT,
     "federation/trust/fetch.py": _MOUNTED_NEXT,
 }
 
@@ -143,3 +148,7 @@ SEAM_EXEMPT = frozenset({"random.Random", "secrets.compare_digest"})
 UNSAFE_MODULES = frozenset("dill marshal pickle shelve".split())
 UNSAFE_CALLS = frozenset({"eval", "exec"})
 UNVERIFIED = ("jwt.decode", "jwt.decode_complete", "jwt.PyJWT", "jwt.api_jwt")
+# Libraries that verify signed documents their own way, and the one primitive under it: for the one verifier alone.
+VERIFIER = "federation/trust/jose.py"
+JOSE_MODULES = frozenset("authlib jose joserfc jwcrypto jws jwt".split())
+JOSE_NAMES = ("cryptography.hazmat.primitives.asymmetric.ec.ECDSA",)
