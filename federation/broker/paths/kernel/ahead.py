@@ -18,43 +18,47 @@ from federation.broker.paths.kernel.arrays import (
     GBPS,
     HEAD,
     HOURLY,
+    INSIDE,
     IS_INTERFACE,
     LATENCY_US,
     MTU,
     OPEN,
-    ROOM,
     SHUT,
-    SIDE_ROOM,
     SPEED,
     STEPS,
     UNKNOWN,
 )
+from federation.broker.paths.kernel.heaps import lift, sink
 
 NEVER: Final = 1 << 60
-PRICE, LATENCY, JITTER, LOST, DOWN, HOPS = range(6)
-ROWS: Final = 6
+PRICE, LATENCY, JITTER, LOST, DOWN, HOPS, BEFORE = range(7)
+ROWS: Final = 6  # resources; `BEFORE` is latency once more, from the sources
 # Columns of `Plan.classes`; then three fractions, of port, bandwidth and conversion.
-ADMITTED, FLAT, BASE, LEAST, ENTRY, SLACK, SET_UP, MINIMUM, FRACTIONS = range(9)
+FLAT, BASE, LEAST, ENTRY, SLACK, SET_UP, MINIMUM, FRACTIONS = range(8)
 CLASS_COLUMNS: Final = FRACTIONS + 6
 # Columns of `Plan.rates`; then the ratios of the three fractions.
 PER_HOURLY, PER_GBPS, RATIOS = range(3)
 RATE_COLUMNS: Final = RATIOS + 3
+SOURCES, TARGETS = 1, 3  # rows of `Plan.span`
 # Cells of `Plan.size`.
-WANTED_BPS, WANTED_MTU, START_S, END_S, ALL_BEGUN = range(5)
+WANTED_BPS, WANTED_MTU, START_S, END_S = range(4)
 
 
 class Plan(NamedTuple):
     """What one question admits, and what things cost it, as the compiled functions read it.
 
-    `span` says between which distances from each landmark the sources lie.
-
-    `classes` and `rates` have a row per route class: whether it is admitted, bounds on its price, and the exact price.
-    `state` is what is known of interfaces. `shut` has a byte per arc where an offer is excluded, else nothing.
+    `admitted`, `classes` and `rates` have a row per route class: whether it is admitted, bounds on its price, and the
+    exact price. `state` is what is known of vertices, `fits` of
+    functions of time (OPEN where there is room). `shut` has a byte per arc where an offer is excluded, else
+    nothing. `span` has a column per landmark used: which one, then between which distances from it the sources lie,
+    and the targets.
     """
 
+    admitted: Any
     classes: Any
     rates: Any
     state: Any
+    fits: Any
     shut: Any
     targets: Any
     size: Any
@@ -64,7 +68,8 @@ class Plan(NamedTuple):
 class Ahead(NamedTuple):
     """Rows of a search backwards: `far` is the least known, final up to `front`; `keys` and `places` are heaps.
 
-    `count` is the size of each heap, -1 before the search began.
+    `count` is the size of each heap, -1 before the search began. Row `BEFORE` is such a search for latency from the
+    sources, as if they were the targets.
     """
 
     far: Any
@@ -90,63 +95,93 @@ def least_free(step_ptr: Any, steps: Any, number: int, size: Any) -> int:
     return max(least, 0)
 
 
-def judged(vertices: Any, step_ptr: Any, steps: Any, state: Any, size: Any, vertex: int) -> int:
+def has_room(step_ptr: Any, steps: Any, fits: Any, size: Any, number: int) -> bool:
+    """Whether a function of time leaves what is wanted; told once per question, as many offers share one."""
+    found = fits[number]
+    if found == UNKNOWN:
+        found = OPEN if least_free(step_ptr, steps, number, size) >= size[WANTED_BPS] else SHUT
+        fits[number] = found
+    return bool(found == OPEN)
+
+
+def judged(vertices: Any, step_ptr: Any, steps: Any, fits: Any, state: Any, size: Any, vertex: int) -> int:
     """The state of an interface, and of the other side of its interconnect: wide enough, with room, or not."""
     there, found = vertices[vertex, CROSS], SHUT
     if there >= 0:
         found = OPEN
         for side in (vertex, there):
             wide = vertices[side, MTU] >= size[WANTED_MTU] and vertices[side, SPEED] >= size[WANTED_BPS]
-            room = size[ALL_BEGUN] == 1 and vertices[side, SIDE_ROOM] >= size[WANTED_BPS]
-            if not wide or (not room and least_free(step_ptr, steps, vertices[side, FREE], size) < size[WANTED_BPS]):
+            if not wide or not has_room(step_ptr, steps, fits, size, vertices[side, FREE]):
                 found = SHUT
         state[there] = found
     state[vertex] = found
     return found
 
 
-def least_latency(marks: Any, span: Any, vertex: int) -> int:
-    """What light and detours need from the nearest source to a vertex at least, told by the landmarks."""
+def least_latency(marks: Any, span: Any, side: int, vertex: int) -> int:
+    """What light and detours need from a vertex to the nearest end of one side at least, told by the landmarks."""
     found = 0
-    for place in range(marks.shape[1]):
-        distance = marks[vertex, place]
-        found = max(found, distance - span[1, place], span[0, place] - distance)
+    for place in range(span.shape[1]):
+        distance = marks[vertex, span[0, place]]
+        found = max(found, distance - span[side + 1, place], span[side, place] - distance)
     return found
 
 
-def hopeless(marks: Any, span: Any, far: Any, most: Any, row: int, to: int, reached: int) -> bool:
+def across(vertices: Any, far: Any, front: Any, row: int, vertex: int) -> int:
+    """The least latency on the other side of a vertex: of what leads to it in row `BEFORE`, of what follows else.
+
+    Offers and interconnects take as long in either direction, so a search from the other end tells.
+    """
+    if vertices[vertex, IS_INTERFACE] == 0:
+        return int(min(far[row, vertex], front[row]))
+    there = vertices[vertex, CROSS]
+    return 0 if there < 0 else int(min(far[row, there], front[row]) + vertices[vertex, CROSS_US])
+
+
+def hopeless(
+    vertices: Any, marks: Any, span: Any, far: Any, front: Any, most: Any, row: int, to: int, reached: int
+) -> bool:
     """Whether every path through a vertex breaks a limit, by what has been found before this row and in it."""
+    limit = most[LATENCY]
+    if row in (LATENCY, BEFORE):
+        if limit >= NEVER:
+            return False
+        other = BEFORE if row == LATENCY else LATENCY
+        if front[other] >= 0 and reached + across(vertices, far, front, other, to) > limit:
+            return True
+        return bool(reached + least_latency(marks, span, SOURCES if row == LATENCY else TARGETS, to) > limit)
     if reached > most[row]:
         return True
-    if row == LATENCY:
-        return bool(most[row] < NEVER and reached + least_latency(marks, span, to) > most[row])
-    for other in range(LATENCY, ROWS if row == PRICE else row):
+    if limit < NEVER and far[LATENCY, to] + across(vertices, far, front, BEFORE, to) > limit:
+        return True
+    for other in range(JITTER, ROWS if row == PRICE else row):
         if most[other] < NEVER and far[other, to] > most[other]:
             return True
     return False
 
 
 def advance(
-    ptr: Any, hot: Any, cool: Any, vertices: Any, step_ptr: Any, steps: Any, marks: Any,
-    classes: Any, rates: Any, state: Any, shut: Any, targets: Any, size: Any, span: Any,
+    ptr: Any, hot: Any, live: Any, cool: Any, vertices: Any, step_ptr: Any, steps: Any, marks: Any,
+    admitted: Any, classes: Any, rates: Any, state: Any, fits: Any, shut: Any, targets: Any, size: Any, span: Any,
     far: Any, keys: Any, places: Any, front: Any, count: Any,
     most: Any, row: int, vertex: int, need: int,
 ) -> int:  # fmt: skip
-    """Go on backwards until a vertex is reached, or what is left lies beyond `need`.
+    """Go on backwards until the least of a vertex is known, or what is left lies beyond `need`.
 
     A target is scanned as an interface to leave by, a node as itself, and an ENNI means the one across. One function,
-    because this is where the time goes. Rows under a limit come before the price, and close vertices to later rows.
+    because this is where the time goes; what is cheapest to test comes first. Rows under a limit come before the
+    price, and close vertices to later rows.
     """
-    wanted, all_begun = size[WANTED_BPS], size[ALL_BEGUN] == 1
     mine, heap, held = far[row], keys[row], places[row]
+    timed = row in (LATENCY, BEFORE)
     many, first, bound = count[row], targets.size, front[row]
     if many < 0:
         many, first, bound = 0, 0, 0
         mine[:] = NEVER
     while True:
         if first < targets.size:
-            here, settled = targets[first], -2
-            total = vertices[here, CROSS_US] if row == LATENCY else (1 if row == HOPS else 0)
+            here = targets[first]
+            total = vertices[here, CROSS_US] if timed else (1 if row == HOPS else 0)
             direct = True
             first += 1
         else:
@@ -154,34 +189,39 @@ def advance(
                 bound = NEVER
                 break
             total = heap[0]
-            if total > need:
+            if total > need or (vertex >= 0 and total >= mine[vertex]):
                 bound = total
                 break
-            settled = held[0]
+            here = held[0]
             many -= 1
             sink(heap, held, many)
-            if total != mine[settled]:
+            if total != mine[here]:
                 continue
-            bound, here, direct = total, settled, False
-            if vertices[here, IS_INTERFACE] == 1:
-                if row == LATENCY:
+            bound, direct = total, False
+            if state[here] != INSIDE:
+                if timed:
                     total += vertices[here, CROSS_US]
                 elif row == HOPS:
                     total += 1
                 here = vertices[here, CROSS]
                 direct = True
         for slot in range(ptr[here], ptr[here + 1] if here >= 0 else 0):
+            cls = hot[slot, CLS]
+            if admitted[cls] == 0:
+                continue
             to = hot[slot, HEAD]
             known = mine[to]
             if known <= total:
                 continue
-            cls = hot[slot, CLS]
-            if classes[cls, ADMITTED] == 0:
+            found = state[to]
+            if found & SHUT:
                 continue
-            ends = vertices[to, IS_INTERFACE] == 1
+            arc, ends = hot[slot, ARC], found != INSIDE
             reached = total
-            if row == PRICE:
-                used = int(hot[slot, HOURLY] * rates[cls, PER_HOURLY] + hot[slot, GBPS] * rates[cls, PER_GBPS])
+            if timed:
+                reached += hot[slot, LATENCY_US]
+            elif row == PRICE:
+                used = int(live[arc, HOURLY] * rates[cls, PER_HOURLY] + live[arc, GBPS] * rates[cls, PER_GBPS])
                 if ends and direct:
                     reached += classes[cls, BASE] + max(classes[cls, LEAST], used)
                 else:
@@ -189,61 +229,18 @@ def advance(
                         reached += used
                     if ends:
                         reached += classes[cls, ENTRY]
-            elif row == LATENCY:
-                reached += hot[slot, LATENCY_US]
             elif row != HOPS:
-                reached += cool[slot, row - JITTER]
-            if reached >= known or hopeless(marks, span, far, most, row, to, reached):
+                reached += cool[arc, row - JITTER]
+            if reached >= known or hopeless(vertices, marks, span, far, front, most, row, to, reached):
                 continue
-            fits = all_begun and hot[slot, ROOM] >= wanted
-            if not fits and least_free(step_ptr, steps, hot[slot, STEPS], size) < wanted:
+            if not has_room(step_ptr, steps, fits, size, live[arc, STEPS]):
                 continue
-            if shut.size > 0 and shut[hot[slot, ARC]] == 1:
+            if shut.size > 0 and shut[arc] == 1:
                 continue
-            if ends:
-                found = state[to]
-                if found == UNKNOWN:
-                    found = judged(vertices, step_ptr, steps, state, size, to)
-                if found & SHUT:
-                    continue
+            if found == UNKNOWN and judged(vertices, step_ptr, steps, fits, state, size, to) & SHUT:
+                continue
             mine[to] = reached
             lift(heap, held, many, reached, to)
             many += 1
-        if settled == vertex:
-            break
     front[row], count[row] = bound, many
     return int(min(bound, mine[vertex]) if vertex >= 0 else bound)
-
-
-def lift(keys: Any, places: Any, place: int, key: int, vertex: int) -> None:
-    """Put a vertex into a heap of `place` others; four children to a place."""
-    while place > 0:
-        above = (place - 1) >> 2
-        if keys[above] <= key:
-            break
-        keys[place] = keys[above]
-        places[place] = places[above]
-        place = above
-    keys[place] = key
-    places[place] = vertex
-
-
-def sink(keys: Any, places: Any, many: int) -> None:
-    """Fill the first place of a heap with its last, `many`, which is no part of it any more."""
-    key, vertex = keys[many], places[many]
-    place = 0
-    while True:
-        child = 4 * place + 1
-        if child >= many:
-            break
-        best, least = child, keys[child]
-        for other in range(child + 1, min(child + 4, many)):
-            if keys[other] < least:
-                best, least = other, keys[other]
-        if least >= key:
-            break
-        keys[place] = least
-        places[place] = places[best]
-        place = best
-    keys[place] = key
-    places[place] = vertex

@@ -16,24 +16,28 @@ from federation.broker.paths.kernel.block import Block, Floats, Ints
 from schemas.offer import ClassTerms
 from schemas.price import TermFactor, TimeBand
 
-UNKNOWN, OPEN, SHUT, SOURCE, TARGET = 0, 1, 2, 4, 8  # states of an interface, the last two added up
-# Columns of `Net.hot`, `Net.cool` and `Net.vertices`.
-HEAD, CLS, HOURLY, GBPS, LATENCY_US, ROOM, STEPS, ARC = range(8)
+# States of a vertex: an interface, `SOURCE` and `TARGET` added up, or a node.
+UNKNOWN, OPEN, SHUT, SOURCE, TARGET, INSIDE = 0, 1, 2, 4, 8, 16
+# Columns of `Net.hot`, `Net.live`, `Net.cool` and `Net.vertices`.
+HEAD, CLS, LATENCY_US, ARC = range(4)
+HOURLY, GBPS, STEPS = range(3)
 JITTER_US, LOST_LOG, DOWN_LOG, DELIVERED_PPB, AVAILABLE_PPB = range(5)
-IS_INTERFACE, OWNER, CROSS, CROSS_US, SPEED, MTU, FREE, SIDE_ROOM = range(8)
+IS_INTERFACE, OWNER, CROSS, CROSS_US, SPEED, MTU, FREE = range(7)
 Timing = tuple[str, tuple[TimeBand, ...], tuple[TermFactor, ...]]
 
 
 class Net(NamedTuple):
-    """What the compiled functions read. Vertices, slots, classes, operators and steps are numbered through.
+    """What the compiled functions read. Vertices, slots, classes, arcs, operators and steps are numbered through.
 
-    `hot` and `cool` have a row per slot, `vertices` one per vertex; units are those of `Arc` and `Interface`. `CROSS`
+    A slot is an arc seen from one of its ends. `hot` has a row per slot, `live` (what changes while the network stays)
+    and `cool` one per arc, `vertices` one per vertex; units are those of `Arc` and `Interface`. `CROSS`
     is the vertex behind an interface, -1 where there is none or no label is free on both sides. `steps` are rows of
     (second, bit/s), a function of time from `step_ptr[i]` to `step_ptr[i + 1]`. `marks` are distances to landmarks.
     """
 
     ptr: Any
     hot: Any
+    live: Any
     cool: Any
     vertices: Any
     step_ptr: Any
@@ -45,7 +49,7 @@ class Arrays:
     """A graph's arrays, and per route class what plans are made from.
 
     `class_base[i]` and `arc_base[i]` are the first class and arc of operator i. `timing` numbers the distinct zones,
-    bands and term factors of classes, `currency` those of operators. `first_s`: from here on all steps have begun.
+    bands and term factors of classes, `currency` those of operators.
     """
 
     def __init__(self, graph: Graph, before: Arrays | None = None) -> None:
@@ -56,10 +60,11 @@ class Arrays:
         self.arc_base = _bases([len(block.network.arcs) for block in self.blocks])
         self.arcs = sum(len(block.network.arcs) for block in self.blocks)
         self.degree = int(np.diff(self.net.ptr).max(initial=0))
-        self.first_s = max((block.first_s for block in self.blocks), default=0)
+        self.breaks = np.unique(self.net.steps[:, 0])  # between two of these seconds nothing changes
         # Per vertex: no UNI is open unless a question ends there; ENNIs are judged when a search comes to them.
         lone = (self.net.vertices[:, IS_INTERFACE] == 1) & (self.net.vertices[:, CROSS] < 0)
         self.unopened = np.where(lone, SHUT, UNKNOWN).astype(np.uint8)
+        self.unopened[self.net.vertices[:, IS_INTERFACE] == 0] = INSIDE
         self._classes(self.blocks)
 
         self.kept: dict[object, Any] = {}  # bounds of questions answered, the oldest first
@@ -84,16 +89,18 @@ class Arrays:
         first_base = _bases([len(block.step_rows) for block in blocks])
         arc_base = _bases([len(block.network.arcs) for block in blocks])
         ptr = np.zeros(graph.size + 1, np.int64)
-        vertices = np.zeros((graph.size, 8), np.int64)
-        hot = np.concatenate([np.zeros((0, 8), np.int64), *(block.hot for block in blocks)])
+        vertices = np.zeros((graph.size, 7), np.int64)
+        hot = np.concatenate([np.zeros((0, 4), np.int64), *(block.hot for block in blocks)])
+        live = np.concatenate([np.zeros((0, 3), np.int64), *(block.live for block in blocks)])
         for number, block in enumerate(blocks):
             base, first = graph.bases[number], slot_base[number]
             end = base + block.network.size
             ptr[base + 1 : end + 1] = block.ptr[1:] + first
             moved = hot[first : first + len(block.hot)]
             moved[:, HEAD] += base
-            for column, by in ((CLS, class_base), (ARC, arc_base), (STEPS, step_base)):
+            for column, by in ((CLS, class_base), (ARC, arc_base)):
                 moved[:, column] += by[number]
+            live[arc_base[number] : arc_base[number] + len(block.live), STEPS] += step_base[number]
             vertices[base:end, OWNER] = number
             sides = vertices[base : base + len(block.sides)]
             sides[:, SPEED:] = block.sides
@@ -105,6 +112,7 @@ class Arrays:
         return Net(
             ptr=ptr,
             hot=hot,
+            live=live,
             cool=np.concatenate([np.zeros((0, 5), np.int64), *(block.cool for block in blocks)]),
             vertices=vertices,
             step_ptr=np.concatenate((*ends, [len(steps)])).astype(np.int64),

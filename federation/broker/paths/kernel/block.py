@@ -23,9 +23,8 @@ FAR_S: Final = 1 << 60
 class Block:
     """The columns of one operator.
 
-    A slot is an arc seen from one of its ends; the slots of a vertex follow each other, `ptr` says where. `hot`,
-    `cool` and `sides` are rows as in `arrays.Net`, `slots` has both slots of every arc. Per class: amounts that count
-    once, the rates of a usual segment, and what no segment exceeds.
+    The slots of a vertex follow each other, `ptr` says where. `hot`, `live`, `cool` and `sides` are rows as in
+    `arrays.Net`. Per class: amounts that count once, the rates of a usual segment, and what no segment exceeds.
     """
 
     def __init__(self, network: Network) -> None:
@@ -45,17 +44,15 @@ class Block:
         arc = order % max(1, len(arcs))
         self.ptr = np.zeros(network.size + 1, np.int64)
         np.cumsum(np.bincount(np.concatenate((a, z)), minlength=network.size), out=self.ptr[1:])
-        self.slots = np.argsort(order, kind="stable").reshape(2, len(arcs))
         self.arc_cls = _ints(column["route_class"])
         self.arc_hourly, self.arc_gbps = _ints(column["hourly_micro"]), _ints(column["gbps_hourly_micro"])
-        room = _ints([_least(free) for free in column["free"]])
         latency, steps = _ints(column["latency_us"]), self._numbered(column["free"])
-        per_arc = (self.arc_cls, self.arc_hourly, self.arc_gbps, latency, room, steps)
         heads = np.concatenate((z, a))[order]
-        self.hot = np.column_stack((heads, *(values[arc] for values in per_arc), arc))
+        self.hot = np.column_stack((heads, self.arc_cls[arc], latency[arc], arc))
+        self.live = np.column_stack((self.arc_hourly, self.arc_gbps, steps))
         logs = [np.minimum(_ints(column[name]), LOG_MAX) for name in ("jitter_us", "lost", "down")]
         shares = [_ints(column[name]) for name in ("delivered_ppb", "available_ppb")]
-        self.cool = np.column_stack([values[arc] for values in (*logs, *shares)])
+        self.cool = np.column_stack((*logs, *shares))
         self.inner = (a >= len(network.interfaces)) & (z >= len(network.interfaces))
 
     def _sides(self, network: Network) -> None:
@@ -63,8 +60,7 @@ class Block:
         speeds = _ints([interface.speed_bps for interface in interfaces])
         mtus = _ints([interface.mtu for interface in interfaces])
         frees = self._numbered([interface.free for interface in interfaces])
-        rooms = _ints([_least(interface.free) for interface in interfaces])
-        self.sides = np.column_stack((speeds, mtus, frees, rooms))
+        self.sides = np.column_stack((speeds, mtus, frees))
 
     def _classes(self, network: Network) -> None:
         self.classes: tuple[ClassTerms, ...] = network.classes
@@ -86,16 +82,10 @@ class Block:
         self.step_ptr = np.cumsum([0, *map(len, known)], dtype=np.int64)
         rows = [(_clip(at), _clip(bps)) for steps in known for at, bps in steps]
         self.step_rows = np.array(rows, dtype=np.int64).reshape(len(rows), 2)
-        self.first_s = max((steps[0][0] if steps else FAR_S for steps in known), default=-FAR_S)
 
     def _numbered(self, column: Iterable[Steps]) -> Ints:
         numbers = self._numbers
         return _ints([numbers.setdefault(steps, len(numbers)) for steps in column])
-
-
-def _least(steps: Steps) -> int:
-    """The least ever free."""
-    return min((bps for _, bps in steps), default=0)
 
 
 def _ints(values: Sequence[int]) -> Ints:

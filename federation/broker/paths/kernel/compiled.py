@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from hashlib import blake2b
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
-from federation.broker.paths.kernel import ahead, landmarks, search
+from federation.broker.paths.kernel import ahead, heaps, label, landmarks, search
 
 
 class Code(NamedTuple):
@@ -32,7 +33,7 @@ def compiled(folder: Path | None) -> Code:
     if folder is not None:
         vars(numba.config)["CACHE_DIR"] = str(folder / f"{numba.__version__}-{_digest()}")
     entries = Code()
-    for function in (*_functions(ahead), *_functions(search)):
+    for function in chain.from_iterable(map(_functions, (heaps, ahead, label, search))):
         if function not in entries:
             register_jitable(function)
     jit: Any = numba.njit(nogil=True, error_model="numpy", cache=folder is not None)
@@ -45,5 +46,5 @@ def _functions(module: ModuleType) -> list[Any]:
 
 def _digest() -> str:
     """A name for this version of the sources: numba itself looks at one file only."""
-    sources = (Path(module.__file__ or "") for module in (ahead, landmarks, search))
+    sources = (Path(module.__file__ or "") for module in (ahead, heaps, label, landmarks, search))
     return blake2b(b"".join(source.read_bytes() for source in sources), digest_size=8).hexdigest()

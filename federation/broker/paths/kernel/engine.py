@@ -9,6 +9,7 @@ import numpy as np
 
 from federation.broker.paths.bounds import NEVER as NO_PATH
 from federation.broker.paths.graph import Graph
+from federation.broker.paths.kernel import label as row
 from federation.broker.paths.kernel import search as kernel
 from federation.broker.paths.kernel.ahead import NEVER, ROWS, Ahead
 from federation.broker.paths.kernel.arrays import CROSS, Arrays
@@ -64,7 +65,7 @@ class Engine:
 
     def warm(self) -> None:
         """Have the functions compiled, or read, by running them over a graph of one vertex and no offers."""
-        vertices = np.zeros((1, 8), np.int64)
+        vertices = np.zeros((1, 7), np.int64)
         vertices[0, CROSS] = -1
         nothing = Arrays(Graph.build({}))
         net = nothing.net._replace(ptr=np.zeros(2, np.int64), vertices=vertices, marks=np.zeros((1, 1), np.int32))
@@ -115,11 +116,11 @@ class Engine:
 def _nothing_ahead(arrays: Arrays) -> Ahead:
     size, slots = arrays.graph.size, len(arrays.net.hot) + 1
     return Ahead(
-        far=np.empty((ROWS, size), np.int64),
-        keys=np.empty((ROWS, slots), np.int64),
-        places=np.empty((ROWS, slots), np.int32),
-        front=np.full(ROWS, -1, np.int64),
-        count=np.full(ROWS, -1, np.int64),
+        far=np.empty((ROWS + 1, size), np.int64),
+        keys=np.empty((ROWS + 1, slots), np.int64),
+        places=np.empty((ROWS + 1, slots), np.int32),
+        front=np.full(ROWS + 1, -1, np.int64),
+        count=np.full(ROWS + 1, -1, np.int64),
     )
 
 
@@ -180,7 +181,7 @@ class _Run:
         shares = ask.limit(Limit.LOSS), ask.limit(Limit.AVAILABILITY)
         budget = ask.limit(Limit.BUDGET)
         most = [NEVER if budget is None else min(budget, NEVER), *limits(ask)]
-        aim = kernel.CHEAPEST if ask.aim == PRICE else kernel.FASTEST
+        aim = row.CHEAPEST if ask.aim == PRICE else row.FASTEST
         ending = sorted({int(self._watched[self._arrays.owner(target)]) for target in usable.targets})
         return kernel.Ask(
             most=_ints([*most, *(-1 if one is None else one for one in shares), aim]),
@@ -199,7 +200,7 @@ class _Run:
         if self._best is not None:
             cells[kernel.BEST], (cells[kernel.BEST_FIRST], cells[kernel.BEST_SECOND]) = -1, self._best[1:]
         return kernel.Work(
-            labels=np.empty((rows, kernel.FIELDS), np.int64),
+            labels=np.empty((rows, row.FIELDS), np.int64),
             heap=np.empty((rows, 3), np.int64),
             first=np.full(self._arrays.graph.size, -1, np.int64),
             cells=cells,
@@ -224,17 +225,17 @@ class _Run:
 def _trace(work: kernel.Work, number: int) -> Trace:
     """The slots of a path, in order, and whether each begins a segment."""
     slots, enters, labels = [], [], work.labels
-    while labels[number, kernel.PARENT] >= 0:
-        parent = int(labels[number, kernel.PARENT])
-        slots.append(int(labels[number, kernel.SLOT]))
-        enters.append(bool(labels[parent, kernel.CLASS] < 0))
+    while labels[number, row.PARENT] >= 0:
+        parent = int(labels[number, row.PARENT])
+        slots.append(int(labels[number, row.SLOT]))
+        enters.append(bool(labels[parent, row.CLASS] < 0))
         number = parent
-    return Trace(int(labels[number, kernel.VERTEX]), tuple(reversed(slots)), tuple(reversed(enters)))
+    return Trace(int(labels[number, row.VERTEX]), tuple(reversed(slots)), tuple(reversed(enters)))
 
 
 def _grown(work: kernel.Work) -> kernel.Work:
     rows = 2 * len(work.labels)
-    labels, heap = np.empty((rows, kernel.FIELDS), np.int64), np.empty((rows, 3), np.int64)
+    labels, heap = np.empty((rows, row.FIELDS), np.int64), np.empty((rows, 3), np.int64)
     labels[: len(work.labels)], heap[: len(work.heap)] = work.labels, work.heap
     return kernel.Work(labels, heap, work.first, work.cells)
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from federation.broker.paths.kernel.ahead import lift, sink
 from federation.broker.paths.kernel.arrays import CROSS, CROSS_US, HEAD, LATENCY_US, Arrays, Net
+from federation.broker.paths.kernel.heaps import lift, sink
 
 LANDMARKS: Final = 16
 FARTHEST_US: Final = 1 << 29  # a distance from here on counts as this much, which keeps differences below the truth

@@ -20,6 +20,7 @@ AMOUNT_MAX: Final = float(1 << 47)  # micro-units of one segment: beyond, 64 bit
 DENOMINATOR_MAX: Final = 1 << 61
 SLACK_MORE: Final = 4  # two amounts used, each rounded down once as a float and once to a whole number
 ROOM: Final = 1 - 1e-15
+MARKS_USED: Final = 4
 
 
 class Planned(NamedTuple):
@@ -54,12 +55,12 @@ def planned(arrays: Arrays, usable: Usable, ask: Ask) -> Planned:
     flat = least > arrays.usual[0] * per_hourly + arrays.usual[1] * per_gbps
     tops = arrays.tops[0] * per_hourly + arrays.tops[1] * per_gbps + arrays.tops[2] * np.maximum(1, prices.ratio[2])
     wanted, mtu = ask.limit(Limit.BANDWIDTH) or 0, ask.limit(Limit.MTU) or 0
-    begun = query.window.start_s >= arrays.first_s
-    size = np.array((wanted, mtu, query.window.start_s, query.window.end_s, begun), dtype=np.int64)
+    during = query.window.start_s, query.window.end_s
+    size = np.array((wanted, mtu, *during), dtype=np.int64)
     state, closed = _state(arrays, usable, query)
     entry = base + np.where(flat, least, 0)
     classes = np.empty((len(admitted), CLASS_COLUMNS), dtype=np.int64)
-    columns = (admitted, flat, base, least, entry, prices.slack, arrays.set_up, arrays.minimum)
+    columns = (flat, base, least, entry, prices.slack, arrays.set_up, arrays.minimum)
     for place, column in enumerate(columns):
         classes[:, place] = column
     rates = np.empty((len(admitted), RATE_COLUMNS))
@@ -67,16 +68,20 @@ def planned(arrays: Arrays, usable: Usable, ask: Ask) -> Planned:
     classes[:, FRACTIONS:] = prices.fractions
     targets = np.array(list(usable.targets), dtype=np.int64)
     plan = Plan(
+        admitted=admitted.astype(np.uint8),
         classes=classes,
         rates=rates,
         state=state,
+        fits=np.zeros(len(arrays.net.step_ptr), dtype=np.uint8),
         shut=_shut(arrays, query),
         targets=targets,
         size=size,
         span=_span(arrays, usable),
     )
     ends = tuple(usable.sources), tuple(usable.targets)
-    key = (classes.tobytes(), size.tobytes(), ends, closed, query.excluded)
+    # Windows between the same changes of capacity have the same room; what prices they have, `classes` and `rates` say.
+    gaps = np.searchsorted(arrays.breaks, during[:1], "right")[0], np.searchsorted(arrays.breaks, during[1:])[0]
+    key = (admitted.tobytes(), classes.tobytes(), rates.tobytes(), wanted, mtu, *gaps, ends, closed, query.excluded)
     return Planned(plan, key, fits=bool(((tops < AMOUNT_MAX) & prices.small | ~admitted).all()))
 
 
@@ -171,11 +176,14 @@ def _state(arrays: Arrays, usable: Usable, query: Query) -> tuple[Bytes, tuple[i
 
 
 def _span(arrays: Arrays, usable: Usable) -> Ints:
-    """The least and the greatest distance of a source from each landmark."""
-    marks = arrays.net.marks[list(usable.sources)].astype(np.int64)
-    if not len(marks):
-        return np.zeros((2, arrays.net.marks.shape[1]), np.int64)
-    return np.stack((marks.min(axis=0), marks.max(axis=0)))
+    """The landmarks that say most of how far apart the ends are, and between which distances from them these lie."""
+    if not usable.sources or not usable.targets:
+        return np.zeros((5, 0), np.int64)
+    ends = [arrays.net.marks[list(side)].astype(np.int64) for side in (usable.sources, usable.targets)]
+    span = np.stack([most(marks, axis=0) for marks in ends for most in (np.min, np.max)])
+    apart = np.maximum(span[2] - span[1], span[0] - span[3])
+    used = np.argsort(-apart)[:MARKS_USED]
+    return np.concatenate((used[None], span[:, used]))
 
 
 def _shut(arrays: Arrays, query: Query) -> Bytes:

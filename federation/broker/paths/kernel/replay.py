@@ -79,7 +79,7 @@ class Replay:
     def _stretch(self, slot: int) -> tuple[int, Stretch]:
         """Where a slot leads, and the stretch that it is."""
         arrays = self._arrays
-        to, cls, *_, number = arrays.net.hot[slot].tolist()
+        to, cls, _, number = arrays.net.hot[slot].tolist()
         owner = arrays.graph.owner[to]
         network = arrays.graph.networks[owner]
         arc = network.arcs[number - arrays.arc_base[owner]]
