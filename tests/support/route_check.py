@@ -15,7 +15,7 @@ from tests.support.brute_paths import Piece, beyond, judged, keeps
 def faults(sheets: Mapping[str, OperatorSheet], query: Query, route: Route) -> Iterator[str]:
     """Everything that is wrong with a route."""
     yield from _joints(sheets, query, route)
-    pieces = tuple(_piece(sheets, segment) for segment in route.segments)
+    pieces = tuple(piece_of(sheets, segment) for segment in route.segments)
     walk = judged(sheets, query, pieces)
     if walk is None:
         yield "uses what is excluded, has no label or no rate"
@@ -29,7 +29,7 @@ def faults(sheets: Mapping[str, OperatorSheet], query: Query, route: Route) -> I
     yield from _labels(sheets, query, route)
 
 
-def _piece(sheets: Mapping[str, OperatorSheet], segment: RouteSegment) -> Piece:
+def piece_of(sheets: Mapping[str, OperatorSheet], segment: RouteSegment) -> Piece:
     sheet = sheets[segment.operator]
     offers = tuple(sheet.offers[name] for name in segment.offers)
     return Piece(segment.operator, segment.route_class, segment.a, segment.z, offers)

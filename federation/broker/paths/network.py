@@ -8,6 +8,7 @@ sheet does not have, or lead from a vertex to itself, cannot be sold and are cou
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -63,6 +64,7 @@ class Network:
         "near",
         "nodes",
         "peers",
+        "places",
         "sheet",
         "unusable",
     )
@@ -80,6 +82,7 @@ class Network:
         self.arcs = tuple(self._arcs(sheet))
         self.unusable = len(sheet.offers) - len(self.arcs)
         self.near = self._adjacency()
+        self.places: dict[str, Mapping[tuple[str, ...], tuple[tuple[str, str], ...]]] = {}  # see `backup.items`
         self.peers = self._peers()
 
     @property

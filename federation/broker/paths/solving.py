@@ -24,10 +24,10 @@ class Kernel(Protocol):
 
 
 class Prepared:
-    """What serves some asks, with bounds for it, and who solves them."""
+    """What serves some asks, with bounds for it (those of a question that admits more will do), and who solves them."""
 
-    def __init__(self, usable: Usable, kernel: Kernel | None = None) -> None:
-        self.usable, self._kernel, self._bounds = usable, kernel, Bounds(usable)
+    def __init__(self, usable: Usable, kernel: Kernel | None = None, bounds: Bounds | None = None) -> None:
+        self.usable, self._kernel, self._bounds = usable, kernel, bounds or Bounds(usable)
 
     def solve(self, ask: Ask, work: Work, fixed: Fixed | None = None) -> Solved:
         """The best path of an ask, of those that begin as `fixed` says."""
