@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import logging
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Final, NoReturn, TypeVar
@@ -21,6 +23,13 @@ from schemas.problem import Outcome, Problem, invalid
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 BODY_BYTES_MAX: Final = 64 * 1024
+HEADER_BYTES_MAX: Final = 8190
+HEADERS_MAX: Final = 64
+BODY_S: Final = 10.0
+HANDSHAKE_S: Final = 10.0
+# How long a connection may be without a complete request head: longer than clients keep one for later use.
+IDLE_S: Final = 30.0
+LINGER_S: Final = 2.0
 SHUTDOWN_S: Final = 5.0
 PROBLEM_TYPE: Final = "application/problem+json"
 WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -77,10 +86,13 @@ async def read_body(request: web.Request, bytes_max: int = BODY_BYTES_MAX) -> by
         raise _too_large(bytes_max)
     body = bytearray()
     try:
-        async for chunk in request.content.iter_chunked(bytes_max + 1):
-            body += chunk
-            if len(body) > bytes_max:
-                raise _too_large(bytes_max)
+        async with asyncio.timeout(BODY_S):
+            async for chunk in request.content.iter_chunked(bytes_max + 1):
+                body += chunk
+                if len(body) > bytes_max:
+                    raise _too_large(bytes_max)
+    except TimeoutError as error:
+        raise invalid("body", f"did not arrive within {BODY_S:g} s") from error
     except (ClientError, ConnectionError) as error:
         raise invalid("body", "ended before it was complete") from error
     return bytes(body)
@@ -114,18 +126,37 @@ def reply(answer: Any, status: int = 200, headers: Mapping[str, str] | None = No
     return web.Response(body=body, status=status, content_type="application/json", headers=headers)
 
 
-async def listen(app: web.Application, host: str, port: int, stack: AsyncExitStack) -> int:
-    """Serve `app` until `stack` closes; returns the port. Raises `UNAVAILABLE` where the port is taken."""
+async def listen(
+    app: web.Application, host: str, port: int, stack: AsyncExitStack, tls: ssl.SSLContext | None = None
+) -> int:
+    """Serve `app` until `stack` closes, with TLS where a context is given; returns the port.
+
+    Raises `UNAVAILABLE` where the port is taken. Compressed requests stay as they are, for nobody to unpack.
+    """
     server_logger.addFilter(_quoting_nobody)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_S,
+        keepalive_timeout=IDLE_S,
+        lingering_time=LINGER_S,
+        max_line_size=HEADER_BYTES_MAX,
+        max_field_size=HEADER_BYTES_MAX,
+        max_headers=HEADERS_MAX,
+        auto_decompress=False,
+    )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
+    assert runner.server is not None, "set up just now"
+    handshake_s = None if tls is None else HANDSHAKE_S
     try:
-        await web.TCPSite(runner, host, port).start()
+        server = await asyncio.get_running_loop().create_server(
+            runner.server, host, port, ssl=tls, ssl_handshake_timeout=handshake_s, backlog=128
+        )
     except OSError as error:
         raise port_problem(host, port, error) from error
-    address = runner.addresses[0]
-    return int(address[1])
+    stack.callback(server.close)
+    return int(server.sockets[0].getsockname()[1])
 
 
 def _quoting_nobody(record: logging.LogRecord) -> bool:

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple, Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from federation.trust.destinations import Rules, destination, endpoint, is_public
 from schemas.problem import Problem
@@ -108,7 +109,8 @@ class Egress:
         there = destination(url, self._rules)
         self._session = self._session or self.session(self._roots)
         try:
-            async with asyncio.timeout(self._deadline_s), self._session.get(url, allow_redirects=False) as response:
+            asked = self._session.get(URL(url, encoded=True), allow_redirects=False)  # as judged, not spelled anew
+            async with asyncio.timeout(self._deadline_s), asked as response:
                 return await self._body(response, there.host)
         except TimeoutError as error:
             raise _silent(there.host, f"did not answer within {self._deadline_s:g} s") from error

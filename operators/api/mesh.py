@@ -8,43 +8,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing
-from typing import Any, Final, NoReturn
+from typing import Final
 
 import grpc
 import grpc.aio
-import msgspec
 
+from federation.node.rpc import SERVER_OPTIONS, Context, refuse
 from operators.access.gate import Gate
 from operators.catalog.publisher import Behind, Publisher
 from operators.orders.desk import Desk
 from schemas.gen.mesh.v1 import mesh_pb2 as pb
 from schemas.gen.mesh.v1.mesh_pb2_grpc import MeshServicer, add_MeshServicer_to_server
-from schemas.problem import CATALOGUE, Problem, invalid
+from schemas.problem import Problem, invalid
 
-MESSAGE_BYTES_MAX: Final = 64 * 1024
 GRACE_S: Final = 1.0
-STREAMS_MAX: Final = 256
-OPTIONS: Final = (
-    ("grpc.so_reuseport", 0),  # or a second daemon on the same port would quietly get half of the calls
-    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.max_concurrent_streams", STREAMS_MAX),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),  # watchers keep quiet streams alive by pings
-)
-_STATUS: Final = {
-    400: grpc.StatusCode.INVALID_ARGUMENT,
-    401: grpc.StatusCode.UNAUTHENTICATED,
-    403: grpc.StatusCode.PERMISSION_DENIED,
-    404: grpc.StatusCode.NOT_FOUND,
-    409: grpc.StatusCode.FAILED_PRECONDITION,
-    410: grpc.StatusCode.FAILED_PRECONDITION,
-    413: grpc.StatusCode.INVALID_ARGUMENT,
-    422: grpc.StatusCode.INVALID_ARGUMENT,
-    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    501: grpc.StatusCode.UNIMPLEMENTED,
-    503: grpc.StatusCode.UNAVAILABLE,
-}
-Context = Any  # grpc.aio.ServicerContext, whose own types do not agree with the generated ones
 
 
 class MeshService(MeshServicer):
@@ -77,7 +54,7 @@ class MeshService(MeshServicer):
         try:
             receipt = await self._desk.confirm(broker, request.confirm.decode("ascii", errors="replace"))
         except Problem as problem:
-            await _refuse(context, problem)
+            await refuse(context, problem)
         return pb.ConfirmReply(receipt=receipt.encode())
 
     async def WatchLeases(self, request: pb.WatchLeasesRequest, context: Context) -> AsyncIterator[pb.LeaseEvent]:  # noqa: N802
@@ -94,18 +71,12 @@ class MeshService(MeshServicer):
             metadata = dict(context.invocation_metadata() or ())
             return self._gate.who(str(metadata.get("authorization", "")))
         except Problem as problem:
-            await _refuse(context, problem)
-
-
-async def _refuse(context: Context, problem: Problem) -> NoReturn:
-    status = _STATUS.get(CATALOGUE[problem.code].status, grpc.StatusCode.INTERNAL)
-    await context.abort(status, msgspec.json.encode(problem.as_dict()).decode())
-    raise AssertionError("abort does not return")
+            await refuse(context, problem)
 
 
 async def serve_mesh(service: MeshService, host: str, port: int, stack: AsyncExitStack) -> int:
     """Serve until `stack` closes; returns the port. Raises `UNAVAILABLE` where the port is taken."""
-    server = grpc.aio.server(options=OPTIONS)
+    server = grpc.aio.server(options=SERVER_OPTIONS)
     add_MeshServicer_to_server(service, server)
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:

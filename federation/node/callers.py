@@ -1,0 +1,86 @@
+"""Who calls over HTTP, how often it may, and what it is told when refused: aiohttp middlewares, mounted in this order.
+
+    web.Application(middlewares=[problem_middleware, refusals(audit), callers(judge), rates(buckets, clock)])
+
+`judge` gives the verified entity behind a peer's leaf (DER), or raises `UNAUTHENTICATED`: the `judge` of
+`federation.trust.speakers` with the present second. Handlers then ask `caller_of`. `federation.node.rpc` does the same
+for gRPC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from federation.node.audit import STRANGER, Audit
+from federation.node.limits import Buckets
+from federation.node.seams import Clock
+from schemas.problem import Problem
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
+Judge = Callable[[bytes], str]
+CALLER: Final = web.RequestKey("caller", str)
+
+
+def caller_of(request: web.Request) -> str:
+    """The entity that speaks on this connection. Only behind `callers`."""
+    return request[CALLER]
+
+
+def callers(judge: Judge) -> Middleware:
+    """Nobody gets past who is not a member by the authority of its own. Raises `UNAUTHENTICATED`."""
+
+    @web.middleware
+    async def known(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request[CALLER] = judge(_leaf(request))
+        return await handler(request)
+
+    return known
+
+
+def rates(buckets: Buckets, clock: Clock) -> Middleware:
+    """One caller's haste is its own: `TOO_MANY_REQUESTS` with the seconds to wait, and no work done."""
+
+    @web.middleware
+    async def paced(request: web.Request, handler: Handler) -> web.StreamResponse:
+        check_rate(buckets, caller_of(request), clock)
+        return await handler(request)
+
+    return paced
+
+
+def refusals(audit: Audit) -> Middleware:
+    """Refusals that say which check failed are written down, and leave without saying so."""
+
+    @web.middleware
+    async def veiled(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except Problem as problem:
+            raise audit.refused(problem, caller=request.get(CALLER, STRANGER), act=_act(request)) from problem
+
+    return veiled
+
+
+def check_rate(buckets: Buckets, caller: str, clock: Clock) -> None:
+    """Raises `TOO_MANY_REQUESTS` where the bucket of `caller` is empty."""
+    wait_s = buckets.take(caller, clock.now_us())
+    if wait_s:
+        raise Problem("TOO_MANY_REQUESTS", f"too many requests; the next in {wait_s} s", retry_after_s=wait_s)
+
+
+def _leaf(request: web.Request) -> bytes:
+    connection = request.transport.get_extra_info("ssl_object") if request.transport else None
+    leaf = connection.getpeercert(binary_form=True) if connection else None
+    if not leaf:
+        raise Problem("UNAUTHENTICATED", "no certificate came with the connection")
+    return bytes(leaf)
+
+
+def _act(request: web.Request) -> str:
+    """Method and route as configured: a path as sent may hold names."""
+    resource = request.match_info.route.resource
+    return f"{request.method} {resource.canonical if resource else '?'}"

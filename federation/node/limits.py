@@ -1,0 +1,70 @@
+"""How much one caller may ask: a token bucket per entity (pure: time is an argument, memory is bounded).
+
+A bucket that is full again remembers nothing, so it is forgotten. While more callers than fit are active, those that
+come last share one bucket: whoever invents names gains no more than one caller's share.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final, NamedTuple
+
+CALLERS_MAX: Final = 4096
+SECOND_US: Final = 1_000_000
+REST: Final = ""  # the bucket of callers that do not fit; no entity has this id
+
+
+class Rate(NamedTuple):
+    """`per_second` requests in the long run, `burst` at once."""
+
+    per_second: int
+    burst: int
+
+
+class _Bucket(NamedTuple):
+    """Micro-requests left at a Unix microsecond."""
+
+    left: int
+    at_us: int
+
+
+class Buckets:
+    """The buckets of all callers, all at one rate."""
+
+    def __init__(self, rate: Rate, *, callers_max: int = CALLERS_MAX) -> None:
+        assert rate.per_second > 0, "nobody could ever ask"
+        assert rate.burst > 0, "nobody could ever ask"
+        self._rate, self._callers_max = rate, callers_max
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+
+    def take(self, caller: str, now_us: int) -> int:
+        """Take one request of `caller`: 0 where it may go on, else for how many seconds it must wait, at least 1."""
+        self._forget(now_us)
+        fits = caller in self._buckets or len(self._buckets) < self._callers_max
+        name = caller if fits else REST
+        left = self._left(name, now_us)
+        if left < SECOND_US:
+            self._keep(name, _Bucket(left, now_us))
+            return -(-(SECOND_US - left) // (self._rate.per_second * SECOND_US)) or 1
+        self._keep(name, _Bucket(left - SECOND_US, now_us))
+        return 0
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def _left(self, name: str, now_us: int) -> int:
+        """A clock that goes back gives nothing."""
+        full = self._rate.burst * SECOND_US
+        bucket = self._buckets.get(name, _Bucket(full, now_us))
+        return min(full, bucket.left + max(0, now_us - bucket.at_us) * self._rate.per_second)
+
+    def _keep(self, name: str, bucket: _Bucket) -> None:
+        self._buckets[name] = bucket
+        self._buckets.move_to_end(name)
+
+    def _forget(self, now_us: int) -> None:
+        """Those asked longest ago come first; each call forgets at most two, so that none is slow."""
+        full = self._rate.burst * SECOND_US
+        for name in [name for name, _ in zip(self._buckets, range(2), strict=False)]:
+            if self._left(name, now_us) >= full:
+                del self._buckets[name]
