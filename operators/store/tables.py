@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from federation.tokens.sqlite import TABLE
+
 FIRST: Final = """
 CREATE TABLE quotes (
     id TEXT PRIMARY KEY, broker TEXT NOT NULL, external_id TEXT, hash TEXT UNIQUE, rfq_hash TEXT,
@@ -32,4 +34,4 @@ CREATE INDEX seen_by_ref ON seen (ref);
 CREATE TABLE requests (id TEXT PRIMARY KEY, body BLOB NOT NULL);
 """
 
-MIGRATIONS: Final = (FIRST,)
+MIGRATIONS: Final = (FIRST, TABLE)

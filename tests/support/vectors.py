@@ -125,12 +125,28 @@ def _offers() -> tuple[Interface, ClassTerms, Offer]:
     return interface, ClassTerms(id="eu", set_up_micro=5_000_000), offer
 
 
-def documents() -> list[msgspec.Struct]:
-    """One of every signed document, chained as in a purchase."""
-    interface, terms, offer = _offers()
+def _statements() -> list[msgspec.Struct]:
+    """One of everything that says who is who."""
     attest = Attestation(
         legal_domicile=("NL",), controlling_parents=("NL",), classes={"eu": ClassFacts(countries=("NL", "DE"))}
     )
+    mark = TrustMark(
+        iss=AUDITOR, sub=OPERATOR, iat=NOW, exp=NOW + 30 * 86400, trust_mark_type=FACTS_MARK, attest=attest
+    )
+    bits = StatusList(
+        iss=AUDITOR, sub=f"{AUDITOR}/status", iat=NOW, exp=NOW + 3600, ttl=300, status_list=status_bits({3, 17}, 64)
+    )
+    answer = MarkStatus(iss=AUDITOR, iat=NOW, exp=NOW + 3600, trust_mark=sign_jws(KEY, mark), status="active")
+    past = HistoricalKey(
+        **msgspec.to_builtins(KEY.jwk()), iat=NOW - 86400, exp=NOW, revoked=Revoked(revoked_at=NOW, reason="superseded")
+    )
+    history = HistoricalKeys(iss=ANCHOR, iat=NOW, exp=NOW + 86400, keys=(past,))
+    return [_entity(), mark, bits, answer, history]
+
+
+def documents() -> list[msgspec.Struct]:
+    """One of every signed document, chained as in a purchase."""
+    interface, terms, offer = _offers()
     rfq = Rfq(**_parties(BROKER, OPERATOR, 120), segment=SEGMENT, limits=Limits(latency_us=2000))
     quote = SegmentQuote(
         **_parties(OPERATOR, BROKER, 30),
@@ -191,18 +207,8 @@ def documents() -> list[msgspec.Struct]:
         root=merkle_root([page]),
     )
     delta = Delta(**_published(3600), from_version=7, to_version=8, put=(offer,), drop=(("offer", "o2"),))
-    mark = TrustMark(
-        iss=AUDITOR, sub=OPERATOR, iat=NOW, exp=NOW + 30 * 86400, trust_mark_type=FACTS_MARK, attest=attest
-    )
-    bits = StatusList(
-        iss=AUDITOR, sub=f"{AUDITOR}/status", iat=NOW, exp=NOW + 3600, ttl=300, status_list=status_bits({3, 17}, 64)
-    )
-    answer = MarkStatus(iss=AUDITOR, iat=NOW, exp=NOW + 3600, trust_mark=sign_jws(KEY, mark), status="active")
-    past = HistoricalKey(
-        **msgspec.to_builtins(KEY.jwk()), iat=NOW - 86400, exp=NOW, revoked=Revoked(revoked_at=NOW, reason="superseded")
-    )
-    history = HistoricalKeys(iss=ANCHOR, iat=NOW, exp=NOW + 86400, keys=(past,))
-    return [_entity(), mark, bits, answer, history, manifest, delta, rfq, quote, path, order, receipt, confirm, *authority(KEY, NOW)]
+    purchase = [manifest, delta, rfq, quote, path, order, receipt, confirm]
+    return [*_statements(), *purchase, *authority(KEY, NOW)]
 
 
 def vectors() -> dict[str, Any]:

@@ -23,6 +23,7 @@ PURE = (
     "federation/broker/discovery/sheet.py",
     "federation/broker/paths/",
     "federation/broker/orders/saga/",
+    "federation/broker/spend/",
     "federation/policy/limits.py",
     "federation/tokens/access.py",
     "federation/tokens/agents.py",
@@ -76,13 +77,13 @@ HEAVY: dict[str, tuple[str, ...]] = {
 # Modules that nothing imports and that are no entry point, with the reason why they stay.
 _MOUNTED_NEXT = "ready to mount; the daemons do so when they listen with TLS"
 UNIMPORTED: dict[str, str] = {
+    "federation/broker/store/spends.py": "the ledger of mandates; orders reserve in it once agents show mandates",
     "federation/node/dns.py": _MOUNTED_NEXT,
     "federation/node/mtls/renewed.py": _MOUNTED_NEXT,
     "federation/tokens/agents.py": _MOUNTED_NEXT,
     "federation/tokens/brokers.py": _MOUNTED_NEXT,
     "federation/tokens/grant.py": _MOUNTED_NEXT,
     "federation/tokens/http.py": _MOUNTED_NEXT,
-    "federation/tokens/sqlite.py": _MOUNTED_NEXT,
     "federation/trust/fetch.py": _MOUNTED_NEXT,
 }
 

@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from msgspec import structs
 
+from federation.broker.store.sqlite import migrations
 from federation.node.sqlite import Database
 from federation.tokens import http
 from federation.tokens.access import Call, verify_access, verify_call
@@ -29,6 +30,7 @@ from federation.tokens.refusal import TokenRefused
 from federation.tokens.replay import Replay, Seen
 from federation.tokens.sqlite import TABLE, ReplayRows
 from federation.trust.jose import doc_hash
+from operators.store.tables import MIGRATIONS
 from schemas.access import AccessToken, Confirmation
 from schemas.authority import Authority, Deed
 from schemas.problem import Problem
@@ -294,10 +296,11 @@ async def test_a_grant_that_is_good_for_nothing_here(desk: Desk) -> None:
 # --- what was seen before ------------------------------------------------------------------------------------
 
 
-async def filters(tmp_path: Path, work: Callable[[Replay], Any]) -> None:
+async def every_filter(tmp_path: Path, work: Callable[[Replay], Any]) -> None:
     await work(Seen())
-    async with Database(tmp_path / "replay.sqlite", [TABLE]) as database:
-        await work(ReplayRows(database))
+    for number, scripts in enumerate((migrations(), MIGRATIONS)):
+        async with Database(tmp_path / f"replay{number}.sqlite", scripts) as opened:
+            await work(ReplayRows(opened))
 
 
 @pytest.mark.asyncio
@@ -310,7 +313,7 @@ async def test_both_filters_let_an_id_pass_once(tmp_path: Path) -> None:
         assert not await replay.first("r", "me", "j", until=NOW + 60, now=NOW + 30)
         assert await replay.first("r", "me", "j", until=NOW + 60, now=NOW + 31)
 
-    await filters(tmp_path, work)
+    await every_filter(tmp_path, work)
 
 
 @pytest.mark.asyncio
