@@ -43,23 +43,22 @@ class Buckets:
         fits = caller in self._buckets or len(self._buckets) < self._callers_max
         name = caller if fits else REST
         left = self._left(name, now_us)
-        if left < SECOND_US:
-            self._keep(name, _Bucket(left, now_us))
-            return -(-(SECOND_US - left) // (self._rate.per_second * SECOND_US)) or 1
-        self._keep(name, _Bucket(left - SECOND_US, now_us))
-        return 0
+        enough = left >= SECOND_US
+        self._keep(name, left - SECOND_US if enough else left, now_us)
+        return 0 if enough else -(-(SECOND_US - left) // (self._rate.per_second * SECOND_US))
 
     def __len__(self) -> int:
         return len(self._buckets)
 
     def _left(self, name: str, now_us: int) -> int:
-        """A clock that goes back gives nothing."""
         full = self._rate.burst * SECOND_US
         bucket = self._buckets.get(name, _Bucket(full, now_us))
         return min(full, bucket.left + max(0, now_us - bucket.at_us) * self._rate.per_second)
 
-    def _keep(self, name: str, bucket: _Bucket) -> None:
-        self._buckets[name] = bucket
+    def _keep(self, name: str, left: int, now_us: int) -> None:
+        """A clock that goes back, and forward again, gives nothing."""
+        before = self._buckets.get(name)
+        self._buckets[name] = _Bucket(left, max(now_us, before.at_us) if before else now_us)
         self._buckets.move_to_end(name)
 
     def _forget(self, now_us: int) -> None:
