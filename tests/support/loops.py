@@ -47,3 +47,22 @@ def run(main: Coroutine[Any, Any, T], passes: Callable[[float], None] | None = N
     loop.jumping.tell = passes or loop.jumping.tell
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         return runner.run(main)
+
+
+class MovedLoop(asyncio.SelectorEventLoop):
+    """Real sockets, and a clock that a test moves on: what waits for a time-out need not be waited for."""
+
+    def __init__(self) -> None:
+        self.moved_s = 0.0
+        super().__init__()
+
+    def time(self) -> float:
+        """The time of the machine, and what was added to it."""
+        return super().time() + self.moved_s
+
+
+def run_moved(main: Callable[[MovedLoop], Coroutine[Any, Any, T]]) -> T:
+    """Run `main` with the loop it may move."""
+    loop = MovedLoop()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        return runner.run(main(loop))
