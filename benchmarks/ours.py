@@ -15,11 +15,13 @@ from msgspec import structs
 
 from benchmarks.caida.publish import OUT
 from federation.broker.discovery.sheet import OperatorSheet
+from federation.broker.paths.front.search import Front, front_of
 from federation.broker.paths.graph import Graph
 from federation.broker.paths.kernel.compiled import available, compiled
 from federation.broker.paths.kernel.engine import Engine as KernelEngine
 from federation.broker.paths.query import Query
 from federation.broker.paths.search import Found, find
+from schemas.intent import Objective
 
 Sheets = Mapping[str, OperatorSheet]
 
@@ -50,6 +52,10 @@ class Engine(Protocol):
         """The total of the best path in micro-units, proven; None when there is proven to be none."""
         ...
 
+    def front(self, query: Query, objectives: tuple[Objective, ...]) -> Front:
+        """Every path that none beats on all of these objectives, as far as the work of the query goes."""
+        ...
+
     def forget(self) -> None:
         """Drop whatever earlier questions left behind, so that the next one is a cold one."""
         ...
@@ -77,6 +83,10 @@ class Plain:
         found = find(self._graph, query, explain=False)
         assert found.proven, "the work is without end"
         return found.routes[0].total_micro if isinstance(found, Found) else None
+
+    def front(self, query: Query, objectives: tuple[Objective, ...]) -> Front:
+        """The front of a question."""
+        return front_of(self._graph, query, objectives)
 
     def forget(self) -> None:
         """Nothing is kept between questions."""
@@ -112,6 +122,10 @@ class Kernel:
         found = find(self._graph, query, explain=False, kernel=self._kernel)
         assert found.proven, "the work is without end"
         return found.routes[0].total_micro if isinstance(found, Found) else None
+
+    def front(self, query: Query, objectives: tuple[Objective, ...]) -> Front:
+        """The front of a question."""
+        return front_of(self._graph, query, objectives, kernel=self._kernel)
 
     def forget(self) -> None:
         """Drop the bounds of earlier questions."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from schemas.backup import Apart
 from schemas.intent import Objective
 from schemas.lease import State
 from schemas.order import Bill
@@ -87,18 +88,39 @@ class FrontView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     why: str = ""
 
 
+class BackupView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The two paths of least sum that are `apart`, or why there are none.
+
+    `proven` says that no pair has less of the objective in sum, or that there is none. Where the work allowed for one
+    search ran out, none has less than `least` (micro-units of the buyer's currency, microseconds or mg/GB). `shared`
+    is what every primary and every backup use; `relaxation` the pair there would be without the backup's own limits.
+    """
+
+    apart: Apart
+    found: bool
+    proven: bool
+    primary: PathView | None = None
+    backup: PathView | None = None
+    total: Money | None = None
+    least: int | None = None
+    why: str = ""
+    shared: tuple[str, ...] = ()
+    relaxation: Relaxation | None = None
+
+
 class SearchAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Candidate paths, best first, or why there is none.
 
     `floor_us` is the least one-way latency physics allows between the places. `proven` says that the best path is
-    the optimum over everything published at `epoch`. `front` is there where it was asked for and a path exists.
-    `took_us` is the time of the search alone.
+    the optimum over everything published at `epoch`. `front` and `backup`
+    are there where they were asked for and a path exists. `took_us` is the time of the search alone.
     """
 
     found: bool
     window: Window
     paths: tuple[PathView, ...] = ()
     front: FrontView | None = None
+    backup: BackupView | None = None
     proven: bool = False
     floor_us: int = 0
     excluded: tuple[Exclusion, ...] = ()

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
 from schemas.segment import WINDOW_S_MAX, Id, Time
 
@@ -29,11 +30,13 @@ class SearchRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Which paths would serve this intent? `paths` is how many candidates to answer with at most.
 
     `front` names two or three objectives: the answer then also has the paths that no other beats on all of them.
+    With `backup` it also has the two paths of least sum that have nothing of a kind in common.
     """
 
     intent: Intent
     paths: Annotated[int, Meta(ge=1, le=PATHS_MAX)] = PATHS_DEFAULT
     front: Objectives | None = None
+    backup: BackupRequest | None = None
 
     def __post_init__(self) -> None:
         if self.front is not None:

@@ -12,12 +12,12 @@ from federation.cli.screen import plain_table
 from schemas.answer import FrontView, PathView
 from schemas.intent import Objective
 
-HEADS = {Objective.PRICE: "Price", Objective.LATENCY: "Latency"}
+HEADS = {Objective.PRICE: "Price", Objective.LATENCY: "Latency", Objective.CARBON: "CO2e/GB"}
 
 
 def front_lines(front: FrontView) -> Iterator[str | Table]:
     """The paths of a front, and whether these are all."""
-    names = " and ".join(front.objectives)
+    names = ", ".join(front.objectives)
     yield f"[bold]No path beats another on {names}[/]: {len(front.paths)} to choose from"
     yield front_table(front)
     if front.why:
@@ -36,6 +36,9 @@ def front_table(front: FrontView) -> Table:
 
 
 def _value(path: PathView, objective: Objective) -> str:
-    if objective is Objective.PRICE:
-        return units.money(path.total)
+    match objective:
+        case Objective.PRICE:
+            return units.money(path.total)
+        case Objective.CARBON:
+            return f"{path.promise.carbon_mg_gb} mg"
     return units.latency(path.promise.latency_us)

@@ -25,7 +25,7 @@ Examples:
 @click.command(epilog=EPILOG)
 @intent_options
 @click.option("-k", "--paths", type=click.IntRange(1, 16), default=3, show_default=True, help="Candidates at most.")
-@click.option("--front", type=OBJECTIVES, help="Also every path that none beats on all of these: price,latency.")
+@click.option("--front", type=OBJECTIVES, help="Also all that none beats on: price,latency[,carbon].")
 @click.option("--timing", is_flag=True, help="Say how long the broker took.")
 @broker_options
 def search(

@@ -33,7 +33,7 @@ LATENCY_HELP: Final = "write for example 12ms, 1.5ms or 800us"
 DURATION_HELP: Final = "write for example 2h, 30m, 90s or 1d12h"
 SHARE_HELP: Final = "write for example 99.95%"
 MONEY_HELP: Final = "write for example 250EUR or 12.50CHF"
-OBJECTIVES_HELP: Final = "write for example price,latency"
+OBJECTIVES_HELP: Final = "write for example price,latency or price,latency,carbon"
 TIME_HELP: Final = "write for example 2026-12-01T08:00Z, or with an offset 2026-12-01T09:00+01:00"
 
 

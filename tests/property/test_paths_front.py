@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import pytest
+from msgspec import structs
+
+pytest.importorskip("numpy")
 
 from federation.broker.discovery.sheet import OperatorSheet
-from federation.broker.paths.front.search import front_of
+from federation.broker.paths.front.search import Front, front_of
 from federation.broker.paths.graph import Graph
+from federation.broker.paths.kernel.compiled import Code
 from federation.broker.paths.query import Query
+from federation.broker.paths.search import Found, find
 from federation.broker.paths.solving import Kernel
 from schemas.intent import Objective
-from tests.property.test_paths import LONG, Walk, case, naming, pointed
-from tests.support.brute_paths import keeps
+from tests.property.test_paths import LONG, case, naming, pointed
+from tests.property.test_paths_kernel import Counting, code
+from tests.support.brute_paths import Walk, keeps
 from tests.support.route_check import faults
 
-CASES = 3000 if LONG else 160
+__all__ = ["code"]  # the fixture of the kernel's own tests: as it stands, and compiled
+CASES = 3000 if LONG else 64
 CHUNKS = 8
 Values = tuple[int, ...]
 World = tuple[dict[str, OperatorSheet], Query, list[Walk]]
-CHOICES = ((Objective.PRICE, Objective.LATENCY),)
+ALL = (Objective.PRICE, Objective.LATENCY, Objective.CARBON)
+CHOICES = (*combinations(ALL, 2), ALL)
 
 
 def values_of(walk: Walk, objectives: tuple[Objective, ...]) -> Values:
     worth = {
         Objective.PRICE: walk.price,
         Objective.LATENCY: walk.promise.latency_us,
+        Objective.CARBON: walk.promise.carbon_mg_gb,
     }
     return tuple(worth[objective] for objective in objectives)
 
@@ -47,7 +58,11 @@ def compare(world: World, objectives: tuple[Objective, ...], kernel: Kernel | No
     assert list(answer.values) == expected(query, every, objectives)
     for route, values in zip(answer.routes, answer.values, strict=True):
         assert not list(faults(sheets, query, route))
-        worth = {Objective.PRICE: route.total_micro, Objective.LATENCY: route.promise.latency_us}
+        worth = {
+            Objective.PRICE: route.total_micro,
+            Objective.LATENCY: route.promise.latency_us,
+            Objective.CARBON: route.promise.carbon_mg_gb,
+        }
         assert values == tuple(worth[objective] for objective in objectives)
 
 
@@ -67,3 +82,59 @@ def test_where_there_is_much_choice_too(chunk: int, trouble: str, objectives: tu
     for seed in range(chunk, CASES, CHUNKS):
         with naming(seed):
             compare(pointed(seed, trouble), objectives)
+
+
+@pytest.mark.parametrize("trouble", ["shares", "sums", "price"])
+@pytest.mark.parametrize("objectives", CHOICES, ids="-".join)
+def test_its_ends_are_what_single_searches_find(trouble: str, objectives: tuple[Objective, ...]) -> None:
+    for seed in range(CASES):
+        sheets, query, _ = pointed(seed, trouble)
+        graph = Graph.build(sheets)
+        answer = front_of(graph, query, objectives)
+        for place, objective in enumerate(answer.objectives):
+            alone = find(graph, structs.replace(query, objective=objective), explain=False)
+            with naming(seed):
+                if isinstance(alone, Found):
+                    assert min(values[place] for values in answer.values) == alone.bound
+                else:
+                    assert not answer.routes
+
+
+@pytest.mark.parametrize("trouble", ["sums", "price"])
+@pytest.mark.parametrize("objectives", CHOICES, ids="-".join)
+def test_out_of_work_or_room_it_says_what_is_settled(trouble: str, objectives: tuple[Objective, ...]) -> None:
+    cut = 0
+    for seed in range(CASES):
+        sheets, query, every = pointed(seed, trouble)
+        graph, whole = Graph.build(sheets), expected(query, every, objectives)
+        for work in (0, 2, 9, 20, 40, 90):
+            for most in (1, 2, 100):
+                answer = front_of(graph, structs.replace(query, work=work), objectives, most=most)
+                with naming(seed):
+                    settled_right(answer, whole)
+                    assert answer.work <= work
+                cut += bool(not answer.complete and 0 < len(answer.values) < len(whole))
+    assert cut > CASES
+
+
+def settled_right(answer: Front, whole: list[Values]) -> None:
+    """What is listed is on the front; what is missing has at least what is said of the first objective."""
+    listed = list(answer.values)
+    assert listed == sorted(set(listed) & set(whole))
+    if answer.complete:
+        assert listed == whole
+        assert answer.least is None
+    else:
+        assert answer.least is not None
+        assert all(values in listed for values in whole if values[0] < answer.least)
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+@pytest.mark.parametrize("objectives", CHOICES, ids="-".join)
+def test_the_kernel_finds_the_same(code: Code, chunk: int, objectives: tuple[Objective, ...]) -> None:
+    engine = Counting(code)
+    for seed in range(chunk, CASES, CHUNKS):
+        with naming(seed):
+            compare(case(seed, 0.15), objectives, engine)
+            compare(pointed(seed, ("labels", "shares", "sums", "price")[seed % 4]), objectives, engine)
+    assert engine.answered

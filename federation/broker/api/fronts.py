@@ -42,9 +42,12 @@ def _shown(front: FrontView) -> set[int]:
 
 
 def _worth(path: PathView, objective: Objective) -> int:
-    return path.total.micro if objective is Objective.PRICE else path.promise.latency_us
+    values = {Objective.PRICE: path.total.micro, Objective.LATENCY: path.promise.latency_us}
+    return values.get(objective, path.promise.carbon_mg_gb)
 
 
 def _choice(path: PathView) -> str:
     over = " > ".join(segment.operator_name for segment in path.segments)
-    return f"{path.total.micro} micro {path.total.currency}, {path.promise.latency_us} us: {over}"
+    promise = path.promise
+    values = f"{path.total.micro} micro {path.total.currency}, {promise.latency_us} us, {promise.carbon_mg_gb} mg/GB"
+    return f"{values}: {over}"

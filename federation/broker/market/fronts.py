@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
-from federation.broker.market.answer import difference
+from federation.broker.market.answer import LEAST, difference
 from federation.broker.market.asking import Facts
 from federation.broker.market.views import Sheets, route_view
 from federation.broker.market.words import milliseconds, money
 from federation.broker.paths.front.search import Front
 from schemas.answer import FrontView, PathView
 from schemas.intent import Objective
-
-_BEST: Final = {Objective.PRICE: "cheapest", Objective.LATENCY: "fastest"}
 
 
 def front_view(front: Front, currency: str, sheets: Sheets, facts: Facts) -> FrontView:
@@ -29,7 +26,7 @@ def front_view(front: Front, currency: str, sheets: Sheets, facts: Facts) -> Fro
 
 def _paths(front: Front, currency: str, sheets: Sheets, facts: Facts) -> Iterator[PathView]:
     for place, found in enumerate(front.routes):
-        best = " and ".join(f"the {_BEST[name]}" for name in _won(front, place))
+        best = " and ".join(f"the {LEAST[name]}" for name in _won(front, place))
         after = difference(found, front.routes[place - 1], currency) + " than the one before" if place else ""
         why = "; ".join(part for part in (best, after) if part)
         yield route_view(found, currency, sheets, facts, why)
@@ -47,6 +44,5 @@ def _why(front: Front, currency: str) -> str:
         return "" if len(front.routes) > 1 else "one path is the best on all of them"
     first, least = front.objectives[0], front.least or 0
     said = money(least, currency) if first is Objective.PRICE else milliseconds(least)
-    return (
-        f"incomplete: the work allowed for one search ran out; a path that is missing has a {first} of {said} or more"
-    )
+    lacks = "found more of them than an answer has room for" if front.full else "ran out of work"
+    return f"incomplete, for the search {lacks}: a path that is missing has a {first} of {said} or more"

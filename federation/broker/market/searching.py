@@ -14,7 +14,7 @@ from federation.broker.market.fronts import front_view
 from federation.broker.market.kernel import Warming
 from federation.broker.market.market import Market, Offload, Snapshot
 from federation.broker.market.views import Sheets
-from federation.broker.paths.front.search import FRONT_WORK_MAX, Front, front_of
+from federation.broker.paths.front.search import Front, front_of
 from federation.broker.paths.infeasible import Infeasible
 from federation.broker.paths.query import Query
 from federation.broker.paths.search import Found, find
@@ -71,8 +71,8 @@ class Searching:
     async def _with_front(self, sight: Sight, objectives: tuple[Objective, ...]) -> Sight:
         """The same sight with the front of the question."""
         kernel, begun_us = self._warming.kernel, self._monotonic_us()
-        graph, query = sight.snapshot.graph, structs.replace(sight.query, work=FRONT_WORK_MAX)
-        found = await self._offload(functools.partial(front_of, graph, query, objectives, kernel=kernel))
+        work = functools.partial(front_of, sight.snapshot.graph, sight.query, objectives, kernel=kernel)
+        found = await self._offload(work)
         return sight._replace(front=found, took_us=sight.took_us + self._monotonic_us() - begun_us)
 
 

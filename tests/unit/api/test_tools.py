@@ -51,14 +51,14 @@ async def test_an_agent_buys_and_releases_a_path() -> None:
 @pytest.mark.asyncio
 async def test_a_front_is_told_in_a_few_choices() -> None:
     async with client(FakeExchange()) as agent:
-        found = await told(agent, "search_paths", ASKED | {"front": ["price", "latency"]})
+        found = await told(agent, "search_paths", ASKED | {"front": ["carbon", "price", "latency"]})
         assert len(found["paths"]) == 1
         front = found["front"]
         assert (front["count"], front["complete"], front["why"]) == (40, False, "incomplete")
-        assert front["choices"][0] == "12345678 micro EUR, 9876 us: SURF > GÉANT"
-        assert front["choices"][-1] == "12735678 micro EUR, 9837 us: SURF > GÉANT"
+        assert front["choices"][0] == "12345678 micro EUR, 9876 us, 4 mg/GB: SURF > GÉANT"
+        assert front["choices"][-1] == "12735678 micro EUR, 9837 us, 4 mg/GB: SURF > GÉANT"
         assert len(front["choices"]) <= 8
-        for wrong in (["price"], ["price", "price"], ["price", "speed"]):
+        for wrong in (["price"], ["price", "price"], ["price", "weighted"]):
             result = await agent.call_tool("search_paths", ASKED | {"front": wrong})
             assert result.is_error
 

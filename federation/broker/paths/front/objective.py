@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from msgspec import structs
 
-from federation.broker.paths.labels import LATENCY, Label
+from federation.broker.paths.labels import CARBON, LATENCY, Label
 from federation.broker.paths.query import PRICE, Ask, Limit, Query
 from schemas.intent import Objective
 
@@ -29,10 +29,15 @@ def _latency(label: Label) -> int:
     return label.sums[LATENCY]
 
 
-# In the order in which they are listed and walked: limits on price come last, for bounds on sums prune better.
+def _carbon(label: Label) -> int:
+    return label.sums[CARBON]
+
+
+# In the order in which they are listed and walked: what comes first is minimised, the others become limits.
 SUMS: Final = {
     Objective.PRICE: Sum(PRICE, Limit.BUDGET, _price, Objective.LATENCY),
     Objective.LATENCY: Sum(Limit.LATENCY, Limit.LATENCY, _latency, Objective.PRICE),
+    Objective.CARBON: Sum(Limit.CARBON, Limit.CARBON, _carbon, Objective.PRICE),
 }
 
 

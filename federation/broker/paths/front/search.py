@@ -21,7 +21,6 @@ from federation.broker.paths.work import Work
 from schemas.intent import Objective
 
 FRONT_MAX: Final = 100
-FRONT_WORK_MAX: Final = 200_000
 
 
 class Front(Struct, frozen=True, kw_only=True):
@@ -29,14 +28,15 @@ class Front(Struct, frozen=True, kw_only=True):
 
     One path for each combination of values. `values` has them, in the order of `objectives`: micro-units of the
     buyer's currency, microseconds, milligrams per GB. With `complete` these are all; otherwise every path that is
-    missing has at least `least` of the first objective. The best path on each objective is among them wherever the
-    work sufficed to find it.
+    missing has at least `least` of the first objective: the work ran out, or `full` says that there are more than were
+    asked for. The best path on each objective is among them wherever the work sufficed to find it.
     """
 
     objectives: tuple[Objective, ...]
     routes: tuple[Route, ...]
     values: tuple[tuple[int, ...], ...]
     complete: bool
+    full: bool
     least: int | None
     work: int
 
@@ -70,6 +70,7 @@ def front_of(
         routes=tuple(route(prepared.usable, query, point.label) for point in points),
         values=tuple(point.values for point in points),
         complete=walk.least >= NEVER,
+        full=walk.full,
         least=None if walk.least >= NEVER else walk.least,
         work=work.done,
     )

@@ -28,7 +28,10 @@ class Open(NamedTuple):
 
 
 class Walk:
-    """One walk. `points` are those found, `least` bounds what is not among them, NEVER once nothing is left."""
+    """One walk. `points` are those found, `least` bounds what is not among them, NEVER once nothing is left.
+
+    `full` says that it ended because there are more than were asked for.
+    """
 
     def __init__(self, prepared: Prepared, query: Query, objectives: Sequence[Objective], work: Work) -> None:
         self._prepared, self._query, self._work = prepared, query, work
@@ -37,6 +40,7 @@ class Walk:
         self._floor = [0] * len(self._others)
         self._open: dict[Region, Open] = {tuple(self._asked(name) for name in self._others): Open(0, None)}
         self.points: list[Point] = []
+        self.full = False
 
     @property
     def least(self) -> int:
@@ -56,7 +60,8 @@ class Walk:
             if best is None:
                 if not self._solve(region):
                     return
-            elif len(self.points) == most:
+            elif len(self.points) >= most:
+                self.full = True
                 return
             else:
                 self._take(best)
