@@ -12,6 +12,8 @@ from schemas.price import Currency, Money
 from schemas.segment import WINDOW_S_MAX, Bps, Id, Limits, Mtu, Time
 
 PLACE_PATTERN = r"^[^@\s][^@]{0,99}(@[^@\s][^@]{0,199})?$"
+MarkType = Annotated[str, Meta(min_length=1, max_length=200)]
+REQUIRED_MAX: Final = 8
 WORTH_MICRO_MAX: Final = 10**12
 Worth = Annotated[int, Meta(ge=0, le=WORTH_MICRO_MAX)]
 Place = Annotated[str, Meta(pattern=PLACE_PATTERN)]
@@ -46,8 +48,11 @@ class Intent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit
 
     `a` and `z` are `PLACE` or `PLACE@OPERATOR`: a city, a site name or an interface id, on an operator named by its
     name, host or entity id. `start` null means now. The end is given by `duration_s` or by `end`, never both.
-    `route_classes` null allows every class. `hops` counts segments. With the objective `weighted` the best path is the
-    one whose price together with what its latency and carbon are worth, by `weights`, is least.
+    `route_classes` null allows every class. A path enters every one of `operators_required`. It uses no interface of
+    `sites_denied` (a site's name or an interface id), not even as an end; it crosses between operators nowhere in
+    `cities_denied`, but may begin and end there. `marks_required` are types of trust marks that every operator on it
+    must have been given by an auditor recognised for them. `hops` counts segments. With the objective `weighted` the
+    best path is the one whose price together with what its latency and carbon are worth, by `weights`, is least.
     """
 
     a: Place
@@ -65,6 +70,10 @@ class Intent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit
     route_classes: tuple[Id, ...] | None = None
     operators_allowed: tuple[str, ...] | None = None
     operators_denied: tuple[str, ...] = ()
+    operators_required: Annotated[tuple[str, ...], Meta(max_length=REQUIRED_MAX)] = ()
+    sites_denied: tuple[Place, ...] = ()
+    cities_denied: tuple[Place, ...] = ()
+    marks_required: tuple[MarkType, ...] = ()
     objective: Objective = Objective.PRICE
     weights: Weights | None = None
 

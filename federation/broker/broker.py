@@ -77,6 +77,10 @@ class Identity:
         """What recognised auditors attest of an operator now."""
         return self.domain.facts(entity, self.clock.now())
 
+    def marks(self, entity: str) -> frozenset[str]:
+        """The types of the trust marks that recognised auditors gave an operator."""
+        return self.domain.mark_types(entity, self.clock.now())
+
 
 def serve_broker(path: Path) -> int:
     """Run the broker configured by `path` until SIGTERM or SIGINT; returns the exit status of the process."""
@@ -138,7 +142,7 @@ class _Broker:
         federation = Federation(peers, self._clock, self._entropy)
         warming = Warming()
         market = Market(federation, graphs, warming.prepare)
-        terms = Terms(config.rates.table(), self._identity.facts)
+        terms = Terms(config.rates.table(), self._identity.facts, self._identity.marks)
         searching = Searching(market, terms, self._clock, searches, monotonic_us=monotonic_us, warming=warming)
         async with asyncio.TaskGroup() as tasks:
             coordinator = Coordinator(

@@ -95,6 +95,10 @@ _INTENT_OPTIONS: Final = (
     click.option("--class", "route_classes", type=NAMES, help="Only these route classes: eu."),
     click.option("--only", "operators_allowed", type=NAMES, help="Only over these operators."),
     click.option("--without", "operators_denied", type=NAMES, help="Never over these operators."),
+    click.option("--via", "operators_required", type=NAMES, help="Only over all of these operators: SURF,GEANT."),
+    click.option("--avoid-city", "cities_denied", type=NAMES, help="Cross between operators nowhere in: Frankfurt."),
+    click.option("--avoid-site", "sites_denied", type=NAMES, help="Use no interface at these sites, or of these ids."),
+    click.option("--mark", "marks_required", type=NAMES, help="Only operators with all these types of trust marks."),
     click.option(
         "--best",
         type=click.Choice([o.value for o in Objective]),
@@ -108,7 +112,8 @@ _INTENT_OPTIONS: Final = (
 intent_options: Final = _applied(_INTENT_OPTIONS)
 INTENT_NAMES: Final = frozenset(
     "a z bandwidth duration_s end start latency jitter loss availability mtu hops budget currency countries domicile "
-    "parents route_classes operators_allowed operators_denied best carbon latency_worth carbon_worth".split()
+    "parents route_classes operators_allowed operators_denied operators_required cities_denied sites_denied "
+    "marks_required best carbon latency_worth carbon_worth".split()
 )
 
 
@@ -141,6 +146,10 @@ def _intent(given: dict[str, Any]) -> Intent:
         route_classes=given["route_classes"],
         operators_allowed=given["operators_allowed"],
         operators_denied=given["operators_denied"] or (),
+        operators_required=given["operators_required"] or (),
+        sites_denied=given["sites_denied"] or (),
+        cities_denied=given["cities_denied"] or (),
+        marks_required=given["marks_required"] or (),
         objective=Objective(given["best"]),
         weights=_weights(given, currency),
     )

@@ -27,7 +27,10 @@ from schemas.order import Bill
 from schemas.price import Money
 from schemas.segment import PPB, Promise
 
-_NAMED_BY_THE_BUYER: Final = frozenset({"operators_allowed", "operators_denied"})  # who asked for it knows it
+# Who asked for it knows it.
+_NAMED_BY_THE_BUYER: Final = frozenset(
+    {"operators_allowed", "operators_denied", "route_classes", "sites_denied", "cities_denied"}
+)
 _UNIT: Final = re.compile(r"_(us|ppb|bps)$")
 _STYLE: Final = dict.fromkeys(BILLABLE, "green") | {State.FAILED: "red", State.EXPIRED: "red"}
 

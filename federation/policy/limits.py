@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
@@ -35,6 +36,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
     lacking: frozenset[str] | None
 
 
+MARKS: Final = "marks_required"
 Refusals = Mapping[tuple[str, str], tuple[Refusal, ...]]
 
 
@@ -48,6 +50,36 @@ def refusals(
     allowed = allowances(limits)
     judged = {(op, name): _judge(allowed, facts.get(op), name) for op, name in offered} if allowed else {}
     return {key: reasons for key, reasons in judged.items() if reasons}
+
+
+def mark_refusals(
+    required: Iterable[str], marks: Mapping[str, frozenset[str]], offered: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], tuple[Refusal, ...]]:
+    """Every (operator, route class) of `offered` whose operator lacks a required mark; `marks` by entity id."""
+    wanted = frozenset(required)
+    return {
+        (operator, name): (refusal,)
+        for operator, name in offered
+        if (refusal := lacking_marks(wanted, marks.get(operator, frozenset()))) is not None
+    }
+
+
+def lacking_marks(required: frozenset[str], given: frozenset[str]) -> Refusal | None:
+    """Why an operator with the marks `given` is refused, if it is; what would have to be required no longer."""
+    lacking = required - given
+    if not lacking:
+        return None
+    detail = f"no recognised auditor gave it the mark {' or '.join(sorted(lacking))}"
+    return Refusal(rule=MARKS, detail=detail, lacking=lacking)
+
+
+def together(*judged: Refusals) -> dict[tuple[str, str], tuple[Refusal, ...]]:
+    """What several judgements refuse, with the reasons of all."""
+    found: dict[tuple[str, str], tuple[Refusal, ...]] = {}
+    for refused in judged:
+        for key, reasons in refused.items():
+            found[key] = found.get(key, ()) + reasons
+    return found
 
 
 def judge(limits: Sovereignty, facts: Attestation | None, route_class: str) -> tuple[Refusal, ...]:

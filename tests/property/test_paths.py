@@ -20,7 +20,7 @@ from schemas.intent import Objective
 from schemas.segment import Limits
 from tests.support.brute_paths import Walk, keeps, key, walks
 from tests.support.federations import focused, small
-from tests.support.path_queries import cranked, limited, question, ruled
+from tests.support.path_queries import avoided, cranked, limited, question, required, ruled
 from tests.support.route_check import faults
 
 LONG = os.environ.get("PEERWAY_TEST_LONG") == "1"
@@ -71,6 +71,10 @@ def pointed(seed: int, trouble: str) -> tuple[dict[str, OperatorSheet], Query, l
     rng = Random(seed)
     sheets = focused(rng, trouble)
     query = structs.replace(question(rng, sheets), mtu=1500, objective=rng.choice(tuple(Objective)))
+    if trouble == "required":
+        query = structs.replace(query, operators_required=required(rng, sorted(sheets)))
+    if trouble == "avoided":
+        query = structs.replace(query, closed=avoided(rng, sheets))
     every = walks(sheets, query)
     if every and trouble == "shares":
         some = rng.choice(every).promise
@@ -108,7 +112,7 @@ def test_the_best_paths_are_the_best_of_all(chunk: int, share: float) -> None:
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-@pytest.mark.parametrize("trouble", ["labels", "shares", "sums", "price", "weights"])
+@pytest.mark.parametrize("trouble", ["labels", "shares", "sums", "price", "weights", "required", "avoided"])
 def test_where_there_is_much_choice_the_best_is_found_too(chunk: int, trouble: str) -> None:
     for seed in range(chunk, POINTED, CHUNKS):
         with naming(seed):

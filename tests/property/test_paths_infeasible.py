@@ -34,7 +34,10 @@ NUMBERS = (
     "mtu",
     "duration_s",
 )
-NAMED = (*RULES, "route_classes", "operators_allowed", "operators_denied")
+NAMED = (
+    *(*RULES, "route_classes", "operators_allowed", "operators_denied"),
+    *("operators_required", "sites_denied", "cities_denied"),
+)
 EVERY = frozenset((*NUMBERS, *NAMED))
 
 
@@ -94,7 +97,13 @@ def verify(sheets: dict[str, OperatorSheet], query: Query, relaxed: Relaxed) -> 
     feasible = Oracle(sheets, stand).feasible()
     assert route_key(query, relaxed.route) == min(key(query, walk) for walk in feasible)
     free_of_rules = structs.replace(
-        stand.query, refused={}, route_classes=None, operators_allowed=None, operators_denied=frozenset()
+        stand.query,
+        refused={},
+        route_classes=None,
+        operators_allowed=None,
+        operators_denied=frozenset(),
+        operators_required=frozenset(),
+        closed={},
     )
     assert not list(faults(sheets, free_of_rules, relaxed.route))
     least(Oracle(sheets, before), relaxed.changes[-1])

@@ -28,7 +28,7 @@ from tests.support.route_check import faults
 
 CASES = 3000 if LONG else 96
 CHUNKS = 8
-TROUBLES = ("labels", "shares", "sums", "price")
+TROUBLES = ("labels", "shares", "sums", "price", "avoided")
 
 
 class Counting(Engine):
@@ -62,6 +62,7 @@ def code(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def taken(query: Query) -> Query:
     """The question without what the kernel leaves to the solver."""
     objective = query.objective if query.objective is Objective.LATENCY else Objective.PRICE
+    query = structs.replace(query, operators_required=frozenset())
     return structs.replace(query, objective=objective, limits=structs.replace(query.limits, carbon_mg_gb=None))
 
 

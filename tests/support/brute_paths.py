@@ -203,7 +203,10 @@ def _rules(
 ) -> tuple[Names, frozenset[str]]:
     """Names that each rule would have to allow, and rules for which a fact is missing."""
     lacking, absent = set(), set()
+    lacking |= {("operators_required", name) for name in query.operators_required - {p.operator for p in pieces}}
     for piece in pieces:
+        for name in (piece.a, piece.z):
+            lacking |= query.closed.get((piece.operator, name), frozenset())
         if query.operators_allowed is not None and piece.operator not in query.operators_allowed:
             lacking.add(("operators_allowed", piece.operator))
         if piece.operator in query.operators_denied:

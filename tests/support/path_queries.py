@@ -14,7 +14,7 @@ from schemas.segment import Limits
 from tests.support.brute_paths import Walk
 from tests.support.federations import GBPS, RATES, ends, week
 
-RULES = ("countries", "domicile", "parents")
+RULES = ("countries", "domicile", "parents", "marks_required")
 
 
 def question(rng: Random, sheets: dict[str, OperatorSheet]) -> Query:
@@ -56,7 +56,23 @@ def ruled(rng: Random, sheets: dict[str, OperatorSheet], query: Query) -> Query:
         route_classes=frozenset({rng.choice(("any", "eu"))}) if rng.random() < 0.1 else None,
         operators_allowed=frozenset(rng.sample(entities, len(entities) - 1)) if rng.random() < 0.1 else None,
         operators_denied=frozenset(rng.sample(entities, 1)) if rng.random() < 0.1 else frozenset(),
+        operators_required=required(rng, entities) if rng.random() < 0.15 else frozenset(),
+        closed=avoided(rng, sheets) if rng.random() < 0.2 else {},
     )
+
+
+def required(rng: Random, entities: list[str]) -> frozenset[str]:
+    """One or two operators to be entered, rarely one that has published nothing."""
+    chosen = rng.sample(entities, min(len(entities), rng.choice((1, 1, 2))))
+    return frozenset(chosen) | (frozenset({"https://absent.example"}) if rng.random() < 0.05 else frozenset())
+
+
+def avoided(rng: Random, sheets: dict[str, OperatorSheet]) -> dict[tuple[str, str], frozenset[tuple[str, str]]]:
+    """A few interfaces, each avoided for one reason or two that it may share with others."""
+    reasons = [("sites_denied", "North"), ("sites_denied", "South"), ("cities_denied", "Bern")]
+    places = [(e, name) for e in sorted(sheets) for name in sorted(sheets[e].interfaces)]
+    some = rng.sample(places, min(len(places), rng.choice((1, 2, 2, 4))))
+    return {place: frozenset(rng.sample(reasons, rng.choice((1, 1, 2)))) for place in some}
 
 
 def _reasons(rng: Random) -> list[Refusal]:

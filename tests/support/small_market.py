@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from federation.broker.discovery.federation import Federation
-from federation.broker.market.asking import Terms
+from federation.broker.market.asking import Marks, Terms
 from federation.broker.market.market import Market, at_once
 from federation.broker.market.searching import Searching
 from federation.broker.once import claim_of
@@ -44,6 +44,7 @@ class SmallMarket:
     gamma: FakeOperator
     delta: FakeOperator
     facts: dict[str, Attestation]
+    marks: dict[str, frozenset[str]]
     federation: Federation
     market: Market
     searching: Searching
@@ -93,6 +94,11 @@ def operators(clock: FixedClock) -> tuple[FakeOperator, FakeOperator, FakeOperat
     return alpha, made[0], gamma, made[1]
 
 
+def marks_in(given: Mapping[str, frozenset[str]]) -> Marks:
+    """The marks of each operator, as a test may change them later."""
+    return lambda entity: given.get(entity, frozenset())
+
+
 @asynccontextmanager
 async def small_market(
     clock: FixedClock,
@@ -104,15 +110,16 @@ async def small_market(
     change({o.name: o for o in (alpha, beta, gamma, delta)})
     peers = {o.entity: o for o in (alpha, beta, gamma, delta)}
     entropy, facts, store = CountingEntropy("t"), dict[str, Attestation](), MemoryStore()
+    marks: dict[str, frozenset[str]] = {}
     federation = Federation(peers, clock, entropy)
     market = Market(federation, at_once)
-    searching = Searching(market, Terms(RATES, facts.get), clock, at_once, monotonic_us=clock.now_us)
+    searching = Searching(market, Terms(RATES, facts.get, marks_in(marks)), clock, at_once, monotonic_us=clock.now_us)
     author = Author(BROKER, generate(), b"secret", clock, entropy)
     quoting = Quoting(searching, peers, author, store, limits)
     tasks = [asyncio.create_task(federation.run()), asyncio.create_task(market.run())]
     try:
         await market.ready.wait()
-        yield SmallMarket(clock, alpha, beta, gamma, delta, facts, federation, market, searching, quoting, store)
+        yield SmallMarket(clock, alpha, beta, gamma, delta, facts, marks, federation, market, searching, quoting, store)
     finally:
         for task in tasks:
             task.cancel()

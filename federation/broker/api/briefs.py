@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from federation.broker.api.fronts import FrontBrief, front_brief
 from schemas.answer import OrderView, PathView, QuoteView, SearchAnswer, SegmentView
-from schemas.intent import Intent, Objective, Place, Weights, Worth
+from schemas.intent import REQUIRED_MAX, Intent, MarkType, Objective, Place, Weights, Worth
 from schemas.jurisdiction import Sovereignty
 from schemas.lease import TERMINAL, State
 from schemas.order import Bill
@@ -50,6 +50,10 @@ class IntentArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     route_classes: tuple[Id, ...] | None = None
     only_operators: tuple[str, ...] | None = None
     without_operators: tuple[str, ...] = ()
+    via_operators: Annotated[tuple[str, ...], Meta(max_length=REQUIRED_MAX, description="all of them on the path")] = ()
+    avoid_cities: Annotated[tuple[Place, ...], Meta(description="operators are not crossed there")] = ()
+    avoid_sites: Annotated[tuple[Place, ...], Meta(description="site names or interface ids not to be used")] = ()
+    operator_marks: Annotated[tuple[MarkType, ...], Meta(description="trust marks every operator must have")] = ()
     best: Annotated[Objective, Meta(description="what the best path is the least of")] = Objective.PRICE
     latency_worth_micro_per_ms: Annotated[Worth, Meta(description="for best = weighted: worth of 1 ms one way")] = 0
     carbon_worth_micro_per_kg: Annotated[Worth, Meta(description="for best = weighted: worth of 1 kg CO2e")] = 0
@@ -74,6 +78,10 @@ class IntentArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             route_classes=self.route_classes,
             operators_allowed=self.only_operators,
             operators_denied=self.without_operators,
+            operators_required=self.via_operators,
+            sites_denied=self.avoid_sites,
+            cities_denied=self.avoid_cities,
+            marks_required=self.operator_marks,
             objective=self.best,
             weights=self._weights(),
         )

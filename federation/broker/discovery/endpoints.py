@@ -44,7 +44,7 @@ def resolve(text: str, known: Known, field: str) -> tuple[Endpoint, ...]:
     """
     place, at, operator = text.partition("@")
     sheets = known.sheets
-    chosen = [_published(operator, known, field)] if at else [sheets[entity] for entity in sorted(sheets)]
+    chosen = [published(operator, known, field)] if at else [sheets[entity] for entity in sorted(sheets)]
     for key in _KEYS:
         found = tuple(
             Endpoint(sheet.entity, interface.id)
@@ -86,7 +86,8 @@ def called(entity: str, name: str) -> frozenset[str]:
     return frozenset(map(fold, (name, entity, host, host.partition(".")[0])))
 
 
-def _published(text: str, known: Known, field: str) -> OperatorSheet:
+def published(text: str, known: Known, field: str) -> OperatorSheet:
+    """The sheet of the operator that `text` names. Raises INVALID_ARGUMENT, or OPERATOR_UNREACHABLE without one."""
     entity = operator_named(text, known.roster, field)
     if entity in known.sheets:
         return known.sheets[entity]
@@ -98,9 +99,9 @@ def _published(text: str, known: Known, field: str) -> OperatorSheet:
 def _unknown_operator(text: str, names: list[str]) -> str:
     if not names:
         return f"no operator '{text}': this broker knows none"
-    near = _near(text, names)
-    hint = f"did you mean {_either(near)}? " if near else ""
-    return f"no operator '{text}' here; {hint}the operators are {_some(names)}"
+    close = near(text, names)
+    hint = f"did you mean {_either(close)}? " if close else ""
+    return f"no operator '{text}' here; {hint}the operators are {some(names)}"
 
 
 def _unknown_place(text: str, place: str, chosen: list[OperatorSheet], named: bool) -> str:
@@ -109,15 +110,16 @@ def _unknown_place(text: str, place: str, chosen: list[OperatorSheet], named: bo
     if any(fold(place) in {fold(key(i)) for key in _KEYS} for s in chosen for i in s.interfaces.values()):
         return f"'{text}' is where operators meet (an ENNI); a path begins and ends at a UNI"
     names = {name: sheet.name for sheet in chosen for uni in unis(sheet) for name in (uni.city, uni.name)}
-    near = [f"{name}@{names[name]}" if named else name for name in _near(place, sorted(names))]
-    if near:
-        return f"'{text}': did you mean {_either(near)}?"
+    close = [f"{name}@{names[name]}" if named else name for name in near(place, sorted(names))]
+    if close:
+        return f"'{text}': did you mean {_either(close)}?"
     where = chosen[0].name if named else "any operator here"
-    cities = _some(sorted({uni.city for sheet in chosen for uni in unis(sheet)})) or "none"
+    cities = some(sorted({uni.city for sheet in chosen for uni in unis(sheet)})) or "none"
     return f"'{text}': no UNI of {where} is there or called so; cities known are {cities}"
 
 
-def _near(text: str, names: list[str]) -> list[str]:
+def near(text: str, names: list[str]) -> list[str]:
+    """Those of `names` that are nearly what was written."""
     folded = {fold(name): name for name in names}
     close = difflib.get_close_matches(fold(text), folded, n=NEAR_MAX, cutoff=NEAR_CUTOFF)
     return [folded[name] for name in close]
@@ -127,6 +129,7 @@ def _either(names: list[str]) -> str:
     return " or ".join(names)
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
+    """The first few of `names`, and how many more there are."""
     more = f" and {len(names) - NAMES_SHOWN_MAX} more" if len(names) > NAMES_SHOWN_MAX else ""
     return ", ".join(names[:NAMES_SHOWN_MAX]) + more

@@ -9,8 +9,9 @@ from typing import Final
 
 from federation.broker.discovery.endpoints import Endpoint, operator_named, resolve
 from federation.broker.discovery.known import Known
-from federation.broker.paths.query import Query, Weighing
-from federation.policy.limits import refusals
+from federation.broker.discovery.places import at_site, in_city
+from federation.broker.paths.query import End, Limit, Query, Weighing
+from federation.policy.limits import mark_refusals, refusals, together
 from schemas.intent import Intent, Weights
 from schemas.jurisdiction import Attestation
 from schemas.price import Money, RateTable, ceil_div
@@ -23,12 +24,21 @@ CARRIED_PER_KG: Final = 8 * 10**9 * 10**6 // 1000
 Facts = Callable[[str], Attestation | None]
 
 
+Marks = Callable[[str], frozenset[str]]
+
+
+def no_marks(entity: str) -> frozenset[str]:
+    """Where no auditor gives marks beside facts."""
+    return frozenset()
+
+
 @dataclass(frozen=True)
 class Terms:
-    """What every question of one broker shares: its rates, and what auditors attest of an operator now."""
+    """What every question of one broker shares: its rates, what auditors attest of an operator now, and its marks."""
 
     rates: RateTable
     facts: Facts
+    marks: Marks = no_marks
 
 
 def query_of(intent: Intent, known: Known, terms: Terms, now: int, paths: int) -> Query:
@@ -53,7 +63,12 @@ def query_of(intent: Intent, known: Known, terms: Terms, now: int, paths: int) -
         route_classes=None if intent.route_classes is None else frozenset(intent.route_classes),
         operators_allowed=None if allowed is None else operators(allowed, known, "operators_allowed"),
         operators_denied=operators(intent.operators_denied, known, "operators_denied"),
-        refused=refusals(intent.sovereignty, facts_of(known, terms.facts), offered),
+        operators_required=operators(intent.operators_required, known, "operators_required"),
+        closed=closed(intent, known),
+        refused=together(
+            refusals(intent.sovereignty, facts_of(known, terms.facts), offered),
+            mark_refusals(intent.marks_required, {entity: terms.marks(entity) for entity in known.sheets}, offered),
+        ),
         objective=intent.objective,
         weighing=weighing_of(intent.weights, intent.bandwidth_bps, during.duration_s),
         k=paths,
@@ -129,6 +144,21 @@ def weighing_of(weights: Weights | None, bandwidth_bps: int, duration_s: int) ->
 def operators(names: tuple[str, ...], known: Known, field: str) -> frozenset[str]:
     """Entity ids of operators by any name they go by."""
     return frozenset(operator_named(name, known.roster, field) for name in names)
+
+
+def closed(intent: Intent, known: Known) -> dict[End, frozenset[tuple[str, str]]]:
+    """Per interface that the intent avoids: by which of its members, and as which name there."""
+    found: dict[End, set[tuple[str, str]]] = {}
+    for rule, avoided in ((Limit.SITES, intent.sites_denied), (Limit.CITIES, intent.cities_denied)):
+        for name in avoided:
+            for end in meant(name, known, rule):
+                found.setdefault(end, set()).add((str(rule), name))
+    return {end: frozenset(names) for end, names in found.items()}
+
+
+def meant(name: str, known: Known, rule: Limit) -> tuple[Endpoint, ...]:
+    """The interfaces that a name means to avoid."""
+    return at_site(name, known, rule) if rule is Limit.SITES else in_city(name, known, rule)
 
 
 def facts_of(known: Known, facts: Facts) -> Mapping[str, Attestation | None]:

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from federation.broker.discovery.known import Known
-from federation.broker.market.words import NAMES, value
+from federation.broker.market.words import NAMES, duration, value
 from federation.broker.paths.changes import Change
 from federation.broker.paths.infeasible import Infeasible
+from federation.broker.paths.meter import worth
 from federation.broker.paths.query import Limit, Query
+from federation.policy.limits import MARKS
 from schemas.answer import Binding, Exclusion, Relaxation
+from schemas.offer import ClassTerms
 from schemas.price import Money
 
 Roster = Mapping[str, str]
+Reason = tuple[str, str, str]  # operator, rule, detail
+# Rules that are eased by taking a name away, and how that is said.
+TAKEN_AWAY: Final[Mapping[str, str]] = {
+    Limit.DENIED: "deny",
+    Limit.SITES: "avoid",
+    Limit.CITIES: "avoid",
+    Limit.REQUIRED: "require",
+    MARKS: "require the mark",
+}
 
 
 def exclusions(query: Query, known: Known) -> Iterator[Exclusion]:
-    """Every operator, or route class of one, that a rule of the intent keeps out; no class where it is all of them."""
+    """Every operator, or route class of one, that a rule of the intent keeps out; no class where it is all of them.
+
+    Where the intent avoids sites or cities, also the operators that are used at some of their interfaces only.
+    """
     for entity in sorted(known.roster):
         name = known.roster[entity]
         if entity in query.operators_denied:
@@ -24,7 +41,7 @@ def exclusions(query: Query, known: Known) -> Iterator[Exclusion]:
         elif query.operators_allowed is not None and entity not in query.operators_allowed:
             why = "the intent allows only others"
             yield Exclusion(operator=entity, operator_name=name, rule=Limit.ALLOWED, detail=why)
-    for (entity, rule, detail), classes in _refused(query).items():
+    for (entity, rule, detail), classes in _kept_out(query, known).items():
         whole = set(known.sheets[entity].classes) <= classes if entity in known.sheets else False
         for route_class in [None] if whole else sorted(classes):
             yield Exclusion(
@@ -34,15 +51,37 @@ def exclusions(query: Query, known: Known) -> Iterator[Exclusion]:
                 detail=detail,
                 route_class=route_class,
             )
+    yield from _avoided(query, known)
 
 
-def _refused(query: Query) -> dict[tuple[str, str, str], set[str]]:
-    """Route classes by (operator, rule, reason)."""
-    found: dict[tuple[str, str, str], set[str]] = {}
+def _kept_out(query: Query, known: Known) -> dict[Reason, set[str]]:
+    """Route classes by (operator, rule, reason): what policy refuses first, then what does not suit the question."""
+    found: dict[Reason, set[str]] = {}
     for (entity, route_class), reasons in sorted(query.refused.items()):
         for reason in reasons:
             found.setdefault((entity, reason.rule, reason.detail), set()).add(route_class)
+    for entity, sheet in sorted(known.sheets.items()):
+        for terms in sheet.classes.values():
+            for rule, detail in _unsuited(query, sheet.currency, terms):
+                found.setdefault((entity, rule, detail), set()).add(terms.id)
     return found
+
+
+def _unsuited(query: Query, currency: str, terms: ClassTerms) -> Iterator[tuple[str, str]]:
+    if worth(query.rates, currency, query.currency) is None:
+        yield "currency", f"is paid in {currency}, for which this broker has no rate"
+    if query.route_classes is not None and terms.id not in query.route_classes:
+        yield Limit.CLASSES, "the intent asks for other route classes"
+    if terms.minimum_term_s > query.term_s:
+        yield Limit.TERM, f"is sold for {duration(terms.minimum_term_s)} at least"
+
+
+def _avoided(query: Query, known: Known) -> Iterator[Exclusion]:
+    """Per operator and name avoided, at how many of its interfaces no path goes through."""
+    counts = Counter((entity, rule, name) for (entity, _), names in query.closed.items() for rule, name in names)
+    for (entity, rule, name), count in sorted(counts.items()):
+        detail = f"{count} of its {len(known.sheets[entity].interfaces)} interfaces: the intent avoids {name}"
+        yield Exclusion(operator=entity, operator_name=known.roster.get(entity, entity), rule=rule, detail=detail)
 
 
 def bindings(found: Infeasible, query: Query, roster: Roster) -> tuple[Binding, ...]:
@@ -81,6 +120,10 @@ def _asked(limit: str, query: Query, roster: Roster) -> str:
             names = query.operators_denied
         case Limit.CLASSES:
             names = query.route_classes
+        case Limit.REQUIRED:
+            names = query.operators_required
+        case Limit.SITES | Limit.CITIES:
+            names = frozenset(name for closing in query.closed.values() for rule, name in closing if rule == limit)
         case _:
             return "as the intent limits it"
     return ", ".join(sorted(roster.get(name, name) for name in names or ())) or "none"
@@ -92,7 +135,7 @@ def _amount(limit: str, amount: int | tuple[str, ...], query: Query, roster: Ros
     names = ", ".join(roster.get(name, name) for name in amount)
     if not names:
         return "as asked, were it the only limit"
-    return f"without {names}" if limit == Limit.DENIED else f"with {names}"
+    return f"without {names}" if limit in TAKEN_AWAY else f"with {names}"
 
 
 def _change(change: Change, query: Query, roster: Roster) -> str:
@@ -102,7 +145,8 @@ def _change(change: Change, query: Query, roster: Roster) -> str:
         return f"drop the limit on {what}"
     if isinstance(amount, tuple):
         names = ", ".join(roster.get(name, name) for name in amount)
-        return f"no longer deny {names}" if change.limit == Limit.DENIED else f"allow {names} ({what})"
+        no_more = TAKEN_AWAY.get(change.limit)
+        return f"allow {names} ({what})" if no_more is None else f"no longer {no_more} {names}"
     said, before = value(change.limit, amount, query.currency), query.limit(change.limit)
     if before is None:
         return f"accept {what} of {said}"

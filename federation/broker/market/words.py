@@ -24,9 +24,13 @@ NAMES: Final[Mapping[str, str]] = {
     Limit.CLASSES: "route classes",
     Limit.ALLOWED: "operators allowed",
     Limit.DENIED: "operators denied",
+    Limit.REQUIRED: "operators required",
+    Limit.SITES: "sites denied",
+    Limit.CITIES: "cities denied",
     "countries": "countries crossed",
     "domicile": "legal domicile",
     "parents": "controlling parents",
+    "marks_required": "trust marks required",
 }
 
 

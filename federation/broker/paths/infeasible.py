@@ -22,6 +22,7 @@ from federation.broker.paths.network import Network
 from federation.broker.paths.query import PRICE, Limit, Query, aim_of
 from federation.broker.paths.route import Route
 from federation.broker.paths.rules import lacking
+from federation.broker.paths.rules import names as rule_names
 from federation.broker.paths.usable import least_free
 
 # What is kept back as long as possible stands first: of several minimal sets, the one nearest to the front is found.
@@ -30,6 +31,7 @@ PREFERRED: Final = (
     "countries",
     "domicile",
     "parents",
+    "marks_required",
     Limit.BUDGET,
     Limit.BANDWIDTH,
     Limit.AVAILABILITY,
@@ -39,6 +41,9 @@ PREFERRED: Final = (
     Limit.CLASSES,
     Limit.ALLOWED,
     Limit.DENIED,
+    Limit.REQUIRED,
+    Limit.SITES,
+    Limit.CITIES,
     Limit.HOPS,
     Limit.MTU,
     Limit.TERM,
@@ -203,9 +208,10 @@ def _by_price(found: Iterable[Relaxed | None]) -> list[Relaxed]:
 
 
 def asked(graph: Graph, query: Query) -> list[str]:
-    """The limits that something published fails, in the order of `PREFERRED`, then rules of other names."""
+    """The limits that something published fails or may fail, in the order of `PREFERRED`, then rules of other names."""
     offered = ((network.entity, terms) for network in graph.networks for terms in network.classes)
     rules = {str(rule) for entity, t in offered for rule, _ in lacking(query, entity, t.id, t.minimum_term_s)}
+    rules |= {str(rule) for rule, _ in rule_names(query)}
     names = rules | {str(name) for name in SUMS if query.limit(name) is not None}
     if any(interface.mtu < query.mtu for network in graph.networks for interface in network.interfaces):
         names.add(str(Limit.MTU))

@@ -37,8 +37,9 @@ class Label:
     `past_micro`, `past_delivered`, `past_available` are of complete segments, exact and rounded; `hourly_micro`,
     `gbps_hourly_micro`, `weight`, `value`, `delivered`, `available` of the one under way. `sums` are latency,
     jitter, -ln delivered, -ln available, complete segments and carbon. `mask` has a bit for every name that must be
-    allowed and for every watched operator entered. `labels` are those possible where this segment began, `swap`
-    whether that interface can swap. `hard` are the resources under a limit, less is better.
+    allowed, for every operator required that is still to come, and for every watched one entered. `labels` are those
+    possible where this segment began, `swap` whether that interface can swap. `hard` are the resources under a limit,
+    less is better.
     """
 
     __slots__ = (

@@ -26,7 +26,7 @@ End = tuple[str, str]  # entity id, interface id
 class Limit(StrEnum):
     """Everything that a buyer can ask for and that can stand in the way; values are field names of an intent.
 
-    What policy refuses comes under the name of its rule (`countries`, `domicile`, `parents`).
+    What policy refuses comes under the name of its rule (`countries`, `domicile`, `parents`, `marks_required`).
     """
 
     LATENCY = "latency_us"
@@ -42,6 +42,9 @@ class Limit(StrEnum):
     CLASSES = "route_classes"
     ALLOWED = "operators_allowed"
     DENIED = "operators_denied"
+    REQUIRED = "operators_required"
+    SITES = "sites_denied"
+    CITIES = "cities_denied"
 
 
 class Weighing(NamedTuple):
@@ -58,7 +61,8 @@ class Query(Struct, frozen=True, kw_only=True):
     """One question.
 
     `sources` and `targets` are UNIs; any of them will do. `term_s` is the duration sold, in seconds. `refused` tells
-    per (operator, route class) why policy keeps it out. For crank-back, `excluded` names (operator, interface or
+    per (operator, route class) why policy keeps it out, `closed` per interface by which (rule, name) it is avoided. A
+    path enters every operator of `operators_required`. For crank-back, `excluded` names (operator, interface or
     offer) that must not be used, and `banned_labels` the labels of an interface that are taken. `k` paths are wanted,
     at most `ALTERNATIVES_MAX`, for at most `work` labels expanded.
     """
@@ -77,6 +81,8 @@ class Query(Struct, frozen=True, kw_only=True):
     route_classes: frozenset[str] | None = None
     operators_allowed: frozenset[str] | None = None
     operators_denied: frozenset[str] = frozenset()
+    operators_required: frozenset[str] = frozenset()
+    closed: Mapping[End, frozenset[tuple[str, str]]] = {}
     refused: Mapping[End, tuple[Refusal, ...]] = {}
     objective: Objective = Objective.PRICE
     weighing: Weighing = Weighing(0, 0)

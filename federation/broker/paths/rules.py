@@ -1,4 +1,4 @@
-"""Which rules keep a route class out of one question, and what would have to be allowed for each to let it in."""
+"""Which rules keep a route class or an interface out of one question, and what each would have to allow."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from federation.broker.paths.query import Limit, Query
 
+Name = tuple[str, str]  # a rule, and a name to be added to what it allows (or taken from what it denies)
 Lacking = tuple[str, frozenset[str] | None]
 
 
@@ -21,3 +22,11 @@ def lacking(query: Query, entity: str, route_class: str, minimum_term_s: int) ->
         yield Limit.TERM, None
     for refusal in query.refused.get((entity, route_class), ()):
         yield refusal.rule, refusal.lacking
+
+
+def names(query: Query) -> Iterator[Name]:
+    """Every (rule, name) that has to do with interfaces or with the path as a whole."""
+    for closing in query.closed.values():
+        yield from closing
+    for entity in query.operators_required:
+        yield Limit.REQUIRED, entity

@@ -2,8 +2,9 @@
 
 A path does not enter an operator twice. Solves begin without that rule; while the best path found breaks it, the
 operators it enters twice are watched (a bit in each label, and no second entry) and the solve begins again. That is
-exact: a label is dropped only for one that has entered no watched operator the other has not, and a path found
-without breaking the rule is the best among more than are allowed.
+exact: a label is dropped only for one that has entered no watched operator the other has not (and has every required
+operator behind it that the other has), and a path found without breaking the rule is the best among more than are
+allowed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from federation.broker.paths.bounds import NEVER, Bounds
 from federation.broker.paths.labels import CARBON, HOPS, LATENCY, NO_SUMS, PLACE_OF, Label, dominance, worth
 from federation.broker.paths.network import shrinkage_max
 from federation.broker.paths.query import ADDITIONS, NANO, PRICE, SCORE, Ask, Limit, figures
-from federation.broker.paths.usable import ALL_TIME_BPS, ANY_LABEL, MEASURES, Stretch, Usable
+from federation.broker.paths.usable import ALL_TIME_BPS, ANY_LABEL, MEASURES, Beyond, Stretch, Usable
 from federation.broker.paths.work import Fixed, Solved, Work
 from schemas.segment import PPB
 
@@ -43,6 +44,7 @@ class Solve:
         self._hard = [n for n in ADDITIVE if limit_most(ask, n) is not None or n == ask.aim]
         self._wide = ask.aim in MEASURES
         self._names = (1 << len(usable.names)) - 1
+        self._sure = self._names & ~usable.pending  # bits that no path loses again
         self._watched = self._first_watched()
         self._reach = 0
         self._best: tuple[Key, Label] | None = None  # among paths that enter no operator twice; stands across rounds
@@ -55,7 +57,7 @@ class Solve:
             if not twice:
                 return found
             for owner in twice:
-                self._watched.setdefault(owner, 1 << (len(self._usable.names) + len(self._watched)))
+                self._watched.setdefault(owner, 1 << (self._usable.bits + len(self._watched)))
 
     def _round(self) -> Solved:
         """The best path that enters no watched operator twice."""
@@ -87,7 +89,9 @@ class Solve:
             if self._fixed.allows(0, source):
                 network = self._usable.network(source)
                 swap = self._usable.interface(source).swap
-                mask = self._watched.get(self._graph.owner[source], 0) | self._watched.get(-1 - source, 0)
+                owner = self._graph.owner[source]
+                mask = self._watched.get(owner, 0) | self._watched.get(-1 - source, 0)
+                mask |= self._usable.pending & ~self._usable.met.get(owner, 0) | (self._usable.closing(source) or 0)
                 possible = ANY_LABEL if network.all_swap else labels
                 past = (0, PPB, PPB)
                 start = Label(source, None, past, NO_SUMS, mask=mask, labels=possible, swap=swap, width=ALL_TIME_BPS)
@@ -117,28 +121,30 @@ class Solve:
             return
         watched = self._watched.get(self._graph.owner[beyond.vertex], 0)
         if not inside.mask & watched and not all(inside.mask & bit for bit in self._ending):
-            self._enter(inside, beyond.vertex, beyond.latency_us, labels, watched)
+            self._enter(inside, beyond, labels)
 
     def _labels(self, inside: Label, exit_: int, free: int) -> int:
         """The labels possible at an exit: those free there, and the same as at the entry unless both ends swap."""
         both_swap = inside.swap and self._usable.interface(exit_).swap
         return free if both_swap or inside.labels == ANY_LABEL else free & inside.labels
 
-    def _enter(self, inside: Label, vertex: int, latency_us: int, labels: int, watched: int) -> None:
-        s = inside.sums
-        sums = (s[0] + latency_us, s[1], s[2], s[3], s[4] + 1, s[5])
+    def _enter(self, inside: Label, beyond: Beyond, labels: int) -> None:
+        s, vertex, owner = inside.sums, beyond.vertex, self._graph.owner[beyond.vertex]
+        sums = (s[0] + beyond.latency_us, s[1], s[2], s[3], s[4] + 1, s[5])
         possible = ANY_LABEL if self._usable.network(vertex).all_swap else labels
         swap = self._usable.interface(vertex).swap
-        mask, past = inside.mask | watched, inside.completed()
+        mask = (inside.mask | self._watched.get(owner, 0) | beyond.names) & ~self._usable.met.get(owner, 0)
+        past = inside.completed()
         self._keep(Label(vertex, inside, past, sums, mask=mask, labels=possible, swap=swap, width=inside.width))
 
     def _finish(self, inside: Label, labels: int) -> None:
         """A whole path: every limit is judged on exact values."""
         s = inside.sums
-        if inside.mask & self._watched.get(-1 - inside.vertex, 0):
+        mask = inside.mask | (self._usable.closing(inside.vertex) or 0)
+        if mask & (self._watched.get(-1 - inside.vertex, 0) | self._usable.must):
             return
         sums, past = (s[0], s[1], s[2], s[3], s[4] + 1, s[5]), inside.completed()
-        done = Label(inside.vertex, inside, past, sums, mask=inside.mask, labels=labels, swap=True, width=inside.width)
+        done = Label(inside.vertex, inside, past, sums, mask=mask, labels=labels, swap=True, width=inside.width)
         if self._broken(done):
             return
         done.goal = True
@@ -221,7 +227,7 @@ class Solve:
         if aim == PRICE:
             return price, label.sums[LATENCY]
         if aim == ADDITIONS:
-            return (label.mask & self._names).bit_count(), price
+            return (label.mask & self._sure).bit_count(), price
         if self._wide:
             return -label.width, 0
         assert self._aimed is not None, "every other aim is a sum"
@@ -267,7 +273,7 @@ class Solve:
         entered = (*prefix, next_.vertex) if next_ is not None else prefix
         owners = dict.fromkeys(self._graph.owner[vertex] for vertex in entered)
         both = [-1 - vertex for vertex in self._usable.sources if vertex in self._usable.targets]
-        first = len(self._usable.names)
+        first = self._usable.bits
         return {item: 1 << (first + place) for place, item in enumerate([*owners, *both])}
 
     def _entered_twice(self, label: Label | None) -> tuple[int, ...]:

@@ -6,13 +6,14 @@ Everything is judged operator by operator, when a search first gets there, and k
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, NamedTuple
 
 from federation.broker.paths.graph import Graph
 from federation.broker.paths.meter import Meter, Size, worth
 from federation.broker.paths.network import Arc, Network, Steps
 from federation.broker.paths.query import ADDITIONS, NANO, Ask, End, Limit
-from federation.broker.paths.rules import lacking
+from federation.broker.paths.rules import lacking, names
 from schemas.interface import Interface, InterfaceKind
 from schemas.offer import steps_least
 
@@ -49,15 +50,24 @@ class Stretch(NamedTuple):
 
 
 class Beyond(NamedTuple):
-    """The other side of an ENNI: its vertex, the interconnect's latency, and the labels free on both sides."""
+    """The other side of an ENNI: its vertex, the interconnect's latency, and the labels free on both sides.
+
+    `names` is the mask of what would have to be allowed for crossing here.
+    """
 
     vertex: int
     latency_us: int
     labels: int
+    names: int
 
 
 class Usable:
-    """The part of a graph that one question may use. `names` are the (rule, name) that solves may add, one bit each."""
+    """The part of a graph that one question may use. `names` are the (rule, name) that solves may add, one bit each.
+
+    A mask has a bit for each of them, and for each operator required that is still to be entered: `pending` are those
+    of a path that has not begun, `must` those without which it may not end, `met` the bit that entering an operator
+    clears. The first `bits` bits are taken by these.
+    """
 
     def __init__(self, graph: Graph, ask: Ask) -> None:
         self.graph, self._ask, self._query = graph, ask, ask.query
@@ -73,6 +83,9 @@ class Usable:
         self._beyond: dict[int, Beyond | None] = {}
         self.names = self._nameable() if ask.aim == ADDITIONS else ()
         self._bits = {name: 1 << place for place, name in enumerate(self.names)}
+        self.bits, self.met = self._required()
+        self.pending = sum(self.met.values())
+        self.must = self.pending >> len(self.names) << len(self.names)
         self.sources = self._ends(ask.query.sources)
         self.targets = self._ends(ask.query.targets)
 
@@ -179,29 +192,49 @@ class Usable:
     def _admitted(self, entity: str, route_class: str, minimum_term_s: int) -> int | None:
         """The mask of names a class needs beyond what the rules allow; None when it is kept out for good."""
         mask = 0
-        for rule, names in lacking(self._query, entity, route_class, minimum_term_s):
+        for rule, lacked in lacking(self._query, entity, route_class, minimum_term_s):
             if rule not in self._ask.waived:
-                missing = None if names is None else {(rule, name) for name in names} - self._ask.granted
-                if missing is None or not missing <= self._bits.keys():
+                added = None if lacked is None else self._added({(str(rule), name) for name in lacked})
+                if added is None:
                     return None
-                mask |= sum(self._bits[name] for name in missing)
+                mask |= added
         return mask
+
+    def closing(self, vertex: int) -> int | None:
+        """The mask of names an interface needs to be used; None when it is avoided for good."""
+        if not self._query.closed:
+            return 0
+        by = self._query.closed.get(self.graph.interface(vertex), frozenset())
+        return self._added({name for name in by if name[0] not in self._ask.waived})
+
+    def _added(self, needed: AbstractSet[tuple[str, str]]) -> int | None:
+        missing = needed - self._ask.granted
+        return sum(self._bits[name] for name in missing) if missing <= self._bits.keys() else None
+
+    def _required(self) -> tuple[int, dict[int, int]]:
+        """How many bits are taken, and the bit of each operator required by number; absent ones have -1, -2 and on."""
+        taken, met = len(self.names), dict[int, int]()
+        numbers = {network.entity: number for number, network in enumerate(self.graph.networks)}
+        for place, entity in enumerate(sorted(self._query.operators_required), 1):
+            name = (str(Limit.REQUIRED), entity)
+            if Limit.REQUIRED not in self._ask.waived and name not in self._ask.granted:
+                if name not in self._bits:
+                    taken += 1
+                met[numbers.get(entity, -place)] = self._bits.get(name, 1 << (taken - 1))
+        return taken, met
 
     def _nameable(self) -> tuple[tuple[str, str], ...]:
         """Every (rule, name) that a solve may add: those of eased rules that some class lacks."""
         offered = ((n.entity, terms) for n in self.graph.networks for terms in n.classes)
-        return tuple(
-            sorted(
-                {
-                    (str(rule), name)
-                    for entity, terms in offered
-                    for rule, names in lacking(self._query, entity, terms.id, terms.minimum_term_s)
-                    if rule in self._ask.eased and names is not None
-                    for name in names
-                }
-                - self._ask.granted
-            )
-        )
+        named = {
+            (str(rule), name)
+            for entity, terms in offered
+            for rule, lacked in lacking(self._query, entity, terms.id, terms.minimum_term_s)
+            if lacked is not None
+            for name in lacked
+        }
+        named |= {(str(rule), name) for rule, name in names(self._query)}
+        return tuple(sorted(name for name in named - self._ask.granted if name[0] in self._ask.eased))
 
     def _opens(self, vertex: int) -> bool:
         """Whether a segment may begin or end here at all."""
@@ -217,11 +250,13 @@ class Usable:
             return None
         there = self.graph.base_of[crossing[0]] + crossing[1]
         labels = self._side(vertex) and self._side(vertex) & self._side(there)
+        if not labels:
+            return None
         latency_us = max(self.interface(vertex).latency_us, self.interface(there).latency_us)
-        return Beyond(there, latency_us, labels) if labels else None
+        return Beyond(there, latency_us, labels, (self.closing(vertex) or 0) | (self.closing(there) or 0))
 
     def _side(self, vertex: int) -> int:
-        """Labels free at an interface, none when it is excluded, too slow, full, or too narrow for the MTU."""
+        """Labels free at an interface, none when it is excluded, avoided, too slow, full, or too narrow for the MTU."""
         if vertex not in self._sides:
             self._sides[vertex] = self._fit(vertex)
         return self._sides[vertex]
@@ -235,6 +270,8 @@ class Usable:
         if least_free(interface.free, *self._during) < self._wanted:
             return 0
         if interface.id in self._excluded.get(network.entity, ()):
+            return 0
+        if self.closing(vertex) is None:
             return 0
         banned = self._query.banned_labels
         return network.labels[place] & ~(banned.get((network.entity, interface.id), 0) if banned else 0)

@@ -16,7 +16,7 @@ from federation.broker.quotes.protocols import StoredQuote
 from federation.broker.quotes.quoting import Quoting
 from federation.broker.quotes.seal import Bought, path_view, seal
 from federation.broker.quotes.tally import labels_agree, tally
-from federation.policy.limits import judge
+from federation.policy.limits import judge, lacking_marks
 from schemas.price import MICRO_MAX, PPM, Money, total, usage
 from schemas.problem import Outcome, Problem
 from schemas.quote import SegmentQuote
@@ -72,7 +72,8 @@ class Extending:
     def _check_policy(self, longer: Longer) -> None:
         for leased in longer.leased:
             limits, facts = longer.quote.intent.sovereignty, self._terms.facts(leased.operator)
-            for refusal in judge(limits, facts, leased.segment.route_class):
+            lacking = lacking_marks(frozenset(longer.quote.intent.marks_required), self._terms.marks(leased.operator))
+            for refusal in (*judge(limits, facts, leased.segment.route_class), *([lacking] if lacking else [])):
                 why = f"{self._name(leased.operator)}: {refusal.detail}"
                 extra = {"operator": leased.operator, "rule": refusal.rule}
                 raise Problem("POLICY_DENIED", why, outcome=Outcome.NONE, extra=extra)

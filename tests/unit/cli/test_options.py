@@ -38,6 +38,15 @@ def test_what_latency_and_carbon_are_worth_makes_weights() -> None:
     assert intent("--best", "carbon").weights is None
 
 
+def test_rules_about_operators_and_places_are_lists_of_names() -> None:
+    asked = intent(
+        "--via", "SURF, GEANT", "--avoid-city", "Paris,Lyon@RENATER", "--avoid-site", "Telehouse", "--mark", "m"
+    )
+    assert asked.operators_required == ("SURF", "GEANT")
+    assert asked.cities_denied == ("Paris", "Lyon@RENATER")
+    assert (asked.sites_denied, asked.marks_required) == (("Telehouse",), ("m",))
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

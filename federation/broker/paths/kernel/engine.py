@@ -81,8 +81,9 @@ class Engine:
         _Run(self._code, nothing, usable, prepared, ask, Work(1), Fixed()).solved()
 
     def takes(self, ask: Ask) -> bool:
-        """Whether an ask is one for the kernel: the cheapest or the fastest path under any limits but one on carbon."""
-        return ask.aim in (PRICE, Limit.LATENCY) and ask.limit(Limit.CARBON) is None
+        """Whether an ask is one for the kernel: the cheapest or the fastest path, carbon unlimited, none required."""
+        required = ask.query.operators_required and Limit.REQUIRED not in ask.waived
+        return ask.aim in (PRICE, Limit.LATENCY) and ask.limit(Limit.CARBON) is None and not required
 
     def prepare(self, graph: Graph, before: Graph | None = None) -> Arrays:
         """The arrays of a graph, made if they are not there yet; what did not change is taken from another graph's."""

@@ -160,10 +160,10 @@ def _granted(ask: Ask, entity: str, route_class: str, minimum_term_s: int) -> bo
 
 
 def _state(arrays: Arrays, usable: Usable, query: Query) -> tuple[Bytes, tuple[int, ...]]:
-    """What is known of interfaces from the start: ends, UNIs that are none, and what crank-back took away."""
+    """What is known of interfaces from the start: ends, UNIs that are none, what is avoided or was taken away."""
     net, graph = arrays.net, arrays.graph
     state = arrays.unopened.copy()
-    found = [graph.vertex(*end) for end in (*query.excluded, *query.banned_labels)]
+    found = [graph.vertex(*end) for end in (*query.excluded, *query.banned_labels, *query.closed)]
     named = sorted({vertex for vertex in found if vertex is not None})
     closed = [vertex for vertex in named if net.vertices[vertex, CROSS] >= 0 and usable.beyond(vertex) is None]
     for vertex in closed:
