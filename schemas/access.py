@@ -42,7 +42,7 @@ class Confirmation(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class AccessToken(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """Claims of `at+jwt`: `client_id` may do at `aud`, for `sub`, what `authorization_details` says.
 
-    `txn` follows one purchase over every hop; `mandate_h` is the hash of the mandate that all authority comes from.
+    `txn` is the same on every hop below one agent's token; `mandate_h` is the hash of the mandate that it comes from.
     """
 
     iss: EntityId

@@ -45,7 +45,8 @@ def check_endpoints(
 ) -> None:
     """Every UNI at an end of `segment` is the asker's own or granted to it. Raises `POLICY_DENIED` naming the end.
 
-    `owners` holds the UNIs of this operator; an interface that is not among them is an ENNI, which nobody owns.
+    `owners` holds the UNIs of this operator that belong to others; its own UNIs it sells to whom it likes, and an ENNI
+    nobody owns.
     """
     for name, end in (("a", segment.a), ("z", segment.z)):
         owner = owners.get(end.interface)

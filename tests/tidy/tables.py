@@ -49,6 +49,7 @@ PURE = (
     "federation/trust/metadata_policy.py",
     "federation/trust/speakers.py",
     "federation/trust/status.py",
+    "operators/access/admit.py",
     "operators/inventory/",
     "operators/orders/fsm.py",
     "operators/pricing/",
@@ -77,14 +78,15 @@ HEAVY: dict[str, tuple[str, ...]] = {
 # Modules that nothing imports and that are no entry point, with the reason why they stay.
 _MOUNTED_NEXT = "ready to mount; the daemons do so when they listen with TLS"
 UNIMPORTED: dict[str, str] = {
+    "federation/broker/peers/tokens.py": _MOUNTED_NEXT,
     "federation/broker/store/spends.py": "the ledger of mandates; orders reserve in it once agents show mandates",
     "federation/node/dns.py": _MOUNTED_NEXT,
     "federation/node/mtls/renewed.py": _MOUNTED_NEXT,
     "federation/tokens/agents.py": _MOUNTED_NEXT,
     "federation/tokens/brokers.py": _MOUNTED_NEXT,
-    "federation/tokens/grant.py": _MOUNTED_NEXT,
     "federation/tokens/http.py": _MOUNTED_NEXT,
     "federation/trust/fetch.py": _MOUNTED_NEXT,
+    "operators/access/admit.py": _MOUNTED_NEXT,
 }
 
 # --- words --------------------------------------------------------------------------------------------------
