@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "extend": Command("federation.cli.order", "extend", "Make a lease last longer."),
     "release": Command("federation.cli.order", "release", "End a lease and get its bill."),
     "federation": Command("federation.cli.federation", "federation", "The operators that the broker knows."),
+    "trust": Command("federation.cli.trust", "trust", "Who is trusted, and why or why not."),
     "mcp": Command("federation.cli.mcp", "mcp", "Serve an agent over standard input and output (MCP)."),
     "demo": Command("federation.cli.demo.command", "demo", "Fifteen real networks on this machine, one purchase."),
     "broker": Command("federation.cli.broker", "broker", "Run a broker, or print a configuration for one."),

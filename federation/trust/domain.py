@@ -27,7 +27,7 @@ from schemas.problem import Problem, invalid
 FOLDER: Final = re.compile(r"[a-z0-9][a-z0-9.\-]{0,62}")
 DOCUMENT_BYTES_MAX: Final = 64 * 1024
 CONFIGURATION, STATEMENT, MEMBERS = "entity-configuration.jwt", "subordinate-statement.jwt", "members"
-ANCHOR, STATUS = "anchor", "status"
+ANCHOR, MARKS, STATUS = "anchor", "marks", "status"
 
 
 @dataclass(frozen=True)
@@ -114,29 +114,37 @@ def read_anchors(path: Path) -> dict[str, Jwks]:
         raise invalid(str(path), f"{error}; expected an object from anchor id to a JWK set") from error
 
 
-def read_domain(folder: Path) -> DomainFiles:
-    """Everything the folder holds. A member with a missing file is left out by giving it empty documents."""
-    members: dict[str, MemberFiles] = {}
-    for number, line in enumerate(_read(folder / MEMBERS).decode().splitlines(), 1):
+def read_members(folder: Path) -> dict[str, Path]:
+    """The folder of each member that the `members` file lists. Raises `Problem` naming the line at fault."""
+    members: dict[str, Path] = {}
+    for number, line in enumerate(_read(folder / MEMBERS).decode(errors="replace").splitlines(), 1):
         words = line.split("#")[0].split()
         if not words:
             continue
         if len(words) != 2 or not FOLDER.fullmatch(words[1]):
             raise invalid(f"{folder / MEMBERS}:{number}", "expected an entity id and a folder name")
-        members[words[0]] = _member(folder / words[1])
+        members[words[0]] = folder / words[1]
+    return members
+
+
+def read_domain(folder: Path) -> DomainFiles:
+    """Everything the folder holds. A member with a missing file is left out by giving it empty documents."""
+    members = {entity: _member(place) for entity, place in read_members(folder).items()}
     anchor = _read(folder / ANCHOR / CONFIGURATION).decode("ascii", errors="replace").strip()
     return DomainFiles((anchor,), members, _status_lists(folder / STATUS))
 
 
 def _member(folder: Path) -> MemberFiles:
-    marks = sorted((folder / "marks").glob("*.jwt"))
-    return MemberFiles(_text(folder / CONFIGURATION), _text(folder / STATEMENT), tuple(_text(m) for m in marks))
+    marks = sorted((folder / MARKS).glob("*.jwt"))
+    return MemberFiles(
+        read_text(folder / CONFIGURATION), read_text(folder / STATEMENT), tuple(read_text(m) for m in marks)
+    )
 
 
 def _status_lists(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted(folder.glob("*.jwt")):
-        token = _text(path)
+        token = read_text(path)
         try:
             found[unverified(token, StatusList).sub] = token
         except Problem:
@@ -144,7 +152,8 @@ def _status_lists(folder: Path) -> dict[str, str]:
     return found
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A document, or nothing where it cannot be read."""
     try:
         return _read(path).decode("ascii", errors="replace").strip()
     except Problem:

@@ -15,7 +15,7 @@ from typing import Final
 from federation.trust.chain import Chain, Mark
 from federation.trust.jose import unverified, verify_jws
 from federation.trust.status import verify_status
-from schemas.entity import EntityStatement, StatusIndex, TrustMark
+from schemas.entity import EntityStatement, TrustMark
 from schemas.problem import Problem
 
 MARKS_MAX: Final = 32
@@ -57,32 +57,28 @@ def issuers_named(tokens: Iterable[str], roots: Mapping[str, EntityStatement]) -
     return found
 
 
-def status_of(token: str) -> StatusIndex | None:
-    """Where the status of a mark stands, by its own word. Raises `DOCUMENT_INVALID` for what is no mark."""
-    status = unverified(token, TrustMark).status
-    return status.status_list if status else None
+def lists_named(tokens: Iterable[str], entity: str, grounds: Grounds) -> set[tuple[str, str]]:
+    """The status lists (uri, issuer) that genuine marks name: nobody else makes this node read a URL."""
+    found = set()
+    for token in tokens:
+        try:
+            mark, _ = _genuine(token, entity, grounds)
+        except Problem:
+            continue
+        if mark.status:
+            found.add((mark.status.status_list.uri, mark.iss))
+    return found
 
 
 def verify_mark(token: str, entity: str, grounds: Grounds) -> Mark:
     """A mark about `entity` that may be believed. Raises `DOCUMENT_INVALID`."""
-    claimed = unverified(token, TrustMark)
-    issuer = grounds.issuers.get(claimed.iss)
-    if not any(_recognises(root, claimed) for root in grounds.roots.values()):
-        raise _refused(claimed, f"{claimed.iss} is no auditor that the anchor recognises for {claimed.trust_mark_type}")
-    if issuer is None:
-        raise _refused(claimed, f"its issuer {claimed.iss} is not trusted itself")
-    if not _recognises(issuer.root, claimed):
-        raise _refused(claimed, f"the anchor of {claimed.iss} does not recognise it for {claimed.trust_mark_type}")
-    mark = verify_jws(token, TrustMark, issuer.keys, now=grounds.now, iss=issuer.entity)
-    if mark.sub != entity:
-        raise _refused(mark, f"the mark is about another entity, {mark.sub}")
+    mark, issuer = _genuine(token, entity, grounds)
     exp = min(mark.exp, issuer.exp)
     if mark.status:
         index = mark.status.status_list
         if index.uri not in grounds.lists:
             raise _refused(mark, f"its status list {index.uri} cannot be had, so it may be revoked")
-        found = verify_status(grounds.lists[index.uri], index, mark.iss, issuer.keys, grounds.now)
-        exp = min(exp, found.exp)
+        exp = min(exp, verify_status(grounds.lists[index.uri], index, mark.iss, issuer.keys, grounds.now).exp)
     return Mark(mark.trust_mark_type, mark.iss, mark.attest, exp)
 
 
@@ -95,6 +91,22 @@ def verify_marks(tokens: Iterable[str], entity: str, grounds: Grounds) -> tuple[
         except Problem as problem:
             refused.append(str(problem))
     return tuple(verified), tuple(refused)
+
+
+def _genuine(token: str, entity: str, grounds: Grounds) -> tuple[TrustMark, Chain]:
+    """The mark and the chain of its issuer, whether revoked or not."""
+    claimed = unverified(token, TrustMark)
+    issuer = grounds.issuers.get(claimed.iss)
+    if not any(_recognises(root, claimed) for root in grounds.roots.values()):
+        raise _refused(claimed, f"{claimed.iss} is no auditor that the anchor recognises for {claimed.trust_mark_type}")
+    if issuer is None:
+        raise _refused(claimed, f"its issuer {claimed.iss} is not trusted itself")
+    if not _recognises(issuer.root, claimed):
+        raise _refused(claimed, f"the anchor of {claimed.iss} does not recognise it for {claimed.trust_mark_type}")
+    mark = verify_jws(token, TrustMark, issuer.keys, now=grounds.now, iss=issuer.entity)
+    if mark.sub != entity:
+        raise _refused(mark, f"the mark is about another entity, {mark.sub}")
+    return mark, issuer
 
 
 def _recognises(root: EntityStatement, mark: TrustMark) -> bool:

@@ -1,0 +1,141 @@
+"""The trust domain as it stands now: found, resolved, and kept fresh while the node runs.
+
+`TrustView.domain` is an immutable `TrustDomain` that is replaced whenever something in it changes; whoever keeps a view
+asks it at every use. Entities are found by listing the subordinates of the anchors, and of intermediates below them,
+and by the ids that the node's configuration adds; all of these are hints.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Final
+
+from federation.trust.chain import Member, TrustDomain
+from federation.trust.resolve import STATUS_FRESH_S, Resolution, Resolver
+from schemas.entity import EntityStatement
+from schemas.problem import Problem
+
+LIST_S: Final = 300.0  # how often superiors are asked whom they list
+AT_ONCE_MAX: Final = 8
+ENTITIES_MAX: Final = 4096
+SUPERIORS_MAX: Final = 64  # intermediates whose lists are read
+STRANGERS_MAX: Final = 1024
+log = logging.getLogger(__name__)
+
+
+class TrustView:
+    """The members that are believed, from `refresh` on; `run` keeps it so until cancelled."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        *,
+        known: Iterable[str] = (),
+        listing: bool = True,
+        rng: random.Random,
+    ) -> None:
+        """`known` are ids from this node's configuration; without `listing` nobody else is looked for."""
+        self._resolver, self._rng, self._listing = resolver, rng, listing
+        self._known = tuple(dict.fromkeys(known))
+        self._entities: tuple[str, ...] = self._known
+        self._strangers: dict[str, None] = {}
+        self._found: dict[str, Resolution] = {}
+        self._told: list[Callable[[TrustDomain], None]] = []
+        self._places = asyncio.Semaphore(AT_ONCE_MAX)
+        self.domain = TrustDomain({})
+
+    def on_change(self, tell: Callable[[TrustDomain], None]) -> None:
+        """Have `tell` called with every new domain, for instance to reload TLS roots."""
+        self._told.append(tell)
+
+    async def run(self) -> None:
+        """Refresh until cancelled. What cannot be reached is logged and tried again; what expired is believed no more,
+        because a `TrustDomain` is asked with the time."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(min(LIST_S, STATUS_FRESH_S) * (0.9 + 0.2 * self._rng.random()))
+
+    async def refresh(self) -> TrustDomain:
+        """Look for members, resolve those whose time has come, and replace the domain where anything changed."""
+        if self._listing:
+            self._entities = await self._discover()
+        wanted = tuple(dict.fromkeys((*self._entities, *self._strangers)))[:ENTITIES_MAX]
+        found = await asyncio.gather(*(self._resolve(entity) for entity in wanted))
+        self._found = {one.entity: one for one in found}
+        self._publish()
+        return self.domain
+
+    async def member(self, entity: str, now: int) -> Member:
+        """A member, resolved at once where it is not known yet. Raises `NOT_FOUND`."""
+        with suppress(Problem):
+            return self.domain.member(entity, now)
+        found = await self._resolve(entity)
+        if found.member is not None and entity not in self._found and len(self._strangers) < STRANGERS_MAX:
+            self._strangers[entity] = None
+        if found.member is not None:
+            self._found[entity] = found
+            self._publish()
+        return self.domain.member(entity, now)
+
+    async def _resolve(self, entity: str) -> Resolution:
+        async with self._places:
+            return await self._resolver.resolve(entity)
+
+    def _publish(self) -> None:
+        members = {entity: one.member for entity, one in self._found.items() if one.member}
+        rejected = {entity: one.why_not for entity, one in self._found.items() if not one.member}
+        marks = {entity: self._found[entity].marks for entity in members}
+        for entity in sorted(rejected.keys() - self.domain.rejected.keys()):
+            log.warning("%s is not trusted: %s", entity, rejected[entity])
+        domain = TrustDomain(members, marks, rejected)
+        changed = domain != self.domain
+        self.domain = domain
+        if changed:
+            for tell in self._told:
+                tell(domain)
+
+    # --- whom there is ------------------------------------------------------------------------------------------
+
+    async def _discover(self) -> tuple[str, ...]:
+        """The ids that anchors and intermediates list now; of a superior that does not answer, those listed before."""
+        found, asked = dict.fromkeys(self._known), set[str]()
+        superiors = list(self._resolver.anchors)
+        while superiors and len(asked) < SUPERIORS_MAX and len(found) < ENTITIES_MAX:
+            superior = superiors.pop(0)
+            asked.add(superior)
+            try:
+                statement = await self._superior(superior)
+                listed = await self._resolver.listed(statement)
+            except (Problem, TimeoutError) as error:
+                log.warning("%s does not say whom it lists: %s", superior, error)
+                found |= dict.fromkeys(self._entities)
+                continue
+            new = [one for one in listed if one not in found and one not in self._resolver.anchors]
+            found |= dict.fromkeys(new)
+            superiors += [one for one in await self._intermediates(new) if one not in asked]
+        return tuple(found)[:ENTITIES_MAX]
+
+    async def _superior(self, entity: str) -> EntityStatement:
+        if entity in self._resolver.anchors:
+            return await self._resolver.root(entity)
+        found = await self._resolver.resolve_chain(entity)
+        if found.chain is None:
+            raise Problem("DOCUMENT_INVALID", found.why_not, field=entity)
+        return found.chain.own
+
+    async def _intermediates(self, entities: list[str]) -> list[str]:
+        """Those that are trusted and have a list of their own."""
+        found = await asyncio.gather(*(self._chain(entity) for entity in entities[:ENTITIES_MAX]))
+        return [one.entity for one in found if one.chain and _lists(one.chain.own)]
+
+    async def _chain(self, entity: str) -> Resolution:
+        async with self._places:
+            return await self._resolver.resolve_chain(entity)
+
+
+def _lists(own: EntityStatement) -> bool:
+    return bool((own.metadata or {}).get("federation_entity", {}).get("federation_list_endpoint"))

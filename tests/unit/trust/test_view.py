@@ -1,0 +1,141 @@
+"""The live view: members are found through lists, come and go, and whoever keeps the view sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from federation.trust.chain import TrustDomain
+from federation.trust.domain import load_domain, read_anchors
+from federation.trust.resolve import Resolver
+from federation.trust.statements import FolderStatements
+from federation.trust.throwaway import ThrowawayDomain
+from federation.trust.view import TrustView
+from schemas.problem import Problem
+from tests.support.loops import run
+from tests.support.seams import NOW, FixedClock
+from tests.support.trust_tree import ANCHOR, FACTS, LEAF, MIDDLE, Tree, superior
+
+NEW, STRANGER = "https://new.example", "https://stranger.example"
+
+
+@pytest.fixture
+def tree() -> Tree:
+    made = Tree(FixedClock())
+    made.add(ANCHOR)
+    made.add(MIDDLE, ANCHOR, metadata=superior(MIDDLE))
+    made.add(LEAF, MIDDLE)
+    made.recognise()
+    made.attest(LEAF)
+    return made
+
+
+def play(tree: Tree, story: Callable[[TrustView], Awaitable[Any]], **how: Any) -> Any:
+    async def main() -> Any:
+        resolver = Resolver(tree, tree.anchors(), now=tree.clock.now, rng=random.Random(7))
+        view = TrustView(resolver, rng=random.Random(7), **how)
+        try:
+            return await story(view)
+        finally:
+            await resolver.close()
+
+    return run(main(), tree.clock.advance)
+
+
+def test_members_are_found_through_anchors_and_intermediates(tree: Tree) -> None:
+    domain: TrustDomain = play(tree, lambda view: view.refresh())
+    assert [member.entity for member in domain.operators()] == [LEAF]
+    assert set(domain.members) == {LEAF, MIDDLE, "https://audit.example"}
+    assert domain.facts(LEAF, NOW) == FACTS
+    assert domain.rejected == {}
+
+
+def test_without_lists_only_the_configured_ones_are_known(tree: Tree) -> None:
+    domain = play(tree, lambda view: view.refresh(), known=(LEAF, STRANGER), listing=False)
+    assert set(domain.members) == {LEAF}
+    assert "no https://stranger.example" in domain.rejected[STRANGER]
+    assert tree.asked["list"] == 0
+
+
+def test_who_is_enrolled_and_who_is_removed_shows_within_minutes(tree: Tree) -> None:
+    async def story(view: TrustView) -> list[Any]:
+        told: list[TrustDomain] = []
+        view.on_change(told.append)
+        running = asyncio.ensure_future(view.run())
+        seen = []
+        for change in (lambda: None, lambda: tree.add(NEW, ANCHOR), lambda: tree.nodes.pop(LEAF)):
+            change()
+            await asyncio.sleep(400)
+            seen.append({one.entity for one in view.domain.operators()})
+        running.cancel()
+        assert len(told) == 3
+        return seen
+
+    assert play(tree, story) == [{LEAF}, {LEAF, NEW}, {NEW}]
+
+
+def test_a_list_that_cannot_be_had_takes_nobody_away(tree: Tree) -> None:
+    async def story(view: TrustView) -> Any:
+        await view.refresh()
+        tree.silent = {MIDDLE}
+        await asyncio.sleep(400)
+        return await view.refresh()
+
+    assert LEAF in play(tree, story).members
+
+
+def test_one_bad_member_spoils_no_other(tree: Tree) -> None:
+    tree.add(NEW, ANCHOR)
+    tree.replaced["configuration", NEW] = "broken"
+    domain = play(tree, lambda view: view.refresh())
+    assert (LEAF in domain.members, NEW in domain.members, NEW in domain.rejected) == (True, False, True)
+
+
+def test_a_member_that_is_not_listed_yet_is_resolved_when_it_speaks(tree: Tree) -> None:
+    async def story(view: TrustView) -> Any:
+        await view.refresh()
+        tree.add(NEW, ANCHOR)
+        found = await view.member(NEW, tree.clock.now())
+        with pytest.raises(Problem) as caught:
+            await view.member(STRANGER, tree.clock.now())
+        assert caught.value.code == "NOT_FOUND"
+        return found.entity, set(view.domain.members)
+
+    entity, members = play(tree, story, known=(LEAF,), listing=False)
+    assert (entity, members) == (NEW, {LEAF, NEW})
+
+
+def test_nothing_is_believed_after_its_time(tree: Tree) -> None:
+    async def story(view: TrustView) -> None:
+        await view.refresh()
+        tree.clock.advance(86_400)
+        with pytest.raises(Problem):
+            view.domain.member(LEAF, tree.clock.now())
+
+    play(tree, story)
+
+
+def test_a_folder_gives_the_same_members_through_the_resolver_as_when_read_at_once(tmp_path: Path) -> None:
+    domain = ThrowawayDomain(tmp_path, NOW)
+    domain.add_auditor("https://audit.example", "Auditor")
+    for name in ("surf", "kpn"):
+        domain.add_operator(f"https://{name}.example", name, sonata="http://h:1", mesh="h:2", documents="http://h:1")
+    domain.attest("https://audit.example", "https://surf.example", FACTS)
+    domain.write()
+    (tmp_path / "kpn.example" / "subordinate-statement.jwt").unlink()
+    at_once = load_domain(tmp_path, domain.anchors_file, NOW + 1)
+
+    async def main() -> TrustDomain:
+        anchors = read_anchors(domain.anchors_file)
+        clock = FixedClock(NOW + 1)
+        resolver = Resolver(FolderStatements(tmp_path), anchors, now=clock.now, rng=random.Random(7))
+        return await TrustView(resolver, rng=random.Random(7)).refresh()
+
+    live = asyncio.run(main())
+    assert (live.members, live.marks) == (at_once.members, at_once.marks)
+    assert set(live.rejected) == set(at_once.rejected) == {"https://kpn.example"}
