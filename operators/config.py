@@ -49,14 +49,17 @@ class Holds(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a hold may be, and how many of them.
 
     Holds cost their holder nothing, so they are capped: `seconds_max` each; `per_broker` and `per_buyer` at once;
-    of an interface's speed at most `share_of_interface_ppm` for one buyer; and within an hour, per buyer, at most
-    `quotes_free` plus `quotes_per_order` for each order it placed.
+    of an interface's speed at most `share_per_broker_ppm` for one broker and `share_of_interface_ppm` for one buyer;
+    and within an hour at most `quotes_free_per_broker`, and `quotes_free` per buyer, plus `quotes_per_order` for each
+    order placed. A broker names its buyers itself: against one of ill will only the caps per broker hold.
     """
 
     seconds_max: Annotated[int, Meta(ge=1, le=300)] = 60
     per_broker: Count = 5_000
     per_buyer: Count = 500
+    share_per_broker_ppm: Annotated[int, Meta(ge=1, le=PPM)] = PPM
     share_of_interface_ppm: Annotated[int, Meta(ge=1, le=PPM)] = PPM
+    quotes_free_per_broker: Count = 100_000
     quotes_free: Count = 10_000
     quotes_per_order: Count = 100
 
@@ -209,9 +212,11 @@ gbps_km_hourly_micro = 600
 seconds_max = 60
 per_broker = 5_000                    # holds at once
 per_buyer = 500
+share_per_broker_ppm = 1_000_000      # of an interface's speed, held for one broker, whatever buyers it names
 share_of_interface_ppm = 1_000_000    # of an interface's speed, held for one buyer
-quotes_free = 10_000                  # quotes within an hour, per buyer ...
-quotes_per_order = 100                # ... and that many more for each order it placed
+quotes_free_per_broker = 100_000      # quotes within an hour, per broker ...
+quotes_free = 10_000                  # ... and per buyer,
+quotes_per_order = 100                # and that many more for each order placed
 
 [calendar]
 horizon_days = 730                    # how far ahead capacity is sold

@@ -1,7 +1,9 @@
 """Hold caps: holds cost their holder nothing, so no broker and no buyer may have too many (design section 3).
 
-Counted over what is held now; the ratio of quotes to orders over the hour of the clock. All of it is rebuilt from the
-held quotes after a restart, except the ratio, which starts anew.
+Buyers are names that their broker chooses, so whatever is capped for a buyer is capped for its broker as well: one that
+invents buyers, and asks for firm quotes only to keep capacity from others, comes to an end. Counted over what is held
+now; the ratio of quotes to orders over the hour of the clock. All of it is rebuilt from the held quotes after a
+restart, except the ratio, which starts anew.
 """
 
 from __future__ import annotations
@@ -17,12 +19,12 @@ from schemas.segment import EntityId, Id
 
 HOUR_S: Final = 3600
 
-Holder = tuple[EntityId, str]
+Holder = tuple[EntityId, str | None]  # a buyer, or with None its broker as a whole
 Owner = TypeVar("Owner")
 
 
 class _Hour(NamedTuple):
-    """What a buyer did in one hour of the clock."""
+    """What a holder did in one hour of the clock."""
 
     hour: int
     quotes: int = 0
@@ -48,11 +50,17 @@ class HoldCaps:
         ):
             if len(held) - (replaced in held) >= most:
                 raise _too_many(f"{most} holds at once for one {whose}", held.values(), now)
-        self._check_ratio(holder, now)
-        if self._holds.share_of_interface_ppm < PPM:
-            others = [quote for quote_id, quote in of_buyer.items() if quote_id != replaced]
-            for interface in {wanted.segment.a.interface, wanted.segment.z.interface}:
-                self._check_share(wanted, interface, others, now)
+        self._check_ratio((wanted.broker, None), self._holds.quotes_free_per_broker, now)
+        self._check_ratio(holder, self._holds.quotes_free, now)
+        for held, share_ppm, whose in (
+            (of_broker, self._holds.share_per_broker_ppm, "broker"),
+            (of_buyer, self._holds.share_of_interface_ppm, "buyer"),
+        ):
+            if share_ppm < PPM:
+                others = [quote for quote_id, quote in held.items() if quote_id != replaced]
+                for interface in {wanted.segment.a.interface, wanted.segment.z.interface}:
+                    most = self._speeds_bps[interface] * share_ppm // PPM
+                    _check_share(wanted, interface, others, now, most=most, whose=whose)
 
     def add(self, quote: Quote) -> None:
         """A hold was given."""
@@ -65,16 +73,16 @@ class HoldCaps:
         _drop(self._by_buyer, (quote.broker, quote.buyer), quote.id)
 
     def quoted(self, quote: Quote, now: int) -> None:
-        """A hold was asked for and given, which counts against its buyer until it orders."""
-        holder = (quote.broker, quote.buyer)
-        hour = self._hour(holder, now)
-        self._hours[holder] = hour._replace(quotes=hour.quotes + 1)
+        """A hold was asked for and given, which counts against its holders until they order."""
+        for holder in _holders(quote):
+            hour = self._hour(holder, now)
+            self._hours[holder] = hour._replace(quotes=hour.quotes + 1)
 
     def ordered(self, quote: Quote, now: int) -> None:
-        """A quote became an order, which earns its buyer more quotes."""
-        holder = (quote.broker, quote.buyer)
-        hour = self._hour(holder, now)
-        self._hours[holder] = hour._replace(orders=hour.orders + 1)
+        """A quote became an order, which earns its holders more quotes."""
+        for holder in _holders(quote):
+            hour = self._hour(holder, now)
+            self._hours[holder] = hour._replace(orders=hour.orders + 1)
 
     def _hour(self, holder: Holder, now: int) -> _Hour:
         found = self._hours.get(holder)
@@ -83,21 +91,25 @@ class HoldCaps:
             return _Hour(now // HOUR_S)
         return found
 
-    def _check_ratio(self, holder: Holder, now: int) -> None:
+    def _check_ratio(self, holder: Holder, free: int, now: int) -> None:
         hour = self._hour(holder, now)
-        most = self._holds.quotes_free + self._holds.quotes_per_order * hour.orders
+        most = free + self._holds.quotes_per_order * hour.orders
         if hour.quotes >= most:
-            detail = (
-                f"{hour.quotes} quotes and {hour.orders} orders of this buyer in this hour; {most} quotes are allowed"
-            )
+            whose = "broker" if holder[1] is None else "buyer"
+            count = f"{hour.quotes} quotes and {hour.orders} orders of this {whose} in this hour"
+            detail = f"{count}; {most} quotes are allowed"
             raise Problem("TOO_MANY_REQUESTS", detail, retry_after_s=HOUR_S - now % HOUR_S)
 
-    def _check_share(self, wanted: Quote, interface: Id, held: list[Quote], now: int) -> None:
-        here = [quote for quote in held if interface in _ends(quote) and _overlap(quote, wanted)]
-        total = wanted.segment.bandwidth_bps + sum(quote.segment.bandwidth_bps for quote in here)
-        most = self._speeds_bps[interface] * self._holds.share_of_interface_ppm // PPM
-        if total > most:
-            raise _too_many(f"{most} bit/s of {interface} held for one buyer", here, now, interface=interface)
+
+def _holders(quote: Quote) -> tuple[Holder, Holder]:
+    return (quote.broker, quote.buyer), (quote.broker, None)
+
+
+def _check_share(wanted: Quote, interface: Id, held: list[Quote], now: int, *, most: int, whose: str) -> None:
+    here = [quote for quote in held if interface in _ends(quote) and _overlap(quote, wanted)]
+    total = wanted.segment.bandwidth_bps + sum(quote.segment.bandwidth_bps for quote in here)
+    if total > most:
+        raise _too_many(f"{most} bit/s of {interface} held for one {whose}", here, now, interface=interface)
 
 
 def _ends(quote: Quote) -> set[Id]:

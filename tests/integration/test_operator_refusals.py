@@ -162,6 +162,54 @@ async def test_quotes_are_earned_by_orders(tmp_path: Path) -> None:
         assert (await refusal(world, plan(gbps=1, z=ENNI_B))).retry_after_s == HOUR - NOW % HOUR
 
 
+async def squat(world: OperatorWorld) -> int:
+    """T19: a broker keeps all of an interface by firm quotes that it never orders, each for another invented buyer."""
+    kept = 0
+    for number in range(40):
+        answer = (await world.broker.ask(plan(z="uni-b", gbps=5), sub=f"invented-{number}", hold_s=60)).answer
+        kept += 0 if answer.state is QuoteState.UNABLE_TO_PROVIDE else 5
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("caps", "kept"),
+    [("share_per_broker_ppm = 500_000", 50), ("quotes_free_per_broker = 10", 50), ("per_broker = 10", 50)],
+)
+async def test_t19_a_broker_that_squats_with_invented_buyers_leaves_room_for_another(
+    tmp_path: Path, caps: str, kept: int
+) -> None:
+    async with OperatorWorld(tmp_path, holds=caps).run() as world:
+        assert await squat(world) == kept
+        deal = await world.brokers[1].ask(plan(z="uni-b", gbps=50))
+        assert deal.held.held
+        assert (await world.brokers[1].order(deal)).state is OrderState.COMPLETED
+
+
+async def test_t19_caps_per_buyer_alone_do_not_stop_a_squatter(tmp_path: Path) -> None:
+    caps = "share_of_interface_ppm = 100_000, quotes_free = 1, per_buyer = 1"
+    async with OperatorWorld(tmp_path, holds=caps).run() as world:
+        assert await squat(world) == 100
+        honest = (await world.brokers[1].ask(plan(z="uni-b", gbps=1))).answer
+        assert honest.refusal is not None
+        assert honest.refusal.code == "CAPACITY_CHANGED"
+
+
+async def test_t19_a_broker_that_orders_earns_the_quotes_of_all_its_buyers(tmp_path: Path) -> None:
+    caps = "quotes_free_per_broker = 2, quotes_per_order = 2"
+    async with OperatorWorld(tmp_path, holds=caps).run() as world:
+        deal = await world.broker.ask(plan(z="uni-b", gbps=1), sub="one")
+        await world.broker.ask(plan(z="uni-b", gbps=1), sub="two")
+        why = await refusal(world, plan(z="uni-b", gbps=1), sub="three")
+        assert "2 quotes and 0 orders of this broker" in why.detail
+        assert why.retry_after_s == HOUR - NOW % HOUR
+        await world.broker.order(deal)
+        for name in ("three", "four"):
+            assert (await world.broker.ask(plan(z="uni-b", gbps=1), sub=name)).held.held
+        assert (await refusal(world, plan(z="uni-b", gbps=1), sub="five")).code == "TOO_MANY_REQUESTS"
+        world.clock.advance(HOUR - NOW % HOUR)
+        assert (await world.broker.ask(plan(z="uni-b", gbps=1, start=NOW + HOUR), sub="five")).held.held
+
+
 async def test_a_hold_is_swapped_in_one_step(tmp_path: Path) -> None:
     async with OperatorWorld(tmp_path, holds="per_buyer = 1").run() as world:
         first = await world.broker.ask(plan(gbps=60, label_z=5))
