@@ -68,7 +68,10 @@ def sends(*parts: bytes | float, node: Node | None = None) -> bytes:
                 await settled()
                 loop.moved_s += part
                 await settled()
-            return await reader.read(READ_BYTES)
+            try:
+                return await reader.read(READ_BYTES)
+            except ConnectionError:  # closed while bytes of ours were still under way
+                return b""
 
     return run_moved(main)
 
@@ -121,8 +124,8 @@ def test_a_body_that_does_not_announce_its_length_is_read_no_further_than_allowe
 
 
 def test_a_header_of_8_mb_is_refused() -> None:
-    answer = sends(HEAD + b"Authorization: Bearer " + b"a" * 200_000)
-    assert b" 400 " in answer[:20]
+    answer = sends(HEAD + b"Authorization: Bearer " + b"a" * BIG)
+    assert answer == b"" or b" 400 " in answer[:20]
     assert len(answer) < 10_000
 
 
