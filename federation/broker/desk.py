@@ -19,6 +19,7 @@ from federation.broker.quotes.quoting import Quoting
 from federation.broker.quotes.seal import quote_view
 from federation.node.seams import Clock
 from schemas.answer import FederationView, OrderView, QuoteView, SearchAnswer
+from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
 from schemas.lease import State
 from schemas.problem import Outcome, Problem, invalid, not_found
@@ -57,13 +58,20 @@ class Desk:
     # --- before an order ---------------------------------------------------------------------------------
 
     async def search(
-        self, buyer: Buyer, intent: Intent, k: int, *, front: tuple[Objective, ...] | None = None
+        self,
+        buyer: Buyer,
+        intent: Intent,
+        k: int,
+        *,
+        front: tuple[Objective, ...] | None = None,
+        backup: BackupRequest | None = None,
     ) -> SearchAnswer:
         """At most `k` candidate paths from published offers, or why there is none. Nothing is asked or held.
 
-        With `front` also the paths that no other beats on all of these objectives.
+        With `front` also the paths that no other beats on all of these objectives, with `backup` the best pair of
+        paths that have nothing of a kind in common.
         """
-        return await self._searching.search(intent, k, front=front)
+        return await self._searching.search(intent, k, front=front, backup=backup)
 
     async def quote(self, buyer: Buyer, intent: Intent, key: str) -> QuoteView:
         """A firm quote with a hold at every operator. See `Quoting.quote` for what it raises."""

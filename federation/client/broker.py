@@ -12,6 +12,7 @@ from federation.client.lease import Lease
 from federation.client.retry import persistent
 from federation.node.seams import Entropy, SystemEntropy
 from schemas.answer import FederationView, OrderView, QuoteView, SearchAnswer
+from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
 from schemas.problem import Problem, from_dict, invalid
 from schemas.request import PATHS_DEFAULT, Extension, OrderRequest, QuoteRequest, SearchRequest
@@ -49,13 +50,19 @@ class BrokerClient:
         await self._session.close()
 
     async def search(
-        self, intent: Intent, paths: int = PATHS_DEFAULT, *, front: tuple[Objective, ...] | None = None
+        self,
+        intent: Intent,
+        paths: int = PATHS_DEFAULT,
+        *,
+        front: tuple[Objective, ...] | None = None,
+        backup: BackupRequest | None = None,
     ) -> SearchAnswer:
         """Candidate paths from published offers, or why there is none.
 
-        With `front` also the paths that no other beats on all of these objectives, two or three.
+        With `front` also the paths that no other beats on all of these objectives, two or three; with `backup` the
+        best pair of paths that have nothing of a kind in common.
         """
-        asked = SearchRequest(intent=intent, paths=paths, front=front)
+        asked = SearchRequest(intent=intent, paths=paths, front=front, backup=backup)
         return await self._ask("POST", "/search", SearchAnswer, asked)
 
     async def quote(self, intent: Intent, key: str | None = None) -> QuoteView:

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import structs
 
 from schemas.answer import (
+    BackupView,
     Binding,
     Change,
     EndView,
@@ -21,6 +22,7 @@ from schemas.answer import (
     SearchAnswer,
     SegmentView,
 )
+from schemas.backup import Apart, BackupRequest
 from schemas.intent import Intent, Objective
 from schemas.lease import TERMINAL, State
 from schemas.order import Bill
@@ -83,6 +85,21 @@ def front_view(objectives: tuple[Objective, ...]) -> FrontView:
     return FrontView(objectives=objectives, paths=tuple(paths), complete=False, least=EUR.micro, why="incomplete")
 
 
+def backup_view(asked: BackupRequest) -> BackupView:
+    """A pair; for `city` there is none, but one without the backup's own limits."""
+    if asked.apart is Apart.CITY:
+        relaxation = Relaxation(
+            limits=("backup",), change="accept any backup", total=Money("EUR", 3 * EUR.micro), promise=PROMISE
+        )
+        shared, why = ("the city Utrecht NL",), "whatever paths are taken, both use the city Utrecht NL"
+        return BackupView(apart=asked.apart, found=False, proven=True, why=why, shared=shared, relaxation=relaxation)
+    total = Money("EUR", 2 * EUR.micro + 1_000_000)
+    dearer = structs.replace(PATH, total=Money("EUR", EUR.micro + 1_000_000), why="EUR 1.00 dearer than the primary")
+    return BackupView(
+        apart=asked.apart, found=True, proven=True, primary=PATH, backup=dearer, total=total, why="the cheapest in sum"
+    )
+
+
 class FakeExchange:
     """One buyer's exchange: quotes HELD at once, orders ACTIVE at once, everything remembered.
 
@@ -107,17 +124,23 @@ class FakeExchange:
             raise Problem("IDEMPOTENCY_CONFLICT", "this key came with another body", field="Idempotency-Key")
         return made
 
-    async def search(self, intent: Intent, paths: int, *, front: tuple[Objective, ...] | None = None) -> SearchAnswer:
+    async def search(
+        self,
+        intent: Intent,
+        paths: int,
+        *,
+        front: tuple[Objective, ...] | None = None,
+        backup: BackupRequest | None = None,
+    ) -> SearchAnswer:
         self._begin()
         self.intents.append(intent)
         span = window(NOW, NOW + (intent.duration_s or 3600))
         if intent.bandwidth_bps == 13:
             return no_path(span)
         view = None if front is None else front_view(front)
-        paths_found = (PATH,) * paths
-        return SearchAnswer(
-            found=True, window=span, paths=paths_found, front=view, proven=True, floor_us=4_321, took_us=420
-        )
+        pair = None if backup is None else backup_view(backup)
+        answer = SearchAnswer(found=True, window=span, paths=(PATH,) * paths, proven=True, floor_us=4_321, took_us=420)
+        return structs.replace(answer, front=view, backup=pair)
 
     async def quote(self, intent: Intent, key: str) -> QuoteView:
         self._begin()

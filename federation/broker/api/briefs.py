@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
+from federation.broker.api.backups import BackupArgs, BackupBrief, backup_brief
 from federation.broker.api.fronts import FrontBrief, front_brief
 from schemas.answer import OrderView, PathView, QuoteView, SearchAnswer, SegmentView
 from schemas.intent import REQUIRED_MAX, Intent, MarkType, Objective, Place, Weights, Worth
@@ -110,6 +111,10 @@ class SearchArgs(IntentArgs, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         Objectives | None,
         Meta(description="e.g. price and latency: also paths that none beats on all of these; one path in detail then"),
     ] = None
+    backup: Annotated[
+        BackupArgs | None,
+        Meta(description="also the best pair of paths with nothing of a kind in common; one path in detail then"),
+    ] = None
 
     def __post_init__(self) -> None:
         if self.front is not None:
@@ -174,6 +179,7 @@ class SearchBrief(Struct, frozen=True, kw_only=True):
     paths: tuple[PathBrief, ...]
     physical_floor_us: int
     front: FrontBrief | None = None
+    backup: BackupBrief | None = None
     binding: tuple[str, ...] = ()
     relaxations: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
@@ -213,9 +219,10 @@ def search_brief(answer: SearchAnswer) -> SearchBrief:
     """A search's answer for an agent."""
     return SearchBrief(
         found=answer.found,
-        paths=tuple(path_brief(path) for path in answer.paths[: 1 if answer.front else None]),
+        paths=tuple(path_brief(path) for path in answer.paths[: 1 if answer.front or answer.backup else None]),
         physical_floor_us=answer.floor_us,
         front=None if answer.front is None else front_brief(answer.front),
+        backup=None if answer.backup is None else backup_brief(answer.backup),
         binding=tuple(f"{b.limit}: asked {b.asked}, best possible {b.floor or 'unknown'}" for b in answer.binding),
         relaxations=tuple(
             f"{r.change}: {r.total.micro} micro {r.total.currency}, {r.promise.latency_us} us"

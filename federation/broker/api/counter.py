@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from federation.broker.desk import Buyer, Desk
 from schemas.answer import FederationView, OrderView, QuoteView, SearchAnswer
+from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
 from schemas.request import Extension
 
@@ -14,9 +15,16 @@ class Counter:
     def __init__(self, desk: Desk, name: str) -> None:
         self._desk, self._buyer = desk, Buyer(name)
 
-    async def search(self, intent: Intent, paths: int, *, front: tuple[Objective, ...] | None = None) -> SearchAnswer:
+    async def search(
+        self,
+        intent: Intent,
+        paths: int,
+        *,
+        front: tuple[Objective, ...] | None = None,
+        backup: BackupRequest | None = None,
+    ) -> SearchAnswer:
         """See `Exchange.search`."""
-        return await self._desk.search(self._buyer, intent, paths, front=front)
+        return await self._desk.search(self._buyer, intent, paths, front=front, backup=backup)
 
     async def quote(self, intent: Intent, key: str) -> QuoteView:
         """See `Exchange.quote`."""

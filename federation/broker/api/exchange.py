@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from schemas.answer import FederationView, OrderView, QuoteView, SearchAnswer
+from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
 from schemas.request import Extension
 
@@ -20,10 +21,18 @@ class Exchange(Protocol):
     `IDEMPOTENCY_CONFLICT`. What belongs to another buyer is `NOT_FOUND`.
     """
 
-    async def search(self, intent: Intent, paths: int, *, front: tuple[Objective, ...] | None = None) -> SearchAnswer:
+    async def search(
+        self,
+        intent: Intent,
+        paths: int,
+        *,
+        front: tuple[Objective, ...] | None = None,
+        backup: BackupRequest | None = None,
+    ) -> SearchAnswer:
         """Candidate paths from published offers, at most `paths`, or why there is none; changes nothing.
 
-        With `front` also the paths that no other beats on all of these objectives.
+        With `front` also the paths that no other beats on all of these objectives, with `backup` the best pair of
+        paths that have nothing of a kind in common.
         """
         ...
 

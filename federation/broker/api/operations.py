@@ -83,7 +83,8 @@ class Operation(NamedTuple):
 async def search(call: Call) -> SearchAnswer:
     """Candidates for an intent."""
     asked = await call.body(SearchRequest)
-    return await call.exchange.search(asked.intent, min(asked.paths, call.limits.paths), front=asked.front)
+    paths = min(asked.paths, call.limits.paths)
+    return await call.exchange.search(asked.intent, paths, front=asked.front, backup=asked.backup)
 
 
 async def quote(call: Call) -> QuoteView:

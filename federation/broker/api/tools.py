@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from mcp.server import MCPServer
 
+from federation.broker.api.backups import backup_request
 from federation.broker.api.briefs import (
     IntentArgs,
     OrderArgs,
@@ -106,7 +107,9 @@ def tool_rows(entropy: Entropy) -> tuple[ToolRow, ...]:
 
 
 async def _search(exchange: Exchange, asked: SearchArgs) -> SearchBrief:
-    return search_brief(await exchange.search(_intent(asked), asked.max_paths, front=asked.front))
+    intent = _intent(asked)
+    backup = backup_request(asked.backup, intent)
+    return search_brief(await exchange.search(intent, asked.max_paths, front=asked.front, backup=backup))
 
 
 async def _place_order(exchange: Exchange, asked: OrderArgs) -> OrderBrief:

@@ -123,13 +123,13 @@ def currency_of(intent: Intent, rates: RateTable) -> str:
     return intent.currency
 
 
-def ceiling(budget: Money, currency: str, rates: RateTable) -> int:
+def ceiling(budget: Money, currency: str, rates: RateTable, field: str = "budget") -> int:
     """A budget in `currency`, rounded down: against the spender."""
     if budget.currency == currency:
         return budget.micro
     if budget.currency not in rates.worth_ppm:
         known = ", ".join(sorted(rates.worth_ppm))
-        raise invalid("budget.currency", f"no rate for {budget.currency}; rates exist for {known}")
+        raise invalid(f"{field}.currency", f"no rate for {budget.currency}; rates exist for {known}")
     return budget.micro * rates.worth_ppm[budget.currency] // rates.worth_ppm[currency]
 
 

@@ -10,16 +10,19 @@ from msgspec import structs
 
 from federation.broker.market.answer import answer_of
 from federation.broker.market.asking import Terms, query_of
+from federation.broker.market.backups import Pair, backup_of, backup_view
 from federation.broker.market.fronts import front_view
 from federation.broker.market.kernel import Warming
 from federation.broker.market.market import Market, Offload, Snapshot
 from federation.broker.market.views import Sheets
+from federation.broker.paths.backup.finding import find_pair
 from federation.broker.paths.front.search import Front, front_of
 from federation.broker.paths.infeasible import Infeasible
 from federation.broker.paths.query import Query
 from federation.broker.paths.search import Found, find
 from federation.node.seams import Clock
 from schemas.answer import SearchAnswer
+from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
 
 
@@ -45,14 +48,24 @@ class Searching:
         """The sheets of the present snapshot."""
         return self._market.snapshot.sheets
 
-    async def search(self, intent: Intent, paths: int, *, front: tuple[Objective, ...] | None = None) -> SearchAnswer:
+    async def search(
+        self,
+        intent: Intent,
+        paths: int,
+        *,
+        front: tuple[Objective, ...] | None = None,
+        backup: BackupRequest | None = None,
+    ) -> SearchAnswer:
         """At most `paths` candidates, best first, or why there is none. Raises INVALID_ARGUMENT.
 
-        With `front` also the paths that no other beats on all of these objectives.
+        With `front` also the paths that no other beats on all of these objectives, with `backup` the best pair of
+        paths that have nothing of a kind in common.
         """
         sight = await self.look(intent, paths)
         if front is not None and isinstance(sight.found, Found):
             sight = await self._with_front(sight, front)
+        if backup is not None and isinstance(sight.found, Found):
+            sight = await self._with_backup(sight, backup)
         return sight.answer(self.terms)
 
     async def look(self, intent: Intent, paths: int) -> Sight:
@@ -75,6 +88,16 @@ class Searching:
         found = await self._offload(work)
         return sight._replace(front=found, took_us=sight.took_us + self._monotonic_us() - begun_us)
 
+    async def _with_backup(self, sight: Sight, asked: BackupRequest) -> Sight:
+        """The same sight with the best pair."""
+        kernel, begun_us = self._warming.kernel, self._monotonic_us()
+        wanted = backup_of(asked, sight.query, self.terms)
+        found = await self._offload(
+            functools.partial(find_pair, sight.snapshot.graph, sight.query, wanted, kernel=kernel)
+        )
+        pair = Pair(asked.apart, found)
+        return sight._replace(pair=pair, took_us=sight.took_us + self._monotonic_us() - begun_us)
+
 
 class Sight(NamedTuple):
     """What one search saw: the offers, the question, the results, how long they took in microseconds."""
@@ -84,11 +107,15 @@ class Sight(NamedTuple):
     found: Found | Infeasible
     took_us: int
     front: Front | None = None
+    pair: Pair | None = None
 
     def answer(self, terms: Terms) -> SearchAnswer:
         """What the buyer is told."""
         answer = answer_of(self.snapshot, self.query, self.found, terms.facts, self.took_us)
-        if self.front is None:
-            return answer
-        view = front_view(self.front, self.query.currency, self.snapshot.sheets, terms.facts)
-        return structs.replace(answer, front=view)
+        if self.front is not None:
+            view = front_view(self.front, self.query.currency, self.snapshot.sheets, terms.facts)
+            answer = structs.replace(answer, front=view)
+        if self.pair is not None and isinstance(self.found, Found):
+            pair = backup_view(self.pair, self.query, self.snapshot, terms, self.found.routes[0])
+            answer = structs.replace(answer, backup=pair)
+        return answer

@@ -64,6 +64,23 @@ async def test_a_front_is_told_in_a_few_choices() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_backup_is_told_in_two_lines() -> None:
+    async with client(FakeExchange()) as agent:
+        found = await told(agent, "search_paths", ASKED | {"backup": {"apart": "operator", "max_latency_us": 20_000}})
+        assert len(found["paths"]) == 1
+        pair = found["backup"]
+        assert (pair["found"], pair["proven"], pair["total"]["micro"]) == (True, True, 25_691_356)
+        assert pair["primary"] == "12345678 micro EUR, 9876 us: SURF (Utrecht-Amsterdam) > GÉANT (Amsterdam-Milan)"
+        none = (await told(agent, "search_paths", ASKED | {"backup": {"apart": "city"}}))["backup"]
+        assert (none["found"], none["shared"]) == (False, ["the city Utrecht NL"])
+        assert none["without_backup_limits"] == "37037034 micro EUR, backup 9876 us"
+        wrong = await agent.call_tool("search_paths", ASKED | {"backup": {"apart": "street"}})
+        assert wrong.is_error
+        assert wrong.structured_content
+        assert wrong.structured_content["field"] == "backup.apart"
+
+
+@pytest.mark.asyncio
 async def test_the_list_is_short_stable_and_says_what_each_tool_does() -> None:
     async with client(FakeExchange()) as agent:
         tools = (await agent.list_tools()).tools

@@ -117,6 +117,20 @@ async def test_every_command_answers_programs_in_json(peerway: Terminal, argumen
 
 
 @pytest.mark.asyncio
+async def test_a_backup_at_the_terminal(peerway: Terminal) -> None:
+    status, out, _ = await peerway("search", *ASKED, "--paths", "1", "--backup", "operator", "--backup-latency", "20ms")
+    assert status == 0
+    assert "without a common operator" in out
+    assert "EUR 25.70 for both, EUR 13.35 more than path 1 alone (+108 %)" in out
+    status, out, _ = await peerway("search", *ASKED, "--backup", "city")
+    assert status == 3
+    assert "both use the city Utrecht NL" in out
+    assert "accept any backup" in out
+    status, out, _ = await peerway("search", *ASKED, "--backup", "city", "--json")
+    assert json.loads(out)["backup"]["shared"] == ["the city Utrecht NL"]
+
+
+@pytest.mark.asyncio
 async def test_a_front_at_the_terminal(peerway: Terminal) -> None:
     status, out, _ = await peerway("search", *ASKED, "--paths", "1", "--front", "price,latency")
     assert status == 0
@@ -156,6 +170,8 @@ def lacks(*words: str) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
     ("arguments", "says"),
     [
         (("search", "A", "B", "--for", "1h"), "--bandwidth"),
+        (("search", *ASKED, "--backup", "street"), "'segment', 'operator', 'site', 'city'"),
+        (("search", *ASKED, "--backup-hops", "3"), "need --backup"),
         (("search", *ASKED, "--front", "price"), "write for example price,latency"),
         (("search", *ASKED, "--front", "price,speed"), "write for example price,latency"),
         (("search", "A", "B", "--bandwidth", "0", "--for", "1h"), "write for example 10G"),

@@ -65,8 +65,9 @@ class Missing(StrEnum):
 class Unpaired(Struct, frozen=True, kw_only=True):
     """There is no pair (`proven`), or none was found before the work ran out and `missing` is None.
 
-    `shared` are items that every primary and every backup use. `unlimited` is the best pair without the backup's own
-    limits, if there is one and the backup has some; `complete` is False where the work did not suffice to tell.
+    `shared` are items that every primary and every backup use, of the kind asked for where there are such. `unlimited`
+    is the best pair without the backup's own limits, if there is one and the backup has some; `complete` is False
+    where the work did not suffice to tell.
     """
 
     proven: bool
@@ -101,7 +102,7 @@ class _Finding:
     """One search for a pair."""
 
     def __init__(self, graph: Graph, query: Query, backup: Backup, kernel: Kernel | None) -> None:
-        self._query = query
+        self._query, self._apart = query, backup.apart
         second = structs.replace(query, limits=backup.limits, hops=backup.hops, budget_micro=backup.budget_micro)
         self._items, barring = Items(graph, query, backup.apart), Barring(graph)
         self._first = Side(graph, query, self._items, barring, kernel)
@@ -157,8 +158,9 @@ class _Finding:
         if second is None:
             return Missing.BACKUP, ()
         common = [item for item in first.used.items if item in second.used.items]
-        shared = tuple(item for item in common if self._always(item, work))[:SHARED_MAX]
-        return (Missing.SHARED if shared else Missing.TOGETHER), shared
+        shared = tuple(item for item in common if self._always(item, work))
+        asked = tuple(item for item in shared if item[0] == self._apart)
+        return (Missing.SHARED if shared else Missing.TOGETHER), (asked or shared)[:SHARED_MAX]
 
     def _always(self, item: Item, work: Work) -> bool:
         """Whether neither path can do without an item."""
