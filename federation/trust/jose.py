@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
@@ -25,6 +26,7 @@ HEADER_MEMBERS: Final = {"alg", "typ", "kid"}
 PROOF_MEMBERS: Final = {"alg", "typ", "jwk"}
 JTI_LENGTH_MIN, JTI_LENGTH_MAX = 16, 64
 KID_LENGTH_MAX: Final = 64
+HEADER_KEPT_MAX: Final = 512  # characters of a header that is remembered, parsed
 _ES256: Final = ECAlgorithm(hashes.SHA256)
 
 
@@ -106,18 +108,24 @@ def unverified(token: str, claims: type[T]) -> T:
     return _claims(payload, claims)
 
 
-def _split(token: str, kind: Kind) -> tuple[bytes, dict[str, Any], Any, bytes]:
+def _split(token: str, kind: Kind) -> tuple[bytes, Any, bytes, bytes]:
     if len(token) > kind.bytes_max:
         _refuse(f"larger than {kind.bytes_max} bytes")
     parts = token.split(".") if token.isascii() else []
     if len(parts) != 3:
         _refuse("no compact JWS")
     try:
-        header, payload, signature = (b64url_decode(part) for part in parts)
-        decoded = _json(header)
+        header = _header(parts[0]) if len(parts[0]) <= HEADER_KEPT_MAX else _json(b64url_decode(parts[0]))
+        payload, signature = b64url_decode(parts[1]), b64url_decode(parts[2])
     except (ValueError, RecursionError):
         _refuse("no compact JWS")
-    return token.rpartition(".")[0].encode(), decoded, payload, signature
+    return token.rpartition(".")[0].encode(), header, payload, signature
+
+
+@lru_cache(maxsize=1024)
+def _header(part: str) -> Any:
+    """A header as it was written. A signer writes the same one every time, and nobody changes what is returned."""
+    return _json(b64url_decode(part))
 
 
 def _check_header(header: Any, typ: str, keys: Mapping[str, PublicKey]) -> None:
@@ -170,7 +178,7 @@ def _is_b64url_text(text: str) -> bool:
 
 def _json(data: bytes) -> Any:
     text = data.decode()  # json.loads would also guess UTF-16, and let halves of characters pass
-    found = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_no_constant)
+    found = _JSON.decode(text)
     if "\\u" in text:
         json.dumps(found, ensure_ascii=False).encode()  # an escape may spell half a character
     return found
@@ -185,6 +193,9 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(text: str) -> NoReturn:
     raise ValueError(f"{text}: signed data hold integers only")
+
+
+_JSON: Final = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_no_constant)
 
 
 def _refuse(why: str) -> NoReturn:

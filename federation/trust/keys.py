@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import json
@@ -17,6 +16,7 @@ from schemas.problem import Problem, invalid
 PublicKey = ec.EllipticCurvePublicKey
 COORDINATE_BYTES = 32
 COORDINATE_CHARS = 43
+_TO_URL, _FROM_URL = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_", b"+/")
 PROOF_KEY_MEMBERS = frozenset({"kty", "crv", "x", "y", "kid", "alg", "use"})
 
 
@@ -55,7 +55,7 @@ def load_private(data: bytes, name: str) -> PrivateKey:
         jwk: dict[str, Any] = json.loads(data)
         secret = int.from_bytes(b64url_decode(jwk["d"]), "big")
         return PrivateKey(ec.derive_private_key(secret, ec.SECP256R1()))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise invalid(name, "no private key; expected a JWK with kty EC, crv P-256 and a member d") from error
 
 
@@ -105,16 +105,16 @@ def thumbprint(x: str, y: str) -> str:
 
 def b64url(data: bytes) -> str:
     """Base64url without padding (RFC 7515 section 2)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return binascii.b2a_base64(data, newline=False).translate(_TO_URL, b"=").decode()
 
 
 def b64url_decode(text: str) -> bytes:
     """Strict inverse of `b64url`: no padding, no other alphabet, no stray bits. Raises `ValueError`."""
     try:
-        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        data = binascii.a2b_base64(text.encode("ascii").translate(_FROM_URL) + b"=" * (-len(text) % 4))
     except binascii.Error as error:
         raise ValueError("no base64url") from error
-    if b64url(data) != text:
+    if b64url(data) != text:  # so that one value has one spelling, and nothing was passed over
         raise ValueError("no canonical base64url")
     return data
 
