@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NoReturn
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -33,6 +33,18 @@ CERTIFICATE_BYTES_MAX: Final = 8 * 1024
 SERIAL_BYTES: Final = 16
 USAGE: Final = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 Certificate = x509.Certificate
+# What the library raises over bytes of a stranger; it parses some parts only when they are asked for.
+_FOREIGN: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    InvalidSignature,
+    VerificationError,
+    x509.InvalidVersion,
+    x509.ExtensionNotFound,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 @dataclass(frozen=True)
@@ -115,19 +127,15 @@ def verify_leaf(certificate: Certificate, issuers: Authority, now: int) -> Speak
         _refuse("the certificate names another entity")
     if issuers.exp <= now:
         _refuse("the authority is no longer believed")
-    if certificate.signature_hash_algorithm is None or not _is_p256(certificate.public_key()):
-        _refuse("the certificate is no ES256 certificate")
     # No moment of wall-clock time is read: the verifier is told which one to judge by.
-    verifier = (
-        PolicyBuilder()
-        .store(Store(list(issuers.certificates)))
-        .time(_at(now))
-        .max_chain_depth(0)
-        .build_client_verifier()
-    )
+    policy = PolicyBuilder().store(Store(list(issuers.certificates))).time(_at(now)).max_chain_depth(0)
     try:
-        verifier.verify(certificate, [])
-    except (VerificationError, ValueError) as error:
+        if not _is_p256(certificate.public_key()):
+            _refuse("the certificate's key is not P-256")
+        policy.build_client_verifier().verify(certificate, [])
+        if not isinstance(certificate.signature_hash_algorithm, hashes.SHA256):
+            _refuse("the certificate is not signed with ES256")
+    except _FOREIGN as error:
         raise Problem("DOCUMENT_INVALID", f"the certificate does not verify: {error}") from error
     return Speaker(issuers.entity, min(issuers.exp, int(certificate.not_valid_after_utc.timestamp())))
 
@@ -137,7 +145,7 @@ def entity_of(certificate: Certificate) -> str:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         uris = names.get_values_for_type(x509.UniformResourceIdentifier)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
+    except _FOREIGN:
         uris = []
     if len(uris) != 1:
         _refuse("the certificate must name exactly one entity")
@@ -150,7 +158,7 @@ def read_certificate(der: bytes) -> Certificate:
         _refuse(f"a certificate is larger than {CERTIFICATE_BYTES_MAX} bytes")
     try:
         return x509.load_der_x509_certificate(der)
-    except ValueError as error:
+    except _FOREIGN as error:
         raise Problem("DOCUMENT_INVALID", "no X.509 certificate") from error
 
 
@@ -167,14 +175,14 @@ def der(certificate: Certificate) -> bytes:
 def _checked(entity: str, found: Certificate, now: int) -> Certificate:
     if entity_of(found) != entity:
         _refuse("the authority names another entity")
-    key = found.public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not _is_p256(key):
-        _refuse("the authority's key is not P-256")
     try:
+        key = found.public_key()
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not _is_p256(key):
+            _refuse("the authority's key is not P-256")
         key_id = found.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         rights = found.extensions.get_extension_for_class(x509.BasicConstraints).value
         found.verify_directly_issued_by(found)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, InvalidSignature, ValueError, TypeError) as error:
+    except _FOREIGN as error:
         raise Problem("DOCUMENT_INVALID", "the authority is not well formed") from error
     if key_id.digest != _key_id(key).digest or not rights.ca:
         _refuse("the authority is not identified by its own key, or is none")

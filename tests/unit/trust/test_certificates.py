@@ -10,6 +10,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from hypothesis import given
+from hypothesis import strategies as st
 
 from federation.trust.certificates import (
     AUTHORITIES_MAX,
@@ -228,3 +230,20 @@ def test_what_is_remembered_of_strangers_is_bounded() -> None:
         with pytest.raises(Problem):
             speakers.judge(str(number).encode(), NOW)
     assert len(speakers._verdicts) == VERDICTS_MAX
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
+@given(st.integers(0, 2**32), st.booleans())
+def test_a_certificate_with_a_changed_byte_is_refused_and_nothing_else_happens(seed: int, of_authority: bool) -> None:
+    chance = random.Random(seed)
+    good = der(CA if of_authority else issued())
+    bad = bytearray(good)
+    for _ in range(chance.choice((1, 1, 2, 5))):
+        place = chance.randrange(len(bad))
+        bad[place : place + chance.randrange(2)] = chance.randbytes(chance.randrange(3))
+    if bytes(bad) == good:
+        return
+    with pytest.raises(Problem):
+        Speakers([believed(SURF, CA)]).judge(bytes(bad), NOW)
+    with pytest.raises(Problem):
+        read_authority(SURF, [bytes(bad)], now=NOW, exp=NOW + 9)
