@@ -140,7 +140,9 @@ class Guard(grpc.aio.ServerInterceptor):
 
 
 def unexpected(error: Exception, method: str) -> Problem:
-    """A fault of ours: written to the log in full, told without detail."""
+    """A fault of ours: written to the log in full, told without detail. What is not there is no fault."""
+    if isinstance(error, NotImplementedError):
+        return Problem("NOT_IMPLEMENTED", f"{method} is not served here")
     log.error("unexpected fault in %s", method, exc_info=error)
     return Problem("INTERNAL", "the fault is in this node's log, not in your request", outcome=Outcome.UNKNOWN)
 

@@ -80,7 +80,8 @@ class Egress:
     def session(self, tls: ssl.SSLContext) -> aiohttp.ClientSession:
         """A session in which every request is judged, for whoever closes it. Follows no redirect.
 
-        Its requests raise `INVALID_ARGUMENT` where the URL may not be called. Bodies are the caller's to limit.
+        Its requests raise `INVALID_ARGUMENT` where the URL may not be called, and `aiohttp.TooManyRedirects` over the
+        first redirect. Bodies are the caller's to limit.
         """
         connector = aiohttp.TCPConnector(
             resolver=self._resolver,
@@ -132,11 +133,11 @@ class Egress:
 
     async def _judge(self, request: aiohttp.ClientRequest, call: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         """Every request of a session, and every hop if somebody let it follow redirects."""
-        there = destination(str(request.url), self._rules)
+        destination(str(request.url), self._rules)
         response = await call(request)
         if 300 <= response.status < 400:
             response.close()
-            raise _silent(there.host, "answers with a redirect, which is not followed")
+            raise aiohttp.TooManyRedirects(response.request_info, (response,))
         return response
 
     async def _body(self, response: aiohttp.ClientResponse, host: str) -> bytes:
@@ -185,6 +186,8 @@ def _result(host: str, port: int, answer: tuple[int, str]) -> ResolveResult:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, aiohttp.TooManyRedirects):
+        return "it answers with a redirect"
     told = error.os_error.strerror if isinstance(error, aiohttp.ClientConnectorError) else None
     return told or type(error).__name__
 

@@ -145,7 +145,7 @@ async def test_no_redirect_is_followed(tmp_path: Path, follow: bool) -> None:
     async with site(tmp_path) as there, Egress(LOCAL, rules=there.rules, roots=there.roots) as egress:
         assert "redirect" in (await refused(egress, "https://surf.example/redirect")).detail
         async with egress.session(there.roots) as session:
-            with pytest.raises(Problem, match="redirect"):
+            with pytest.raises(aiohttp.TooManyRedirects):
                 await session.get("https://surf.example/redirect", allow_redirects=follow)
         assert [request.path for request in there.seen] == ["/redirect"] * 2
 

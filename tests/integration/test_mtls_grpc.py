@@ -173,6 +173,17 @@ async def test_a_handlers_failure_says_no_more_than_it_must(tmp_path: Path, capl
     assert "a secret of the handler" in caplog.text
 
 
+async def test_what_is_not_served_is_said_so(tmp_path: Path) -> None:
+    surf, broker, _ = members(tmp_path, FixedClock())
+    async with serving(surf, tmp_path) as port:
+        held = channel_to(broker.tls, SURF, target(port))
+        stub: Any = MeshStub(held.get())
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            [part async for part in stub.GetSheet(pb.GetSheetRequest(), timeout=DEADLINE_S)]
+        await held.close()
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
 async def test_what_is_too_large_is_refused_by_the_transport(tmp_path: Path) -> None:
     surf, broker, _ = members(tmp_path, FixedClock())
     options = (("grpc.max_send_message_length", -1), ("grpc.max_metadata_size", 1 << 20))
