@@ -15,6 +15,7 @@ from msgspec import structs
 
 from benchmarks.caida.publish import OUT
 from federation.broker.discovery.sheet import OperatorSheet
+from federation.broker.paths.backup.finding import Backup, Paired, Unpaired, find_pair
 from federation.broker.paths.front.search import Front, front_of
 from federation.broker.paths.graph import Graph
 from federation.broker.paths.kernel.compiled import available, compiled
@@ -24,6 +25,7 @@ from federation.broker.paths.search import Found, find
 from schemas.intent import Objective
 
 Sheets = Mapping[str, OperatorSheet]
+Finder = Callable[..., Paired | Unpaired]
 
 
 class Change(NamedTuple):
@@ -54,6 +56,10 @@ class Engine(Protocol):
 
     def front(self, query: Query, objectives: tuple[Objective, ...]) -> Front:
         """Every path that none beats on all of these objectives, as far as the work of the query goes."""
+        ...
+
+    def pair(self, query: Query, backup: Backup, finder: Finder = find_pair) -> Paired | Unpaired:
+        """Two paths apart, as far as the work of the query goes."""
         ...
 
     def forget(self) -> None:
@@ -87,6 +93,10 @@ class Plain:
     def front(self, query: Query, objectives: tuple[Objective, ...]) -> Front:
         """The front of a question."""
         return front_of(self._graph, query, objectives)
+
+    def pair(self, query: Query, backup: Backup, finder: Finder = find_pair) -> Paired | Unpaired:
+        """The pair of a question."""
+        return finder(self._graph, query, backup, kernel=None)
 
     def forget(self) -> None:
         """Nothing is kept between questions."""
@@ -126,6 +136,10 @@ class Kernel:
     def front(self, query: Query, objectives: tuple[Objective, ...]) -> Front:
         """The front of a question."""
         return front_of(self._graph, query, objectives, kernel=self._kernel)
+
+    def pair(self, query: Query, backup: Backup, finder: Finder = find_pair) -> Paired | Unpaired:
+        """The pair of a question."""
+        return finder(self._graph, query, backup, kernel=self._kernel)
 
     def forget(self) -> None:
         """Drop the bounds of earlier questions."""
