@@ -153,7 +153,7 @@ def agent_token(cast: Cast) -> str:
 
 
 def timed(works: Mapping[str, Work], rounds: int, batch_s: float, clock: Callable[[], float]) -> dict[str, float]:
-    """Microseconds per call: every work in turn, in each round as many calls as fill `batch_s`; the median of rounds."""
+    """Microseconds per call: all in turn, in each round as many calls as fill `batch_s`; the median of the rounds."""
     counts = {name: calibrated(work, batch_s, clock) for name, work in works.items()}
     spent: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
