@@ -187,3 +187,19 @@ def test_out_of_work_it_says_how_good_a_pair_could_be(apart: Apart) -> None:
                     assert best is None or not found.proven
                 cut += not found.proven and best is not None
     assert cut
+
+
+@pytest.mark.parametrize("apart", list(Apart))
+def test_the_kernel_finds_the_same_pairs(apart: Apart) -> None:
+    pytest.importorskip("numpy")
+    from federation.broker.paths.kernel.engine import Engine
+
+    engine = Engine()
+    for seed in range(CASES // 4):
+        case = world(seed, apart)
+        sheets, query, own, _ = case
+        found = find_pair(Graph.build(sheets), query, backup_of(apart, own), kernel=engine)
+        with naming(seed):
+            best = by_trying(case, apart).best
+            assert (check_pair(case, apart, found, own) if isinstance(found, Paired) else None) == best
+            assert found.proven
