@@ -14,9 +14,9 @@ from schemas.entity import HistoricalKeys
 def explanation(found: Resolution) -> Iterator[str]:
     """Whether an entity is trusted, what follows, and every way that was tried."""
     if found.member:
-        yield f"{found.entity} is trusted until {_time(found.member.exp)}, on the word of {found.member.anchor}."
+        yield f"{found.entity} is trusted until {time_text(found.member.exp)}, on the word of {found.member.anchor}."
         yield from _about(found.member)
-        yield from (f"  mark     {m.type}, by {m.issuer}, until {_time(m.exp)}" for m in found.marks)
+        yield from (f"  mark     {m.type}, by {m.issuer}, until {time_text(m.exp)}" for m in found.marks)
         yield from (f"  no mark  {why}" for why in found.marks_refused)
     else:
         yield f"{found.entity} is not trusted: {found.why_not}."
@@ -43,7 +43,8 @@ def as_data(found: Resolution) -> dict[str, Any]:
 def member_lines(domain: TrustDomain) -> Iterator[str]:
     """One line per entity that was found."""
     for entity, member in sorted(domain.members.items()):
-        yield f"member   {entity}  {member.name}  ({', '.join(_roles(member)) or 'no role'}) until {_time(member.exp)}"
+        roles = ", ".join(_roles(member)) or "no role"
+        yield f"member   {entity}  {member.name}  ({roles}) until {time_text(member.exp)}"
     for entity, why in sorted(domain.rejected.items()):
         yield f"refused  {entity}  {why}"
     if not domain.members and not domain.rejected:
@@ -53,8 +54,8 @@ def member_lines(domain: TrustDomain) -> Iterator[str]:
 def key_lines(history: HistoricalKeys) -> Iterator[str]:
     """One line per former key."""
     for key in history.keys:
-        ended = f", {key.revoked.reason} at {_time(key.revoked.revoked_at)}" if key.revoked else ""
-        yield f"{key.kid}  from {_time(key.iat)} until {_time(key.exp)}{ended}"
+        ended = f", {key.revoked.reason} at {time_text(key.revoked.revoked_at)}" if key.revoked else ""
+        yield f"{key.kid}  from {time_text(key.iat)} until {time_text(key.exp)}{ended}"
     if not history.keys:
         yield "It had no others."
 
@@ -81,5 +82,6 @@ def _attempt(number: int, attempt: Attempt) -> Iterator[str]:
         yield f"     => {'no answer' if attempt.passing else 'refused'}: {attempt.failure}"
 
 
-def _time(at: int) -> str:
+def time_text(at: int) -> str:
+    """A Unix second for people, UTC."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -38,6 +38,8 @@ COMMANDS: Final = {
     "release": Command("federation.cli.order", "release", "End a lease and get its bill."),
     "federation": Command("federation.cli.federation", "federation", "The operators that the broker knows."),
     "trust": Command("federation.cli.trust", "trust", "Who is trusted, and why or why not."),
+    "anchor": Command("federation.cli.anchor", "anchor", "Keep a trust domain: enrol, mark, revoke, rotate, serve."),
+    "keys": Command("federation.cli.keys", "keys", "Make and replace the keys of a node."),
     "mcp": Command("federation.cli.mcp", "mcp", "Serve an agent over standard input and output (MCP)."),
     "demo": Command("federation.cli.demo.command", "demo", "Fifteen real networks on this machine, one purchase."),
     "broker": Command("federation.cli.broker", "broker", "Run a broker, or print a configuration for one."),

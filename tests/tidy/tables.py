@@ -81,13 +81,12 @@ _MOUNTED_NEXT = "ready to mount; the daemons do so when they listen with TLS"
 UNIMPORTED: dict[str, str] = {
     "federation/broker/peers/token_source.py": _MOUNTED_NEXT,
     "federation/broker/store/spends.py": "the ledger of mandates; orders reserve in it once agents show mandates",
-    "federation/node/dns.py": _MOUNTED_NEXT,
     "federation/node/mtls/renewed.py": _MOUNTED_NEXT,
     "federation/tokens/agents.py": _MOUNTED_NEXT,
     "federation/tokens/brokers.py": _MOUNTED_NEXT,
     "federation/tokens/http.py": _MOUNTED_NEXT,
     "federation/tokens/reach.py": _MOUNTED_NEXT,
-    "federation/trust/fetch.py": _MOUNTED_NEXT,
+    "federation/trust/own.py": _MOUNTED_NEXT,
     "operators/access/admit.py": _MOUNTED_NEXT,
 }
 

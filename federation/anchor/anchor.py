@@ -1,0 +1,48 @@
+"""The root of a superior's daemon: its books, its hatch, its public listener."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from federation.anchor.faces import Faces
+from federation.anchor.hatch import open_books, open_hatch
+from federation.anchor.registrar import Registrar, registrar_of
+from federation.node.http import listen
+from federation.node.process import run_daemon
+from federation.node.seams import Clock, SystemClock
+
+
+class Running(NamedTuple):
+    """A superior that serves."""
+
+    registrar: Registrar
+    port: int
+
+
+def serve_anchor(folder: Path, host: str, port: int) -> int:
+    """Serve the superior in `folder` until SIGTERM or SIGINT; returns the exit status of the process."""
+
+    async def main(stop: asyncio.Event) -> None:
+        async with anchor(folder, host, port, SystemClock()) as running:
+            sys.stdout.write(json.dumps({"ready": running.registrar.me.entity, "http": running.port}) + "\n")
+            sys.stdout.flush()
+            await stop.wait()
+
+    return run_daemon("peerway anchor", main)
+
+
+@asynccontextmanager
+async def anchor(folder: Path, host: str, port: int, clock: Clock) -> AsyncIterator[Running]:
+    """One superior, from its folder until the block ends. Raises `Problem` where it cannot start."""
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_books(folder))
+        registrar = await registrar_of(database, clock)
+        bound = await listen(Faces(registrar, clock).app(), host, port, stack)
+        await open_hatch(folder, registrar, clock, stack)
+        yield Running(registrar, bound)

@@ -1,0 +1,202 @@
+"""The orders of the person in charge of a superior, and the hatch they come through while it serves.
+
+Books belong to one process. While a daemon has them, orders reach it over a Unix socket in its folder, which only the
+folder's owner can open; otherwise the command opens the books itself. Both do the same thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from federation.anchor.books import MIGRATIONS, Enrolled
+from federation.anchor.registrar import Registrar, anchors_file, registrar_of
+from federation.node.http import decode, problem_middleware, read_body, reply
+from federation.node.seams import Clock
+from federation.node.sqlite import Database
+from schemas.entity import MarkType
+from schemas.jurisdiction import Attestation
+from schemas.problem import Problem, from_dict
+from schemas.segment import EntityId
+
+BOOKS: Final = "anchor.sqlite3"
+SOCKET: Final = "hatch.sock"
+ORDER_BYTES_MAX: Final = 256 * 1024
+WAIT_S: Final = 30.0
+
+
+class Enrol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Enrol a member, or change what is said of it."""
+
+    member: Enrolled
+    issues: tuple[MarkType, ...] = ()
+
+
+class Recognise(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Let an entity give marks of a type."""
+
+    entity: EntityId
+    type: MarkType
+
+
+class Give(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Give a mark."""
+
+    entity: EntityId
+    type: MarkType
+    life_s: int
+    facts: Attestation | None = None
+
+
+class Remove(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Remove a member and take its marks back."""
+
+    entity: EntityId
+
+
+class RevokeMark(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Take one mark back."""
+
+    index: int
+
+
+class RevokeKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Stop using a key at once."""
+
+    kid: str
+    reason: str = "unspecified"
+
+
+class Rotate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Publish a new key, and sign with it later."""
+
+    overlap_s: int
+
+
+class Show(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Say how things stand."""
+
+
+Order = Enrol | Recognise | Give | Remove | RevokeMark | RevokeKey | Rotate | Show
+NAMES: Final[Mapping[str, type[Any]]] = {
+    kind.__name__.lower(): kind for kind in (Enrol, Recognise, Give, Remove, RevokeMark, RevokeKey, Rotate, Show)
+}
+
+
+async def carry_out(order: Order, registrar: Registrar, clock: Clock) -> dict[str, Any]:
+    """Do one order; returns what there is to say about it. Raises `Problem`."""
+    match order:
+        case Enrol(member=member, issues=issues):
+            await registrar.enrol(member, issues)
+            return {"entity": member.entity}
+        case Recognise(entity=entity, type=mark_type):
+            await registrar.recognise(entity, mark_type)
+            return {"entity": entity}
+        case Give(entity=entity, type=mark_type, life_s=life_s, facts=facts):
+            row = await registrar.mark(entity, mark_type, facts, life_s)
+            return {"index": row.idx, "mark": row.token, "until": row.exp}
+        case Remove(entity=entity):
+            return {"entity": entity, "marks_revoked": await registrar.remove(entity)}
+        case RevokeMark(index=index):
+            await registrar.revoke_mark(index)
+            return {"index": index}
+        case RevokeKey(kid=kid, reason=reason):
+            key = await registrar.revoke_key(kid, reason)
+            return {"kid": kid, "new_kid": key.kid if key else None, "anchors": await _anchors(registrar, clock)}
+        case Rotate(overlap_s=overlap_s):
+            key, begins = await registrar.rotate(overlap_s)
+            return {"kid": key.kid, "begins": begins, "anchors": await _anchors(registrar, clock)}
+        case Show():
+            return await _shown(registrar, clock)
+
+
+async def order_at(folder: Path, order: Order, clock: Clock) -> dict[str, Any]:
+    """Carry an order out on the superior in `folder`, whether it serves or not. Raises `Problem`."""
+    if (folder / SOCKET).exists():
+        try:
+            return await _hand_in(folder / SOCKET, order)
+        except aiohttp.ClientConnectorError:
+            pass  # the daemon is gone and left its socket; its books are free
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Problem("UNAVAILABLE", f"the daemon of {folder} does not answer ({type(error).__name__})") from error
+    async with open_books(folder) as database:
+        done = await carry_out(order, await registrar_of(database, clock), clock)
+        return msgspec.json.decode(msgspec.json.encode(done), type=dict[str, Any])
+
+
+def open_books(folder: Path) -> Database:
+    """The books of a superior, to be entered. Raises `Problem` where another process has them."""
+    return Database(folder / BOOKS, MIGRATIONS)
+
+
+async def open_hatch(folder: Path, registrar: Registrar, clock: Clock, stack: AsyncExitStack) -> None:
+    """Take orders for `registrar` until `stack` closes."""
+    app = web.Application(middlewares=[problem_middleware])
+
+    async def take(request: web.Request) -> web.Response:
+        kind = NAMES.get(request.match_info["name"])
+        if kind is None:
+            raise Problem("NOT_FOUND", "no such order")
+        order = decode(await read_body(request, ORDER_BYTES_MAX), kind)
+        return reply(await carry_out(order, registrar, clock))
+
+    app.router.add_post("/{name}", take)
+    path = folder / SOCKET
+    path.unlink(missing_ok=True)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    try:
+        await web.UnixSite(runner, str(path)).start()
+        path.chmod(0o600)
+    except OSError as error:
+        raise Problem("UNAVAILABLE", f"cannot open {path} ({error}); a shorter folder name may help") from error
+    stack.callback(path.unlink, missing_ok=True)
+
+
+async def _hand_in(path: Path, order: Order) -> dict[str, Any]:
+    timeout = aiohttp.ClientTimeout(total=WAIT_S)
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path)), timeout=timeout) as session,
+        session.post(f"http://hatch/{type(order).__name__.lower()}", data=msgspec.json.encode(order)) as response,
+    ):
+        answer = await response.json(content_type=None)
+        if response.status != 200:
+            raise from_dict(answer)
+        return dict(answer)
+
+
+async def _anchors(registrar: Registrar, clock: Clock) -> Mapping[str, Any] | None:
+    """What goes into others' files of anchors; nothing where there are superiors."""
+    if registrar.me.superiors:
+        return None
+    return anchors_file(registrar.me.entity, await registrar.keys(), clock.now())
+
+
+async def _shown(registrar: Registrar, clock: Clock) -> dict[str, Any]:
+    now, keys = clock.now(), await registrar.keys()
+    return {
+        "me": msgspec.to_builtins(registrar.me),
+        "keys": [_key(row, now) for row in keys],
+        "members": [
+            {"entity": m.entity, "types": m.types, "intermediate": m.intermediate} for m in await registrar.members()
+        ],
+        "marks": [
+            {"index": m.idx, "type": m.type, "subject": m.subject, "until": m.exp, "revoked_at": m.revoked_at}
+            for m in await registrar.marks()
+        ],
+        "jwks": {"keys": [msgspec.to_builtins(row.private.jwk()) for row in keys if row.published(now)]},
+        "anchors": await _anchors(registrar, clock),
+    }
+
+
+def _key(row: Any, now: int) -> dict[str, Any]:
+    times = {"made_at": row.made_at, "active_from": row.active_from, "published_until": row.published_until}
+    return {"kid": row.private.kid, **times, "published": row.published(now), "reason": row.reason}

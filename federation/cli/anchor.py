@@ -1,0 +1,304 @@
+"""`peerway anchor`: keep a trust domain, from its first key to the last revocation."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from schemas.problem import invalid
+
+if TYPE_CHECKING:
+    from federation.anchor.hatch import Order
+
+T = TypeVar("T")
+TYPES: Final = ("connectivity_operator", "connectivity_broker", "connectivity_auditor")
+DAY_S: Final = 86_400
+ABOUT: Final = """\
+A trust anchor says who belongs to a federation; an intermediate does so for a part of it; an auditor attests facts
+about operators with trust marks. All three keep a FOLDER of their own: books, keys, and a socket through which these
+commands reach a daemon that serves. Whoever believes an anchor puts its id and keys into a file of anchors by hand.
+"""
+EXAMPLES: Final = """\
+\b
+A federation in five steps:
+  peerway anchor init ./anchor --entity https://anchor.example --name "Example Federation" > anchors.json
+  peerway keys new federation.json && peerway keys public federation.json > surf.json     # at the member
+  peerway anchor enrol ./anchor https://surf.example --keys surf.json --type connectivity_operator
+  peerway anchor serve ./anchor --port 8710
+  peerway trust show https://surf.example --anchors anchors.json
+\b
+An auditor, whose marks the anchor recognises:
+  peerway anchor init ./audit --entity https://audit.example --name Audit --auditor --superior https://anchor.example
+  peerway anchor show ./audit --keys > audit.json
+  peerway anchor enrol ./anchor https://audit.example --keys audit.json --type connectivity_auditor \\
+    --issues https://peerway.dev/marks/facts/v1
+  peerway anchor mark ./audit https://surf.example --facts facts.json > surf.jwt    # the member carries it along
+"""
+FOLDER: Final = click.argument("folder", type=click.Path(path_type=Path))
+ENTITY: Final = click.argument("entity")
+JSON_FILE: Final = click.Path(path_type=Path)
+
+
+@click.group(epilog=EXAMPLES, help=f"Keep a trust domain.\n\n{ABOUT}")
+def anchor() -> None:
+    """See the help of the group."""
+
+
+@anchor.command(epilog=EXAMPLES)
+@FOLDER
+@click.option("--entity", required=True, metavar="ID", help="Its entity id, an https URL under which it is served.")
+@click.option("--name", required=True, help="Its name, for people.")
+@click.option("--superior", "superiors", multiple=True, metavar="ID", help="Makes it an intermediate below this one.")
+@click.option("--auditor", is_flag=True, help="It gives trust marks; anchors must recognise it for their types.")
+def init(*, folder: Path, entity: str, name: str, superiors: tuple[str, ...], auditor: bool) -> None:
+    """Make FOLDER with a first key.
+
+    Prints the file of anchors that others need to believe this one; with --superior, its public keys, which the
+    superior enrols.
+    """
+    from federation.anchor.books import Me
+    from federation.anchor.hatch import Show, carry_out, open_books
+    from federation.anchor.registrar import begin, registrar_of
+    from federation.node.seams import SystemClock
+
+    _check_entity(entity, "--entity")
+    for superior in superiors:
+        _check_entity(superior, "--superior")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise invalid(str(folder), f"cannot be made ({error.strerror})") from error
+    clock = SystemClock()
+
+    async def make() -> dict[str, Any]:
+        async with open_books(folder) as database:
+            await begin(database, Me(entity=entity, name=name, superiors=superiors, auditor=auditor), clock)
+            return await carry_out(Show(), await registrar_of(database, clock), clock)
+
+    shown = asyncio.run(make())
+    _print(shown["anchors"] or shown["jwks"])
+
+
+@anchor.command(epilog=EXAMPLES)
+@FOLDER
+@ENTITY
+@click.option("--keys", "keys_file", type=JSON_FILE, required=True, help="Its public federation keys, a JWK set.")
+@click.option("--type", "types", multiple=True, type=click.Choice(TYPES), help="What it is, for lists; repeatable.")
+@click.option("--intermediate", is_flag=True, help="It has members of its own.")
+@click.option("--issues", multiple=True, metavar="TYPE", help="A type of trust mark that it may give; repeatable.")
+@click.option("--policy", type=JSON_FILE, help="metadata_policy for it and everything below it, JSON.")
+@click.option("--metadata", type=JSON_FILE, help="Metadata that replace its own, JSON by entity type.")
+@click.option("--path-length", type=click.IntRange(0, 4), help="At most so many intermediates below it.")
+@click.option("--permit", multiple=True, metavar="HOST", help="Only these hosts (or .domains) below it; repeatable.")
+@click.option("--exclude", multiple=True, metavar="HOST", help="None of these; repeatable.")
+@click.option("--allow", multiple=True, type=click.Choice(TYPES), help="Only these entity types; repeatable.")
+def enrol(*, folder: Path, entity: str, **given: Any) -> None:
+    """Vouch for ENTITY and its keys from now on. Again for the same ENTITY: replaces what was said of it.
+
+    The keys come from the member itself, by a way that you trust: nothing is believed on first sight.
+    """
+    from federation.anchor.books import Enrolled
+    from federation.anchor.hatch import Enrol
+    from schemas.entity import Jwks
+
+    _check_entity(entity, "ENTITY")
+    member = Enrolled(
+        entity=entity,
+        jwks=_json_file(given["keys_file"], Jwks, "--keys"),
+        types=given["types"],
+        intermediate=given["intermediate"],
+        policy=_optional(given["policy"], dict[str, dict[str, dict[str, Any]]], "--policy"),
+        metadata=_optional(given["metadata"], dict[str, dict[str, Any]], "--metadata"),
+        constraints=_constraints(given),
+    )
+    _order(folder, Enrol(member=member, issues=given["issues"]))
+    click.echo(f"{entity} is enrolled")
+
+
+@anchor.command(epilog=EXAMPLES)
+@FOLDER
+@ENTITY
+@click.option("--type", "mark_type", metavar="TYPE", help="The type of the mark; with --facts that of facts marks.")
+@click.option(
+    "--facts", type=JSON_FILE, help="What was found (JSON: legal_domicile, controlling_parents, classes ...)."
+)
+@click.option("--days", type=click.IntRange(1, 90), default=30, show_default=True, help="How long it counts.")
+def mark(*, folder: Path, entity: str, mark_type: str | None, facts: Path | None, days: int) -> None:
+    """Give ENTITY a trust mark, and print it: ENTITY carries it in its own configuration.
+
+    Its index for `revoke --mark` goes to standard error.
+    """
+    from federation.anchor.hatch import Give
+    from schemas.entity import FACTS_MARK
+    from schemas.jurisdiction import Attestation
+
+    _check_entity(entity, "ENTITY")
+    if (facts is None) == (mark_type in {None, FACTS_MARK}):
+        raise invalid("--type", "give --facts FILE for a mark that attests facts, or --type TYPE for another one")
+    attest = _optional(facts, Attestation, "--facts")
+    done = _order(folder, Give(entity=entity, type=mark_type or FACTS_MARK, life_s=days * DAY_S, facts=attest))
+    click.echo(done["mark"])
+    click.echo(f"index {done['index']}", err=True)
+
+
+@anchor.command(epilog=EXAMPLES)
+@FOLDER
+@ENTITY
+@click.argument("mark_type", metavar="TYPE")
+def recognise(*, folder: Path, entity: str, mark_type: str) -> None:
+    """Let ENTITY give trust marks of TYPE; it may be enrolled here or by an intermediate."""
+    from federation.anchor.hatch import Recognise
+
+    _check_entity(entity, "ENTITY")
+    _order(folder, Recognise(entity=entity, type=mark_type))
+    click.echo(f"{entity} may give {mark_type}")
+
+
+@anchor.command(epilog=EXAMPLES)
+@FOLDER
+@click.argument("entity", required=False)
+@click.option("--mark", "index", type=click.IntRange(0), metavar="INDEX", help="Take back one mark, not a member.")
+@click.option("--key", "kid", metavar="KID", help="Stop using one of your own keys, at once.")
+@click.option(
+    "--reason",
+    type=click.Choice(["unspecified", "compromised", "superseded"]),
+    default="unspecified",
+    show_default=True,
+    help="Why a key is revoked; a compromised one proves nothing any more, of no time.",
+)
+def revoke(*, folder: Path, entity: str | None, index: int | None, kid: str | None, reason: str) -> None:
+    """Take back: the member ENTITY with the marks given to it, one mark, or a key.
+
+    A removed member is out of lists at once and believed nowhere after a day; a mark that is revoked counts nowhere
+    after five minutes. A revoked key of an anchor must be replaced by hand in every file of anchors.
+    """
+    from federation.anchor.hatch import Remove, RevokeKey, RevokeMark
+
+    if sum(one is not None for one in (entity, index, kid)) != 1:
+        raise invalid("ENTITY", "give exactly one of ENTITY, --mark INDEX and --key KID")
+    if entity is not None:
+        done = _order(folder, Remove(entity=entity))
+        click.echo(f"{entity} is removed, {done['marks_revoked']} marks taken back")
+    elif index is not None:
+        _order(folder, RevokeMark(index=index))
+        click.echo(f"mark {index} is revoked")
+    else:
+        done = _order(folder, RevokeKey(kid=kid or "", reason=reason))
+        click.echo(
+            f"{kid} is revoked" + (f", {done['new_kid']} signs from now on" if done["new_kid"] else ""), err=True
+        )
+        _print(done["anchors"] or {})
+
+
+@anchor.command(epilog=EXAMPLES)
+@FOLDER
+@click.option("--overlap-hours", type=click.IntRange(1, 24 * 30), default=24, show_default=True, help="Until it signs.")
+def rotate(*, folder: Path, overlap_hours: int) -> None:
+    """Replace the signing key without a gap.
+
+    The new key is published now and signs after the overlap; within it, whoever believes an anchor adds the new key to
+    its file of anchors (printed here), and the superior of an intermediate or auditor enrols it.
+    """
+    from federation.anchor.hatch import Rotate
+    from federation.cli.explain import time_text
+
+    done = _order(folder, Rotate(overlap_s=overlap_hours * 3600))
+    click.echo(f"{done['kid']} signs from {time_text(done['begins'])}", err=True)
+    _print(done["anchors"] or _order_shown(folder)["jwks"])
+
+
+@anchor.command(epilog=EXAMPLES)
+@FOLDER
+@click.option("--keys", "keys_only", is_flag=True, help="Only its public keys, for its superior to enrol.")
+@click.option("--anchors", "anchors_only", is_flag=True, help="Only the file of anchors, for those who believe it.")
+def show(*, folder: Path, keys_only: bool, anchors_only: bool) -> None:
+    """How things stand: keys, members, marks; as JSON."""
+    shown = _order_shown(folder)
+    if anchors_only and not shown["anchors"]:
+        raise invalid("--anchors", f"{shown['me']['entity']} has superiors; nobody believes it by its keys alone")
+    _print(shown["jwks"] if keys_only else shown["anchors"] if anchors_only else shown)
+
+
+@anchor.command(epilog=EXAMPLES)
+@FOLDER
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8710, show_default=True, help="0 takes a free one.")
+def serve(*, folder: Path, host: str, port: int) -> int:
+    """Serve FOLDER to anybody until SIGTERM or SIGINT.
+
+    Plain HTTP, to stand behind whatever speaks TLS under the entity id. Prints one line of JSON when it serves.
+    """
+    from federation.anchor.anchor import serve_anchor
+
+    _check_folder(folder)
+    return serve_anchor(folder, host, port)
+
+
+def _order(folder: Path, order: Order) -> dict[str, Any]:
+    from federation.anchor.hatch import order_at
+    from federation.node.seams import SystemClock
+
+    _check_folder(folder)
+    return asyncio.run(order_at(folder, order, SystemClock()))
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise invalid(str(folder), "is no folder; make one with: peerway anchor init")
+
+
+def _order_shown(folder: Path) -> dict[str, Any]:
+    from federation.anchor.hatch import Show
+
+    return _order(folder, Show())
+
+
+def _constraints(given: dict[str, Any]) -> Any:
+    from schemas.entity import Constraints, NamingConstraints
+
+    names = given["permit"] or given["exclude"]
+    if not names and not given["allow"] and given["path_length"] is None:
+        return None
+    return Constraints(
+        max_path_length=given["path_length"],
+        naming_constraints=NamingConstraints(permitted=given["permit"] or None, excluded=given["exclude"])
+        if names
+        else None,
+        allowed_entity_types=given["allow"] or None,
+    )
+
+
+def _check_entity(entity: str, field: str) -> None:
+    import msgspec
+
+    from schemas.segment import EntityId
+
+    try:
+        msgspec.convert(entity, EntityId)
+    except msgspec.ValidationError as error:
+        why = f"'{entity}' is no entity id: an https URL in lower case without slash at the end, https://surf.example"
+        raise invalid(field, why) from error
+
+
+def _json_file(path: Path, kind: type[T], field: str) -> T:
+    from federation.node.config import read_text
+    from federation.node.http import decode
+    from schemas.problem import Problem
+
+    try:
+        return decode(read_text(path).encode(), kind)
+    except Problem as problem:
+        at = f"{path}: {problem.field}" if problem.field not in {None, "body", str(path)} else str(path)
+        raise invalid(f"{field} {at}", problem.detail) from problem
+
+
+def _optional(path: Path | None, kind: type[T], field: str) -> T | None:
+    return None if path is None else _json_file(path, kind, field)
+
+
+def _print(data: Any) -> None:
+    click.echo(json.dumps(data, indent=1))
