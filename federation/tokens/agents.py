@@ -45,7 +45,7 @@ class AgentTokens:
         authority = _narrowed(given.authority, asked)
         if not await self._replay.first(PROOF_ROLE, proven.jkt, proven.jti, until=proven.until, now=now):
             raise TokenRefused("invalid_dpop_proof", "the proof was used before")
-        life_s = min(AGENT_TOKEN_LIFE_S, given.claims.exp - now, authority.spend.until - now)
+        life_s = min(AGENT_TOKEN_LIFE_S, given.claims.exp - now)
         return granted(self._issue(given, proven, authority, now, life_s), "DPoP", life_s, authority)
 
     def _given(self, assertion: str, proven: Proven, now: int) -> Given:

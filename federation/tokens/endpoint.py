@@ -89,7 +89,7 @@ def granted(token: str, kind: str, life_s: int, authority: Authority) -> TokenAn
 
 def refused(refusal: TokenRefused, headers: Mapping[str, str] | None = None) -> TokenAnswer:
     """The one shape of a refusal: it does not say which check failed."""
-    return TokenAnswer(STATUS.get(refusal.error, 400), {"error": refusal.error}, headers or {}, refusal.detail)
+    return TokenAnswer(STATUS.get(refusal.error, 400), {"error": refusal.error}, headers or {}, refusal.reason)
 
 
 def bound_to_certificate(connection: Connection) -> Confirmation:

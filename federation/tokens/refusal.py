@@ -14,9 +14,10 @@ ERRORS: Final = frozenset(
 
 
 class TokenRefused(Problem):
-    """A refusal: callers see `error` alone, one of `ERRORS`; `detail` is for the local record."""
+    """A refusal. Callers see `error`, one of `ERRORS`, and one sentence for all; `reason` is for the local record."""
 
-    def __init__(self, error: str, detail: str) -> None:
+    def __init__(self, error: str, reason: str) -> None:
         assert error in ERRORS, error
-        super().__init__("UNAUTHENTICATED", detail)
+        super().__init__("UNAUTHENTICATED", "the request does not prove that you may make it")
         self.error = error
+        self.reason = reason

@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -98,8 +99,13 @@ def _point(x: str, y: str) -> PublicKey:
 
 
 def thumbprint(x: str, y: str) -> str:
-    """RFC 7638 thumbprint of a P-256 key: SHA-256 over its required members in lexicographic order."""
-    canonical = f'{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}'
+    """RFC 7638 thumbprint of a P-256 key."""
+    return thumbprint_of({"kty": "EC", "crv": "P-256", "x": x, "y": y})
+
+
+def thumbprint_of(required: Mapping[str, str]) -> str:
+    """RFC 7638 thumbprint: SHA-256 over the required members of a key, sorted, as JSON without spaces."""
+    canonical = json.dumps(required, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return b64url(hashlib.sha256(canonical.encode()).digest())
 
 

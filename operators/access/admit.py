@@ -27,12 +27,12 @@ from federation.trust.keys import PublicKey
 from schemas.access import AccessToken, Confirmation
 from schemas.authority import Authority, Deed
 from schemas.grant import EndpointGrant
-from schemas.order import Order
+from schemas.order import Confirm, Order
 from schemas.problem import Problem
 from schemas.quote import Action, Rfq, SegmentQuote
 from schemas.segment import EntityId, Hash, Segment
 
-Claims = TypeVar("Claims", Rfq, Order)
+Claims = TypeVar("Claims", Rfq, Order, Confirm)
 
 
 class Caller(NamedTuple):
@@ -109,6 +109,12 @@ class Admission:
         within(authority, deed, quoted.quote.segment, self.me, now)
         affordable(authority, order)
         return Admitted(order, doc_hash(shown.document), access)
+
+    def confirm(self, shown: Shown, caller: Caller, now: int) -> Admitted[Confirm]:
+        """A confirm: the document alone. Raises `Problem`."""
+        if again := self._again(shown, caller, Confirm):
+            return again
+        return Admitted(self._document(shown, caller, Confirm, now), doc_hash(shown.document))
 
     def _again(self, shown: Shown, caller: Caller, kind: type[Claims]) -> Admitted[Claims] | None:
         """A document that had an effect was verified then: it is answered even after it has expired."""

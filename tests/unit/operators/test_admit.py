@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from federation.trust.jose import doc_hash
+from federation.trust.jose import doc_hash, sign_jws
 from operators.access.admit import Caller, Shown
 from schemas.authority import Authority, Deed
+from schemas.order import Confirm
 from schemas.price import Money
 from schemas.problem import Problem
 from schemas.quote import Action
@@ -158,6 +159,19 @@ def test_releasing_needs_the_document_alone(house: Gatehouse) -> None:
     assert house.admission.order(Shown(order), house.caller, house.held_quotes.get, NOW).claims.product == "p"
     forged = Shown(house.order(held, signer=STRANGER, **release))
     refused(lambda: house.admission.order(forged, house.caller, house.held_quotes.get, NOW), "DOCUMENT_INVALID")
+
+
+def test_confirming_needs_the_document_alone(house: Gatehouse) -> None:
+    claims = Confirm(
+        iss=BROKER, sub=BUYER_THERE, aud=OPERATOR, iat=NOW, exp=NOW + 60, jti="j" * 22, order_h="o" * 43,
+        prev_h="r" * 43, path_root="p" * 43, product="product-1",
+    )  # fmt: skip
+    confirm = sign_jws(house.cast.keys[BROKER], claims)
+    assert house.admission.confirm(Shown(confirm), house.caller, NOW).claims == claims
+    house.seen[BROKER, "j" * 22] = doc_hash(confirm)
+    assert house.admission.confirm(Shown(confirm), house.caller, NOW + 3600).again
+    forged = sign_jws(house.cast.keys[STRANGER], structs.replace(claims, jti="k" * 22))
+    refused(lambda: house.admission.confirm(Shown(forged), house.caller, NOW), "DOCUMENT_INVALID")
 
 
 def test_extending_is_an_authority_of_its_own(house: Gatehouse) -> None:

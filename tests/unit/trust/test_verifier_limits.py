@@ -10,14 +10,14 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hmac import HMAC
 from hypothesis import given
 from hypothesis import strategies as st
 
 from federation.trust import jose
 from federation.trust.jose import sign_jws, unverified, verify_jws, verify_proof
-from federation.trust.keys import PublicKey, b64url, generate, thumbprint
+from federation.trust.keys import PublicKey, b64url, b64url_decode, generate, thumbprint, thumbprint_of
 from schemas.access import DpopProof
 from schemas.problem import Problem
 from schemas.token import TYP_OF, TYPES
@@ -207,10 +207,36 @@ def test_each_claims_type_has_one_typ() -> None:
     assert [typ for typ, kind in TYPES.items() if kind.proof] == [TYP_OF[DpopProof]]
 
 
-def test_the_thumbprint_of_the_standard_is_that_of_its_members_alone() -> None:
-    """RFC 7638 section 3 prescribes the members; this key and its thumbprint are published in RFC 9449 section 6.1."""
+def test_thumbprints_that_are_published() -> None:
+    """The RSA key of RFC 7638 section 3.1, which shows how members are hashed, and the P-256 key of RFC 9449."""
+    n = (
+        "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknj"
+        "hMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQ"
+        "vRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzK"
+        "nqDKgw"
+    )
+    assert thumbprint_of({"n": n, "kty": "RSA", "e": "AQAB"}) == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
     x, y = "l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs", "9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"
     assert thumbprint(x, y) == "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+
+
+N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+@pytest.mark.parametrize("r", [0, 1, N - 1, N, N + 1, 2**256 - 1])
+@pytest.mark.parametrize("s", [0, 1, N, 2**256 - 1])
+def test_no_number_at_the_edge_is_a_signature(r: int, s: int) -> None:
+    signing_input = GOLDEN["order+jwt"]["token"].rpartition(".")[0]
+    refused("order+jwt", f"{signing_input}.{b64url(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}")
+
+
+@pytest.mark.parametrize("size", [0, 1, 32, 63, 65, 72, 96, 128])
+def test_a_signature_of_another_length_is_none(size: int) -> None:
+    signing_input, _, signature = GOLDEN["order+jwt"]["token"].rpartition(".")
+    raw = (b64url_decode(signature) * 2)[:size]
+    refused("order+jwt", f"{signing_input}.{b64url(raw)}")
+    der = encode_dss_signature(*(int.from_bytes(half, "big") for half in (raw[:32] or b"1", raw[32:64] or b"1")))
+    refused("order+jwt", f"{signing_input}.{b64url(der)}")
 
 
 def test_a_key_of_another_signer_is_never_asked() -> None:
