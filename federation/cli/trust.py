@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -72,7 +72,7 @@ def show(*, entity: str, anchors: Path, domain: Path | None, places: Sequence[st
     if as_json:
         print_json(as_data(found))
     else:
-        click.echo("\n".join(explanation(found)))
+        _say(explanation(found))
     return Exit.OK if found.member else Exit.REFUSED
 
 
@@ -86,7 +86,7 @@ def members(*, anchors: Path, domain: Path | None, places: Sequence[str]) -> Non
     async def look(made: Any) -> Any:
         return await TrustView(made, rng=_rng()).refresh()
 
-    click.echo("\n".join(member_lines(_with_resolver(anchors, domain, places, look))))
+    _say(member_lines(_with_resolver(anchors, domain, places, look)))
 
 
 @trust.command(epilog=EXAMPLES)
@@ -106,7 +106,7 @@ def history(*, entity: str, anchors: Path, domain: Path | None, places: Sequence
         token = await made.statements.history(found.chain.own)
         return verify_history(token, entity, found.chain.keys, SystemClock().now())
 
-    click.echo("\n".join(key_lines(_with_resolver(anchors, domain, places, look))))
+    _say(key_lines(_with_resolver(anchors, domain, places, look)))
 
 
 def _with_resolver(anchors: Path, domain: Path | None, places: Sequence[str], ask: Callable[[Any], Awaitable[T]]) -> T:
@@ -140,6 +140,12 @@ async def _statements(stack: AsyncExitStack, domain: Path | None, places: dict[s
     rules = Rules(literals=frozenset(place.partition("://")[2] for place in places.values()))
     egress = await stack.enter_async_context(Egress(dns, rules=rules))
     return HttpStatements(Elsewhere(egress, places))
+
+
+def _say(lines: Iterable[str]) -> None:
+    """Names and reasons may be a stranger's words: nothing of them reaches the terminal but what can be read."""
+    for line in lines:
+        click.echo("".join(one if one.isprintable() else "?" for one in line))
 
 
 def _rng() -> random.Random:

@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from federation.trust.cache import FAILURE_S, Cache, Loaded, Seen
+from federation.trust.cache import ENTRIES_MAX, FAILURE_S, Cache, Loaded, Seen
 from federation.trust.chain import (
     DEPTH_MAX,
     HINTS_MAX,
@@ -196,6 +196,8 @@ class Resolver:
             self._believed.pop(entity, None)
             return Resolution(entity, None, None, attempts=tuple(search.attempts)), fresh_s
         self._believed[entity] = chain
+        while len(self._believed) > ENTRIES_MAX:
+            self._believed.pop(next(iter(self._believed)))
         return Resolution(entity, chain, member_of(chain), attempts=tuple(search.attempts)), fresh_s
 
     def _still_believed(self, search: _Search) -> Chain | None:
@@ -203,8 +205,8 @@ class Resolver:
         old = self._believed.get(search.entity)
         if old is None or old.exp <= self._now():
             return None
-        silent = [one for one in search.attempts if one.passing and one.path == old.path[: len(one.path)]]
-        return old if silent else None
+        on_its_way = [one for one in search.attempts if one.path == old.path[: len(one.path)]]
+        return old if on_its_way and all(one.passing for one in on_its_way) else None
 
     async def _search(self, search: _Search) -> Chain | None:
         try:
@@ -244,7 +246,7 @@ class Resolver:
     async def _reached(self, search: _Search, partial: _Partial) -> list[Chain]:
         """The chains that end at an anchor directly above."""
         chains = []
-        for hint in partial.hints:
+        for hint in self._hints(search, partial):
             if hint in self.anchors and hint not in partial.path:
                 up = await self._step(search, partial, hint)
                 if up and (chain := self._judge(search, up, (*up.tokens, up.top))):
@@ -253,17 +255,23 @@ class Resolver:
 
     async def _higher(self, search: _Search, partial: _Partial) -> list[_Partial]:
         """The ways one step further up, past the anchors."""
-        hints, found = partial.hints, []
+        hints, found = self._hints(search, partial), []
         if not hints:
             search.attempts.append(Attempt(partial.path, partial.steps, f"{partial.path[-1]} names no superior"))
         for hint in hints:
             if hint in self.anchors:
                 continue
             if hint in partial.path:
-                search.attempts.append(Attempt(partial.path, partial.steps, f"the way leads back to {hint}"))
+                path = (*partial.path, hint)
+                search.attempts.append(Attempt(path, partial.steps, f"the way leads back to {hint}"))
             elif up := await self._step(search, partial, hint):
                 found.append(up)
         return found
+
+    def _hints(self, search: _Search, partial: _Partial) -> tuple[str, ...]:
+        """The superiors to ask, those of the former chain first: what they say now must not wait for anybody else."""
+        old = self._believed.get(search.entity)
+        return tuple(sorted(partial.hints, key=lambda hint: old is None or hint not in old.path))
 
     async def _step(self, search: _Search, partial: _Partial, superior: str) -> _Partial | None:
         """One step up to `superior`: its configuration, and what it says of the entity below."""

@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import urlencode
 
+import msgspec
+
 from federation.trust.domain import ANCHOR, CONFIGURATION, MARKS, STATEMENT, STATUS, read_members, read_text
 from federation.trust.fetch import Fetch
 from federation.trust.jose import unverified
 from schemas.entity import EntityStatement, StatusList
 from schemas.problem import Problem
+from schemas.segment import EntityId
 
 WELL_KNOWN: Final = "/.well-known/openid-federation"
 LIST_MAX: Final = 4096
-ENTITY_CHARS_MAX: Final = 200
 
 
 class Statements(Protocol):
@@ -176,8 +178,15 @@ def parse_list(body: bytes, superior: str) -> tuple[str, ...]:
         raise Problem("DOCUMENT_INVALID", "no JSON array of entity ids", field=at) from error
     if not isinstance(found, list) or len(found) > LIST_MAX:
         raise Problem("DOCUMENT_INVALID", f"expected an array of at most {LIST_MAX} entity ids", field=at)
-    ids = (one for one in found if isinstance(one, str) and len(one) <= ENTITY_CHARS_MAX)
-    return tuple(dict.fromkeys(one for one in ids if one.startswith("https://")))
+    return tuple(dict.fromkeys(one for one in found if _is_entity(one)))
+
+
+def _is_entity(found: object) -> bool:
+    try:
+        msgspec.convert(found, EntityId)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _present(text: str, otherwise: str) -> str:

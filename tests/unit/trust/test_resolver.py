@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,6 +14,7 @@ from federation.trust.cache import Seen
 from federation.trust.issue import jwks, status_list
 from federation.trust.keys import generate
 from federation.trust.resolve import FETCHES_MAX, Resolver
+from federation.trust.statements import parse_list
 from schemas.entity import EntityStatement, Jwks
 from schemas.problem import Problem
 from tests.support.loops import run
@@ -245,6 +247,24 @@ def test_whoever_was_removed_cannot_stay_by_being_silent_or_by_naming_a_silent_s
     assert after_half_a_day(tree, removed_with_another_hint)[0] is False
 
 
+def test_whoever_was_removed_cannot_stay_by_naming_superiors_that_take_their_time(tree: Tree) -> None:
+    class Slow(Tree):
+        async def configuration(self, entity: str) -> str:
+            if entity.startswith("https://slow"):
+                await asyncio.sleep(9)
+            return await super().configuration(entity)
+
+    slow = Slow(tree.clock)
+    slow.nodes = tree.nodes
+
+    def removed() -> None:
+        tree.nodes[LEAF].superiors = ("https://slow1.example", "https://slow2.example", MIDDLE)
+        slow.replaced["statement", MIDDLE, LEAF] = tree.chain(MIDDLE, ANCHOR)[1]
+
+    trusted, why = after_half_a_day(slow, removed)
+    assert (trusted, "the answers are not by" in why) == (False, True)
+
+
 def test_a_silent_superior_keeps_its_members_until_they_expire(tree: Tree) -> None:
     assert after_half_a_day(tree, lambda: tree.silent.add(MIDDLE))[0] is True
 
@@ -386,6 +406,14 @@ def test_two_who_attest_each_other_do_not_wait_for_each_other(tree: Tree) -> Non
 
     found = play(tree, story)
     assert len(found[0].marks) == 1
+
+
+def test_a_list_is_read_as_entity_ids_and_nothing_else() -> None:
+    body = b'["https://a.example", "https://a.example", "http://b.example", 7, "https://c.example/\\u001b[2J", null]'
+    assert parse_list(body, ANCHOR) == ("https://a.example",)
+    for broken in (b"{}", b"\xff", b"[" * 10_000, json.dumps(["x"] * 5000).encode()):
+        with pytest.raises(Problem):
+            parse_list(broken, ANCHOR)
 
 
 def test_resolving_never_raises(tree: Tree) -> None:
