@@ -47,12 +47,14 @@ class Intent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit
     """What the buyer asks for.
 
     `a` and `z` are `PLACE` or `PLACE@OPERATOR`: a city, a site name or an interface id, on an operator named by its
-    name, host or entity id. `start` null means now. The end is given by `duration_s` or by `end`, never both.
-    `route_classes` null allows every class. A path enters every one of `operators_required`. It uses no interface of
-    `sites_denied` (a site's name or an interface id), not even as an end; it crosses between operators nowhere in
-    `cities_denied`, but may begin and end there. `marks_required` are types of trust marks that every operator on it
-    must have been given by an auditor recognised for them. `hops` counts segments. With the objective `weighted` the
-    best path is the one whose price together with what its latency and carbon are worth, by `weights`, is least.
+    name, host or entity id; or `any CAPABILITY in CC,CC@OPERATOR`, of which the best by objective is taken, or `nearest
+    CAPABILITY`, the one reached with the least latency under all limits. `start` null means now. The end is given by
+    `duration_s` or by `end`, never both. `route_classes` null allows every class. A path enters every one of
+    `operators_required`. It uses no interface of `sites_denied` (a site's name or an interface id), not even as an end;
+    it crosses between operators nowhere in `cities_denied`, but may begin and end there. `marks_required` are types of
+    trust marks that every operator on it must have been given by an auditor recognised for them. `hops` counts
+    segments. With the objective `weighted` the best path is the one whose price together with what its latency and
+    carbon are worth, by `weights`, is least.
     """
 
     a: Place

@@ -7,12 +7,14 @@ degree, so that signed data hold integers only.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
 from schemas.segment import Bps, EntityId, Id, Micros, Mtu
 
+CAPABILITIES_MAX: Final = 16
+Capabilities = Annotated[tuple[Id, ...], Meta(max_length=CAPABILITIES_MAX)]
 Country = Annotated[str, Meta(pattern="^[A-Z]{2}$")]
 
 
@@ -33,6 +35,8 @@ class Peer(Struct, frozen=True, forbid_unknown_fields=True):
 class Interface(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="interface", tag_field="kind_of"):
     """An interface as published in an offer sheet.
 
+    `capabilities` say what a UNI leads to: `gpu`, `edge`, `on-ramp:` and a cloud's name; the operator's own word.
+
     `labels` are those free over the whole calendar horizon; `free` the capacity left, as steps of (Unix second,
     bit/s), rounded down. `latency_us` of an ENNI is the one-way latency of the interconnect beyond it.
     """
@@ -52,3 +56,4 @@ class Interface(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, t
     peer: Peer | None = None
     latency_us: Micros = 0
     free: tuple[tuple[int, int], ...] = ()
+    capabilities: Capabilities = ()

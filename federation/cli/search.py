@@ -23,6 +23,7 @@ EPILOG = """\
 Examples:
   peerway search Utrecht@SURF Milan@GARR --bandwidth 10G --for 2h --latency 15ms
   peerway search Utrecht Milan --bandwidth 1G --until 2026-12-01T18:00Z --countries EEA,CH --json
+  peerway search Utrecht@SURF 'nearest gpu in EU' --bandwidth 1G --for 2h --avoid-city Frankfurt --best carbon
   peerway search Utrecht@SURF Milan@GARR --bandwidth 10G --for 2h --paths 1 --front price,latency
   peerway search Utrecht@SURF Milan@GARR --bandwidth 10G --for 2h --paths 1 --backup city --backup-latency 40ms
 """
@@ -50,7 +51,8 @@ def search(
 ) -> int:
     """Candidate paths FROM one place TO another, from published offers. Nothing is held.
 
-    A place is PLACE or PLACE@OPERATOR: a city, a site or an interface id, on an operator by name or entity id.
+    A place is PLACE or PLACE@OPERATOR: a city, a site or an interface id, on an operator by name or entity id; or what
+    it leads to, 'any gpu in DE,FR', 'nearest edge@SURF', where the nearest is the one reached with the least latency.
     Where no path satisfies every limit, the answer says which limits bind and what would help (exit status 3, as
     where there is no pair of paths for --backup).
     """

@@ -79,6 +79,7 @@ class Renderer:
             peer=None if isinstance(found, Uni) else Peer(found.peer_entity, found.peer_interface),
             latency_us=0 if isinstance(found, Uni) else found.latency_us,
             free=self._published(self._free(name)),
+            capabilities=found.capabilities if isinstance(found, Uni) else (),
         )
 
     def _free(self, resource: Id) -> Steps:

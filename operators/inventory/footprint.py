@@ -15,7 +15,7 @@ from msgspec import Meta, Struct, structs
 
 from operators.inventory.reading import decode
 from schemas import labels
-from schemas.interface import Country
+from schemas.interface import Capabilities, Country
 from schemas.place import great_circle_km
 from schemas.problem import Problem, invalid
 from schemas.segment import Bps, EntityId, Id, Micros, Mtu
@@ -51,7 +51,7 @@ class Link(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Uni(Struct, frozen=True, forbid_unknown_fields=True):
-    """A customer edge; `owner` (an entity id) decides who may connect there."""
+    """A customer edge; `owner` (an entity id) decides who may connect there. `capabilities` say what it leads to."""
 
     id: Id
     pop: Id
@@ -61,6 +61,7 @@ class Uni(Struct, frozen=True, forbid_unknown_fields=True):
     mtu: Mtu
     labels: str
     swap: bool = True
+    capabilities: Capabilities = ()
 
 
 class Enni(Struct, frozen=True, forbid_unknown_fields=True):

@@ -23,7 +23,7 @@ from schemas.segment import BANDWIDTH_BPS_MAX, WINDOW_S_MAX, Id, Limits, Micros,
 
 MBPS: Final = 10**6
 EXCLUDED_MAX: Final = 8
-PlaceArg = Annotated[Place, Meta(description="PLACE or PLACE@OPERATOR: city, site or interface id, e.g. Utrecht@SURF")]
+PlaceArg = Annotated[Place, Meta(description="PLACE or PLACE@OPERATOR: Utrecht@SURF; any gpu in DE,FR; nearest edge")]
 Countries = tuple[str, ...] | None
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from msgspec import structs
+
 from federation.broker.market.asking import Facts
 from federation.broker.market.market import Snapshot
 from federation.broker.market.obstacles import bindings, exclusions, relaxations
@@ -55,10 +57,18 @@ def answer_of(snapshot: Snapshot, query: Query, found: Found | Infeasible, facts
 
 def _paths(found: Found, query: Query, snapshot: Snapshot, facts: Facts) -> Iterator[PathView]:
     best = found.routes[0]
-    yield route_view(best, query.currency, snapshot.sheets, facts, why_best(found, query))
+    first = route_view(best, query.currency, snapshot.sheets, facts)
+    yield structs.replace(first, why=why_best(found, query) + nearest_ends(first, query))
     for other in found.routes[1:]:
         why = f"{difference(other, best, query.currency)} than the best"
         yield route_view(other, query.currency, snapshot.sheets, facts, why)
+
+
+def nearest_ends(path: PathView, query: Query) -> str:
+    """Which end was chosen for being the nearest, where the intent wants that."""
+    first, last = path.segments[0].a, path.segments[-1].z
+    chosen = [first] * query.nearest_source + [last] * query.nearest_target
+    return "".join(f"; {end.interface} in {end.city} is the nearest" for end in chosen)
 
 
 def why_best(found: Found, query: Query) -> str:
@@ -69,11 +79,12 @@ def why_best(found: Found, query: Query) -> str:
         return f"the {least} found before the work allowed for one search ran out; {bound}"
     if query.objective is Objective.CARBON:
         least += f" ({carbon(found.routes[0].promise.carbon_mg_gb)})"
+    cut = "" if found.complete else "; the work allowed for one search ran out before more were certain"
     if len(found.routes) > 1:
         by = difference(found.routes[1], found.routes[0], query.currency)
-        return f"the {least} that keeps every limit; the next is {by}"
+        return f"the {least} that keeps every limit; the next is {by}{cut}"
     alone = query.k > 1 and found.complete
-    return "the only path that keeps every limit" if alone else f"the {least} that keeps every limit"
+    return "the only path that keeps every limit" if alone else f"the {least} that keeps every limit{cut}"
 
 
 def _bound(bound: int, query: Query) -> str:

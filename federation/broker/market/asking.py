@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from federation.broker.discovery.endpoints import Endpoint, operator_named, resolve
+from federation.broker.discovery.capabilities import Ends, ends_of
+from federation.broker.discovery.endpoints import Endpoint, operator_named
 from federation.broker.discovery.known import Known
 from federation.broker.discovery.places import at_site, in_city
 from federation.broker.paths.query import End, Limit, Query, Weighing
@@ -44,13 +45,15 @@ class Terms:
 def query_of(intent: Intent, known: Known, terms: Terms, now: int, paths: int) -> Query:
     """The query for `paths` candidates. Raises INVALID_ARGUMENT naming the field of the intent at fault."""
     check_size(intent)
-    sources, targets = ends(intent, known)
+    a, z = ends(intent, known)
     during = window_of(intent, now)
     offered = [(entity, name) for entity, sheet in known.sheets.items() for name in sheet.classes]
     allowed = intent.operators_allowed
     return Query(
-        sources=sources,
-        targets=targets,
+        sources=a.ends,
+        targets=z.ends,
+        nearest_source=a.nearest,
+        nearest_target=z.nearest,
         bandwidth_bps=intent.bandwidth_bps,
         window=during,
         term_s=during.duration_s,
@@ -82,12 +85,14 @@ def check_size(intent: Intent) -> None:
         raise invalid("bandwidth_bps", why)
 
 
-def ends(intent: Intent, known: Known) -> tuple[tuple[Endpoint, ...], tuple[Endpoint, ...]]:
-    """The UNIs that `a` and `z` may mean."""
-    a, z = resolve(intent.a, known, "a"), resolve(intent.z, known, "z")
-    if set(z) <= set(a):
+def ends(intent: Intent, known: Known) -> tuple[Ends, Ends]:
+    """The UNIs that `a` and `z` may mean; one that both may mean is `a`, unless `z` names it and `a` has others."""
+    a, z = ends_of(intent.a, known, "a"), ends_of(intent.z, known, "z")
+    if not a.named and set(a.ends) > set(z.ends):
+        return a._replace(ends=tuple(end for end in a.ends if end not in z.ends)), z
+    if set(z.ends) <= set(a.ends):
         raise invalid("z", f"'{intent.z}' is the same place as '{intent.a}'; a path leads from one place to another")
-    return a, tuple(end for end in z if end not in a)
+    return a, z._replace(ends=tuple(end for end in z.ends if end not in a.ends))
 
 
 def window_of(intent: Intent, now: int) -> Window:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from federation.broker.discovery.known import Known
-from federation.broker.market.words import NAMES, duration, value
+from federation.broker.market.words import NAMES, duration, milliseconds, value
 from federation.broker.paths.changes import Change
-from federation.broker.paths.infeasible import Infeasible
+from federation.broker.paths.infeasible import Bind, Infeasible
 from federation.broker.paths.meter import worth
 from federation.broker.paths.query import Limit, Query
 from federation.policy.limits import MARKS
@@ -90,10 +90,16 @@ def bindings(found: Infeasible, query: Query, roster: Roster) -> tuple[Binding, 
         Binding(
             limit=bind.limit,
             asked=_asked(bind.limit, query, roster),
-            floor=None if bind.floor is None else _amount(bind.limit, bind.floor, query, roster),
+            floor=None if bind.floor is None else _amount(bind.limit, bind.floor, query, roster) + _light(bind, found),
         )
         for bind in found.binding
     )
+
+
+def _light(bind: Bind, found: Infeasible) -> str:
+    """What physics says beside the networks, where less was asked than light needs."""
+    beyond = found.impossible and bind.limit == Limit.LATENCY
+    return f"; light alone needs {milliseconds(found.floor_us)}" if beyond else ""
 
 
 def relaxations(found: Infeasible, query: Query, roster: Roster) -> tuple[Relaxation, ...]:

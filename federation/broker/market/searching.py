@@ -18,6 +18,7 @@ from federation.broker.market.views import Sheets
 from federation.broker.paths.backup.finding import find_pair
 from federation.broker.paths.front.search import Front, front_of
 from federation.broker.paths.infeasible import Infeasible
+from federation.broker.paths.nearest import settled_by
 from federation.broker.paths.query import Query
 from federation.broker.paths.search import Found, find
 from federation.node.seams import Clock
@@ -84,16 +85,16 @@ class Searching:
     async def _with_front(self, sight: Sight, objectives: tuple[Objective, ...]) -> Sight:
         """The same sight with the front of the question."""
         kernel, begun_us = self._warming.kernel, self._monotonic_us()
-        work = functools.partial(front_of, sight.snapshot.graph, sight.query, objectives, kernel=kernel)
+        work = functools.partial(front_of, sight.snapshot.graph, sight.settled, objectives, kernel=kernel)
         found = await self._offload(work)
         return sight._replace(front=found, took_us=sight.took_us + self._monotonic_us() - begun_us)
 
     async def _with_backup(self, sight: Sight, asked: BackupRequest) -> Sight:
         """The same sight with the best pair."""
         kernel, begun_us = self._warming.kernel, self._monotonic_us()
-        wanted = backup_of(asked, sight.query, self.terms)
+        wanted = backup_of(asked, sight.settled, self.terms)
         found = await self._offload(
-            functools.partial(find_pair, sight.snapshot.graph, sight.query, wanted, kernel=kernel)
+            functools.partial(find_pair, sight.snapshot.graph, sight.settled, wanted, kernel=kernel)
         )
         pair = Pair(asked.apart, found)
         return sight._replace(pair=pair, took_us=sight.took_us + self._monotonic_us() - begun_us)
@@ -108,6 +109,11 @@ class Sight(NamedTuple):
     took_us: int
     front: Front | None = None
     pair: Pair | None = None
+
+    @property
+    def settled(self) -> Query:
+        """The question with the ends that were found to be the nearest, where the nearest was wanted."""
+        return settled_by(self.query, self.found.routes[0]) if isinstance(self.found, Found) else self.query
 
     def answer(self, terms: Terms) -> SearchAnswer:
         """What the buyer is told."""

@@ -134,8 +134,6 @@ class Explanation:
         return self._inquiry.solve(Stand(self._query), PRICE, waived) is not None
 
     def _floor(self, name: str) -> int | tuple[str, ...] | None:
-        if self._impossible:
-            return self._inquiry.floor_us
         others = frozenset(self._asked) - {name} - NEEDS
         change = least_change(self._inquiry, Stand(self._query), name, others)
         return None if change is None else change.value
@@ -190,6 +188,7 @@ class Explanation:
         return any(reason.rule == rule and reason.lacking is None for reason in reasons)
 
     def _verified(self, stand: Stand, changes: Iterable[Change]) -> Relaxed | None:
+        stand = self._inquiry.settled(stand)
         label = self._inquiry.solve(stand, aim_of(self._query.objective))
         if label is None:
             return None

@@ -5,9 +5,12 @@ from __future__ import annotations
 from itertools import product
 from typing import Final
 
+from msgspec import structs
+
 from federation.broker.paths.changes import Stand
 from federation.broker.paths.graph import Graph
 from federation.broker.paths.labels import Label
+from federation.broker.paths.nearest import settled, wants_nearest
 from federation.broker.paths.query import ADDITIONS, Ask, End, Limit, Query
 from federation.broker.paths.solving import Kernel, Prepared
 from federation.broker.paths.usable import MEASURES, Usable
@@ -41,7 +44,7 @@ class Inquiry:
     def prepared(self, ask: Ask) -> Prepared:
         """What serves an ask, with its bounds; kept for the asks that differ in sums and budget only."""
         query, eased = ask.query, ask.eased if ask.aim == ADDITIONS else frozenset[str]()
-        size = query.bandwidth_bps, query.mtu, query.window, query.term_s
+        size = query.sources, query.targets, query.bandwidth_bps, query.mtu, query.window, query.term_s
         key = (*size, ask.waived - SUMS, eased, ask.granted, ask.aim if ask.aim in MEASURES else "")
         found = self._prepared.pop(key, None)
         if found is None:
@@ -59,6 +62,14 @@ class Inquiry:
         solved = self.prepared(ask).solve(ask, self.work)
         self.complete = self.complete and solved.complete
         return solved.label if solved.complete else None
+
+    def settled(self, stand: Stand) -> Stand:
+        """The stand with its nearest ends, where those are wanted and there are any."""
+        if not wants_nearest(stand.query):
+            return stand
+        fastest = self.solve(stand, Limit.LATENCY)
+        usable = self.prepared(stand.ask(Limit.LATENCY)).usable
+        return stand if fastest is None else structs.replace(stand, query=settled(stand.query, usable, fastest))
 
 
 def floor_us(graph: Graph, query: Query) -> int:

@@ -15,10 +15,11 @@ from msgspec import Struct
 from federation.policy.limits import Refusal
 from schemas.intent import Objective
 from schemas.price import RateTable
+from schemas.request import PATHS_MAX
 from schemas.segment import Limits, Window
 
 WORK_MAX: Final = 100_000
-ALTERNATIVES_MAX: Final = 5
+ALTERNATIVES_MAX: Final = PATHS_MAX
 
 End = tuple[str, str]  # entity id, interface id
 
@@ -60,7 +61,8 @@ class Weighing(NamedTuple):
 class Query(Struct, frozen=True, kw_only=True):
     """One question.
 
-    `sources` and `targets` are UNIs; any of them will do. `term_s` is the duration sold, in seconds. `refused` tells
+    `sources` and `targets` are UNIs; any of them will do, or with `nearest_source` and `nearest_target` the one of them
+    that is reached with the least latency under all limits. `term_s` is the duration sold, in seconds. `refused` tells
     per (operator, route class) why policy keeps it out, `closed` per interface by which (rule, name) it is avoided. A
     path enters every operator of `operators_required`. For crank-back, `excluded` names (operator, interface or
     offer) that must not be used, and `banned_labels` the labels of an interface that are taken. `k` paths are wanted,
@@ -84,6 +86,8 @@ class Query(Struct, frozen=True, kw_only=True):
     operators_required: frozenset[str] = frozenset()
     closed: Mapping[End, frozenset[tuple[str, str]]] = {}
     refused: Mapping[End, tuple[Refusal, ...]] = {}
+    nearest_source: bool = False
+    nearest_target: bool = False
     objective: Objective = Objective.PRICE
     weighing: Weighing = Weighing(0, 0)
     excluded: frozenset[End] = frozenset()

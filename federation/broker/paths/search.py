@@ -11,7 +11,8 @@ from federation.broker.paths.assembly import route
 from federation.broker.paths.graph import Graph
 from federation.broker.paths.infeasible import Explanation, Infeasible
 from federation.broker.paths.inquiry import Inquiry
-from federation.broker.paths.query import ALTERNATIVES_MAX, Ask, Query, aim_of
+from federation.broker.paths.nearest import settled, wants_nearest
+from federation.broker.paths.query import ALTERNATIVES_MAX, Ask, Limit, Query, aim_of
 from federation.broker.paths.route import Route
 from federation.broker.paths.solving import Kernel
 from federation.broker.paths.work import Work
@@ -40,6 +41,10 @@ def find(graph: Graph, query: Query, *, explain: bool = True, kernel: Kernel | N
     inquiry, work = Inquiry(graph, query, kernel), Work(query.work)
     if inquiry.impossible:
         return _refused(inquiry, work, explain=explain)
+    found, sure = _settled(inquiry, work)
+    if found is None:
+        return _refused(inquiry, work, explain=explain, proven=sure)
+    query = found
     ask = Ask(query=query, aim=aim_of(query.objective))
     prepared = inquiry.prepared(ask)
     best = prepared.solve(ask, work)
@@ -49,8 +54,20 @@ def find(graph: Graph, query: Query, *, explain: bool = True, kernel: Kernel | N
     wanted = min(query.k, ALTERNATIVES_MAX) - 1
     others = islice(ranking.after(best.label), wanted) if best.complete and wanted > 0 else ()
     routes = tuple(route(prepared.usable, query, label) for label in (best.label, *others))
-    complete = best.complete and ranking.complete
-    return Found(routes=routes, proven=best.complete, complete=complete, bound=best.least, work=work.done)
+    proven = best.complete and sure  # where it is not sure which end is the nearest, another may have the better path
+    bound = best.least if sure else 0
+    return Found(routes=routes, proven=proven, complete=proven and ranking.complete, bound=bound, work=work.done)
+
+
+def _settled(inquiry: Inquiry, work: Work) -> tuple[Query | None, bool]:
+    """The query with its nearest ends, None where no path leads anywhere; and whether that is certain."""
+    query = inquiry.query
+    if not wants_nearest(query):
+        return query, True
+    ask = Ask(query=query, aim=Limit.LATENCY)
+    prepared = inquiry.prepared(ask)
+    found = prepared.solve(ask, work)
+    return None if found.label is None else settled(query, prepared.usable, found.label), found.complete
 
 
 def _refused(inquiry: Inquiry, work: Work, *, explain: bool, proven: bool = True) -> Infeasible:

@@ -6,6 +6,7 @@ step fails the policy of the second: two operators are controlled from outside t
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
@@ -19,6 +20,11 @@ DOMESTIC_SURCHARGE_PPM: Final = 1_080_000
 # Invented for the demo: what one unit is worth in millionths of a euro, and the day it is said to be of.
 RATES_DATE: Final = "2026-11-02"
 WORTH_PPM: Final = {"EUR": 1_000_000, "CHF": 1_068_000, "GBP": 1_149_000}
+
+
+# Clouds that do not exist; one UNI in eight leads to each of these.
+CAPABILITIES: Final = ("gpu", "edge", "on-ramp:nimbus", "on-ramp:stratus")
+ONE_IN: Final = 8
 
 
 class Performer(NamedTuple):
@@ -84,6 +90,12 @@ def class_countries(performer: Performer, crossed: Iterable[str]) -> dict[str, t
     if performer.home in present:
         classes["domestic"] = (performer.home,)
     return classes
+
+
+def capabilities(uni: str) -> list[str]:
+    """What a UNI leads to, drawn by its name: most lead nowhere but to a customer."""
+    drawn = hashlib.sha256(uni.encode()).digest()
+    return [name for name, byte in zip(CAPABILITIES, drawn, strict=False) if byte % ONE_IN == 0]
 
 
 def attestation(performer: Performer, crossed: Iterable[str]) -> Attestation:

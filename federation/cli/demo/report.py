@@ -22,7 +22,8 @@ MEASURED: Final = (
 )
 INVENTED: Final = (
     "Which networks interconnect, and where: any two PoPs within 60 km may meet here.",
-    "Capacities, cable lengths and latencies (great circle x 1.3 at 200,000 km/s), labels, UNIs and their owners.",
+    "Capacities, cable lengths and latencies (great circle x 1.3 at 200,000 km/s), labels, UNIs, their owners and "
+    "what they lead to.",
     "Prices, exchange rates, promises of jitter, loss, availability and carbon.",
     "Every attestation: domiciles, controlling parents and countries crossed. None of it says anything about the "
     "companies named.",

@@ -25,6 +25,7 @@ from federation.cli.demo.cast import (
     WORTH_PPM,
     Performer,
     attestation,
+    capabilities,
     class_countries,
 )
 from federation.cli.demo.ports import LOOPBACK, PortReserve
@@ -98,7 +99,19 @@ def write_footprints(folder: Path, performers: Sequence[Performer]) -> Mapping[s
     )
     if done.returncode:
         raise Problem("UNAVAILABLE", f"the footprints could not be drafted: {done.stderr.strip()[-600:]}")
-    return {one.entity: output / f"{one.host}.json" for one in performers}
+    written = {one.entity: output / f"{one.host}.json" for one in performers}
+    for entity, path in written.items():
+        _lead_somewhere(entity, path)
+    return written
+
+
+def _lead_somewhere(entity: str, path: Path) -> None:
+    """Say in a footprint that some of its UNIs lead to a cloud, GPUs or an edge site: invented, the same every time."""
+    footprint = json.loads(path.read_bytes())
+    for uni in footprint["unis"]:
+        uni["capabilities"] = capabilities(f"{entity} {uni['id']}")
+    footprint["invented"] += " What UNIs lead to is invented by the demo."
+    path.write_text(json.dumps(footprint, indent=1))
 
 
 def _crossed(footprint: Path) -> list[str]:

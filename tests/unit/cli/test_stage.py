@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from federation.broker.config import load_config as load_broker
-from federation.cli.demo.cast import CAST, Performer, attestation, class_countries, crowd_member
+from federation.cli.demo.cast import (
+    CAPABILITIES,
+    CAST,
+    Performer,
+    attestation,
+    capabilities,
+    class_countries,
+    crowd_member,
+)
 from federation.cli.demo.ports import PortReserve
 from federation.cli.demo.processes import Processes
 from federation.cli.demo.stage import build
@@ -100,3 +108,10 @@ async def test_ready_lines_are_read_from_a_process(tmp_path: Path) -> None:
 def test_nobody_of_the_crowd_is_priced_below_nothing() -> None:
     members: list[Performer] = [crowd_member(asn) for asn in (1, 701, 3356, 64512, 4_200_000_000)]
     assert all(one.km > 0 and one.gbps > 0 for one in members)
+
+
+def test_some_unis_lead_somewhere_and_to_no_cloud_that_exists() -> None:
+    drawn = [capabilities(f"https://surf.example uni-{number}") for number in range(400)]
+    assert {name for names in drawn for name in names} == set(CAPABILITIES)
+    assert 100 < sum(not names for names in drawn) < 350
+    assert drawn == [capabilities(f"https://surf.example uni-{number}") for number in range(400)]
