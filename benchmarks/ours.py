@@ -143,7 +143,7 @@ class Kernel:
 
     def forget(self) -> None:
         """Drop the bounds of earlier questions."""
-        self._graph.arrays.kept.clear()
+        self._graph.arrays.forget()
 
     def reprice(self, changes: Sequence[Change]) -> None:
         """A new sheet per operator concerned, and arrays that take over what did not change."""

@@ -56,7 +56,7 @@ def code(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         return Code()
     if not available():
         pytest.skip("numba is not installed")
-    return compiled(tmp_path_factory.mktemp("kernel"))
+    return compiled(tmp_path_factory.getbasetemp() / "kernel")
 
 
 def taken(query: Query) -> Query:

@@ -88,6 +88,9 @@ def advance(graph: Graph, before: Mapping[str, OperatorSheet], after: Mapping[st
     """The graph of the sheets `after`, made from that of those `before` where few have changed."""
     gone = [entity for entity in before if entity not in after]
     new = [sheet for entity, sheet in after.items() if before.get(entity) is not sheet]
+    renewed = None if gone else graph.renewed(new)
+    if renewed is not None:
+        return renewed
     if 2 * len(new) > len(after):
         return Graph.build(after, graph.epoch + 1)
     for entity in gone:

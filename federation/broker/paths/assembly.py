@@ -42,7 +42,7 @@ def sequence(label: Label) -> tuple[int, ...]:
 def route(usable: Usable, query: Query, label: Label) -> Route:
     """The route of a whole path. What the search counted and what the agreed rules say must be the same."""
     path = legs(label)
-    segments = tuple(_segment(usable, query, leg) for leg in path)
+    segments = tuple(_billed(usable, query, leg) for leg in path)
     between = tuple(_latency_us(usable, leg.exit) for leg in path[:-1])
     promise = along(segments, between)
     keeps = tuple(not (usable.interface(leg.entry).swap and usable.interface(leg.exit).swap) for leg in path)
@@ -88,6 +88,15 @@ def _latency_us(usable: Usable, exit_: int) -> int:
     beyond = usable.beyond(exit_)
     assert beyond is not None, "segments follow each other over interconnects"
     return beyond.latency_us
+
+
+def _billed(usable: Usable, query: Query, leg: Leg) -> RouteSegment:
+    """A segment; the paths of one question, and of the next one of this size, have many in common."""
+    key = (leg.entry, leg.exit, *(id(stretch.arc) for stretch in leg.stretches))  # the graph keeps its arcs
+    known: RouteSegment | None = usable.judged.segments.get(key)
+    if known is None:
+        known = usable.judged.segments[key] = _segment(usable, query, leg)
+    return known
 
 
 def _segment(usable: Usable, query: Query, leg: Leg) -> RouteSegment:

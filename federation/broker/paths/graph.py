@@ -1,16 +1,22 @@
 """The federation as one graph: every operator's network, joined where both sides of an interconnect name each other.
 
 Immutable: a query keeps the snapshot it began with. Replacing one operator's sheet makes that operator's network anew
-and the crossings of the ENNIs that touch it; everything else is shared with the snapshot before.
+and the crossings of the ENNIs that touch it; everything else is shared with the snapshot before. Where only figures
+of offers differ, all but these offers' arcs is.
 """
 
 from __future__ import annotations
 
+import copy
+import weakref
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from itertools import accumulate, chain, repeat
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from federation.broker.paths.network import Network
+from federation.broker.paths.renewal import renewed
 from schemas.interface import InterfaceKind
 
 if TYPE_CHECKING:
@@ -18,6 +24,13 @@ if TYPE_CHECKING:
 
 Crossing = tuple[str, int] | None  # the peer's entity id and the place of its interface
 Crossings = Mapping[str, list[Crossing]]
+
+
+class Since(NamedTuple):
+    """What a graph has that the one before had not: per number of an operator the places of arcs with new figures."""
+
+    before: weakref.ref[Graph]
+    arcs: Mapping[int, tuple[int, ...]]
 
 
 class Graph:
@@ -32,6 +45,8 @@ class Graph:
         self.crossings = crossings
         self.epoch = epoch
         self.arrays: Any = None  # what the kernel makes of this graph, once it has
+        self.recent: list[Any] = []  # what the last questions found out, see `recall`
+        self.since: Since | None = None  # where only figures of offers are new
         self.networks = tuple(networks[entity] for entity in sorted(networks))
         sizes = [network.size for network in self.networks]
         self.bases = (0, *accumulate(sizes))[:-1] if sizes else ()
@@ -53,6 +68,22 @@ class Graph:
         network = Network(sheet)
         networks = {**self.by_entity, sheet.entity: network}
         return self._rejoined(networks, sheet.entity)
+
+    def renewed(self, sheets: Iterable[OperatorSheet]) -> Graph | None:
+        """The graph with other sheets of some of its operators; None where more than figures of offers differ."""
+        networks, places = dict(self.by_entity), dict[int, tuple[int, ...]]()
+        for sheet in sheets:
+            network = self.by_entity.get(sheet.entity)
+            renewal = None if network is None else renewed(network, sheet)
+            if renewal is None:
+                return None
+            networks[sheet.entity] = renewal.network
+            places[bisect_left(self.networks, sheet.entity, key=attrgetter("entity"))] = renewal.places
+        graph = copy.copy(self)
+        graph.by_entity, graph.networks = networks, tuple(networks[network.entity] for network in self.networks)
+        graph.epoch, graph.arrays, graph.recent = self.epoch + 1, None, []
+        graph.since = Since(weakref.ref(self), places)
+        return graph
 
     def without(self, entity: str) -> Graph:
         """The graph without one operator."""

@@ -12,8 +12,9 @@ from federation.broker.paths.graph import Graph
 from federation.broker.paths.labels import Label
 from federation.broker.paths.nearest import settled, wants_nearest
 from federation.broker.paths.query import ADDITIONS, Ask, End, Limit, Query
+from federation.broker.paths.recall import usable_for
 from federation.broker.paths.solving import Kernel, Prepared
-from federation.broker.paths.usable import MEASURES, Usable
+from federation.broker.paths.usable import MEASURES
 from federation.broker.paths.work import Work
 from schemas.interface import Interface
 from schemas.place import great_circle_km, light_floor_us
@@ -48,7 +49,7 @@ class Inquiry:
         key = (*size, ask.waived - SUMS, eased, ask.granted, ask.aim if ask.aim in MEASURES else "")
         found = self._prepared.pop(key, None)
         if found is None:
-            found = Prepared(Usable(self.graph, ask), self._kernel)
+            found = Prepared(usable_for(self.graph, ask), self._kernel)
         self._prepared[key] = found
         if len(self._prepared) > PREPARED_MAX:
             del self._prepared[next(iter(self._prepared))]

@@ -61,6 +61,23 @@ class Beyond(NamedTuple):
     names: int
 
 
+class Judged:
+    """What has been found out about offers for one size, time and set of rules, whatever the limits.
+
+    Labels free at interfaces and across interconnects; segments as they are billed, by the offers they run over; the
+    kernel's plan, and what segments it told come to.
+    """
+
+    __slots__ = ("beyond", "kernel_plan", "segments", "sides", "told")
+
+    def __init__(self) -> None:
+        self.sides: dict[int, int] = {}
+        self.beyond: dict[int, Beyond | None] = {}
+        self.segments: dict[tuple[int, ...], Any] = {}
+        self.told: dict[tuple[int, ...], Any] = {}
+        self.kernel_plan: Any = None
+
+
 class Usable:
     """The part of a graph that one question may use. `names` are the (rule, name) that solves may add, one bit each.
 
@@ -69,18 +86,17 @@ class Usable:
     clears. The first `bits` bits are taken by these.
     """
 
-    def __init__(self, graph: Graph, ask: Ask) -> None:
+    def __init__(self, graph: Graph, ask: Ask, judged: Judged | None = None) -> None:
         self.graph, self._ask, self._query = graph, ask, ask.query
+        self.judged = judged or Judged()
         self.weighing = ask.query.weighing
         self._measure = ask.aim if ask.aim in MEASURES else None
         self._wanted, self._mtu = ask.limit(Limit.BANDWIDTH) or 0, ask.limit(Limit.MTU) or 0
         self._during = ask.query.window.start_s, ask.query.window.end_s
         self._excluded = by_operator(ask.query.excluded)
-        self.kernel_plan: Any = None  # the same for the kernel, once it has been made
-        self._near: list[Sequence[tuple[int, Stretch]] | None] = [None] * graph.size
+        self._near: dict[int, Sequence[tuple[int, Stretch]]] = {}
         self._stretches: dict[int, list[Stretch | None]] = {}
-        self._sides: dict[int, int] = {}
-        self._beyond: dict[int, Beyond | None] = {}
+        self._sides, self._beyond = self.judged.sides, self.judged.beyond
         self.names = self._nameable() if ask.aim == ADDITIONS else ()
         self._bits = {name: 1 << place for place, name in enumerate(self.names)}
         self.bits, self.met = self._required()
@@ -91,7 +107,7 @@ class Usable:
 
     def near(self, vertex: int) -> Sequence[tuple[int, Stretch]]:
         """Neighbours of a vertex within its operator, each with the usable stretch that leads there."""
-        found = self._near[vertex]
+        found = self._near.get(vertex)
         if found is None:
             found = self._near[vertex] = self._neighbours(vertex)
         return found

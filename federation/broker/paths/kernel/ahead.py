@@ -160,6 +160,38 @@ def hopeless(
     return False
 
 
+def undercut(
+    ends: Any, live: Any, vertices: Any, marks: Any, admitted: Any, classes: Any, rates: Any, targets: Any, span: Any,
+    far: Any, front: Any, most: Any, arcs: Any,
+) -> bool:  # fmt: skip
+    """Whether some arcs are so cheap now that bounds on price are none any more.
+
+    They still are while no arc leads from a vertex that has been scanned to another one for less than is known there:
+    distances that no arc undercuts are never more than the true ones.
+    """
+    for arc in arcs:
+        cls = ends[arc, 2]
+        if admitted[cls] == 0:
+            continue
+        used = int(live[arc, HOURLY] * rates[cls, PER_HOURLY] + live[arc, GBPS] * rates[cls, PER_GBPS])
+        for side in range(2):
+            here, to = ends[arc, side], ends[arc, 1 - side]
+            known = NEVER
+            if vertices[here, IS_INTERFACE] == 0:
+                known = far[PRICE, here]
+            elif vertices[here, CROSS] >= 0:
+                known = far[PRICE, vertices[here, CROSS]]
+            for target in targets:
+                if target == here:
+                    known = 0
+            if known > front[PRICE] or known >= NEVER:
+                continue
+            reached = known if classes[cls, FLAT] else known + used
+            if reached < far[PRICE, to] and not hopeless(vertices, marks, span, far, front, most, PRICE, to, reached):
+                return True
+    return False
+
+
 def advance(
     ptr: Any, hot: Any, live: Any, cool: Any, vertices: Any, step_ptr: Any, steps: Any, marks: Any,
     admitted: Any, classes: Any, rates: Any, state: Any, fits: Any, shut: Any, targets: Any, size: Any, span: Any,

@@ -5,14 +5,19 @@ Immutable, one per graph. Blocks of operators whose sheet has not changed are ta
 
 from __future__ import annotations
 
+import copy
+import weakref
 from bisect import bisect_left
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from federation.broker.paths.graph import Graph
-from federation.broker.paths.kernel.block import Block, Floats, Ints
+from federation.broker.paths.kernel.block import Block, Floats, Ints, clip
+from federation.broker.paths.kernel.live import Versions, better
+from federation.broker.paths.network import Network, Steps
+from federation.broker.paths.renewal import no_more
 from schemas.offer import ClassTerms
 from schemas.price import TermFactor, TimeBand
 
@@ -23,6 +28,9 @@ HEAD, CLS, LATENCY_US, ARC = range(4)
 HOURLY, GBPS, STEPS = range(3)
 JITTER_US, LOST_LOG, DOWN_LOG, DELIVERED_PPB, AVAILABLE_PPB = range(5)
 IS_INTERFACE, OWNER, CROSS, CROSS_US, SPEED, MTU, FREE = range(7)
+KEPT_MAX: Final = 16
+KEPT_BYTES: Final = 1 << 28
+SPARE_MAX: Final = 2
 Timing = tuple[str, tuple[TimeBand, ...], tuple[TermFactor, ...]]
 
 
@@ -45,6 +53,16 @@ class Net(NamedTuple):
     marks: Any
 
 
+class Figures(NamedTuple):
+    """New rows of `Net.live`, and functions of time where there are new ones. `more`: somewhere more can be had."""
+
+    arcs: Ints
+    rows: Ints
+    more: bool = False
+    step_ptr: Any = None
+    steps: Any = None
+
+
 class Arrays:
     """A graph's arrays, and per route class what plans are made from.
 
@@ -53,9 +71,9 @@ class Arrays:
     """
 
     def __init__(self, graph: Graph, before: Arrays | None = None) -> None:
-        self.graph = graph
-        known = {} if before is None else {id(block.network): block for block in before.blocks}
-        self.blocks: list[Block] = [known.get(id(network)) or Block(network) for network in graph.networks]
+        self._graph = weakref.ref(graph)  # no cycle: an epoch ends as soon as nobody holds its graph
+        known = {} if before is None else {id(block.network.near): block for block in before.blocks}
+        self.blocks: list[Block] = [_block(network, known.get(id(network.near))) for network in graph.networks]
         self.net = self._net(graph, self.blocks)
         self.arc_base = _bases([len(block.network.arcs) for block in self.blocks])
         self.arcs = sum(len(block.network.arcs) for block in self.blocks)
@@ -65,9 +83,42 @@ class Arrays:
         lone = (self.net.vertices[:, IS_INTERFACE] == 1) & (self.net.vertices[:, CROSS] < 0)
         self.unopened = np.where(lone, SHUT, UNKNOWN).astype(np.uint8)
         self.unopened[self.net.vertices[:, IS_INTERFACE] == 0] = INSIDE
-        self._classes(self.blocks)
-
+        self._classes(graph, self.blocks)
+        self.crowded = 4 * len(self.net.step_ptr) + 4096  # more functions of time than this are sorted out
+        self.versions = Versions()
+        self.number = 0  # of the version that `net.live` is
         self.kept: dict[object, Any] = {}  # bounds of questions answered, the oldest first
+        self.spare: list[Any] = []  # memory for bounds that nobody uses
+        self.desks: list[Any] = []  # memory for labels that nobody uses
+
+    def written(self, graph: Graph, figures: Figures) -> Arrays:
+        """The arrays of a graph that differs in figures only; these stay as they are."""
+        made = copy.copy(self)
+        now, arcs = self.net.live[figures.arcs], figures.arcs
+        if self.number != self.versions.number:  # somebody else went on from here: begin a line of our own
+            made.versions, made.kept, made.number = Versions(), {}, 0
+        made._graph = weakref.ref(graph)
+        less = None if figures.more else arcs[better(figures.rows, now)]
+        live = made.versions.written(self.net.live, arcs, figures.rows, less)
+        made.versions.hold(made, live)
+        made.number = made.versions.number
+        made.net = self.net._replace(live=live)
+        tops = np.stack([figures.rows[:, row] * self.stretch[self.arc_cls[arcs]] for row in (HOURLY, GBPS)])
+        if (tops > self.tops[:2, self.arc_cls[arcs]]).any():
+            made.tops = self.tops.copy()
+            for row in (HOURLY, GBPS):
+                np.maximum.at(made.tops[row], self.arc_cls[arcs], tops[row])
+        if figures.steps is not None:
+            made.net = made.net._replace(step_ptr=figures.step_ptr, steps=figures.steps)
+            made.breaks = np.unique(figures.steps[:, 0])
+        return made
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that these are of, which whoever uses them holds."""
+        graph = self._graph()
+        assert graph is not None, "arrays are held by their graph"
+        return graph
 
     def tail(self, slot: int) -> int:
         """The vertex that a slot belongs to."""
@@ -120,11 +171,56 @@ class Arrays:
             marks=np.zeros((graph.size, 0), np.int32),
         )
 
-    def _classes(self, blocks: list[Block]) -> None:
+    def keep(self, key: object, kept: Any) -> None:
+        """Keep the bounds of a question, in place of the oldest where there are many."""
+        later = self.kept.get(key)
+        if later is None or later.number <= kept.number:
+            self.kept[key], kept = kept, later
+        most = max(1, min(KEPT_MAX, KEPT_BYTES // sum(rows.nbytes for rows in self.kept[key].ahead)))
+        if kept is None and len(self.kept) > most:
+            kept = self.kept.pop(next(iter(self.kept), key), None)
+        if kept is not None and len(self.spare) < SPARE_MAX:
+            self.spare.append(kept.ahead)
+
+    def forget(self) -> None:
+        """Drop everything that questions left behind."""
+        while self.kept:
+            self.spare.append(self.kept.popitem()[1].ahead)
+        del self.spare[SPARE_MAX:]
+        self.graph.recent.clear()
+
+    def figures(self, graph: Graph) -> Figures:
+        """What `graph.since` says, as rows."""
+        assert graph.since is not None, "only figures differ"
+        arcs, rows, more = list[int](), list[tuple[int, int, int]](), False
+        table = _StepTable(self.net.step_ptr, self.net.steps)
+        for number, places in graph.since.arcs.items():
+            base, then, now = self.arc_base[number], self.graph.networks[number].arcs, graph.networks[number].arcs
+            for place in places:
+                arc, was = now[place], then[place]
+                which = int(self.net.live[base + place, STEPS])
+                if arc.free != was.free:
+                    which, more = table.number(arc.free), more or not no_more(arc.free, was.free)
+                arcs.append(base + place)
+                rows.append((arc.hourly_micro, arc.gbps_hourly_micro, which))
+        numbers = np.array(arcs, dtype=np.int64)
+        return Figures(numbers, np.array(rows, dtype=np.int64).reshape(-1, 3), more, *table.grown())
+
+    def _classes(self, graph: Graph, blocks: list[Block]) -> None:
         self.class_base = _bases([len(block.classes) for block in blocks])
         self.classes: list[tuple[str, ClassTerms]] = [(b.network.entity, terms) for b in blocks for terms in b.classes]
         self.class_number = {(entity, terms.id): n for n, (entity, terms) in enumerate(self.classes)}
         self.class_owner = np.repeat(np.arange(len(blocks)), [len(block.classes) for block in blocks])
+        # Per arc its ends and class.
+        self.ends: Ints = np.concatenate(
+            [np.zeros((0, 3), np.int64)]
+            + [
+                np.add(block.ends, (base, base, by))
+                for block, base, by in zip(blocks, graph.bases, self.class_base, strict=True)
+            ]
+        )
+        self.arc_cls = self.ends[:, 2]
+        self.stretch = np.repeat([float(block.network.size) for block in blocks], [len(b.classes) for b in blocks])
         self.class_names = np.array([terms.id for _, terms in self.classes], dtype=object)
         self.set_up, self.minimum, self.term_s = (
             np.concatenate([np.zeros(0, np.int64), *(getattr(block, name) for block in blocks)])
@@ -153,6 +249,33 @@ class Arrays:
     def size(self) -> int:
         """How many bytes the arrays have."""
         return sum(column.nbytes for column in self.net)
+
+
+def _block(network: Network, before: Block | None) -> Block:
+    """The block of a network: what was there before does where structure is the same (and so the very same object)."""
+    if before is None:
+        return Block(network)
+    return before if before.network is network else before.renewed(network)
+
+
+class _StepTable:
+    """Functions of time, with those that are new behind the others."""
+
+    def __init__(self, step_ptr: Ints, steps: Ints) -> None:
+        self._ptr, self._steps, self._new = step_ptr, steps, dict[Steps, int]()
+
+    def number(self, steps: Steps) -> int:
+        """The number of a function."""
+        return self._new.setdefault(steps, len(self._ptr) - 1 + len(self._new))
+
+    def grown(self) -> tuple[Any, Any]:
+        """The table, None where nothing was added."""
+        if not self._new:
+            return None, None
+        rows = [(clip(at), clip(bps)) for steps in self._new for at, bps in steps]
+        steps = np.concatenate((self._steps, np.array(rows, dtype=np.int64).reshape(-1, 2)))
+        ends = len(self._steps) + np.cumsum([len(steps) for steps in self._new], dtype=np.int64)
+        return np.concatenate((self._ptr, ends)), steps
 
 
 def _crossings(graph: Graph) -> tuple[Ints, Ints]:

@@ -24,7 +24,8 @@ class Block:
     """The columns of one operator.
 
     The slots of a vertex follow each other, `ptr` says where. `hot`, `live`, `cool` and `sides` are rows as in
-    `arrays.Net`. Per class: amounts that count once, the rates of a usual segment, and what no segment exceeds.
+    `arrays.Net`, `ends` has both ends and the class of every arc. Per class: amounts that count once, the rates of a
+    usual segment, and what no segment exceeds.
     """
 
     def __init__(self, network: Network) -> None:
@@ -34,6 +35,21 @@ class Block:
         self._sides(network)
         self._classes(network)
         self._step_table()
+
+    def renewed(self, network: Network) -> Block:
+        """The columns of the same network with other prices and capacities."""
+        made = Block.__new__(Block)
+        vars(made).update(vars(self))
+        made.network, made._numbers = network, {}
+        frees = made._numbered([interface.free for interface in network.interfaces])
+        steps = made._numbered([arc.free for arc in network.arcs])
+        made.arc_hourly = _ints([arc.hourly_micro for arc in network.arcs])
+        made.arc_gbps = _ints([arc.gbps_hourly_micro for arc in network.arcs])
+        made.live = np.column_stack((made.arc_hourly, made.arc_gbps, steps))
+        made.sides = np.column_stack((self.sides[:, :2], frees))
+        made._rates(len(self.classes))
+        made._step_table()
+        return made
 
     def _slots(self, network: Network) -> None:
         arcs = network.arcs
@@ -53,6 +69,7 @@ class Block:
         logs = [np.minimum(_ints(column[name]), LOG_MAX) for name in ("jitter_us", "lost", "down")]
         shares = [_ints(column[name]) for name in ("delivered_ppb", "available_ppb")]
         self.cool = np.column_stack((*logs, *shares))
+        self.ends = np.column_stack((a, z, self.arc_cls))
         self.inner = (a >= len(network.interfaces)) & (z >= len(network.interfaces))
 
     def _sides(self, network: Network) -> None:
@@ -68,6 +85,9 @@ class Block:
         self.set_up = _clipped([terms.set_up_micro for terms in self.classes])
         self.minimum = _clipped([terms.minimum_micro for terms in self.classes])
         self.term_s = _clipped([terms.minimum_term_s for terms in self.classes])
+        self._rates(count)
+
+    def _rates(self, count: int) -> None:
         self.usual: Floats = np.zeros((2, count))
         self.tops: Floats = np.zeros((3, count))
         self.tops[2] = self.set_up + self.minimum
@@ -80,7 +100,7 @@ class Block:
     def _step_table(self) -> None:
         known = list(self._numbers)
         self.step_ptr = np.cumsum([0, *map(len, known)], dtype=np.int64)
-        rows = [(_clip(at), _clip(bps)) for steps in known for at, bps in steps]
+        rows = [(clip(at), clip(bps)) for steps in known for at, bps in steps]
         self.step_rows = np.array(rows, dtype=np.int64).reshape(len(rows), 2)
 
     def _numbered(self, column: Iterable[Steps]) -> Ints:
@@ -93,8 +113,9 @@ def _ints(values: Sequence[int]) -> Ints:
 
 
 def _clipped(values: Iterable[int]) -> Ints:
-    return np.array([_clip(value) for value in values], dtype=np.int64)
+    return np.array([clip(value) for value in values], dtype=np.int64)
 
 
-def _clip(value: int) -> int:
+def clip(value: int) -> int:
+    """The nearest number that 64 bits hold with room for sums."""
     return max(-FAR_S, min(FAR_S, value))

@@ -18,6 +18,7 @@ class Code(NamedTuple):
 
     search: Callable[..., int] = search.search
     measure: Callable[..., None] = landmarks.measure
+    undercut: Callable[..., bool] = ahead.undercut
 
 
 def available() -> bool:

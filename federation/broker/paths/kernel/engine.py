@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +12,7 @@ from federation.broker.paths.graph import Graph
 from federation.broker.paths.kernel import label as row
 from federation.broker.paths.kernel import search as kernel
 from federation.broker.paths.kernel.ahead import NEVER, ROWS, Ahead
+from federation.broker.paths.kernel.ahead import PRICE as PRICE_ROW
 from federation.broker.paths.kernel.arrays import CROSS, Arrays
 from federation.broker.paths.kernel.compiled import Code
 from federation.broker.paths.kernel.landmarks import with_marks
@@ -25,32 +26,49 @@ from federation.broker.paths.work import Fixed, Solved, Work
 from schemas.price import RateTable
 from schemas.segment import window
 
-KEPT_MAX: Final = 16
 ROWS_FIRST: Final = 4096
+ROWS_KEPT: Final = 1 << 16
+DESKS_MAX: Final = 2
 BITS_MAX: Final = 62
 COUNTED: Final = (Limit.LATENCY, Limit.JITTER, Limit.LOSS, Limit.AVAILABILITY, Limit.HOPS)
 
 
-class Prepared:
-    """A plan with the bounds found under it so far: used by one search at a time.
+class Kept:
+    """Bounds found for some ends and size: used by one search at a time.
 
-    Bounds leave out what is beyond the limits of their question, so they are good for the same or stricter ones.
+    They leave out what is beyond the limits of their question, so they are good for the same or stricter ones; and
+    they are good for the prices of version `number`, and of later ones until an arc undercuts them.
     """
 
-    def __init__(self, planned: Planned, ahead: Ahead) -> None:
-        self.planned, self.ahead = planned, ahead
-        self._most = [NEVER] * len(COUNTED)
+    def __init__(self, ahead: Ahead, number: int) -> None:
+        self.ahead, self.number = ahead, number
+        self._most = [NEVER] * (1 + len(COUNTED))
 
     def within(self, most: list[int]) -> None:
-        """Get ready for a question with these limits on sums."""
+        """Get ready for a question with these limits, the budget first."""
         if any(ours < theirs for ours, theirs in zip(self._most, most, strict=True)):
             self.ahead.front[:] = self.ahead.count[:] = -1
         self._most = most
 
+    def until(self, arrays: Arrays, planned: Planned, undercut: Callable[..., bool]) -> None:
+        """Get ready for the prices of some arrays, later than those before."""
+        lots = arrays.versions.better_since(self.number, arrays.number)
+        self.number, ahead, net, plan = arrays.number, self.ahead, arrays.net, planned.plan
+        if lots is None:
+            ahead.front[:] = ahead.count[:] = -1
+        elif ahead.count[PRICE_ROW] >= 0 and any(
+            undercut(
+                arrays.ends, net.live, net.vertices, net.marks, plan.admitted, plan.classes, plan.rates, plan.targets,
+                plan.span, ahead.far, ahead.front, _ints(self._most), lot,
+            )
+            for lot in lots
+        ):  # fmt: skip
+            ahead.front[PRICE_ROW] = ahead.count[PRICE_ROW] = -1
+
 
 def limits(ask: Ask) -> list[int]:
-    """The limits of an ask on sums, NEVER where there is none."""
-    found = (limit_most(ask, name) for name in COUNTED)
+    """The budget of an ask, then its limits on sums; NEVER where there is none."""
+    found = (ask.limit(Limit.BUDGET), *(limit_most(ask, name) for name in COUNTED))
     return [NEVER if one is None or one >= NEVER else one for one in found]
 
 
@@ -67,7 +85,8 @@ class Engine:
         """Have the functions compiled, or read, by running them over a graph of one vertex and no offers."""
         vertices = np.zeros((1, 7), np.int64)
         vertices[0, CROSS] = -1
-        nothing = Arrays(Graph.build({}))
+        empty = Graph.build({})
+        nothing = Arrays(empty)
         net = nothing.net._replace(ptr=np.zeros(2, np.int64), vertices=vertices, marks=np.zeros((1, 1), np.int32))
         cells = np.zeros(2, np.int64)
         self._code.measure(net.ptr, net.hot, net.vertices, 0, cells[:1], cells, np.zeros(2, np.int32))
@@ -77,8 +96,12 @@ class Engine:
         )  # fmt: skip
         ask = Ask(query=query, aim=PRICE)
         usable = Usable(nothing.graph, ask)
-        prepared = Prepared(planned(nothing, usable, ask), _nothing_ahead(nothing))
-        _Run(self._code, nothing, usable, prepared, ask, Work(1), Fixed()).solved()
+        plan, ahead = planned(nothing, usable, ask), _nothing_ahead(nothing)
+        self._code.undercut(
+            nothing.ends, net.live, net.vertices, net.marks, plan.plan.admitted, plan.plan.classes, plan.plan.rates,
+            plan.plan.targets, plan.plan.span, ahead.far, ahead.front, _ints([0] * ROWS), _ints(()),
+        )  # fmt: skip
+        _Run(self._code, nothing, usable, plan, ahead, ask, Work(1), Fixed()).solved()
 
     def takes(self, ask: Ask) -> bool:
         """Whether an ask is one for the kernel: the cheapest or the fastest path, carbon unlimited, none required."""
@@ -88,30 +111,45 @@ class Engine:
     def prepare(self, graph: Graph, before: Graph | None = None) -> Arrays:
         """The arrays of a graph, made if they are not there yet; what did not change is taken from another graph's."""
         if graph.arrays is None:
-            earlier = None if before is None else before.arrays
-            arrays = Arrays(graph, earlier)
-            arrays.net = with_marks(arrays, self._code.measure, earlier)
-            graph.arrays = arrays
+            earlier: Arrays | None = None if before is None else before.arrays
+            renewed = earlier is not None and graph.since is not None and graph.since.before() is before
+            if renewed and earlier is not None and len(earlier.net.step_ptr) <= earlier.crowded:
+                graph.arrays = earlier.written(graph, earlier.figures(graph))
+            else:
+                arrays = Arrays(graph, earlier)
+                arrays.net = with_marks(arrays, self._code.measure, earlier)
+                graph.arrays = arrays
         made: Arrays = graph.arrays
         return made
 
     def solve(self, usable: Usable, ask: Ask, work: Work, fixed: Fixed) -> Solved | None:
         """The best path; None where this ask has to be left to the solver."""
         arrays = self.prepare(usable.graph)
-        if usable.kernel_plan is None:
-            usable.kernel_plan = planned(arrays, usable, ask)
-        plan: Planned = usable.kernel_plan
+        if usable.judged.kernel_plan is None:
+            usable.judged.kernel_plan = planned(arrays, usable, ask)
+        plan: Planned = usable.judged.kernel_plan
         if not plan.fits or not usable.sources or not usable.targets:
             return None
-        prepared = arrays.kept.pop(plan.key, None) or Prepared(plan, _nothing_ahead(arrays))
-        prepared.within(limits(ask))
+        kept = self._kept(arrays, plan, ask)
         try:
             with np.errstate(over="ignore"):
-                return _Run(self._code, arrays, usable, prepared, ask, work, fixed).solved()
+                return _Run(self._code, arrays, usable, plan, kept.ahead, ask, work, fixed).solved()
         finally:
-            arrays.kept[plan.key] = prepared
-            if len(arrays.kept) > KEPT_MAX:
-                arrays.kept.pop(next(iter(arrays.kept), plan.key), None)
+            arrays.keep(plan.key, kept)
+
+    def _kept(self, arrays: Arrays, plan: Planned, ask: Ask) -> Kept:
+        """Bounds for a question: those of one before, as far as they still are bounds."""
+        kept: Kept | None = arrays.kept.pop(plan.key, None)
+        if kept is not None and kept.number > arrays.number:
+            arrays.kept[plan.key] = kept  # of a later epoch than the one that this search has
+            kept = None
+        if kept is None:
+            kept = Kept(arrays.spare.pop() if arrays.spare else _nothing_ahead(arrays), arrays.number)
+            kept.ahead.front[:] = kept.ahead.count[:] = -1
+        if kept.number < arrays.number:
+            kept.until(arrays, plan, self._code.undercut)
+        kept.within(limits(ask))
+        return kept
 
 
 def _nothing_ahead(arrays: Arrays) -> Ahead:
@@ -129,10 +167,18 @@ class _Run:
     """One solve: rounds of the kernel, until the best path enters no operator twice."""
 
     def __init__(
-        self, code: Code, arrays: Arrays, usable: Usable, prepared: Prepared, ask: Ask, work: Work, fixed: Fixed
+        self,
+        code: Code,
+        arrays: Arrays,
+        usable: Usable,
+        planned: Planned,
+        ahead: Ahead,
+        ask: Ask,
+        work: Work,
+        fixed: Fixed,
     ) -> None:
         self._code, self._arrays, self._usable, self._work = code, arrays, usable, work
-        self._plan, self._ahead = prepared.planned.plan, prepared.ahead
+        self._plan, self._ahead = planned.plan, ahead
         self._ask_, self._fixed = ask, fixed
         self._twins = [vertex for vertex in usable.sources if vertex in usable.targets]
         self._watched: Any = np.zeros(max(1, len(arrays.blocks)), np.int64)
@@ -149,7 +195,7 @@ class _Run:
     def solved(self) -> Solved | None:
         """The best path that keeps every limit; None where the kernel cannot tell."""
         while True:
-            status, cells, found = self._round()
+            status, told, found = self._round()
             if status == kernel.TWICE:
                 assert found is not None, "the path that enters twice is told"
                 twice = self._twice(found)
@@ -160,10 +206,10 @@ class _Run:
             label = None if self._best is None else self._label(*self._best)
             if self._best is not None and label is None:
                 return None
-            least = NO_PATH if cells[kernel.LEAST_KEY] >= NEVER else int(cells[kernel.LEAST_KEY])
+            least = NO_PATH if told >= NEVER else told
             return Solved(label, complete=status == kernel.PROVEN, least=least)
 
-    def _round(self) -> tuple[int, Any, Trace | None]:
+    def _round(self) -> tuple[int, int, Trace | None]:
         asked, work, degree = self._asked(), self._fresh(), self._arrays.degree + 1
         net, cells = self._arrays.net, work.cells
         while True:
@@ -175,13 +221,15 @@ class _Run:
         best = int(cells[kernel.BEST])
         if best >= 0:
             self._best = _trace(work, best), int(cells[kernel.BEST_FIRST]), int(cells[kernel.BEST_SECOND])
-        return status, cells, _trace(work, int(cells[kernel.FOUND])) if status == kernel.TWICE else None
+        found = _trace(work, int(cells[kernel.FOUND])) if status == kernel.TWICE else None
+        told = int(cells[kernel.LEAST_KEY])
+        self._put_back(work)
+        return status, told, found
 
     def _asked(self) -> kernel.Ask:
         ask, usable = self._ask_, self._usable
         shares = ask.limit(Limit.LOSS), ask.limit(Limit.AVAILABILITY)
-        budget = ask.limit(Limit.BUDGET)
-        most = [NEVER if budget is None else min(budget, NEVER), *limits(ask)]
+        most = limits(ask)
         aim = row.CHEAPEST if ask.aim == PRICE else row.FASTEST
         ending = sorted({int(self._watched[self._arrays.owner(target)]) for target in usable.targets})
         return kernel.Ask(
@@ -196,16 +244,23 @@ class _Run:
 
     def _fresh(self) -> kernel.Work:
         rows = max(ROWS_FIRST, 2 * self._arrays.degree + len(self._usable.sources) + 2)
-        cells = np.zeros(kernel.CELLS, np.int64)
-        cells[kernel.LEFT], cells[kernel.BEST] = min(self._work.left, NEVER), -2
+        work: kernel.Work = self._arrays.desks.pop() if self._arrays.desks else _desk(rows, self._arrays.graph.size)
+        if len(work.labels) < rows:
+            work = _desk(rows, self._arrays.graph.size)
+        work.cells[:] = 0
+        work.cells[kernel.LEFT], work.cells[kernel.BEST] = min(self._work.left, NEVER), -2
         if self._best is not None:
-            cells[kernel.BEST], (cells[kernel.BEST_FIRST], cells[kernel.BEST_SECOND]) = -1, self._best[1:]
-        return kernel.Work(
-            labels=np.empty((rows, row.FIELDS), np.int64),
-            heap=np.empty((rows, 3), np.int64),
-            first=np.full(self._arrays.graph.size, -1, np.int64),
-            cells=cells,
-        )
+            work.cells[kernel.BEST], (work.cells[kernel.BEST_FIRST], work.cells[kernel.BEST_SECOND]) = (
+                -1,
+                self._best[1:],
+            )
+        return work
+
+    def _put_back(self, work: kernel.Work) -> None:
+        """Let the next search have the memory."""
+        work.first[work.labels[: work.cells[kernel.COUNT], row.VERTEX]] = -1
+        if len(work.labels) <= ROWS_KEPT and len(self._arrays.desks) < DESKS_MAX:
+            self._arrays.desks.append(work)
 
     def _twice(self, trace: Trace) -> list[int]:
         owners = [self._arrays.owner(self._arrays.tail(slot)) for slot in trace.slots]
@@ -232,6 +287,15 @@ def _trace(work: kernel.Work, number: int) -> Trace:
         enters.append(bool(labels[parent, row.CLASS] < 0))
         number = parent
     return Trace(int(labels[number, row.VERTEX]), tuple(reversed(slots)), tuple(reversed(enters)))
+
+
+def _desk(rows: int, size: int) -> kernel.Work:
+    return kernel.Work(
+        labels=np.empty((rows, row.FIELDS), np.int64),
+        heap=np.empty((rows, 3), np.int64),
+        first=np.full(size, -1, np.int64),
+        cells=np.zeros(kernel.CELLS, np.int64),
+    )
 
 
 def _grown(work: kernel.Work) -> kernel.Work:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import compress, count, pairwise
+from operator import add
 from typing import Final, NamedTuple
 
 from federation.broker.paths.kernel.arrays import Arrays
@@ -13,7 +14,6 @@ from federation.broker.paths.query import Ask
 from federation.broker.paths.usable import ALL_TIME_BPS, ANY_LABEL, Stretch, Usable
 from schemas.segment import PPB
 
-Past = tuple[int, int, int]
 NOTHING: Final = (0,) * 7  # what a stretch counts for bounds: a path that is there needs none
 
 
@@ -23,6 +23,16 @@ class Trace(NamedTuple):
     source: int
     slots: tuple[int, ...]
     enters: tuple[bool, ...]
+
+
+class Told(NamedTuple):
+    """A segment by itself: where it leads step by step, its price, its shares, and its part of the sums."""
+
+    way: tuple[tuple[int, Stretch], ...]
+    price_micro: int
+    delivered: int
+    available: int
+    sums: Sums
 
 
 class Replay:
@@ -46,10 +56,8 @@ class Replay:
 
     def _segment(self, entered: Label, slots: tuple[int, ...]) -> Label | None:
         """The label behind a segment: at the target, or in the next operator."""
-        usable, inside, stretches = self._usable, entered, list[Stretch]()
-        for slot in slots:
-            to, stretch = self._stretch(slot)
-            stretches.append(stretch)
+        usable, inside, told = self._usable, entered, self._told(slots)
+        for to, stretch in told.way:
             inside = _within(inside, to, stretch)
         beyond, exit_ = usable.beyond(inside.vertex), inside.vertex
         free = usable.targets.get(exit_, 0) if beyond is None else beyond.labels
@@ -58,10 +66,23 @@ class Replay:
         if not free:
             return None
         latency_us, vertex = (0, exit_) if beyond is None else (beyond.latency_us, beyond.vertex)
-        past, sums = _completed(entered, stretches, latency_us)
+        past = (
+            entered.past_micro + told.price_micro,
+            entered.past_delivered * told.delivered // PPB,
+            entered.past_available * told.available // PPB,
+        )
+        sums = tuple(map(add, entered.sums, told.sums))
+        sums = (sums[0] + latency_us, *sums[1:])
         label = self._at(vertex, inside, past, sums, free, usable.interface(vertex).swap)
         label.goal = beyond is None
         return label
+
+    def _told(self, slots: tuple[int, ...]) -> Told:
+        """A segment; paths have many in common."""
+        known: Told | None = self._usable.judged.told.get(slots)
+        if known is None:
+            known = self._usable.judged.told[slots] = _added_up(tuple(map(self._stretch, slots)))
+        return known
 
     def _at(
         self,
@@ -80,8 +101,9 @@ class Replay:
         """Where a slot leads, and the stretch that it is."""
         arrays = self._arrays
         to, cls, _, number = arrays.net.hot[slot].tolist()
-        owner = arrays.graph.owner[to]
-        network = arrays.graph.networks[owner]
+        graph = self._usable.graph
+        owner = graph.owner[to]
+        network = graph.networks[owner]
         arc = network.arcs[number - arrays.arc_base[owner]]
         meter = self._meters.get(cls)
         if meter is None:
@@ -103,19 +125,15 @@ def _within(parent: Label, vertex: int, stretch: Stretch) -> Label:
     return label
 
 
-def _completed(entered: Label, stretches: list[Stretch], latency_us: int) -> tuple[Past, Sums]:
-    """What a path comes to with one segment more, and the interconnect behind it; exact."""
-    arcs, s = [stretch.arc for stretch in stretches], entered.sums
-    price = stretches[0].meter.price(sum(a.hourly_micro for a in arcs), sum(a.gbps_hourly_micro for a in arcs))
+def _added_up(way: tuple[tuple[int, Stretch], ...]) -> Told:
+    """What a segment comes to by itself; exact."""
+    arcs = [stretch.arc for _, stretch in way]
+    hourly = gbps = latency = jitter = lost = down = carbon = 0
     delivered = available = PPB
-    latency, jitter, lost, down, carbon = s[0] + latency_us, s[1], s[2], s[3], s[5]
     for arc in arcs:
+        hourly, gbps = hourly + arc.hourly_micro, gbps + arc.gbps_hourly_micro
         delivered, available = delivered * arc.delivered_ppb // PPB, available * arc.available_ppb // PPB
         latency, jitter, lost, down = latency + arc.latency_us, jitter + arc.jitter_us, lost + arc.lost, down + arc.down
         carbon += arc.carbon_mg_gb
-    past = (
-        entered.past_micro + price,
-        entered.past_delivered * delivered // PPB,
-        entered.past_available * available // PPB,
-    )
-    return past, (latency, jitter, lost, down, s[4] + 1, carbon)
+    price_micro = way[0][1].meter.price(hourly, gbps)
+    return Told(way, price_micro, delivered, available, (latency, jitter, lost, down, 1, carbon))
