@@ -13,6 +13,8 @@ import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
 from federation.broker.store.sqlite import migrations
@@ -322,6 +324,23 @@ async def test_a_grant_that_is_good_for_nothing_here(desk: Desk) -> None:
         assert (answer.status, answer.body) == (400, {"error": error}), why
     grant = desk.grant()
     assert [(await desk.chain(grant)).status for _ in range(2)] == [200, 400]
+
+
+FIELDS = ("grant_type", "assertion", "client_assertion", "client_assertion_type", "client_id", "authorization_details")
+VALUES = st.sampled_from((JWT_BEARER, CLIENT_ASSERTION, BROKER, "", "x.y.z", "[{}]", "null")) | st.text(max_size=40)
+
+
+PLAIN = Desk()
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=9), VALUES), VALUES)
+def test_no_form_makes_an_endpoint_raise(form: dict[str, str], proof: str) -> None:
+    desk = PLAIN
+    for endpoint in (desk.agents, desk.brokers):
+        for connection in (Connection(), Connection(proof, BROKER, X5T)):
+            answer = asyncio.run(endpoint.answer(form | {"grant_type": JWT_BEARER}, connection, NOW))
+            assert answer.status in {400, 401}
+            assert set(answer.body) == {"error"}
 
 
 # --- what was seen before ------------------------------------------------------------------------------------
