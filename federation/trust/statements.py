@@ -178,7 +178,7 @@ def parse_list(body: bytes, superior: str) -> tuple[str, ...]:
         raise Problem("DOCUMENT_INVALID", "no JSON array of entity ids", field=at) from error
     if not isinstance(found, list) or len(found) > LIST_MAX:
         raise Problem("DOCUMENT_INVALID", f"expected an array of at most {LIST_MAX} entity ids", field=at)
-    return tuple(dict.fromkeys(one for one in found if _is_entity(one)))
+    return tuple(dict.fromkeys(one for one in found if _is_entity(one) and one.isprintable()))
 
 
 def _is_entity(found: object) -> bool:
