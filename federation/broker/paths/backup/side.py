@@ -67,6 +67,8 @@ class Side:
 
     def _solved(self, bars: Bars, work: Work) -> Way | None:
         query = self._barring.query(self._query, bars)
+        if not query.sources or not query.targets:
+            return None
         ask = Ask(query=query, aim=aim_of(query.objective))
         work.left = max(0, work.left - SOLVE_LABELS)
         self.solves += 1
