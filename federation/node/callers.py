@@ -4,11 +4,12 @@
 
 `judge` gives the verified entity behind a peer's leaf (DER), or raises `UNAUTHENTICATED`: the `judge` of
 `federation.trust.speakers` with the present second. Handlers then ask `caller_of`. `federation.node.rpc` does the same
-for gRPC.
+for gRPC. A public listener mounts `address_rates` alone.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -52,6 +53,17 @@ def rates(buckets: Buckets, clock: Clock) -> Middleware:
     return paced
 
 
+def address_rates(buckets: Buckets, clock: Clock) -> Middleware:
+    """The same for a public listener, where nobody has a name: one bucket per IPv4 address or IPv6 network."""
+
+    @web.middleware
+    async def paced(request: web.Request, handler: Handler) -> web.StreamResponse:
+        check_rate(buckets, network_of(request.remote or ""), clock)
+        return await handler(request)
+
+    return paced
+
+
 def refusals(audit: Audit) -> Middleware:
     """Refusals that say which check failed are written down, and leave without saying so."""
 
@@ -63,6 +75,17 @@ def refusals(audit: Audit) -> Middleware:
             raise audit.refused(problem, caller=request.get(CALLER, STRANGER), act=_act(request)) from problem
 
     return veiled
+
+
+def network_of(address: str) -> str:
+    """Whose address this is: one IPv4 address, or the IPv6 network of 64 bits that one caller usually has."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return "?"
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is None:
+        return str(ipaddress.IPv6Network((int(found) >> 64 << 64, 64)))
+    return str(getattr(found, "ipv4_mapped", None) or found)
 
 
 def check_rate(buckets: Buckets, caller: str, clock: Clock) -> None:

@@ -27,6 +27,7 @@ from schemas.problem import CATALOGUE, Outcome, Problem, invalid
 MESSAGE_BYTES_MAX: Final = 64 * 1024
 METADATA_BYTES_MAX: Final = 16 * 1024
 STREAMS_MAX: Final = 256
+CALLS_MAX: Final = 2048
 CONNECTION_AGE_MS: Final = 3_600_000
 SERVER_OPTIONS: Final = (
     ("grpc.so_reuseport", 0),  # or a second daemon on the same port would quietly get half of the calls
@@ -137,6 +138,11 @@ class Guard(grpc.aio.ServerInterceptor):
     async def _refuse(self, context: Context, error: Exception, method: str) -> NoReturn:
         problem = error if isinstance(error, Problem) else unexpected(error, method)
         await refuse(context, self._audit.refused(problem, caller=_CALLER.get(STRANGER), act=method))
+
+
+def guarded_server(guard: Guard) -> grpc.aio.Server:
+    """A server with every limit; beyond `CALLS_MAX` calls at once the next is `RESOURCE_EXHAUSTED`. Add services."""
+    return grpc.aio.server(interceptors=(guard,), options=SERVER_OPTIONS, maximum_concurrent_rpcs=CALLS_MAX)
 
 
 def unexpected(error: Exception, method: str) -> Problem:

@@ -15,10 +15,11 @@ import pytest
 
 from federation.node.audit import FILE, Audit
 from federation.node.limits import Buckets, Rate
-from federation.node.mtls.renewed import channel_to
-from federation.node.rpc import MESSAGE_BYTES_MAX, SERVER_OPTIONS, Guard, caller_of
+from federation.node.mtls.renewed import Address, channel_to
+from federation.node.rpc import MESSAGE_BYTES_MAX, Guard, caller_of, guarded_server
 from federation.trust.certificates import entity_of, pem, read_certificate
-from federation.trust.egress import Target
+from federation.trust.destinations import Rules
+from federation.trust.egress import Egress, Target
 from schemas.gen.mesh.v1 import mesh_pb2 as pb
 from schemas.gen.mesh.v1.mesh_pb2_grpc import MeshServicer, MeshStub, add_MeshServicer_to_server
 from schemas.problem import Problem
@@ -51,7 +52,7 @@ async def serving(
 ) -> AsyncIterator[int]:
     with Audit(folder, node.clock, CountingEntropy()) as audit:
         guard = Guard(judge or node.judge, Buckets(rate), audit, node.clock)
-        server = grpc.aio.server(interceptors=(guard,), options=SERVER_OPTIONS)
+        server = guarded_server(guard)
         add_MeshServicer_to_server(Echo(), server)
         port = server.add_secure_port("127.0.0.1:0", node.tls.server_credentials())
         await server.start()
@@ -61,8 +62,8 @@ async def serving(
             await server.stop(None)
 
 
-def target(port: int, name: str = "surf.example") -> Target:
-    return Target(f"127.0.0.1:{port}", name)
+def target(port: int, name: str = "surf.example") -> Callable[[], Target]:
+    return lambda: Target(f"127.0.0.1:{port}", name)
 
 
 async def confirm(channel: grpc.aio.Channel, text: bytes = b"", timeout: float | None = DEADLINE_S) -> bytes:
@@ -223,7 +224,7 @@ async def test_leaves_and_authorities_rotate_under_load_without_a_failed_call(tm
         return surf.judge(leaf)
 
     async with serving(surf, tmp_path, judge=judge) as port:
-        held = channel_to(broker.tls, SURF, target(port), drain_s=0.05)
+        held = channel_to(broker.tls, SURF, target(port), drain_s=DEADLINE_S)
         answers: list[bytes] = []
 
         async def calls(count: int) -> None:
@@ -231,10 +232,10 @@ async def test_leaves_and_authorities_rotate_under_load_without_a_failed_call(tm
                 answers.append(await confirm(held.get()))  # noqa: PERF401 - counted while it grows
 
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(8):
-                tasks.create_task(calls(50))
+            at_work = [tasks.create_task(calls(50)) for _ in range(8)]
             for step in range(8):
                 while len(answers) < 40 * (step + 1):
+                    assert not any(task.cancelled() for task in at_work), "a call was cut off"
                     await asyncio.sleep(0)
                 broker.rotate()
                 surf.rotate()
@@ -242,6 +243,30 @@ async def test_leaves_and_authorities_rotate_under_load_without_a_failed_call(tm
         await held.close()
     assert answers == [BROKER.encode()] * 400
     assert len(shown) == 9, "the server saw every leaf that the broker ever had"
+
+
+async def test_an_operator_that_moves_is_found_again_where_its_name_leads(tmp_path: Path) -> None:
+    surf, broker, _ = members(tmp_path, FixedClock())
+    async with serving(surf, tmp_path / "a") as one, serving(surf, tmp_path / "b") as other:
+        names = {"surf.example:443": f"127.0.0.1:{one}"}
+
+        async def lookup(host: str, port: int) -> list[tuple[int, str]]:
+            return [(2, "127.0.0.1")]
+
+        async with Egress(lookup, rules=Rules(names=names)) as egress:
+            address = Address(egress, "surf.example:443")
+            held = channel_to(broker.tls, SURF, address, drain_s=0)
+            with pytest.raises(Problem, match="not looked up"):
+                held.get()
+            await address.refresh()
+            first = held.get()
+            assert await confirm(first) == BROKER.encode()
+            names["surf.example:443"] = f"127.0.0.1:{other}"
+            await address.refresh()
+            assert await confirm(held.get()) == BROKER.encode()
+            while first.get_state() is not grpc.ChannelConnectivity.SHUTDOWN:
+                await asyncio.sleep(0)
+            await held.close()
 
 
 async def test_new_connections_are_judged_by_the_authorities_believed_now(tmp_path: Path) -> None:

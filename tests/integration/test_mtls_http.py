@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from federation.node.audit import FILE, Audit
-from federation.node.callers import caller_of, callers, rates, refusals
+from federation.node.callers import address_rates, caller_of, callers, network_of, rates, refusals
 from federation.node.http import listen, problem_middleware, reply
 from federation.node.limits import Buckets, Rate
 from federation.node.mtls.renewed import session_to
@@ -24,7 +24,6 @@ from schemas.problem import Problem
 from tests.support.seams import CountingEntropy, FixedClock
 from tests.support.speaking import BROKER, EVIL, SURF, Node, members
 
-pytestmark = pytest.mark.asyncio
 PLENTY = Rate(per_second=100_000, burst=100_000)
 
 
@@ -62,6 +61,7 @@ async def ask(port: int, context: ssl.SSLContext, host: str = "127.0.0.1") -> tu
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])  # without and with a server name in the handshake
+@pytest.mark.asyncio
 async def test_the_caller_is_the_entity_of_its_own_authority(tmp_path: Path, host: str) -> None:
     surf, broker, _ = members(tmp_path, FixedClock())
     async with serving(surf, tmp_path) as port:
@@ -81,6 +81,7 @@ def name_only(leaf: bytes) -> str:
     return entity_of(read_certificate(leaf))
 
 
+@pytest.mark.asyncio
 async def test_t13_an_evil_members_leaf_in_anothers_name_passes_tls_and_not_the_check(tmp_path: Path) -> None:
     surf, _, evil = members(tmp_path, FixedClock())
     context = context_with(surf, evil.forge(BROKER, tmp_path / "forged.pem"))
@@ -91,6 +92,7 @@ async def test_t13_an_evil_members_leaf_in_anothers_name_passes_tls_and_not_the_
         assert await ask(port, context) == (200, {"caller": BROKER})
 
 
+@pytest.mark.asyncio
 async def test_the_refused_caller_learns_no_reason_and_the_record_does(tmp_path: Path) -> None:
     surf, broker, evil = members(tmp_path, FixedClock())
     async with serving(surf, tmp_path) as port:
@@ -108,6 +110,7 @@ async def test_the_refused_caller_learns_no_reason_and_the_record_does(tmp_path:
     assert all('"act":"GET /who"' in line for line in lines)
 
 
+@pytest.mark.asyncio
 async def test_a_stranger_does_not_get_past_the_handshake(tmp_path: Path) -> None:
     clock = FixedClock()
     surf, broker, evil = members(tmp_path, clock)
@@ -120,6 +123,7 @@ async def test_a_stranger_does_not_get_past_the_handshake(tmp_path: Path) -> Non
         assert (await ask(port, broker.tls.client_context(SURF)))[0] == 200
 
 
+@pytest.mark.asyncio
 async def test_a_server_that_is_another_member_is_not_taken_for_the_one_called(tmp_path: Path) -> None:
     _, broker, evil = members(tmp_path, FixedClock())
     async with serving(evil, tmp_path) as port:
@@ -128,6 +132,7 @@ async def test_a_server_that_is_another_member_is_not_taken_for_the_one_called(t
         assert (await ask(port, broker.tls.client_context(EVIL)))[0] == 200
 
 
+@pytest.mark.asyncio
 async def test_nothing_older_than_tls_1_3_is_spoken(tmp_path: Path) -> None:
     surf, broker, _ = members(tmp_path, FixedClock())
     context = context_with(surf, broker.own.leaf_file)
@@ -137,6 +142,7 @@ async def test_nothing_older_than_tls_1_3_is_spoken(tmp_path: Path) -> None:
             await ask(port, context)
 
 
+@pytest.mark.asyncio
 async def test_a_member_whose_chain_ended_is_refused_on_the_connection_it_has(tmp_path: Path) -> None:
     surf, broker, _ = members(tmp_path, FixedClock())
     async with serving(surf, tmp_path) as port, aiohttp.ClientSession() as session:
@@ -149,6 +155,7 @@ async def test_a_member_whose_chain_ended_is_refused_on_the_connection_it_has(tm
     assert statuses == [200, 401]
 
 
+@pytest.mark.asyncio
 async def test_one_caller_too_hasty_is_told_to_wait_and_another_is_not(tmp_path: Path) -> None:
     clock = FixedClock()
     surf, broker, evil = members(tmp_path, clock)
@@ -165,6 +172,7 @@ async def test_one_caller_too_hasty_is_told_to_wait_and_another_is_not(tmp_path:
         assert [await status(evil) for _ in range(2)] == [(200, None), (429, "1")]
 
 
+@pytest.mark.asyncio
 async def test_leaves_and_authorities_rotate_under_load_without_a_failed_request(tmp_path: Path) -> None:
     clock = FixedClock()
     surf, broker, evil = members(tmp_path, clock)
@@ -177,7 +185,7 @@ async def test_leaves_and_authorities_rotate_under_load_without_a_failed_request
 
     async with serving(surf, tmp_path, judge=judge) as port:
         egress = Egress(loopback, rules=Rules(names={"surf.example:443": f"127.0.0.1:{port}"}))
-        sessions = session_to(broker.tls, SURF, egress, drain_s=0.05)
+        sessions = session_to(broker.tls, SURF, egress, drain_s=60.0)
         answers: list[tuple[int, bytes]] = []
 
         async def calls(count: int) -> None:
@@ -188,23 +196,52 @@ async def test_leaves_and_authorities_rotate_under_load_without_a_failed_request
                     answers.append((response.status, await response.read()))
 
         async with asyncio.TaskGroup() as tasks:
-            callers_at_work = [tasks.create_task(calls(50)) for _ in range(8)]
+            at_work = [tasks.create_task(calls(50)) for _ in range(8)]
             for step in range(8):
                 while len(answers) < 40 * (step + 1):
+                    assert not any(task.cancelled() for task in at_work), "a call was cut off"
                     await asyncio.sleep(0)
                 broker.rotate()
                 surf.rotate()
                 surf.believe(*([surf, broker, evil] if step % 2 else [surf, broker]))
         await sessions.close()
         await egress.close()
-    assert all(task.done() for task in callers_at_work)
     assert answers == [(200, b'{"caller":"https://broker.example"}')] * 400
     assert len(shown) == 9, "the server saw every leaf that the broker ever had"
 
 
+@pytest.mark.asyncio
 async def test_a_session_made_for_one_entity_finds_nobody_when_its_authority_is_gone(tmp_path: Path) -> None:
     _, broker, _ = members(tmp_path, FixedClock())
     sessions = session_to(broker.tls, SURF, Egress(loopback))
     broker.believe(broker)
     with pytest.raises(Problem, match="no TLS authority"):
         sessions.get()
+
+
+@pytest.mark.asyncio
+async def test_a_public_listener_paces_by_address(tmp_path: Path) -> None:
+    clock = FixedClock()
+    async with AsyncExitStack() as stack:
+        paced = address_rates(Buckets(Rate(per_second=1, burst=2)), clock)
+        port = await listen(web.Application(middlewares=[problem_middleware, paced]), "127.0.0.1", 0, stack)
+
+        async def statuses(source: str, count: int) -> list[int]:
+            connector = aiohttp.TCPConnector(local_addr=(source, 0))
+            async with aiohttp.ClientSession(connector=connector) as session:
+                found = []
+                for _ in range(count):
+                    async with session.get(f"http://127.0.0.1:{port}/") as response:
+                        found.append(response.status)
+                return found
+
+        assert await statuses("127.0.0.1", 4) == [404, 404, 429, 429]
+        assert await statuses("127.0.0.2", 2) == [404, 404]
+        clock.advance(1)
+        assert await statuses("127.0.0.1", 2) == [404, 429]
+
+
+def test_one_ipv6_network_is_one_caller() -> None:
+    assert network_of("2001:db8:1:2:3::4") == network_of("2001:db8:1:2::9") == "2001:db8:1:2::/64"
+    assert network_of("::ffff:192.0.2.1") == network_of("192.0.2.1") == "192.0.2.1"
+    assert network_of("") == "?"

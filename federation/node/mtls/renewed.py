@@ -17,9 +17,12 @@ import grpc.aio
 from federation.node.mtls.tls import Tls
 from federation.node.rpc import CHANNEL_OPTIONS
 from federation.trust.egress import Egress, Target
+from schemas.problem import Problem
 
 T = TypeVar("T")
-DRAIN_S: Final = 30.0  # longer than any call that has one answer
+# Whoever still waits on what is closed sees its call cancelled, so these are longer than any call may last.
+DRAIN_S: Final = 60.0
+DRAIN_STREAMS_S: Final = 3_700.0
 
 
 class Renewed(Generic[T]):
@@ -68,12 +71,36 @@ class Renewed(Generic[T]):
         task.add_done_callback(lambda done: self._old.pop(done, None))
 
 
+class Address:
+    """Where a gRPC endpoint of foreign metadata is now. gRPC looks nothing up itself, so somebody has to `refresh`."""
+
+    def __init__(self, egress: Egress, endpoint: str) -> None:
+        self._egress, self._endpoint = egress, endpoint
+        self._target: Target | None = None
+
+    async def refresh(self) -> None:
+        """Look it up again: before the first call, and when nobody answers. Raises what `Egress.target` raises."""
+        self._target = await self._egress.target(self._endpoint)
+
+    def __call__(self) -> Target:
+        """What the last `refresh` found. Raises `UNAVAILABLE` before the first."""
+        if self._target is None:
+            raise Problem("UNAVAILABLE", f"{self._endpoint} was not looked up yet")
+        return self._target
+
+
 def channel_to(
-    tls: Tls, entity: str, target: Target, *, options: tuple[tuple[str, Any], ...] = (), drain_s: float = DRAIN_S
+    tls: Tls,
+    entity: str,
+    address: Callable[[], Target],
+    *,
+    options: tuple[tuple[str, Any], ...] = (),
+    drain_s: float = DRAIN_STREAMS_S,
 ) -> Renewed[grpc.aio.Channel]:
-    """A gRPC channel to `entity` at an address that the egress judged; the leaf there must hold the target's name."""
+    """A gRPC channel to `entity` where the egress judged it to be; the leaf there must hold the target's name."""
 
     def make() -> grpc.aio.Channel:
+        target = address()
         named = (("grpc.ssl_target_name_override", target.name), ("grpc.default_authority", target.name))
         credentials = tls.channel_credentials(entity)
         return grpc.aio.secure_channel(
@@ -82,7 +109,7 @@ def channel_to(
             options=(*CHANNEL_OPTIONS, *named, *options),
         )
 
-    return Renewed(lambda: tls.key(entity), make, _close_channel, drain_s=drain_s)
+    return Renewed(lambda: (tls.key(entity), address()), make, _close_channel, drain_s=drain_s)
 
 
 def session_to(tls: Tls, entity: str, egress: Egress, *, drain_s: float = DRAIN_S) -> Renewed[aiohttp.ClientSession]:
