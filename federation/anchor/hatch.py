@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import aiohttp
 import msgspec
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from federation.anchor.books import MIGRATIONS, Enrolled
-from federation.anchor.registrar import Registrar, anchors_file, registrar_of
+from federation.anchor.registrar import MARK_LIFE_S_MAX, Registrar, anchors_file, registrar_of
 from federation.node.http import decode, problem_middleware, read_body, reply
 from federation.node.seams import Clock
 from federation.node.sqlite import Database
+from federation.trust.status import INDEX_MAX
 from schemas.entity import MarkType
 from schemas.jurisdiction import Attestation
 from schemas.problem import Problem, from_dict
@@ -51,7 +52,7 @@ class Give(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     entity: EntityId
     type: MarkType
-    life_s: int
+    life_s: Annotated[int, Meta(ge=1, le=MARK_LIFE_S_MAX)]
     facts: Attestation | None = None
 
 
@@ -64,7 +65,7 @@ class Remove(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class RevokeMark(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Take one mark back."""
 
-    index: int
+    index: Annotated[int, Meta(ge=0, le=INDEX_MAX)]
 
 
 class RevokeKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,7 +78,7 @@ class RevokeKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Rotate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Publish a new key, and sign with it later."""
 
-    overlap_s: int
+    overlap_s: Annotated[int, Meta(ge=0, le=MARK_LIFE_S_MAX)]
 
 
 class Show(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -36,7 +36,7 @@ from federation.trust.issue import (
     status_list,
     subordinate_statement,
 )
-from federation.trust.jose import sign_jws, verify_jws
+from federation.trust.jose import sign_jws, unverified, verify_jws
 from federation.trust.keys import PrivateKey, generate, public_keys
 from federation.trust.metadata_policy import merged
 from federation.trust.status import INDEX_MAX
@@ -70,6 +70,7 @@ class Registrar:
         self.me = me
         self._database, self._clock, self._make_key = database, clock, make_key
         self._signed: dict[str, tuple[str, int]] = {}
+        self._members: list[Enrolled] | None = None
         self._changes = 0
 
     # --- what anybody may read ----------------------------------------------------------------------------------
@@ -115,9 +116,14 @@ class Registrar:
 
     async def members(self) -> list[Enrolled]:
         """Everybody enrolled, by entity id."""
-        sql = "SELECT body FROM members ORDER BY entity"
-        rows = await self._database.read(lambda db: db.execute(sql).fetchall())
-        return [msgspec.json.decode(row["body"], type=Enrolled) for row in rows]
+        if self._members is None:
+            sql, changes = "SELECT body FROM members ORDER BY entity", self._changes
+            rows = await self._database.read(lambda db: db.execute(sql).fetchall())
+            found = [msgspec.json.decode(row["body"], type=Enrolled) for row in rows]
+            if changes != self._changes:
+                return found
+            self._members = found
+        return list(self._members)
 
     async def marks(self) -> list[MarkRow]:
         """Every mark given, by index."""
@@ -146,8 +152,9 @@ class Registrar:
 
     async def mark_status(self, token: str) -> str:
         """What has become of a mark (section 8.4). Raises `NOT_FOUND` for one that was not given here."""
-        found = await self._database.read(lambda db: read_marks(db, "token = ?", token))
-        if not found:
+        index = _index_of(token)
+        found = await self._database.read(lambda db: read_marks(db, "idx = ?", index))
+        if not found or found[0].token != token:
             raise Problem("NOT_FOUND", "this mark was not given here", field="trust_mark")
         now, keys = self._clock.now(), await self._database.read(read_keys)
         revoked, expired = found[0].revoked_at is not None, now >= found[0].exp
@@ -323,6 +330,7 @@ class Registrar:
     async def _change(self, work: Callable[[sqlite3.Connection], T]) -> T:
         result = await self._database.write(work)
         self._changes += 1
+        self._members = None
         self._signed.clear()
         return result
 
@@ -352,6 +360,15 @@ async def registrar_of(database: Database, clock: Clock) -> Registrar:
 def anchors_file(entity: str, keys: Iterable[KeyRow], now: int) -> Mapping[str, Any]:
     """What others put into their file of anchors to believe this one."""
     return {entity: msgspec.to_builtins(jwks(*(row.private for row in keys if row.published(now))))}
+
+
+def _index_of(token: str) -> int:
+    """The index that a mark says it has; none has -1."""
+    try:
+        status = unverified(token, TrustMark).status
+    except Problem:
+        return -1
+    return status.status_list.idx if status and status.status_list.idx <= INDEX_MAX else -1
 
 
 def _signer(keys: list[KeyRow], now: int) -> PrivateKey:

@@ -69,7 +69,8 @@ def init(*, folder: Path, entity: str, name: str, superiors: tuple[str, ...], au
     for superior in superiors:
         _check_entity(superior, "--superior")
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)  # the books hold private keys
     except OSError as error:
         raise invalid(str(folder), f"cannot be made ({error.strerror})") from error
     clock = SystemClock()
@@ -161,7 +162,9 @@ def recognise(*, folder: Path, entity: str, mark_type: str) -> None:
 @anchor.command(epilog=EXAMPLES)
 @FOLDER
 @click.argument("entity", required=False)
-@click.option("--mark", "index", type=click.IntRange(0), metavar="INDEX", help="Take back one mark, not a member.")
+@click.option(
+    "--mark", "index", type=click.IntRange(0, 2**19 - 1), metavar="INDEX", help="Take back one mark, not a member."
+)
 @click.option("--key", "kid", metavar="KID", help="Stop using one of your own keys, at once.")
 @click.option(
     "--reason",

@@ -26,7 +26,7 @@ from federation.trust.destinations import Rules
 from federation.trust.domain import read_anchors
 from federation.trust.egress import Egress
 from federation.trust.history import key_at, verify_history
-from federation.trust.issue import jwks
+from federation.trust.issue import jwks, plain_mark
 from federation.trust.jose import unverified, verify_jws
 from federation.trust.keys import generate, public_keys
 from federation.trust.keyset import KeySet
@@ -34,7 +34,7 @@ from federation.trust.own import OwnConfiguration
 from federation.trust.resolve import Resolution, Resolver
 from federation.trust.statements import Elsewhere, HttpStatements
 from federation.trust.view import TrustView
-from schemas.entity import FACTS_MARK, Constraints, EntityStatement, Jwks, MarkStatus, TrustMark
+from schemas.entity import FACTS_MARK, Constraints, EntityStatement, Jwks, MarkStatus, StatusIndex, TrustMark
 from schemas.problem import Problem
 from tests.support.seams import NOW, FixedClock
 from tests.support.trust_tree import FACTS, operator
@@ -308,6 +308,8 @@ def test_the_status_of_a_mark_is_answered_signed(tmp_path: Path) -> None:
         await w.order(AUDITOR, RevokeMark(index=index))
         assert await status() == "revoked"
         assert (await ask("a.b.c"))[0] == 404
+        far = plain_mark(generate(), AUDITOR, SURF, "t", now=NOW, status=StatusIndex(idx=2**70, uri="u"))
+        assert (await ask(far))[0] == 404
         assert (await ask("x" * 100_000))[0] == 413
 
     run(tmp_path, story)

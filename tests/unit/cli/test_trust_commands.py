@@ -55,6 +55,7 @@ def public(shell: Shell, name: str = "surf") -> Path:
 
 def test_an_anchor_is_made_once_and_prints_what_others_need(shell: Shell, tmp_path: Path) -> None:
     folder = tmp_path / "new"
+    folder.mkdir(mode=0o755)
     printed = json.loads(shell("anchor", "init", folder, "--entity", ANCHOR, "--name", "Example"))
     assert list(printed) == [ANCHOR]
     assert set(printed[ANCHOR]["keys"][0]) == {"kty", "crv", "x", "y", "kid"}
