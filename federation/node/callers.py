@@ -9,6 +9,8 @@ for gRPC. A public listener mounts `address_rates` alone.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import ipaddress
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -24,6 +26,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 Judge = Callable[[bytes], str]
 CALLER: Final = web.RequestKey("caller", str)
+LEAF: Final = web.RequestKey("leaf", str)
 
 
 def caller_of(request: web.Request) -> str:
@@ -31,12 +34,18 @@ def caller_of(request: web.Request) -> str:
     return request[CALLER]
 
 
+def leaf_of(request: web.Request) -> str:
+    """`x5t#S256` of the certificate that the caller shows on this connection. Only behind `callers`."""
+    return request[LEAF]
+
+
 def callers(judge: Judge) -> Middleware:
     """Nobody gets past who is not a member by the authority of its own. Raises `UNAUTHENTICATED`."""
 
     @web.middleware
     async def known(request: web.Request, handler: Handler) -> web.StreamResponse:
-        request[CALLER] = judge(_leaf(request))
+        leaf = _leaf(request)
+        request[CALLER], request[LEAF] = judge(leaf), thumbprint(leaf)
         return await handler(request)
 
     return known
@@ -86,6 +95,11 @@ def network_of(address: str) -> str:
     if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is None:
         return str(ipaddress.IPv6Network((int(found) >> 64 << 64, 64)))
     return str(getattr(found, "ipv4_mapped", None) or found)
+
+
+def thumbprint(leaf: bytes) -> str:
+    """What a token that is bound to a certificate names it by: base64url SHA-256 of its DER (RFC 8705 section 3.1)."""
+    return base64.urlsafe_b64encode(hashlib.sha256(leaf).digest()).rstrip(b"=").decode()
 
 
 def check_rate(buckets: Buckets, caller: str, clock: Clock) -> None:

@@ -19,7 +19,7 @@ import grpc.aio
 import msgspec
 
 from federation.node.audit import STRANGER, Audit
-from federation.node.callers import Judge, check_rate
+from federation.node.callers import Judge, check_rate, thumbprint
 from federation.node.limits import Buckets
 from federation.node.seams import Clock
 from schemas.problem import CATALOGUE, Outcome, Problem, invalid
@@ -68,12 +68,18 @@ _STATUS: Final = {
 }
 Context = Any  # grpc.aio.ServicerContext, whose own types do not agree with the generated ones
 _CALLER: Final[ContextVar[str]] = ContextVar("caller")
+_LEAF: Final[ContextVar[str]] = ContextVar("leaf")
 log = logging.getLogger(__name__)
 
 
 def caller_of() -> str:
     """The entity that made the call under way. Only behind a `Guard`."""
     return _CALLER.get()
+
+
+def leaf_of() -> str:
+    """`x5t#S256` of the certificate that its caller shows. Only behind a `Guard`."""
+    return _LEAF.get()
 
 
 class Guard(grpc.aio.ServerInterceptor):
@@ -132,7 +138,9 @@ class Guard(grpc.aio.ServerInterceptor):
     def _admit(self, context: Context) -> None:
         if context.time_remaining() is None:
             raise invalid("deadline", "every call carries one")
-        _CALLER.set(self._judge(_leaf(context)))
+        leaf = _leaf(context)
+        _CALLER.set(self._judge(leaf))
+        _LEAF.set(thumbprint(leaf))
         check_rate(self._buckets, caller_of(), self._clock)
 
     async def _refuse(self, context: Context, error: Exception, method: str) -> NoReturn:

@@ -12,7 +12,15 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from federation.trust.certificates import Authority, Speaker, entity_of, read_certificate, verify_leaf
+from federation.trust.certificates import (
+    Authority,
+    Speaker,
+    entity_of,
+    read_authority,
+    read_certificate,
+    verify_leaf,
+)
+from federation.trust.chain import TrustDomain
 from schemas.problem import Problem
 
 VERDICTS_MAX: Final = 4096
@@ -74,3 +82,19 @@ class Speakers:
         self._verdicts.move_to_end(name)
         if len(self._verdicts) > VERDICTS_MAX:
             self._verdicts.popitem(last=False)
+
+
+def authorities_of(domain: TrustDomain, now: int) -> tuple[tuple[Authority, ...], Mapping[str, str]]:
+    """The authorities of every verified member that names any, and why a member's are not believed.
+
+    One bad certificate leaves its member without any, and nobody else.
+    """
+    found, rejected = [], {}
+    for entity, member in sorted(domain.members.items()):
+        if member.tls_ca and member.exp > now:
+            try:
+                named = tuple(dict.fromkeys(member.tls_ca))  # a member of two roles names the same ones twice
+                found.append(read_authority(entity, named, now=now, exp=member.exp))
+            except Problem as problem:
+                rejected[entity] = problem.detail
+    return tuple(found), MappingProxyType(rejected)

@@ -13,11 +13,11 @@ import pytest
 from aiohttp import web
 
 from federation.node.audit import FILE, Audit
-from federation.node.callers import address_rates, caller_of, callers, network_of, rates, refusals
+from federation.node.callers import address_rates, caller_of, callers, leaf_of, network_of, rates, refusals, thumbprint
 from federation.node.http import listen, problem_middleware, reply
 from federation.node.limits import Buckets, Rate
 from federation.node.mtls.renewed import session_to
-from federation.trust.certificates import entity_of, pem, read_certificate
+from federation.trust.certificates import der, entity_of, pem, read_certificate
 from federation.trust.destinations import Rules
 from federation.trust.egress import Egress
 from schemas.problem import Problem
@@ -108,6 +108,27 @@ async def test_the_refused_caller_learns_no_reason_and_the_record_does(tmp_path:
     assert "does not verify" in lines[0]
     assert "no member" in lines[1]
     assert all('"act":"GET /who"' in line for line in lines)
+
+
+@pytest.mark.asyncio
+async def test_a_token_can_be_bound_to_the_leaf_that_is_shown(tmp_path: Path) -> None:
+    surf, broker, _ = members(tmp_path, FixedClock())
+    shown: list[str] = []
+
+    async def bound(request: web.Request) -> web.Response:
+        shown.append(leaf_of(request))
+        return reply({})
+
+    async with AsyncExitStack() as stack:
+        app = web.Application(middlewares=[callers(surf.judge)])
+        app.router.add_get("/who", bound)
+        port = await listen(app, "127.0.0.1", 0, stack, surf.tls.server_context())
+        for _ in range(2):
+            await ask(port, broker.tls.client_context(SURF))
+            assert broker.own.leaf is not None
+            assert shown[-1] == thumbprint(der(broker.own.leaf))
+            broker.rotate()
+    assert len(set(shown)) == 2
 
 
 @pytest.mark.asyncio

@@ -6,7 +6,6 @@ knows whom it calls, so it believes that entity's authorities and no other: nobo
 
 from __future__ import annotations
 
-import hashlib
 import ssl
 from collections.abc import Hashable
 from typing import Any, Final
@@ -106,8 +105,3 @@ class Tls:
 
     def _use_present(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
         connection.context = self._present
-
-
-def fingerprint(leaf: bytes) -> str:
-    """SHA-256 of a certificate (DER), hexadecimal: how an audit record names one."""
-    return hashlib.sha256(leaf).hexdigest()

@@ -27,8 +27,10 @@ from federation.trust.certificates import (
     read_certificate,
     verify_leaf,
 )
+from federation.trust.chain import Member, TrustDomain
 from federation.trust.keys import PrivateKey
-from federation.trust.speakers import VERDICTS_MAX, Speakers
+from federation.trust.speakers import VERDICTS_MAX, Speakers, authorities_of
+from schemas.entity import Metadata
 from schemas.problem import Problem
 from tests.support.seams import NOW
 
@@ -222,6 +224,21 @@ def test_a_verdict_lasts_until_the_leaf_expires_or_others_are_believed() -> None
         speakers.judge(fresh, NOW)
     assert speakers.believe([believed(SURF, CA)])
     assert speakers.judge(fresh, NOW).entity == SURF
+
+
+def test_the_authorities_of_a_domain_are_those_of_its_verified_members() -> None:
+    def member(entity: str, *tls_ca: bytes, exp: int = NOW + YEAR_S) -> Member:
+        return Member(entity, entity, Metadata(), {}, exp, tls_ca=tls_ca)
+
+    members = [
+        member(SURF, der(CA), der(CA), exp=NOW + 10),
+        member(EVIL, der(CA)),
+        member("https://old.example", der(authority(key(5), "https://old.example", now=NOW)), exp=NOW),
+        member("https://plain.example"),
+    ]
+    found, rejected = authorities_of(TrustDomain({one.entity: one for one in members}), NOW)
+    assert [(one.entity, one.exp, len(one.certificates)) for one in found] == [(SURF, NOW + 10, 1)]
+    assert rejected == {EVIL: "the authority names another entity"}
 
 
 def test_what_is_remembered_of_strangers_is_bounded() -> None:
