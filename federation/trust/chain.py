@@ -169,7 +169,7 @@ def member_of(chain: Chain) -> Member:
         _document_keys(metadata),
         chain.exp,
         chain.keys,
-        tuple(_certificate(text, chain.entity) for role in roles if role for text in role.tls_ca),
+        tuple(dict.fromkeys(_certificate(text, chain.entity) for role in roles if role for text in role.tls_ca)),
         chain.path,
     )
 

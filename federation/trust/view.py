@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
+from federation.trust.certificates import Authority, read_authority
 from federation.trust.chain import Member, TrustDomain
 from federation.trust.resolve import STATUS_FRESH_S, Resolution, Resolver
 from schemas.entity import EntityStatement
@@ -25,6 +26,21 @@ ENTITIES_MAX: Final = 4096
 SUPERIORS_MAX: Final = 64  # intermediates whose lists are read
 STRANGERS_MAX: Final = 1024
 log = logging.getLogger(__name__)
+
+
+def authorities(domain: TrustDomain, now: int) -> tuple[Authority, ...]:
+    """The TLS authorities of every member that is believed at `now`, each for that member alone.
+
+    A member whose authority cannot be used is left out, so that nobody can speak for it, and spoils no other.
+    """
+    found = []
+    for member in domain.members.values():
+        if member.tls_ca and member.exp > now:
+            try:
+                found.append(read_authority(member.entity, member.tls_ca, now=now, exp=member.exp))
+            except Problem as problem:
+                log.warning("the TLS authority of %s cannot be used: %s", member.entity, problem)
+    return tuple(found)
 
 
 class TrustView:

@@ -92,6 +92,7 @@ def test_a_superior_that_the_entity_does_not_name_is_none(tree: Tree) -> None:
 
 
 CLAIMS: list[tuple[int, dict[str, Any], str]] = [
+    (0, {"sub": MIDDLE}, "is about https://middle.example"),
     (0, {"crit": ("jti",)}, "crit"),
     (2, {"crit": ("jti",)}, "crit"),
     (1, {"metadata_policy_crit": ("regexp",)}, "regexp is not understood"),
@@ -135,6 +136,11 @@ def test_more_than_four_superiors_are_too_many() -> None:
     assert verify_chain(tree.chain(*ids[1:]), tree.anchors(ids[5]), NOW + 1).path == tuple(ids[1:])
     with pytest.raises(Problem, match="at most 4 superiors"):
         verify_chain(tree.chain(*ids), tree.anchors(ids[5]), NOW + 1)
+
+
+def test_nobody_stands_twice_in_a_chain(tree: Tree) -> None:
+    round_about = tree.chain(LEAF, MIDDLE, UPPER, MIDDLE, ANCHOR)
+    refused(tree, round_about, match="stands twice")
 
 
 def names(*permitted: str, excluded: tuple[str, ...] = ()) -> Constraints:

@@ -345,6 +345,20 @@ def test_keys_of_members_and_anchors_are_replaced_without_a_gap(tree: Tree) -> N
     assert path_of(tree, anchors={ANCHOR: jwks(old, new)})
 
 
+def test_a_superior_that_changed_its_key_since_others_read_it_is_read_again_for_its_members(tree: Tree) -> None:
+    tree.nodes[LEAF].superiors = (ANCHOR,)
+    old, new = tree.nodes[ANCHOR].key, generate()
+
+    async def story(made: Resolver) -> Any:
+        assert (await made.resolve(LEAF)).member
+        await asyncio.sleep(HALF_DAY_S * 1.1 + 1)
+        assert (await made.resolve(MIDDLE)).member  # from now on the anchor's configuration is at hand
+        tree.nodes[ANCHOR].key = new
+        return (await made.resolve(LEAF)).why_not
+
+    assert play(tree, story, anchors={ANCHOR: jwks(old, new)}) == ""
+
+
 def test_an_answer_that_never_comes_ends_after_ten_seconds(tree: Tree) -> None:
     class Slow(Tree):
         async def configuration(self, entity: str) -> str:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import dataclasses
 import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
+from federation.trust.certificates import authority, der
 from federation.trust.chain import TrustDomain
 from federation.trust.domain import load_domain, read_anchors
+from federation.trust.keys import generate
 from federation.trust.resolve import Resolver
 from federation.trust.statements import FolderStatements
 from federation.trust.throwaway import ThrowawayDomain
-from federation.trust.view import TrustView
+from federation.trust.view import TrustView, authorities
+from schemas.entity import Metadata
 from schemas.problem import Problem
 from tests.support.loops import run
 from tests.support.seams import NOW, FixedClock
-from tests.support.trust_tree import ANCHOR, FACTS, LEAF, MIDDLE, Tree, superior
+from tests.support.trust_tree import ANCHOR, FACTS, LEAF, MIDDLE, Tree, operator, superior
 
 NEW, STRANGER = "https://new.example", "https://stranger.example"
 
@@ -118,6 +124,24 @@ def test_nothing_is_believed_after_its_time(tree: Tree) -> None:
             view.domain.member(LEAF, tree.clock.now())
 
     play(tree, story)
+
+
+def test_every_members_own_authority_comes_out_and_a_bad_one_spoils_no_other(tree: Tree) -> None:
+    def with_ca(entity: str, *named: str) -> Metadata:
+        made = operator()
+        assert made.connectivity_operator
+        ca = [base64.b64encode(der(authority(generate(), name, now=NOW))).decode() for name in named]
+        role = structs.replace(made.connectivity_operator, tls_ca=tuple(ca))
+        return structs.replace(made, connectivity_operator=role)
+
+    tree.add(NEW, ANCHOR, metadata=with_ca(NEW, NEW))
+    tree.add(STRANGER, ANCHOR, metadata=with_ca(STRANGER, STRANGER))
+    tree.nodes[LEAF].metadata = with_ca(LEAF, *[LEAF] * 4)
+    domain = play(tree, lambda view: view.refresh())
+    assert {one.entity for one in authorities(domain, NOW + 1)} == {LEAF, NEW, STRANGER}
+    assert authorities(domain, NOW + 86_400) == ()
+    members = dict(domain.members) | {NEW: dataclasses.replace(domain.members[NEW], tls_ca=(b"broken",))}
+    assert {one.entity for one in authorities(TrustDomain(members), NOW + 1)} == {LEAF, STRANGER}
 
 
 def test_a_folder_gives_the_same_members_through_the_resolver_as_when_read_at_once(tmp_path: Path) -> None:
