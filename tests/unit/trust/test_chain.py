@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from federation.trust.certificates import authority, der
+from federation.trust.certificates import authority, der, leaf
 from federation.trust.chain import best_chain, member_of, verify_chain
 from federation.trust.issue import jwks
 from federation.trust.keys import generate
@@ -234,6 +234,8 @@ def test_the_certificates_of_a_member_come_with_it(tree: Tree) -> None:
 
     with_ca(base64.b64encode(ca).decode())
     assert member_of(verify(tree)).tls_ca == (ca,)
-    for wrong in ("AAAA", "no base64", base64.b64encode(ca[:-1]).decode()):
+    key = generate()
+    issued = leaf(key, authority(key, LEAF, now=NOW), key.key.public_key(), LEAF, ["surf.example"], now=NOW)
+    for wrong in (base64.b64encode(der(issued)).decode(), "AAAA", "no base64", base64.b64encode(ca[:-1]).decode()):
         with_ca(wrong)
         refused(tree, match="no certificate of a CA")

@@ -74,6 +74,17 @@ def test_the_anchor_says_who_may_attest_what_and_an_empty_list_means_nobody(
     assert (len(marks), len(refused)) == ((1, 0) if counts else (0, 1))
 
 
+def test_another_anchors_recognition_does_not_help_an_issuer_that_it_does_not_vouch_for(tree: Tree) -> None:
+    second = "https://second.example"
+    tree.add(second)
+    tree.issuers = {second: {FACTS_MARK: (AUDITOR,)}}
+    other = verify_chain(tree.chain(second)[:1], tree.anchors(second), NOW).root
+    held = grounds(tree)
+    both = Grounds(held.issuers, {**held.roots, second: other}, {}, NOW)
+    with pytest.raises(Problem, match=r"the anchor of .* does not recognise it"):
+        verify_mark(tree.attest(LEAF), LEAF, both)
+
+
 def test_a_mark_type_with_an_owner_does_not_count(tree: Tree) -> None:
     token = tree.attest(LEAF)
     own = tree.chain(ANCHOR)[0]
