@@ -108,6 +108,19 @@ class BackupView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     relaxation: Relaxation | None = None
 
 
+class LimitCost(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What limits of the intent cost: without them a path over `operators` would be cheaper by `saved`.
+
+    One limit, or all of them where no one alone makes the difference; `words` say it in a sentence.
+    """
+
+    limits: tuple[str, ...]
+    saved: Money
+    promise: Promise
+    operators: tuple[str, ...]
+    words: str
+
+
 class SearchAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Candidate paths, best first, or why there is none.
 
@@ -126,6 +139,7 @@ class SearchAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     excluded: tuple[Exclusion, ...] = ()
     binding: tuple[Binding, ...] = ()
     relaxations: tuple[Relaxation, ...] = ()
+    costs: tuple[LimitCost, ...] = ()
     epoch: int = 0
     took_us: int = 0
 

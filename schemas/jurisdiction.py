@@ -17,6 +17,19 @@ from schemas.problem import invalid
 from schemas.segment import Hash, Id
 
 _EU: Final = "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK"
+# ISO 3166-1, and XK, which is in use without being in it.
+COUNTRIES: Final = frozenset(
+    """
+    AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ
+    CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO
+    FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE
+    JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO
+    MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW
+    PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM
+    TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW
+    XK
+    """.split()
+)
 GROUPS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {"EU": frozenset(_EU.split()), "EEA": frozenset(_EU.split()) | {"IS", "LI", "NO"}}
 )
@@ -48,12 +61,11 @@ class Sovereignty(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 
 
 def expand(names: tuple[str, ...], field: str) -> frozenset[str]:
-    """Country codes of a list that may name groups. Raises `Problem` on anything else."""
+    """Country codes of a list that may name groups. Raises `Problem` on anything else, codes of no country too."""
     found: set[str] = set()
     for name in names:
-        if name not in GROUPS and not (len(name) == 2 and name.isascii() and name.isupper()):
-            raise invalid(
-                field, f"'{name}' is neither a two-letter country code nor one of {', '.join(sorted(GROUPS))}"
-            )
+        if name not in GROUPS and name not in COUNTRIES:
+            groups = ", ".join(sorted(GROUPS))
+            raise invalid(field, f"'{name}' is neither a two-letter country code (ISO 3166) nor one of {groups}")
         found |= GROUPS.get(name, frozenset({name}))
     return frozenset(found)

@@ -23,7 +23,7 @@ EPILOG = """\
 Examples:
   peerway search Utrecht@SURF Milan@GARR --bandwidth 10G --for 2h --latency 15ms
   peerway search Utrecht Milan --bandwidth 1G --until 2026-12-01T18:00Z --countries EEA,CH --json
-  peerway search Utrecht@SURF 'nearest gpu in EU' --bandwidth 1G --for 2h --avoid-city Frankfurt --best carbon
+  peerway search Utrecht@SURF 'nearest gpu in EU' --bandwidth 1G --for 2h --avoid-city Bonn --best carbon
   peerway search Utrecht@SURF Milan@GARR --bandwidth 10G --for 2h --paths 1 --front price,latency
   peerway search Utrecht@SURF Milan@GARR --bandwidth 10G --for 2h --paths 1 --backup city --backup-latency 40ms
 """

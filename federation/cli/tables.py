@@ -91,6 +91,8 @@ def search_lines(answer: SearchAnswer) -> Iterator[str | Table]:
         if path.why:
             yield f"[dim]{escape(path.why)}[/]"
         yield path_table(path)
+        if number == 1:
+            yield from (f"[dim]{escape(cost.words)}[/]" for cost in answer.costs)
     if kept_out := tuple(one for one in answer.excluded if one.rule not in _NAMED_BY_THE_BUYER):
         yield exclusion_table(kept_out)
     proof = "the best of everything published" if answer.proven else "the search ran out of budget: maybe not the best"

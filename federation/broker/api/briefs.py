@@ -23,6 +23,7 @@ from schemas.segment import BANDWIDTH_BPS_MAX, WINDOW_S_MAX, Id, Limits, Micros,
 
 MBPS: Final = 10**6
 EXCLUDED_MAX: Final = 8
+COSTS_MAX: Final = 3
 PlaceArg = Annotated[Place, Meta(description="PLACE or PLACE@OPERATOR: Utrecht@SURF; any gpu in DE,FR; nearest edge")]
 Countries = tuple[str, ...] | None
 
@@ -184,6 +185,7 @@ class SearchBrief(Struct, frozen=True, kw_only=True):
     relaxations: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     excluded_count: int = 0
+    limit_costs: tuple[str, ...] = ()
     next_actions: tuple[str, ...] = ()
 
 
@@ -230,6 +232,7 @@ def search_brief(answer: SearchAnswer) -> SearchBrief:
         ),
         excluded=tuple(_distinct(f"{e.operator_name}: {e.detail}" for e in answer.excluded))[:EXCLUDED_MAX],
         excluded_count=len(answer.excluded),
+        limit_costs=tuple(cost.words for cost in answer.costs[:COSTS_MAX]),
         next_actions=("quote",) if answer.found else ("search_paths with one of the relaxations",),
     )
 

@@ -20,6 +20,7 @@ from federation.broker.paths.search import Found
 from schemas.answer import PathView, SearchAnswer
 from schemas.intent import Objective
 
+Names = Callable[[str], str]
 LEAST: Final = {
     Objective.PRICE: "cheapest",
     Objective.LATENCY: "fastest",
@@ -58,10 +59,15 @@ def answer_of(snapshot: Snapshot, query: Query, found: Found | Infeasible, facts
 def _paths(found: Found, query: Query, snapshot: Snapshot, facts: Facts) -> Iterator[PathView]:
     best = found.routes[0]
     first = route_view(best, query.currency, snapshot.sheets, facts)
-    yield structs.replace(first, why=why_best(found, query) + nearest_ends(first, query))
+    yield structs.replace(first, why=why_best(found, query, naming(snapshot)) + nearest_ends(first, query))
     for other in found.routes[1:]:
         why = f"{difference(other, best, query.currency)} than the best"
         yield route_view(other, query.currency, snapshot.sheets, facts, why)
+
+
+def naming(snapshot: Snapshot) -> Names:
+    """What operators are called."""
+    return lambda entity: snapshot.known.roster.get(entity, entity)
 
 
 def nearest_ends(path: PathView, query: Query) -> str:
@@ -71,7 +77,7 @@ def nearest_ends(path: PathView, query: Query) -> str:
     return "".join(f"; {end.interface} in {end.city} is the nearest" for end in chosen)
 
 
-def why_best(found: Found, query: Query) -> str:
+def why_best(found: Found, query: Query, names: Names = str) -> str:
     """Why the first path is the first, against the runner-up where there is one."""
     least = LEAST[query.objective]
     if not found.proven:
@@ -81,10 +87,21 @@ def why_best(found: Found, query: Query) -> str:
         least += f" ({carbon(found.routes[0].promise.carbon_mg_gb)})"
     cut = "" if found.complete else "; the work allowed for one search ran out before more were certain"
     if len(found.routes) > 1:
-        by = difference(found.routes[1], found.routes[0], query.currency)
-        return f"the {least} that keeps every limit; the next is {by}{cut}"
+        best, following = found.routes[:2]
+        by = f"{instead(following, best, names)} is {difference(following, best, query.currency)}"
+        return f"the {least} that keeps every limit; the next{by}{cut}"
     alone = query.k > 1 and found.complete
     return "the only path that keeps every limit" if alone else f"the {least} that keeps every limit{cut}"
+
+
+def instead(other: Route, best: Route, names: Names) -> str:
+    """Over whom one path goes where another does not."""
+    theirs, ours = ([segment.operator for segment in route.segments] for route in (other, best))
+    over = listed([names(operator) for operator in theirs if operator not in ours])
+    without = listed([names(operator) for operator in ours if operator not in theirs])
+    if not over:
+        return f", without {without}," if without else ""
+    return f", over {over} instead of {without}," if without else f", over {over} as well,"
 
 
 def _bound(bound: int, query: Query) -> str:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import structs
 
 from federation.broker.market.answer import answer_of
 from federation.broker.market.asking import Terms, query_of
 from federation.broker.market.backups import Pair, backup_of, backup_view
+from federation.broker.market.costs import cost_views
 from federation.broker.market.fronts import front_view
 from federation.broker.market.kernel import Warming
 from federation.broker.market.market import Market, Offload, Snapshot
 from federation.broker.market.views import Sheets
 from federation.broker.paths.backup.finding import find_pair
+from federation.broker.paths.costs import LimitCost, limit_costs
 from federation.broker.paths.front.search import Front, front_of
 from federation.broker.paths.infeasible import Infeasible
 from federation.broker.paths.nearest import settled_by
@@ -25,6 +27,8 @@ from federation.node.seams import Clock
 from schemas.answer import SearchAnswer
 from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
+
+WITH_RUNNER_UP: Final = 2
 
 
 class Searching:
@@ -57,17 +61,22 @@ class Searching:
         front: tuple[Objective, ...] | None = None,
         backup: BackupRequest | None = None,
     ) -> SearchAnswer:
-        """At most `paths` candidates, best first, or why there is none. Raises INVALID_ARGUMENT.
+        """At most `paths` candidates, best first, or why there is none; the first says by what it beats the next.
+
+        Of the cheapest path also what the limits cost. Raises INVALID_ARGUMENT.
 
         With `front` also the paths that no other beats on all of these objectives, with `backup` the best pair of
         paths that have nothing of a kind in common.
         """
-        sight = await self.look(intent, paths)
+        sight = await self.look(intent, max(paths, WITH_RUNNER_UP))
+        if isinstance(sight.found, Found) and sight.found.proven and intent.objective is Objective.PRICE:
+            sight = await self._with_costs(sight, sight.found)
         if front is not None and isinstance(sight.found, Found):
             sight = await self._with_front(sight, front)
         if backup is not None and isinstance(sight.found, Found):
             sight = await self._with_backup(sight, backup)
-        return sight.answer(self.terms)
+        answer = sight.answer(self.terms)
+        return structs.replace(answer, paths=answer.paths[:paths])
 
     async def look(self, intent: Intent, paths: int) -> Sight:
         """The same, as routes, with the snapshot and the query they were found by."""
@@ -81,6 +90,14 @@ class Searching:
         """Another query over the same snapshot."""
         kernel = self._warming.kernel
         return await self._offload(functools.partial(find, snapshot.graph, query, explain=explain, kernel=kernel))
+
+    async def _with_costs(self, sight: Sight, found: Found) -> Sight:
+        """The same sight with what the limits cost."""
+        kernel, begun_us = self._warming.kernel, self._monotonic_us()
+        best, graph = found.routes[0], sight.snapshot.graph
+        work = functools.partial(limit_costs, graph, sight.settled, best, found.work, kernel=kernel)
+        costs = await self._offload(work)
+        return sight._replace(costs=costs, took_us=sight.took_us + self._monotonic_us() - begun_us)
 
     async def _with_front(self, sight: Sight, objectives: tuple[Objective, ...]) -> Sight:
         """The same sight with the front of the question."""
@@ -107,6 +124,7 @@ class Sight(NamedTuple):
     query: Query
     found: Found | Infeasible
     took_us: int
+    costs: tuple[LimitCost, ...] = ()
     front: Front | None = None
     pair: Pair | None = None
 
@@ -118,6 +136,9 @@ class Sight(NamedTuple):
     def answer(self, terms: Terms) -> SearchAnswer:
         """What the buyer is told."""
         answer = answer_of(self.snapshot, self.query, self.found, terms.facts, self.took_us)
+        if self.costs:
+            costs = cost_views(self.costs, self.query, self.snapshot.known.roster)
+            answer = structs.replace(answer, costs=costs)
         if self.front is not None:
             view = front_view(self.front, self.query.currency, self.snapshot.sheets, terms.facts)
             answer = structs.replace(answer, front=view)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import pytest
 
 from federation.policy.limits import judge, refusals
-from schemas.jurisdiction import Attestation, ClassFacts, Sovereignty
+from schemas.jurisdiction import COUNTRIES, Attestation, ClassFacts, Sovereignty
 from schemas.problem import Problem
 
 DUTCH = Attestation(
@@ -89,8 +91,14 @@ def test_the_table_names_only_what_is_refused() -> None:
     assert sorted(table) == [("a", "any"), ("b", "any"), ("c", "any")]
 
 
-@pytest.mark.parametrize("name", ["Germany", "de", "EUR", ""])
+@pytest.mark.parametrize("name", ["Germany", "de", "EUR", "", "UK", "ZZ"])
 def test_a_name_that_is_no_country_is_a_problem(name: str) -> None:
     with pytest.raises(Problem) as raised:
         judge(Sovereignty(domicile=(name,)), DUTCH, "any")
     assert raised.value.field == "sovereignty.domicile"
+
+
+def test_the_countries_are_those_of_the_standard() -> None:
+    table = (files("tzdata") / "zoneinfo" / "iso3166.tab").read_text(encoding="utf-8")
+    codes = {line.split("\t")[0] for line in table.splitlines() if not line.startswith("#")}
+    assert codes | {"XK"} == COUNTRIES

@@ -51,8 +51,8 @@ async def told(market: SmallMarket, changes: Mapping[str, object]) -> tuple[list
 def test_the_lowest_in_carbon_is_found_and_told() -> None:
     assert over(objective=Objective.CARBON) == (
         ["Delta", "Beta"],
-        "the lowest in carbon (300 mg CO2e/GB) that keeps every limit; the next is EUR 200.00 cheaper, "
-        "0.4 ms faster and 1.7 g CO2e/GB more carbon",
+        "the lowest in carbon (300 mg CO2e/GB) that keeps every limit; the next, over Beta instead of Delta, is "
+        "EUR 200.00 cheaper, 0.4 ms faster and 1.7 g CO2e/GB more carbon",
     )
 
 
@@ -72,7 +72,7 @@ def test_a_limit_on_carbon_keeps_out_what_emits_more() -> None:
 def test_weights_decide_to_the_last_micro_unit(weights: Weights, best: str) -> None:
     middle, why = over(objective=Objective.WEIGHTED, weights=weights)
     assert middle[0] == best
-    assert why.startswith("the best by price, latency and carbon as weighted that keeps every limit; the next is")
+    assert why.startswith("the best by price, latency and carbon as weighted that keeps every limit; the next, over")
 
 
 def test_carbon_is_weighed_as_if_the_bandwidth_were_used_all_the_time() -> None:

@@ -56,7 +56,8 @@ def test_paths_come_best_first_and_say_why() -> None:
             ["Alpha", "Delta", "Gamma"],
         ]
         assert answer.paths[0].why == (
-            "the cheapest that keeps every limit; the next is EUR 200.00 dearer and 0.4 ms slower"
+            "the cheapest that keeps every limit; the next, over Delta instead of Beta, is EUR 200.00 dearer and "
+            "0.4 ms slower"
         )
         assert answer.paths[1].why == "EUR 200.00 dearer and 0.4 ms slower than the best"
         assert answer.paths[0].total == Money("EUR", 205_000_000)
