@@ -61,12 +61,7 @@ class Solve:
 
     def _round(self) -> Solved:
         """The best path that enters no watched operator twice."""
-        self._heap: list[tuple[int, int, int, Label]] = []
-        self._fronts: dict[int, list[Label]] = {}
-        self._ticks = count()
-        # The bits of the operators where a path may end: once all of them have been left, it cannot.
-        self._ending = {self._watched.get(self._graph.owner[target], 0) for target in self._usable.targets}
-        self._start()
+        self._begin()
         while self._heap:
             first, second, _, label = heappop(self._heap)
             if self._best is not None and (first, second) >= self._best[0]:
@@ -83,6 +78,14 @@ class Solve:
         if self._best is None:
             return Solved(None, complete=True, least=NEVER)
         return Solved(self._best[1], complete=True, least=self._best[0][0])
+
+    def _begin(self) -> None:
+        self._heap: list[tuple[int, int, int, Label]] = []
+        self._fronts: dict[int, list[Label]] = {}
+        self._ticks = count()
+        # The bits of the operators where a path may end: once all of them have been left, it cannot.
+        self._ending = {self._watched.get(self._graph.owner[target], 0) for target in self._usable.targets}
+        self._start()
 
     def _start(self) -> None:
         for source, labels in self._usable.sources.items():
@@ -148,6 +151,10 @@ class Solve:
         if self._broken(done):
             return
         done.goal = True
+        self._arrive(done)
+
+    def _arrive(self, done: Label) -> None:
+        """A path that breaks no limit is the best so far, or none; one that enters an operator twice waits its turn."""
         key = self._goal_key(done)
         if self._best is not None and key >= self._best[0]:
             return

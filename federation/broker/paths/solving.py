@@ -27,7 +27,11 @@ class Prepared:
     """What serves some asks, with bounds for it (those of a question that admits more will do), and who solves them."""
 
     def __init__(self, usable: Usable, kernel: Kernel | None = None, bounds: Bounds | None = None) -> None:
-        self.usable, self._kernel, self._bounds = usable, kernel, bounds or Bounds(usable)
+        self.usable, self._kernel, self.bounds = usable, kernel, bounds or Bounds(usable)
+
+    def taken(self, ask: Ask) -> bool:
+        """Whether a kernel is at hand that takes an ask."""
+        return self._kernel is not None and self._kernel.takes(ask)
 
     def solve(self, ask: Ask, work: Work, fixed: Fixed | None = None) -> Solved:
         """The best path of an ask, of those that begin as `fixed` says."""
@@ -35,4 +39,4 @@ class Prepared:
             solved = self._kernel.solve(self.usable, ask, work, fixed or Fixed())
             if solved is not None:
                 return solved
-        return Solve(self.usable, self._bounds, ask, work, fixed).run()
+        return Solve(self.usable, self.bounds, ask, work, fixed).run()

@@ -9,14 +9,15 @@ from msgspec import Struct
 from federation.broker.paths.assembly import route
 from federation.broker.paths.bounds import NEVER
 from federation.broker.paths.front.ends import end
-from federation.broker.paths.front.objective import ask_of, ordered
+from federation.broker.paths.front.objective import ask_of, ordered, within
 from federation.broker.paths.front.point import Point
+from federation.broker.paths.front.sweep import Sweep
 from federation.broker.paths.front.walk import Walk
 from federation.broker.paths.graph import Graph
 from federation.broker.paths.inquiry import Inquiry
 from federation.broker.paths.query import Query
 from federation.broker.paths.route import Route
-from federation.broker.paths.solving import Kernel
+from federation.broker.paths.solving import Kernel, Prepared
 from federation.broker.paths.work import Work
 from schemas.intent import Objective
 
@@ -51,34 +52,39 @@ def front_of(
 ) -> Front:
     """The paths of a query that are on the front of two or three objectives, exactly; none where there is no path.
 
-    At most `most` are walked to, for at most `query.work` labels. The query's own objective does not count.
+    About `most` at most, for at most `query.work` labels. The query's own objective does not count.
     """
     names, work = ordered(objectives), Work(query.work)
     assert len(names) > 1, "a front has two objectives or three"
-    inquiry = Inquiry(graph, query, kernel)
-    prepared = inquiry.prepared(ask_of(query, names[0]))
-    ends = [end(prepared, query, names, name, work) for name in names]
-    walk = Walk(prepared, query, names, work)
-    if all(ends):
-        ideal = tuple(point.values[place] for place, point in enumerate(ends) if point is not None)
-        assert ends[0] is not None, "none is missing"
-        walk.known(ends[0], ideal[1:])
-    walk.run(most)
-    points = _certain(walk, [point for point in ends if point is not None])
+    prepared = Inquiry(graph, query, kernel).prepared(ask_of(query, names[0]))
+    ends = [point for name in names if (point := end(prepared, query, names, name, work)) is not None]
+    rest: Walk | Sweep
+    if len(ends) == 2 and _walks(prepared, query, names):
+        rest = Walk(prepared, query, names, work, (ends[0], ends[1]))
+        rest.run(most)
+    else:
+        rest = Sweep(prepared.usable, prepared.bounds, query, names, work, known=ends)
+        rest.sweep(most)
+    points = _certain(rest, ends)
     return Front(
         objectives=names,
         routes=tuple(route(prepared.usable, query, point.label) for point in points),
         values=tuple(point.values for point in points),
-        complete=walk.least >= NEVER,
-        full=walk.full,
-        least=None if walk.least >= NEVER else walk.least,
+        complete=rest.least >= NEVER,
+        full=rest.full,
+        least=None if rest.least >= NEVER else rest.least,
         work=work.done,
     )
 
 
-def _certain(walk: Walk, ends: list[Point]) -> list[Point]:
-    """What is proven to be on the front, by values: at the very value where a walk stopped, others may still come."""
-    found = {point.values: point for point in walk.points if point.values[0] < walk.least}
+def _walks(prepared: Prepared, query: Query, names: tuple[Objective, ...]) -> bool:
+    """Whether a kernel takes the steps of a walk between two objectives."""
+    return len(names) == 2 and prepared.taken(ask_of(within(query, names[1], 0), names[0]))
+
+
+def _certain(rest: Walk | Sweep, ends: list[Point]) -> list[Point]:
+    """What is proven to be on the front, by values: at the very value where the work ended, others may still come."""
+    found = {point.values: point for point in rest.points if point.values[0] < rest.least}
     for point in ends:
         found.setdefault(point.values, point)
     return [found[values] for values in sorted(found)]
