@@ -65,10 +65,11 @@ class Judged:
     """What has been found out about offers for one size, time and set of rules, whatever the limits.
 
     Labels free at interfaces and across interconnects; segments as they are billed, by the offers they run over; the
-    kernel's plan, and what segments it told come to.
+    kernel's plan, and what segments it told come to. `looser` is the same for a question that admits all of this one
+    and more, with the same prices: its bounds are bounds here.
     """
 
-    __slots__ = ("beyond", "kernel_plan", "segments", "sides", "told")
+    __slots__ = ("beyond", "kernel_plan", "looser", "segments", "sides", "told")
 
     def __init__(self) -> None:
         self.sides: dict[int, int] = {}
@@ -76,6 +77,7 @@ class Judged:
         self.segments: dict[tuple[int, ...], Any] = {}
         self.told: dict[tuple[int, ...], Any] = {}
         self.kernel_plan: Any = None
+        self.looser: Judged | None = None
 
 
 class Usable:

@@ -12,7 +12,7 @@ from federation.broker.paths.labels import Label
 from federation.broker.paths.query import Ask, Query, aim_of
 from federation.broker.paths.solver import path_figures
 from federation.broker.paths.solving import Kernel, Prepared
-from federation.broker.paths.usable import Usable
+from federation.broker.paths.usable import Judged, Usable
 from federation.broker.paths.work import Work
 
 SOLVE_LABELS: Final = 250  # what a solve costs before it expands a label, in labels
@@ -41,6 +41,7 @@ class Side:
         self._graph, self._query, self._items, self._barring, self._kernel = graph, query, items, barring, kernel
         self._known: dict[Bars, Way | None] = {}
         self._bounds: Bounds | None = None
+        self._judged: Judged | None = None
         self.ways: list[Way] = []  # every path found, whatever it was found for
         self.least, self.spent, self.solves = 0, False, 0
 
@@ -72,8 +73,11 @@ class Side:
         ask = Ask(query=query, aim=aim_of(query.objective))
         work.left = max(0, work.left - SOLVE_LABELS)
         self.solves += 1
-        usable = Usable(self._graph, ask)
-        self._bounds = self._bounds or Bounds(usable)  # of the first solve, which bars nothing
+        judged = Judged()
+        judged.looser = self._judged
+        usable = Usable(self._graph, ask, judged)
+        if self._judged is None:  # the first solve bars nothing
+            self._judged, self._bounds = judged, Bounds(usable)
         solved = Prepared(usable, self._kernel, self._bounds).solve(ask, work)
         if not solved.complete:
             self.spent, self.least = True, solved.least

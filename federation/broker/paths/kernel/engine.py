@@ -44,6 +44,19 @@ class Kept:
         self.ahead, self.number = ahead, number
         self._most = [NEVER] * (1 + len(COUNTED))
 
+    def begin_with(self, other: Kept) -> None:
+        """Take over bounds on what is limited from a question that admits more.
+
+        Not those on the price: a search that follows weaker ones sets more labels than making its own costs.
+        """
+        self.number, self._most = other.number, other._most
+        ours, theirs = self.ahead, other.ahead
+        for place, many in enumerate(theirs.count.tolist()):
+            if many >= 0 and place != PRICE_ROW:
+                ours.front[place], ours.count[place], ours.far[place] = theirs.front[place], many, theirs.far[place]
+                ours.keys[place, :many] = theirs.keys[place, :many]
+                ours.places[place, :many] = theirs.places[place, :many]
+
     def within(self, most: list[int]) -> None:
         """Get ready for a question with these limits, the budget first."""
         if any(ours < theirs for ours, theirs in zip(self._most, most, strict=True)):
@@ -130,15 +143,16 @@ class Engine:
         plan: Planned = usable.judged.kernel_plan
         if not plan.fits or not usable.sources or not usable.targets:
             return None
-        kept = self._kept(arrays, plan, ask)
+        looser = usable.judged.looser
+        kept = self._kept(arrays, plan, ask, None if looser is None else looser.kernel_plan)
         try:
             with np.errstate(over="ignore"):
                 return _Run(self._code, arrays, usable, plan, kept.ahead, ask, work, fixed).solved()
         finally:
             arrays.keep(plan.key, kept)
 
-    def _kept(self, arrays: Arrays, plan: Planned, ask: Ask) -> Kept:
-        """Bounds for a question: those of one before, as far as they still are bounds."""
+    def _kept(self, arrays: Arrays, plan: Planned, ask: Ask, looser: Planned | None) -> Kept:
+        """Bounds for a question: those of one before, or of one that admits more, as far as they still are bounds."""
         kept: Kept | None = arrays.kept.pop(plan.key, None)
         if kept is not None and kept.number > arrays.number:
             arrays.kept[plan.key] = kept  # of a later epoch than the one that this search has
@@ -146,6 +160,11 @@ class Engine:
         if kept is None:
             kept = Kept(arrays.spare.pop() if arrays.spare else _nothing_ahead(arrays), arrays.number)
             kept.ahead.front[:] = kept.ahead.count[:] = -1
+            other: Kept | None = None if looser is None else arrays.kept.pop(looser.key, None)
+            if looser is not None and other is not None:
+                if other.number <= arrays.number:
+                    kept.begin_with(other)
+                arrays.keep(looser.key, other)
         if kept.number < arrays.number:
             kept.until(arrays, plan, self._code.undercut)
         kept.within(limits(ask))
