@@ -64,6 +64,8 @@ class Buckets:
     def _forget(self, now_us: int) -> None:
         """Those asked longest ago come first; each call forgets at most two, so that none is slow."""
         full = self._rate.burst * SECOND_US
-        for name in [name for name, _ in zip(self._buckets, range(2), strict=False)]:
-            if self._left(name, now_us) >= full:
-                del self._buckets[name]
+        for _ in range(2):
+            oldest = next(iter(self._buckets), None)
+            if oldest is None or self._left(oldest, now_us) < full:
+                return
+            del self._buckets[oldest]
