@@ -7,7 +7,6 @@ import os
 import pytest
 from msgspec import structs
 
-from federation.broker.paths.costs import limit_costs
 from federation.broker.paths.graph import Graph
 from federation.broker.paths.query import Query
 from federation.broker.paths.search import Found, find
@@ -33,10 +32,9 @@ def test_each_limit_costs_what_the_cheapest_path_without_it_saves(chunk: int) ->
         sheets, query, every = case(seed, 0.4)
         query = structs.replace(query, objective=Objective.PRICE)
         graph = Graph.build(sheets)
-        found = find(graph, query, explain=False)
+        found = find(graph, query, explain=False, costs=True)
         if isinstance(found, Found):
-            costs = limit_costs(graph, query, found.routes[0], found.work)
-            paid = found.routes[0].total_micro
+            costs, paid = found.costs, found.routes[0].total_micro
             alone = {name: paid - cheapest(query, every, frozenset({name})) for name in NAMES}
             with naming(seed):
                 if len(costs) == 1 and len(costs[0].limits) > 1:

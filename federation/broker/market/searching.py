@@ -17,7 +17,6 @@ from federation.broker.market.kernel import Warming
 from federation.broker.market.market import Market, Offload, Snapshot
 from federation.broker.market.views import Sheets
 from federation.broker.paths.backup.finding import find_pair
-from federation.broker.paths.costs import LimitCost, limit_costs
 from federation.broker.paths.front.search import Front, front_of
 from federation.broker.paths.infeasible import Infeasible
 from federation.broker.paths.nearest import settled_by
@@ -68,9 +67,7 @@ class Searching:
         With `front` also the paths that no other beats on all of these objectives, with `backup` the best pair of
         paths that have nothing of a kind in common.
         """
-        sight = await self.look(intent, max(paths, WITH_RUNNER_UP))
-        if isinstance(sight.found, Found) and sight.found.proven and intent.objective is Objective.PRICE:
-            sight = await self._with_costs(sight, sight.found)
+        sight = await self.look(intent, max(paths, WITH_RUNNER_UP), costs=True)
         if front is not None and isinstance(sight.found, Found):
             sight = await self._with_front(sight, front)
         if backup is not None and isinstance(sight.found, Found):
@@ -78,26 +75,20 @@ class Searching:
         answer = sight.answer(self.terms)
         return structs.replace(answer, paths=answer.paths[:paths])
 
-    async def look(self, intent: Intent, paths: int) -> Sight:
+    async def look(self, intent: Intent, paths: int, *, costs: bool = False) -> Sight:
         """The same, as routes, with the snapshot and the query they were found by."""
         snapshot = self._market.snapshot
         query = query_of(intent, snapshot.known, self.terms, self._clock.now(), paths)
         begun_us = self._monotonic_us()
-        found = await self.again(snapshot, query, explain=True)
+        kernel = self._warming.kernel
+        work = functools.partial(find, snapshot.graph, query, explain=True, costs=costs, kernel=kernel)
+        found = await self._offload(work)
         return Sight(snapshot, query, found, self._monotonic_us() - begun_us)
 
-    async def again(self, snapshot: Snapshot, query: Query, *, explain: bool = False) -> Found | Infeasible:
+    async def again(self, snapshot: Snapshot, query: Query) -> Found | Infeasible:
         """Another query over the same snapshot."""
         kernel = self._warming.kernel
-        return await self._offload(functools.partial(find, snapshot.graph, query, explain=explain, kernel=kernel))
-
-    async def _with_costs(self, sight: Sight, found: Found) -> Sight:
-        """The same sight with what the limits cost."""
-        kernel, begun_us = self._warming.kernel, self._monotonic_us()
-        best, graph = found.routes[0], sight.snapshot.graph
-        work = functools.partial(limit_costs, graph, sight.settled, best, found.work, kernel=kernel)
-        costs = await self._offload(work)
-        return sight._replace(costs=costs, took_us=sight.took_us + self._monotonic_us() - begun_us)
+        return await self._offload(functools.partial(find, snapshot.graph, query, explain=False, kernel=kernel))
 
     async def _with_front(self, sight: Sight, objectives: tuple[Objective, ...]) -> Sight:
         """The same sight with the front of the question."""
@@ -124,7 +115,6 @@ class Sight(NamedTuple):
     query: Query
     found: Found | Infeasible
     took_us: int
-    costs: tuple[LimitCost, ...] = ()
     front: Front | None = None
     pair: Pair | None = None
 
@@ -136,8 +126,8 @@ class Sight(NamedTuple):
     def answer(self, terms: Terms) -> SearchAnswer:
         """What the buyer is told."""
         answer = answer_of(self.snapshot, self.query, self.found, terms.facts, self.took_us)
-        if self.costs:
-            costs = cost_views(self.costs, self.query, self.snapshot.known.roster)
+        if isinstance(self.found, Found):
+            costs = cost_views(self.found.costs, self.query, self.snapshot.known.roster)
             answer = structs.replace(answer, costs=costs)
         if self.front is not None:
             view = front_view(self.front, self.query.currency, self.snapshot.sheets, terms.facts)

@@ -4,5 +4,6 @@
 says what is asked, `usable` (by `rules`) what of the graph serves it. `meter` prices a segment as it will be billed,
 `bounds` says how much is at least to come, `labels` and `solver` find the optimum within some `work`, `alternatives`
 the next best, `assembly` computes it all again from the offers. `search` is the way in, `route` what it finds.
-`infeasible` says which limits stand in the way and, with `inquiry`, `least` and `changes`, which changes help.
+`nearest` settles which end is meant. `infeasible` says which limits stand in the way and, with `inquiry`, `least` and
+`changes`, which changes help; `costs` what limits cost where there is a path.
 """

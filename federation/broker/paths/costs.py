@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from federation.broker.paths.assembly import route
 from federation.broker.paths.changes import Stand
-from federation.broker.paths.graph import Graph
 from federation.broker.paths.inquiry import SUMS, Inquiry
 from federation.broker.paths.query import PRICE, Limit, Query
 from federation.broker.paths.route import Route
 from federation.broker.paths.rules import names as rule_names
-from federation.broker.paths.solving import Kernel
+from federation.broker.paths.work import Work
 
 LIMITS_MAX: Final = 8
 WORK_TIMES: Final = 4
@@ -28,31 +27,30 @@ class LimitCost(Struct, frozen=True, kw_only=True):
     route: Route
 
 
-def limit_costs(
-    graph: Graph, query: Query, found: Route, work: int, kernel: Kernel | None = None
-) -> tuple[LimitCost, ...]:
+def limit_costs(inquiry: Inquiry, query: Query, found: Route, work: int) -> tuple[LimitCost, ...]:
     """Each limit that costs money, the dearest first; all of them together where none does alone.
 
-    `query` is one that `found` is the proven cheapest path of, by `work` labels. This takes a few times as many at
-    most; nothing is said of a limit for which they do not suffice. Bandwidth, MTU and duration are no such limits:
-    they are what is bought.
+    `found` is the proven cheapest path of `query`, the one of the inquiry with its ends settled, by `work` labels. This
+    takes a few times as many at most; nothing is said of a limit for which they do not suffice. Bandwidth, MTU and
+    duration are no such limits: they are what is bought.
     """
     names = _asked(query)[:LIMITS_MAX]
-    inquiry = Inquiry(graph, structs.replace(query, work=WORK_TIMES * work + WORK_LEAST), kernel)
-    together = _without(inquiry, names, found.total_micro) if names else None
-    if together is None:
-        return ()
-    alone = [cost for name in names if (cost := _without(inquiry, [name], found.total_micro)) is not None]
+    inquiry.work = Work(WORK_TIMES * work + WORK_LEAST)
+    stand = Stand(query)
+    together = _without(inquiry, stand, names, found.total_micro) if names else None
+    if together is None or len(names) == 1:
+        return () if together is None else (together,)
+    alone = [cost for name in names if (cost := _without(inquiry, stand, [name], found.total_micro)) is not None]
     return tuple(sorted(alone, key=lambda cost: -cost.saved_micro)) or (together,)
 
 
-def _without(inquiry: Inquiry, names: list[str], found_micro: int) -> LimitCost | None:
-    stand, waived = Stand(inquiry.query), frozenset(names)
+def _without(inquiry: Inquiry, stand: Stand, names: list[str], found_micro: int) -> LimitCost | None:
+    waived = frozenset(names)
     label = inquiry.solve(stand, PRICE, waived)
     if label is None or label.past_micro >= found_micro:
         return None
     usable = inquiry.prepared(stand.ask(PRICE, waived)).usable
-    cheaper = route(usable, inquiry.query, label)
+    cheaper = route(usable, stand.query, label)
     return LimitCost(limits=tuple(names), saved_micro=found_micro - cheaper.total_micro, route=cheaper)
 
 

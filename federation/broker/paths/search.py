@@ -8,6 +8,7 @@ from msgspec import Struct, structs
 
 from federation.broker.paths.alternatives import Ranking
 from federation.broker.paths.assembly import route
+from federation.broker.paths.costs import LimitCost, limit_costs
 from federation.broker.paths.graph import Graph
 from federation.broker.paths.infeasible import Explanation, Infeasible
 from federation.broker.paths.inquiry import Inquiry
@@ -16,13 +17,15 @@ from federation.broker.paths.query import ALTERNATIVES_MAX, Ask, Limit, Query, a
 from federation.broker.paths.route import Route
 from federation.broker.paths.solving import Kernel
 from federation.broker.paths.work import Work
+from schemas.intent import Objective
 
 
 class Found(Struct, frozen=True, kw_only=True):
     """Paths, best first, each with another sequence of interfaces.
 
-    `proven` says that the first is the optimum; if the work ran out before, no path is better than `bound` (micro-units
-    or microseconds of the objective). `complete` says the same of the whole list. `work` counts labels expanded.
+    `proven` says that the first is the optimum; if the work ran out before, none is better than `bound` (micro-units,
+    microseconds, mg/GB or a score, as the objective is). `complete` says the same of the whole list. `work` counts
+    labels expanded. `costs` are what limits cost, if asked for.
     """
 
     routes: tuple[Route, ...]
@@ -30,13 +33,17 @@ class Found(Struct, frozen=True, kw_only=True):
     complete: bool
     bound: int
     work: int
+    costs: tuple[LimitCost, ...] = ()
 
 
-def find(graph: Graph, query: Query, *, explain: bool = True, kernel: Kernel | None = None) -> Found | Infeasible:
+def find(
+    graph: Graph, query: Query, *, explain: bool = True, costs: bool = False, kernel: Kernel | None = None
+) -> Found | Infeasible:
     """The best `query.k` paths, exactly, or why there is none.
 
     With `explain` an infeasible query is answered with the limits that bind and the least changes that help, each
-    verified by searching again. A `kernel` only makes it faster. Design section 5.
+    verified by searching again; with `costs` the cheapest path is told with what the limits cost. A `kernel` only makes
+    it faster. Design section 5.
     """
     inquiry, work = Inquiry(graph, query, kernel), Work(query.work)
     if inquiry.impossible:
@@ -56,7 +63,10 @@ def find(graph: Graph, query: Query, *, explain: bool = True, kernel: Kernel | N
     routes = tuple(route(prepared.usable, query, label) for label in (best.label, *others))
     proven = best.complete and sure  # where it is not sure which end is the nearest, another may have the better path
     bound = best.least if sure else 0
-    return Found(routes=routes, proven=proven, complete=proven and ranking.complete, bound=bound, work=work.done)
+    worth = proven and costs and query.objective is Objective.PRICE
+    told = limit_costs(inquiry, query, routes[0], work.done) if worth else ()
+    complete = proven and ranking.complete
+    return Found(routes=routes, proven=proven, complete=complete, bound=bound, work=work.done, costs=told)
 
 
 def _settled(inquiry: Inquiry, work: Work) -> tuple[Query | None, bool]:
