@@ -183,6 +183,7 @@ def test_the_anchors_key_is_replaced_without_a_gap_and_the_former_one_becomes_hi
         former = before[ANCHOR].keys[0].kid
         began = w.clock.now()
         done = await w.order(ANCHOR, Rotate(overlap_s=DAY_S))
+        assert (await w.resolve(before)).member, "the new key signs before its time"
         both = await w.anchors()
         assert {key.kid for key in both[ANCHOR].keys} == {former, done["kid"]}
         with pytest.raises(Problem, match="under way"):
@@ -346,6 +347,9 @@ def test_everything_survives_a_restart_and_orders_work_without_a_daemon(tmp_path
             assert own.trust_mark_issuers == {"https://t.example/1": (SURF,)}
             shown = await order_at(folder, Show(), clock)
         assert shown == await order_at(folder, Show(), clock)
+        assert (await order_at(folder, Remove(entity=SURF), clock))["marks_revoked"] == 1
+        shown = await order_at(folder, Show(), clock)
+        assert (shown["members"], [row["revoked_at"] for row in shown["marks"]]) == ([], [clock.now()])
         with pytest.raises(Problem, match="already holds"):
             async with open_books(folder) as database:
                 await begin(database, Me(entity=ANCHOR, name="Anchor"), clock)

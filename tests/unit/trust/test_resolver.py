@@ -179,6 +179,20 @@ def test_failures_are_remembered_for_a_minute(tree: Tree) -> None:
     assert tree.asked["configuration"] == 4
 
 
+def test_a_superior_that_does_not_answer_is_not_asked_again_for_each_member(tree: Tree) -> None:
+    tree.add(STRANGER, MIDDLE)
+    tree.silent = {MIDDLE}
+
+    async def story(made: Resolver) -> list[int]:
+        asked = []
+        for entity in (LEAF, STRANGER):
+            assert (await made.resolve(entity)).member is None
+            asked.append(tree.asked["configuration"])
+        return asked
+
+    assert play(tree, story) == [2, 3]
+
+
 def test_a_chain_is_read_again_at_half_of_its_life(tree: Tree) -> None:
     async def story(made: Resolver) -> list[int]:
         asked = []
