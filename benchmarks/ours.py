@@ -14,7 +14,8 @@ from typing import Final, NamedTuple, Protocol
 from msgspec import structs
 
 from benchmarks.caida.publish import OUT
-from federation.broker.discovery.sheet import OperatorSheet
+from federation.broker.discovery.sheet import OperatorSheet, apply
+from federation.broker.market.market import advance
 from federation.broker.paths.backup.finding import Backup, Paired, Unpaired, find_pair
 from federation.broker.paths.front.search import Front, front_of
 from federation.broker.paths.graph import Graph
@@ -23,6 +24,7 @@ from federation.broker.paths.kernel.engine import Engine as KernelEngine
 from federation.broker.paths.query import Query
 from federation.broker.paths.search import Found, find
 from schemas.intent import Objective
+from schemas.offer import Delta, Offer
 
 Sheets = Mapping[str, OperatorSheet]
 Finder = Callable[..., Paired | Unpaired]
@@ -35,6 +37,13 @@ class Change(NamedTuple):
     offer: str
     hourly_micro: int
     gbps_hourly_micro: int
+
+
+class Repriced(NamedTuple):
+    """Seconds of processor time: the whole route, and of it the last step, new rows in what the search reads."""
+
+    whole: float
+    applied: float
 
 
 class Engine(Protocol):
@@ -66,8 +75,13 @@ class Engine(Protocol):
         """Drop whatever earlier questions left behind, so that the next one is a cold one."""
         ...
 
-    def reprice(self, changes: Sequence[Change]) -> None:
-        """Apply changes of price, as they come in deltas."""
+    def reprice(self, deltas: Mapping[str, Delta], clock: Callable[[], float]) -> Repriced:
+        """Apply deltas by operator that change prices, and tell how long that took."""
+        ...
+
+    @property
+    def sheets(self) -> Sheets:
+        """What is published now."""
         ...
 
     def bytes_held(self) -> int | None:
@@ -101,13 +115,17 @@ class Plain:
     def forget(self) -> None:
         """Nothing is kept between questions."""
 
-    def reprice(self, changes: Sequence[Change]) -> None:
-        """A new sheet per operator concerned."""
-        by_entity: dict[str, list[Change]] = {}
-        for change in changes:
-            by_entity.setdefault(change.entity, []).append(change)
-        for entity, ours in by_entity.items():
-            self._graph = self._graph.replace(repriced(self._graph.by_entity[entity].sheet, ours))
+    def reprice(self, deltas: Mapping[str, Delta], clock: Callable[[], float]) -> Repriced:
+        """New sheets, and the graph of these."""
+        began = clock()
+        self._graph = advance(self._graph, *_sheets(self._graph, deltas))
+        whole = clock() - began
+        return Repriced(whole, whole)
+
+    @property
+    def sheets(self) -> Sheets:
+        """What is published now."""
+        return {entity: network.sheet for entity, network in self._graph.by_entity.items()}
 
     def bytes_held(self) -> int | None:
         """Python objects, not arrays."""
@@ -145,30 +163,52 @@ class Kernel:
         """Drop the bounds of earlier questions."""
         self._graph.arrays.forget()
 
-    def reprice(self, changes: Sequence[Change]) -> None:
-        """A new sheet per operator concerned, and arrays that take over what did not change."""
-        before, by_entity = self._graph, dict[str, list[Change]]()
-        for change in changes:
-            by_entity.setdefault(change.entity, []).append(change)
-        for entity, ours in by_entity.items():
-            self._graph = self._graph.replace(repriced(self._graph.by_entity[entity].sheet, ours))
-        self._kernel.prepare(self._graph, before)
+    def reprice(self, deltas: Mapping[str, Delta], clock: Callable[[], float]) -> Repriced:
+        """New sheets, the graph of these, and arrays that share all but the rows which differ."""
+        began = clock()
+        graph = advance(self._graph, *_sheets(self._graph, deltas))
+        figures = self._graph.arrays.figures(graph)
+        resolved = clock()
+        graph.arrays = self._graph.arrays.written(graph, figures, self._kernel.write)
+        done = clock()
+        self._graph = graph
+        return Repriced(done - began, done - resolved)
+
+    @property
+    def sheets(self) -> Sheets:
+        """What is published now."""
+        return {entity: network.sheet for entity, network in self._graph.by_entity.items()}
 
     def bytes_held(self) -> int | None:
         """What the arrays of the graph take."""
         return int(self._graph.arrays.size)
 
 
-def repriced(sheet: OperatorSheet, changes: Sequence[Change]) -> OperatorSheet:
-    """The sheet with some prices changed."""
-    offers = dict(sheet.offers)
+def deltas(sheets: Sheets, changes: Sequence[Change]) -> dict[str, Delta]:
+    """Changes as operators publish them, after the versions that some sheets have."""
+    puts: dict[str, list[Offer]] = {}
     for change in changes:
-        offers[change.offer] = structs.replace(
-            offers[change.offer],
-            hourly_micro=change.hourly_micro,
-            gbps_hourly_micro=change.gbps_hourly_micro,
+        offer = sheets[change.entity].offers[change.offer]
+        new = structs.replace(offer, hourly_micro=change.hourly_micro, gbps_hourly_micro=change.gbps_hourly_micro)
+        puts.setdefault(change.entity, []).append(new)
+    return {
+        entity: Delta(
+            iss=entity,
+            iat=0,
+            exp=0,
+            jti="",
+            from_version=sheets[entity].version,
+            to_version=sheets[entity].version + 1,
+            put=tuple(put),
         )
-    return structs.replace(sheet, version=sheet.version + 1, offers=offers)
+        for entity, put in puts.items()
+    }
+
+
+def _sheets(graph: Graph, deltas: Mapping[str, Delta]) -> tuple[Sheets, Sheets]:
+    """Sheets before and after some deltas."""
+    before = {entity: network.sheet for entity, network in graph.by_entity.items()}
+    return before, {**before, **{entity: apply(before[entity], delta) for entity, delta in deltas.items()}}
 
 
 COMPILED: Final[Mapping[str, Callable[[Sheets], Engine]]] = {"kernel": Kernel} if available() else {}

@@ -129,3 +129,15 @@ def test_out_of_work_it_says_how_good_an_answer_could_be(code: Code) -> None:
                     assert answer.proven is False or [route_key(query, answer.routes[0])] == best
                 elif answer.proven:
                     assert not best
+
+
+def test_nothing_is_left_to_compile_once_it_is_warm(code: Code) -> None:
+    if not hasattr(code.search, "signatures"):
+        pytest.skip("not compiled")
+    engine = Engine(code)
+    engine.warm()
+    sheets, query, _ = pointed(1, "sums")
+    graph = Graph.build(sheets)
+    engine.prepare(graph)
+    find(graph, structs.replace(taken(query), limits=Limits(latency_us=60)), explain=False, kernel=engine)
+    assert {name: len(getattr(code, name).signatures) for name in code._fields} == dict.fromkeys(code._fields, 1)

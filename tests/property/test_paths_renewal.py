@@ -13,9 +13,9 @@ pytest.importorskip("numpy")
 from federation.broker.discovery.sheet import OperatorSheet
 from federation.broker.market.market import advance
 from federation.broker.paths.graph import Graph
-from federation.broker.paths.kernel.arrays import GBPS, HOURLY, STEPS
 from federation.broker.paths.kernel.compiled import Code, available, compiled
 from federation.broker.paths.kernel.engine import Engine
+from federation.broker.paths.kernel.live import GBPS, HOURLY, STEPS
 from federation.broker.paths.query import Query
 from federation.broker.paths.search import Found, find
 from schemas.offer import Offer

@@ -64,18 +64,19 @@ class Beyond(NamedTuple):
 class Judged:
     """What has been found out about offers for one size, time and set of rules, whatever the limits.
 
-    Labels free at interfaces and across interconnects; segments as they are billed, by the offers they run over; the
-    kernel's plan, and what segments it told come to. `looser` is the same for a question that admits all of this one
-    and more, with the same prices: its bounds are bounds here.
+    The UNIs that will do, with their free labels; labels free at interfaces and across interconnects; segments as they
+    are billed, by the offers they run over; the kernel's plan, and what segments it told come to. `looser` is the same
+    for a question that admits all of this one and more, with the same prices: its bounds are bounds here.
     """
 
-    __slots__ = ("beyond", "kernel_plan", "looser", "segments", "sides", "told")
+    __slots__ = ("beyond", "ends", "kernel_plan", "looser", "segments", "sides", "told")
 
     def __init__(self) -> None:
         self.sides: dict[int, int] = {}
         self.beyond: dict[int, Beyond | None] = {}
         self.segments: dict[tuple[int, ...], Any] = {}
         self.told: dict[tuple[int, ...], Any] = {}
+        self.ends: tuple[dict[int, int], dict[int, int]] | None = None
         self.kernel_plan: Any = None
         self.looser: Judged | None = None
 
@@ -104,8 +105,9 @@ class Usable:
         self.bits, self.met = self._required()
         self.pending = sum(self.met.values())
         self.must = self.pending >> len(self.names) << len(self.names)
-        self.sources = self._ends(ask.query.sources)
-        self.targets = self._ends(ask.query.targets)
+        if self.judged.ends is None:
+            self.judged.ends = self._ends(ask.query.sources), self._ends(ask.query.targets)
+        self.sources, self.targets = self.judged.ends
 
     def near(self, vertex: int) -> Sequence[tuple[int, Stretch]]:
         """Neighbours of a vertex within its operator, each with the usable stretch that leads there."""

@@ -15,9 +15,7 @@ from federation.broker.paths.kernel.arrays import (
     CROSS,
     CROSS_US,
     FREE,
-    GBPS,
     HEAD,
-    HOURLY,
     INSIDE,
     IS_INTERFACE,
     LATENCY_US,
@@ -25,10 +23,10 @@ from federation.broker.paths.kernel.arrays import (
     OPEN,
     SHUT,
     SPEED,
-    STEPS,
     UNKNOWN,
 )
 from federation.broker.paths.kernel.heaps import lift, sink
+from federation.broker.paths.kernel.live import GBPS, HOURLY, STEPS
 
 NEVER: Final = 1 << 60
 PRICE, LATENCY, JITTER, LOST, DOWN, HOPS, BEFORE = range(7)

@@ -15,7 +15,7 @@ import numpy as np
 
 from federation.broker.paths.graph import Graph
 from federation.broker.paths.kernel.block import Block, Floats, Ints, clip
-from federation.broker.paths.kernel.live import Versions, better
+from federation.broker.paths.kernel.live import STEPS, Lot, Versions, Write
 from federation.broker.paths.network import Network, Steps
 from federation.broker.paths.renewal import no_more
 from schemas.offer import ClassTerms
@@ -23,9 +23,8 @@ from schemas.price import TermFactor, TimeBand
 
 # States of a vertex: an interface, `SOURCE` and `TARGET` added up, or a node.
 UNKNOWN, OPEN, SHUT, SOURCE, TARGET, INSIDE = 0, 1, 2, 4, 8, 16
-# Columns of `Net.hot`, `Net.live`, `Net.cool` and `Net.vertices`.
+# Columns of `Net.hot`, `Net.cool` and `Net.vertices`.
 HEAD, CLS, LATENCY_US, ARC = range(4)
-HOURLY, GBPS, STEPS = range(3)
 JITTER_US, LOST_LOG, DOWN_LOG, DELIVERED_PPB, AVAILABLE_PPB = range(5)
 IS_INTERFACE, OWNER, CROSS, CROSS_US, SPEED, MTU, FREE = range(7)
 KEPT_MAX: Final = 16
@@ -88,26 +87,24 @@ class Arrays:
         self.versions = Versions()
         self.number = 0  # of the version that `net.live` is
         self.kept: dict[object, Any] = {}  # bounds of questions answered, the oldest first
+        self.tariffs: list[Any] = []  # what the last sizes and rules admit, and at what price
         self.spare: list[Any] = []  # memory for bounds that nobody uses
         self.desks: list[Any] = []  # memory for labels that nobody uses
 
-    def written(self, graph: Graph, figures: Figures) -> Arrays:
+    def written(self, graph: Graph, figures: Figures, write: Write) -> Arrays:
         """The arrays of a graph that differs in figures only; these stay as they are."""
         made = copy.copy(self)
-        now, arcs = self.net.live[figures.arcs], figures.arcs
-        if self.number != self.versions.number:  # somebody else went on from here: begin a line of our own
-            made.versions, made.kept, made.number = Versions(), {}, 0
         made._graph = weakref.ref(graph)
-        less = None if figures.more else arcs[better(figures.rows, now)]
-        live = made.versions.written(self.net.live, arcs, figures.rows, less)
+        if self.number != self.versions.number:  # somebody else went on from here: begin a line of our own
+            made.versions, made.kept = Versions(), {}
+        made.tops = self.tops.copy()
+        lot = Lot(0, figures.arcs, figures.rows, None if figures.more else figures.arcs)
+        live = made.versions.written(self.net.live, lot, made.tops, write, (self.arc_cls, self.stretch))
         made.versions.hold(made, live)
         made.number = made.versions.number
         made.net = self.net._replace(live=live)
-        tops = np.stack([figures.rows[:, row] * self.stretch[self.arc_cls[arcs]] for row in (HOURLY, GBPS)])
-        if (tops > self.tops[:2, self.arc_cls[arcs]]).any():
-            made.tops = self.tops.copy()
-            for row in (HOURLY, GBPS):
-                np.maximum.at(made.tops[row], self.arc_cls[arcs], tops[row])
+        if not np.array_equal(made.tops, self.tops):
+            made.tariffs = []
         if figures.steps is not None:
             made.net = made.net._replace(step_ptr=figures.step_ptr, steps=figures.steps)
             made.breaks = np.unique(figures.steps[:, 0])
@@ -183,7 +180,7 @@ class Arrays:
             self.spare.append(kept.ahead)
 
     def forget(self) -> None:
-        """Drop everything that questions left behind."""
+        """Drop everything that questions between some ends left behind."""
         while self.kept:
             self.spare.append(self.kept.popitem()[1].ahead)
         del self.spare[SPARE_MAX:]
@@ -219,7 +216,7 @@ class Arrays:
                 for block, base, by in zip(blocks, graph.bases, self.class_base, strict=True)
             ]
         )
-        self.arc_cls = self.ends[:, 2]
+        self.arc_cls: Ints = np.ascontiguousarray(self.ends[:, 2])
         self.stretch = np.repeat([float(block.network.size) for block in blocks], [len(b.classes) for b in blocks])
         self.class_names = np.array([terms.id for _, terms in self.classes], dtype=object)
         self.set_up, self.minimum, self.term_s = (

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
-from federation.broker.paths.kernel import ahead, heaps, label, landmarks, search
+from federation.broker.paths.kernel import ahead, heaps, label, landmarks, live, search
 
 
 class Code(NamedTuple):
@@ -19,6 +19,7 @@ class Code(NamedTuple):
     search: Callable[..., int] = search.search
     measure: Callable[..., None] = landmarks.measure
     undercut: Callable[..., bool] = ahead.undercut
+    write: Callable[..., int] = live.write
 
 
 def available() -> bool:
@@ -47,5 +48,5 @@ def _functions(module: ModuleType) -> list[Any]:
 
 def _digest() -> str:
     """A name for this version of the sources: numba itself looks at one file only."""
-    sources = (Path(module.__file__ or "") for module in (ahead, heaps, label, landmarks, search))
+    sources = (Path(module.__file__ or "") for module in (ahead, heaps, label, landmarks, live, search))
     return blake2b(b"".join(source.read_bytes() for source in sources), digest_size=8).hexdigest()

@@ -16,6 +16,7 @@ from federation.broker.paths.kernel.ahead import PRICE as PRICE_ROW
 from federation.broker.paths.kernel.arrays import CROSS, Arrays
 from federation.broker.paths.kernel.compiled import Code
 from federation.broker.paths.kernel.landmarks import with_marks
+from federation.broker.paths.kernel.live import Write
 from federation.broker.paths.kernel.plan import Planned, planned
 from federation.broker.paths.kernel.replay import Replay, Trace
 from federation.broker.paths.labels import Label
@@ -94,6 +95,11 @@ class Engine:
     def __init__(self, code: Code | None = None) -> None:
         self._code = code or Code()
 
+    @property
+    def write(self) -> Write:
+        """What writes new rows of prices."""
+        return self._code.write
+
     def warm(self) -> None:
         """Have the functions compiled, or read, by running them over a graph of one vertex and no offers."""
         vertices = np.zeros((1, 7), np.int64)
@@ -109,11 +115,13 @@ class Engine:
         )  # fmt: skip
         ask = Ask(query=query, aim=PRICE)
         usable = Usable(nothing.graph, ask)
+        none = _ints(())
         plan, ahead = planned(nothing, usable, ask), _nothing_ahead(nothing)
         self._code.undercut(
             nothing.ends, net.live, net.vertices, net.marks, plan.plan.admitted, plan.plan.classes, plan.plan.rates,
-            plan.plan.targets, plan.plan.span, ahead.far, ahead.front, _ints([0] * ROWS), _ints(()),
+            plan.plan.targets, plan.plan.span, ahead.far, ahead.front, _ints([0] * ROWS), none,
         )  # fmt: skip
+        self._code.write(net.live, none, net.live, none, nothing.tops, nothing.arc_cls, nothing.stretch)
         _Run(self._code, nothing, usable, plan, ahead, ask, Work(1), Fixed()).solved()
 
     def takes(self, ask: Ask) -> bool:
@@ -127,7 +135,7 @@ class Engine:
             earlier: Arrays | None = None if before is None else before.arrays
             renewed = earlier is not None and graph.since is not None and graph.since.before() is before
             if renewed and earlier is not None and len(earlier.net.step_ptr) <= earlier.crowded:
-                graph.arrays = earlier.written(graph, earlier.figures(graph))
+                graph.arrays = earlier.written(graph, earlier.figures(graph), self._code.write)
             else:
                 arrays = Arrays(graph, earlier)
                 arrays.net = with_marks(arrays, self._code.measure, earlier)

@@ -27,12 +27,11 @@ from federation.broker.paths.kernel.arrays import (
     AVAILABLE_PPB,
     CLS,
     DELIVERED_PPB,
-    GBPS,
-    HOURLY,
     JITTER_US,
     LATENCY_US,
     OWNER,
 )
+from federation.broker.paths.kernel.live import GBPS, HOURLY
 
 PPB: Final = 1_000_000_000
 # Columns of a label. LAT begins five sums in the order of the rows of `Ahead`.

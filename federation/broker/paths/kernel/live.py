@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from federation.broker.paths.kernel.block import Ints
+from federation.broker.paths.kernel.block import Floats, Ints
 
 LOTS_KEPT: Final = 64
 SPARE_MAX: Final = 3
+HOURLY, GBPS, STEPS = range(3)  # columns of `arrays.Net.live`
+NOTHING: Final[Ints] = np.zeros(0, np.int64)
+Write = Callable[..., int]
+Sizes = tuple[Ints, Floats]
 
 
 class Lot(NamedTuple):
@@ -35,11 +40,12 @@ class Versions:
         self._lots: deque[Lot] = deque(maxlen=LOTS_KEPT)
         self._spare: list[tuple[int, Ints]] = []
 
-    def written(self, now: Ints, arcs: Ints, rows: Ints, better: Ints | None) -> Ints:
-        """The next version: like the newest, `now`, but for some rows."""
-        self._lots.append(Lot(self.number + 1, arcs, rows, better))
-        made = self._caught_up(now)
+    def written(self, now: Ints, lot: Lot, tops: Floats, write: Write, sizes: Sizes) -> Ints:
+        """The next version: like the newest, `now`, but for some rows; `tops` rise to what no segment exceeds then."""
+        made, less = self._caught_up(now, tops, write, sizes), np.empty(len(lot.arcs), np.int64)
+        many = write(made, lot.arcs, lot.rows, less, tops, *sizes)
         self.number += 1
+        self._lots.append(lot._replace(number=self.number, better=None if lot.better is None else less[:many]))
         return made
 
     def hold(self, holder: object, rows: Ints) -> None:
@@ -53,25 +59,40 @@ class Versions:
             return None
         return [lot.better for lot in lots if lot.better is not None]
 
-    def _caught_up(self, now: Ints) -> Ints:
-        oldest = self._lots[0].number
+    def _caught_up(self, now: Ints, tops: Floats, write: Write, sizes: Sizes) -> Ints:
+        """Rows like the newest that nobody holds."""
+        oldest = self._lots[0].number if self._lots else self.number + 1
         while self._spare:
             number, made = self._spare.pop()
             if number >= oldest - 1:
                 for lot in self._lots:
                     if lot.number > number:
-                        made[lot.arcs] = lot.rows
+                        write(made, lot.arcs, lot.rows, NOTHING, tops, *sizes)
                 return made
-        made = now.copy()
-        made[self._lots[-1].arcs] = self._lots[-1].rows
-        return made
+        return now.copy()
 
     def _release(self, number: int, rows: Ints) -> None:
         if len(self._spare) < SPARE_MAX:
             self._spare.append((number, rows))
 
 
-def better(now: Ints, then: Ints) -> Ints:
-    """Which rows have a lower price than others."""
-    found: Ints = np.flatnonzero((now[:, :2] < then[:, :2]).any(axis=1))
-    return found
+def write(live: Any, arcs: Any, rows: Any, less: Any, tops: Any, classes: Any, stretch: Any) -> int:
+    """Put rows in the place of others; the arcs that cost less than before into `less`, and how many these are.
+
+    Plain Python that numba compiles as it stands. `classes` is per arc, `stretch` the most arcs a segment of a class
+    may have. An empty `less` says that all this was told before.
+    """
+    many, told = 0, less.size == 0
+    for place in range(len(arcs)):
+        arc = arcs[place]
+        if not told:
+            if rows[place, HOURLY] < live[arc, HOURLY] or rows[place, GBPS] < live[arc, GBPS]:
+                less[many] = arc
+                many += 1
+            if rows[place, HOURLY] > live[arc, HOURLY] or rows[place, GBPS] > live[arc, GBPS]:
+                cls = classes[arc]
+                for rate in range(2):
+                    tops[rate, cls] = max(tops[rate, cls], rows[place, rate] * stretch[cls])
+        for column in range(rows.shape[1]):
+            live[arc, column] = rows[place, column]
+    return many

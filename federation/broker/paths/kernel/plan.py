@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 import numpy as np
+from msgspec import structs
 
 from federation.broker.paths.kernel.ahead import CLASS_COLUMNS, FRACTIONS, RATE_COLUMNS, RATIOS, Plan
 from federation.broker.paths.kernel.arrays import CROSS, SHUT, SOURCE, TARGET, Arrays
@@ -14,13 +16,20 @@ from federation.broker.paths.meter import worth
 from federation.broker.paths.query import Ask, Limit, Query
 from federation.broker.paths.rules import lacking
 from federation.broker.paths.usable import Usable
+from schemas.intent import Objective
 from schemas.price import GBPS, HOUR_S, PPM, term_ppm, weighted_seconds
+from schemas.segment import Limits, window
 
 AMOUNT_MAX: Final = float(1 << 47)  # micro-units of one segment: beyond, 64 bits may not do
 DENOMINATOR_MAX: Final = 1 << 61
 SLACK_MORE: Final = 4  # two amounts used, each rounded down once as a float and once to a whole number
 ROOM: Final = 1 - 1e-15
 MARKS_USED: Final = 4
+
+
+TARIFFS_MAX: Final = 8
+ANY_TIME: Final = window(0, 1)
+Row = tuple[tuple[int, ...], tuple[float, ...], bool]  # of one zone, bands, term factors and currency
 
 
 class Planned(NamedTuple):
@@ -42,60 +51,93 @@ class Prices(NamedTuple):
     small: Flags
 
 
+class Tariffed(NamedTuple):
+    """What questions of one size and set of rules share, whatever their ends: which classes they admit, at what price.
+
+    `alike` and `rows` tell it from others; `key` does so too, briefly.
+    """
+
+    alike: Ask
+    rows: tuple[Row, ...]
+    admitted: Bytes
+    classes: Ints
+    rates: Floats
+    fits: bool
+    key: bytes
+
+
 def planned(arrays: Arrays, usable: Usable, ask: Ask) -> Planned:
     """The plan of an ask whose ends and crossings `usable` judges."""
-    query = ask.query
-    prices = _prices(arrays, query)
+    query, shared = ask.query, _tariffed(arrays, ask)
+    wanted, mtu = ask.limit(Limit.BANDWIDTH) or 0, ask.limit(Limit.MTU) or 0
+    during = query.window.start_s, query.window.end_s
+    state, closed = _state(arrays, usable, query)
+    plan = Plan(
+        admitted=shared.admitted,
+        classes=shared.classes,
+        rates=shared.rates,
+        state=state,
+        fits=np.zeros(len(arrays.net.step_ptr), dtype=np.uint8),
+        shut=_shut(arrays, query),
+        targets=np.array(list(usable.targets), dtype=np.int64),
+        size=np.array((wanted, mtu, *during), dtype=np.int64),
+        span=_span(arrays, usable),
+    )
+    ends = tuple(usable.sources), tuple(usable.targets)
+    # Windows between the same changes of capacity have the same room; what prices they have, `shared` says.
+    gaps = int(np.searchsorted(arrays.breaks, during[0], "right")), int(np.searchsorted(arrays.breaks, during[1]))
+    return Planned(plan, (shared.key, wanted, mtu, *gaps, ends, closed, query.excluded), shared.fits)
+
+
+def _tariffed(arrays: Arrays, ask: Ask) -> Tariffed:
+    """What a question shares with others: found for one of them before, or made."""
+    query, each = ask.query, len(arrays.currencies)
+    rows = tuple(_fractions(arrays, query, *divmod(pair, each)) for pair in arrays.pairs)
+    plain = structs.replace(
+        query, sources=(), targets=(), window=ANY_TIME, limits=Limits(), hops=None, budget_micro=None,
+        objective=Objective.PRICE, excluded=frozenset(), banned_labels={}, k=1, work=0,
+    )  # fmt: skip
+    alike = structs.replace(ask, query=plain, aim="", eased=frozenset())
+    for known in reversed(tuple(arrays.tariffs)):
+        if known.rows == rows and known.alike == alike:
+            found: Tariffed = known
+            return found
+    made = _priced(arrays, ask, alike, rows)
+    arrays.tariffs.append(made)
+    del arrays.tariffs[:-TARIFFS_MAX]
+    return made
+
+
+def _priced(arrays: Arrays, ask: Ask, alike: Ask, rows: tuple[Row, ...]) -> Tariffed:
+    prices = _prices(arrays, rows)
     admitted = _admitted(arrays, ask) & prices.known
     base, least = arrays.set_up, arrays.minimum
-    if arrays.currencies != [query.currency]:
+    if arrays.currencies != [ask.query.currency]:
         rounded = np.where(prices.ratio[2] == 1, 1.0, prices.ratio[2] * ROOM)
         base, least = (base * rounded).astype(np.int64), (least * rounded).astype(np.int64)
     per_hourly, per_gbps = prices.rates
     flat = least > arrays.usual[0] * per_hourly + arrays.usual[1] * per_gbps
     tops = arrays.tops[0] * per_hourly + arrays.tops[1] * per_gbps + arrays.tops[2] * np.maximum(1, prices.ratio[2])
-    wanted, mtu = ask.limit(Limit.BANDWIDTH) or 0, ask.limit(Limit.MTU) or 0
-    during = query.window.start_s, query.window.end_s
-    size = np.array((wanted, mtu, *during), dtype=np.int64)
-    state, closed = _state(arrays, usable, query)
     entry = base + np.where(flat, least, 0)
     classes = np.empty((len(admitted), CLASS_COLUMNS), dtype=np.int64)
     columns = (flat, base, least, entry, prices.slack, arrays.set_up, arrays.minimum)
     for place, column in enumerate(columns):
         classes[:, place] = column
+    classes[:, FRACTIONS:] = prices.fractions
     rates = np.empty((len(admitted), RATE_COLUMNS))
     rates[:, 0], rates[:, 1], rates[:, RATIOS:] = per_hourly, per_gbps, prices.ratio.T
-    classes[:, FRACTIONS:] = prices.fractions
-    targets = np.array(list(usable.targets), dtype=np.int64)
-    plan = Plan(
-        admitted=admitted.astype(np.uint8),
-        classes=classes,
-        rates=rates,
-        state=state,
-        fits=np.zeros(len(arrays.net.step_ptr), dtype=np.uint8),
-        shut=_shut(arrays, query),
-        targets=targets,
-        size=size,
-        span=_span(arrays, usable),
-    )
-    ends = tuple(usable.sources), tuple(usable.targets)
-    # Windows between the same changes of capacity have the same room; what prices they have, `classes` and `rates` say.
-    gaps = np.searchsorted(arrays.breaks, during[:1], "right")[0], np.searchsorted(arrays.breaks, during[1:])[0]
-    key = (admitted.tobytes(), classes.tobytes(), rates.tobytes(), wanted, mtu, *gaps, ends, closed, query.excluded)
-    return Planned(plan, key, fits=bool(((tops < AMOUNT_MAX) & prices.small | ~admitted).all()))
+    fits = bool(((tops < AMOUNT_MAX) & prices.small | ~admitted).all())
+    key = blake2b(admitted.tobytes() + classes.tobytes() + rates.tobytes(), digest_size=32).digest()
+    return Tariffed(alike, rows, admitted.astype(np.uint8), classes, rates, fits, key)
 
 
-def _prices(arrays: Arrays, query: Query) -> Prices:
+def _prices(arrays: Arrays, rows: tuple[Row, ...]) -> Prices:
     """Per class: three fractions as numerators, denominators and ratios; slack, and whether 64 bits do."""
     which = arrays.pair
-    rows = [_fractions(arrays, query, *divmod(pair, len(arrays.currencies))) for pair in arrays.pairs]
     exact: Ints = np.array([row[0] for row in rows], dtype=np.int64).reshape(-1, 8)[which]
     floats: Floats = np.array([row[1] for row in rows], dtype=np.float64).reshape(-1, 5).T[:, which]
     known = np.array([row[2] for row in rows], dtype=bool)[which]
     return Prices(exact[:, :6], floats[:3], floats[3:], exact[:, 6], known, exact[:, 7] == 1)
-
-
-Row = tuple[tuple[int, ...], tuple[float, ...], bool]
 
 
 def _fractions(arrays: Arrays, query: Query, timing: int, currency: int) -> Row:
@@ -183,7 +225,7 @@ def _span(arrays: Arrays, usable: Usable) -> Ints:
     span = np.stack([most(marks, axis=0) for marks in ends for most in (np.min, np.max)])
     apart = np.maximum(span[2] - span[1], span[0] - span[3])
     used = np.argsort(-apart)[:MARKS_USED]
-    return np.concatenate((used[None], span[:, used]))
+    return np.ascontiguousarray(np.concatenate((used[None], span[:, used])))
 
 
 def _shut(arrays: Arrays, query: Query) -> Bytes:

@@ -33,7 +33,6 @@ from federation.broker.paths.kernel.arrays import (
     INSIDE,
     OPEN,
     OWNER,
-    STEPS,
     TARGET,
     UNKNOWN,
     Net,
@@ -68,6 +67,7 @@ from federation.broker.paths.kernel.label import (
     twice,
     twin_bit,
 )
+from federation.broker.paths.kernel.live import STEPS
 
 # Cells of `Work.cells`.
 BEGUN, COUNT, REACH, LEFT, DONE, BEST, BEST_FIRST, BEST_SECOND, LEAST_KEY, FOUND = 0, 1, *range(3, 11)
