@@ -20,7 +20,7 @@ HOPS_MAX: Final = 16
 DEPTH_MAX: Final = 8
 
 Unix = Annotated[int, Meta(ge=0, le=10**11)]
-Term = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
+Term = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[!-~]+\Z")]
 Terms = Annotated[tuple[Term, ...], Meta(max_length=64)]
 Countries = Annotated[tuple[Country, ...], Meta(max_length=260)]
 Locations = Annotated[tuple[EntityId, ...], Meta(max_length=128)]

@@ -11,7 +11,7 @@ from schemas.jurisdiction import Sovereignty
 from schemas.price import Currency, Money
 from schemas.segment import WINDOW_S_MAX, Bps, Id, Limits, Mtu, Time
 
-PLACE_PATTERN = r"^[^@\s][^@]{0,99}(@[^@\s][^@]{0,199})?$"
+PLACE_PATTERN = r"^[^@\s][^@\x00-\x1f]{0,99}(@[^@\s][^@\x00-\x1f]{0,199})?\Z"
 MarkType = Annotated[str, Meta(min_length=1, max_length=200)]
 REQUIRED_MAX: Final = 8
 WORTH_MICRO_MAX: Final = 10**12

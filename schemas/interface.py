@@ -15,7 +15,7 @@ from schemas.segment import Bps, EntityId, Id, Micros, Mtu
 
 CAPABILITIES_MAX: Final = 16
 Capabilities = Annotated[tuple[Id, ...], Meta(max_length=CAPABILITIES_MAX)]
-Country = Annotated[str, Meta(pattern="^[A-Z]{2}$")]
+Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")]
 
 
 class InterfaceKind(StrEnum):

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 
 from schemas.problem import invalid
 
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
 MICRO_MAX: Final = 10**18
 Micro = Annotated[int, Meta(ge=0, le=MICRO_MAX)]
 Ppm = Annotated[int, Meta(ge=1, le=10**9)]

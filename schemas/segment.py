@@ -21,11 +21,11 @@ Mtu = Annotated[int, Meta(ge=64, le=65535)]
 Micros = Annotated[int, Meta(ge=0, le=10**10)]
 Ppb = Annotated[int, Meta(ge=0, le=PPB)]
 Label = Annotated[int, Meta(ge=1, le=4094)]
-Id = Annotated[str, Meta(min_length=1, max_length=120, pattern=r"^[A-Za-z0-9._:\-]+$")]
+Id = Annotated[str, Meta(min_length=1, max_length=120, pattern=r"^[A-Za-z0-9._:\-]+\Z")]
 EntityId = Annotated[
-    str, Meta(max_length=200, pattern=r"^https://[a-z0-9.\-]+(:\d+)?(/[a-z0-9._~\-/]*[a-z0-9._~\-])?$")
+    str, Meta(max_length=200, pattern=r"^https://[a-z0-9.\-]+(:[0-9]+)?(/[a-z0-9._~\-/]*[a-z0-9._~\-])?\Z")
 ]
-Hash = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{43}$")]
+Hash = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{43}\Z")]
 Time = Annotated[datetime, Meta(tz=True)]
 
 

@@ -79,7 +79,9 @@ def alone(tmp_path: Path) -> Runner:
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The addresses of a demo that was left running; afterwards it is ended as it says."""
     home = tmp_path_factory.mktemp("kept")
-    report = json.loads(run_alone(["peerway", "demo", "--keep", "--json"], home, {"TMPDIR": str(home)}))
+    cache = os.environ.get("XDG_CACHE_HOME", str(Path("~/.cache").expanduser()))  # what was compiled serves again
+    extra = {"TMPDIR": str(home), "XDG_CACHE_HOME": cache}
+    report = json.loads(run_alone(["peerway", "demo", "--keep", "--json"], home, extra))
     yield report["addresses"]
     subprocess.run(shlex.split(report["addresses"]["STOP"]), check=True, timeout=60)
     assert list(home.iterdir()) == []

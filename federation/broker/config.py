@@ -19,7 +19,7 @@ from schemas.price import Currency, Ppm, RateTable
 from schemas.problem import invalid
 from schemas.segment import EntityId
 
-Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@\-]*$")]
+Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@\-]*\Z")]
 Text = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
@@ -66,7 +66,7 @@ class BuyerAccess(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 class Rates(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The exchange rates of one day: what one unit of each currency is worth, in millionths of one common unit."""
 
-    date: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")] = "2026-11-02"
+    date: Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")] = "2026-11-02"
     worth_ppm: Mapping[Currency, Ppm] = MappingProxyType({"EUR": 1_000_000})
 
     def table(self) -> RateTable:

@@ -20,7 +20,7 @@ itself, its protocol key signs quotes, orders and receipts, and its own CA issue
 """
 EXAMPLES: Final = """\
 \b
-A new member, and the part of it that its anchor must learn:
+Examples. A new member, and the part of it that its anchor must learn:
   peerway keys new federation.json
   peerway keys new protocol.json
   peerway keys public federation.json > for-the-anchor.json

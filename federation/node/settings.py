@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
-KeyHash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+KeyHash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
 class Keys(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -22,7 +22,7 @@ OFFERING: Final = "segment"
 MTU_DEFAULT: Final = 1500
 ROUTE_CLASS_DEFAULT: Final = "any"
 JWS_CHARS_MAX: Final = 16 * 1024
-JWS_PATTERN: Final = r"^[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+$"
+JWS_PATTERN: Final = r"^[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\Z"
 Jws = Annotated[str, Meta(max_length=JWS_CHARS_MAX, pattern=JWS_PATTERN)]
 NO_LIMITS: Final = Limits()
 T = TypeVar("T")

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from federation.broker.api.operations import BASE, KEY_CHARS_MAX, KEY_HEADER, OPERATIONS, Operation
+from schemas.pattern import published
 from schemas.problem import CATALOGUE, Outcome
 
 REF: Final = "#/components/schemas/{name}"
@@ -32,7 +33,7 @@ def description() -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
         paths.setdefault(BASE + operation.path, {})[operation.method.lower()] = _operation(operation)
-    return {
+    whole: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "Peerway broker", "version": VERSION, "description": ABOUT, "license": _LICENSE},
         "security": [{"buyer": []}],
@@ -42,6 +43,8 @@ def description() -> dict[str, Any]:
             "schemas": {name: _neat(components[name]) for name in sorted(components)} | {"Problem": _problem()},
         },
     }
+    neat: dict[str, Any] = published(whole)
+    return neat
 
 
 def _neat(schema: dict[str, Any]) -> dict[str, Any]:

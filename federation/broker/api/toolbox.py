@@ -19,6 +19,7 @@ from pydantic import PrivateAttr
 
 from federation.broker.api.exchange import Exchange
 from federation.node.config import explain
+from schemas.pattern import published
 from schemas.problem import Outcome, Problem, invalid
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,8 @@ def inlined_schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
     for schema in components.values():
         schema.pop("description", None)  # docstrings are for our readers; an agent reads the members' descriptions
     root: dict[str, Any] = components.pop(reference["$ref"].rpartition("/")[2])
-    return root | ({"$defs": components} if components else {})
+    whole: dict[str, Any] = published(root | ({"$defs": components} if components else {}))
+    return whole
 
 
 def _decode(arguments: dict[str, Any], kind: type[msgspec.Struct]) -> Any:

@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 from schemas.authority import AUTHORITY_TYPE, Authority
 from schemas.grant import EndpointGrant
 from schemas.mandate import Mandate
+from schemas.pattern import published
 from tests.support import vectors
 
 FOLDER = Path(__file__).parents[3] / "schemas" / "jsonschema"
@@ -41,7 +42,7 @@ def schema(name: str) -> dict[str, Any]:
     for definition in made["$defs"].values():
         if "description" in definition:
             definition["description"] = inspect.cleandoc(definition["description"])
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": urn} | made
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": urn} | published(made)
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from jsonschema import Draft7Validator
 
+from schemas.pattern import published
 from schemas.problem import Outcome, Problem
 from schemas.segment import SEGMENT_URN, End, Limits, Segment, window
 from schemas.sonata import segment as written
@@ -49,10 +50,8 @@ def test_the_schema_is_one_and_has_our_members_and_marks_the_sellers() -> None:
     assert marked == {"quote", "receipt"}
     assert SCHEMA["$id"] == SCHEMA["properties"]["@type"]["const"] == SEGMENT_URN == written.URN
     assert get_args(written.Urn) == (SEGMENT_URN,)
-    assert (SCHEMA["definitions"]["jws"]["maxLength"], SCHEMA["definitions"]["jws"]["pattern"]) == (
-        JWS_CHARS_MAX,
-        JWS_PATTERN,
-    )
+    jws = SCHEMA["definitions"]["jws"]
+    assert (jws["maxLength"], jws["pattern"]) == (JWS_CHARS_MAX, published({"pattern": JWS_PATTERN})["pattern"])
 
 
 @pytest.mark.parametrize("limits", [Limits(), Limits(latency_us=1, jitter_us=2, loss_ppb=3, availability_ppb=4)])
