@@ -1,6 +1,7 @@
 """One operator's sheet, kept fresh: fetched, followed by its deltas, fetched again on a gap, dropped when it expires.
 
-A broken stream says nothing about the offers: the last sheet stands until its manifest expires.
+A broken stream says nothing about the offers: the last sheet stands until its manifest expires. Neither does a fault
+of this broker in the watch: it is logged, the operator is absent because of it, and everybody else goes on.
 """
 
 from __future__ import annotations
@@ -42,13 +43,14 @@ class Watch:
     def __init__(self, peer: OperatorPeer, board: Board, clock: Clock, entropy: Entropy) -> None:
         self._peer, self._board, self._clock, self._entropy = peer, board, clock, entropy
         self._manifest: Manifest | None = None
+        self._fault = ""
 
     async def run(self) -> None:
         """Fetch and follow, for ever. Ends only by cancellation; a round that went well starts the waits anew."""
         while True:
             rounds = AsyncRetrying(
                 sleep=asyncio.sleep,
-                retry=retry_if_exception_type(Problem),
+                retry=retry_if_exception_type(Exception),
                 wait=self._pause,
                 before_sleep=self._failed,
             )
@@ -95,5 +97,12 @@ class Watch:
     def _failed(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         expired = self._manifest is not None and self._clock.now() >= self._manifest.exp
-        why = error.detail if isinstance(error, Problem) else "it does not answer"
+        why = error.detail if isinstance(error, Problem) else self._told(error)
         self._board.absent(self._peer.entity, why, drop=expired)
+
+    def _told(self, fault: BaseException | None) -> str:
+        """What is said of a fault of ours; the same one is written down in full only once."""
+        if repr(fault) != self._fault:
+            self._fault = repr(fault)
+            log.error("a fault in watching the offers of %s", self._peer.entity, exc_info=fault)
+        return f"a fault of this broker ({type(fault).__name__}), which its log explains"

@@ -35,4 +35,6 @@ async def listen_for_hints(peer: OperatorPeer, coordinator: Coordinator) -> None
                 await coordinator.hint(hint)
         except Problem as problem:
             log.debug("no hints from %s: %s", peer.entity, problem)
+        except Exception:
+            log.exception("a fault in listening for hints of %s", peer.entity)
         await asyncio.sleep(HINT_RETRY_S)

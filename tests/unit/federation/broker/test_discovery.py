@@ -169,16 +169,83 @@ def test_an_older_manifest_is_not_believed() -> None:
     run(main(), clock.advance)
 
 
-def test_a_fault_of_ours_in_one_watch_stops_the_whole_run() -> None:
-    class Broken(FakeOperator):
-        async def sheet(self) -> None:  # type: ignore[override]
-            raise ZeroDivisionError
+def test_a_fault_of_ours_in_one_watch_is_told_and_everybody_else_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    clock = FixedClock()
+    bad, good = seller(clock), seller(clock, B, "Beta")
+    whole = bad.sheet
+
+    async def broken() -> SheetPages:
+        raise ZeroDivisionError("nobody thought of this")
 
     async def main() -> None:
-        with pytest.raises(ExceptionGroup):
-            await Federation({A: Broken(A, "Alpha", FixedClock())}, FixedClock(), CountingEntropy()).run()
+        async with federation(clock, bad, good) as found:
+            await found.ready.wait()
+            assert set(found.known.sheets) == {B}
+            assert found.known.absent == {A: "a fault of this broker (ZeroDivisionError), which its log explains"}
+            await asyncio.sleep(10 * RETRY_MOST_S)
+            good.publish(drop=(("offer", "u1--u2:any"),))
+            await settle()
+            assert found.known.sheets[B].offers == {}
+            bad.sheet = whole  # type: ignore[method-assign]
+            await asyncio.sleep(RETRY_MOST_S)
+            assert set(found.known.sheets) == {A, B}
+            assert found.known.absent == {}
 
-    run(main())
+    bad.sheet = broken  # type: ignore[method-assign]
+    run(main(), clock.advance)
+    traced = [record for record in caplog.records if record.exc_info]
+    assert len(traced) == 1, "the same fault is written down once"
+    assert A in traced[0].getMessage()
+    assert "nobody thought of this" in caplog.text
+
+
+def test_operators_join_and_leave_while_the_others_go_on() -> None:
+    clock = FixedClock()
+
+    async def main() -> None:
+        async with federation(clock, seller(clock)) as found:
+            await found.ready.wait()
+            before = found.known
+            found.changed.clear()
+            found.join(seller(clock, B, "Beta"))
+            assert found.known.absent == {B: "not asked yet"}
+            await settle()
+            assert set(found.known.sheets) == {A, B}
+            assert found.known.roster == {A: "Alpha", B: "Beta"}
+            assert before.roster == {A: "Alpha"}, "a snapshot must not change"
+            assert found.changed.is_set()
+            epoch = found.known.epoch
+            found.leave(A)
+            found.leave(A)
+            await asyncio.sleep(10 * RETRY_MOST_S)
+            assert (set(found.known.sheets), set(found.known.roster), found.known.absent) == ({B}, {B}, {})
+            assert found.known.epoch == epoch + 1
+            found.join(seller(clock, B, "Beta at another place"))
+            assert set(found.known.sheets) == {B}, "what it offered stands until it expires"
+            await settle()
+            assert found.known.roster == {B: "Beta at another place"}
+
+    run(main(), clock.advance)
+
+
+def test_who_leaves_before_it_answered_keeps_nobody_waiting() -> None:
+    clock = FixedClock()
+
+    async def main() -> None:
+        never = seller(clock, B, "Beta")
+
+        async def silent() -> SheetPages:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        never.sheet = silent  # type: ignore[method-assign]
+        async with federation(clock, seller(clock), never) as found:
+            await settle()
+            assert not found.ready.is_set()
+            found.leave(B)
+            assert found.ready.is_set()
+
+    run(main(), clock.advance)
 
 
 def test_pauses_grow_up_to_their_cap_and_differ() -> None:
