@@ -63,6 +63,7 @@ domain = "../trust"
 anchors = "../trust/anchors.json"
 [listen]
 host = "0.0.0.0"
+closed_network = true
 http_port = 8700
 mcp_port = 8701
 mcp_hosts = ["broker:*"]

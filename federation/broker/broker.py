@@ -21,7 +21,11 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 
 from federation.broker.api.counter import Counter
-from federation.broker.api.http import HttpFace
+from federation.broker.api.http import HttpFace, Seams
+from federation.broker.api.tls import agents_tls
+from federation.broker.authority.buyers import Buyers
+from federation.broker.authority.door import Door, Origins
+from federation.broker.authority.power import Buyer
 from federation.broker.config import BrokerConfig, load_config
 from federation.broker.desk import Desk
 from federation.broker.discovery.federation import Federation
@@ -40,13 +44,14 @@ from federation.broker.quotes.ask import Author
 from federation.broker.quotes.extension import Extending
 from federation.broker.quotes.quoting import Quoting, QuotingLimits
 from federation.broker.store.sqlite import SqliteStore, open_database
-from federation.node.bearer import Keyring
 from federation.node.http import listen
 from federation.node.machine import Worker, aside, monotonic_us
 from federation.node.process import run_daemon
 from federation.node.seams import Clock, Entropy, SystemClock, SystemEntropy
 from federation.sonata.asking import BuyerProfile
 from federation.sonata.buyer import SonataBuyer
+from federation.tokens.access import Issuer
+from federation.tokens.sqlite import ReplayRows
 from federation.trust.chain import Member, TrustDomain
 from federation.trust.domain import load_domain
 from federation.trust.keys import PrivateKey, load_private
@@ -135,7 +140,8 @@ class _Broker:
     async def run(self, stop: asyncio.Event) -> None:
         """Open, serve until told to stop, close."""
         config = self._config
-        store = SqliteStore(await self._stack.enter_async_context(open_database(Path(config.data) / STORE)))
+        database = await self._stack.enter_async_context(open_database(Path(config.data) / STORE))
+        store, door = SqliteStore(database), self._door(ReplayRows(database))
         searches, graphs = [await self._stack.enter_async_context(Worker(name)) for name in ("search", "graph")]
         session = await self._stack.enter_async_context(aiohttp.ClientSession())
         peers = self._peers(session)
@@ -162,7 +168,7 @@ class _Broker:
                 *(tasks.create_task(listen_for_hints(p, coordinator), name=f"hints of {e}") for e, p in peers.items()),
             ]
             await recover(store, coordinator)
-            async with self._faces(desk, tasks) as ports:
+            async with self._faces(desk, door, tasks) as ports:
                 await self._until(stop, market, federation, ports)
                 await coordinator.close()
             for task in running:
@@ -208,6 +214,13 @@ class _Broker:
         who = self._identity
         return Author(self._config.entity, who.key, who.secret, who.clock, who.entropy)
 
+    def _door(self, replay: ReplayRows) -> Door:
+        """Who may buy: everybody that the configuration names."""
+        who, config = self._identity, self._config
+        buyers = Buyers(config.buyers, config.rates.table())
+        issuer = Issuer(config.entity, who.key, who.entropy.token)
+        return Door(issuer, buyers, replay, who.secret, who.clock)
+
     def _quoting_limits(self) -> QuotingLimits:
         limits = self._config.limits
         return QuotingLimits(rounds_max=limits.rounds, hold_s=limits.hold_s)
@@ -222,20 +235,20 @@ class _Broker:
         )
 
     @asynccontextmanager
-    async def _faces(self, desk: Desk, tasks: asyncio.TaskGroup) -> AsyncIterator[dict[str, int]]:
+    async def _faces(self, desk: Desk, door: Door, tasks: asyncio.TaskGroup) -> AsyncIterator[dict[str, int]]:
         """The listeners; leaving closes them and waits for the requests under way."""
-        config = self._config
-        buyers = Keyring({buyer.key_sha256: buyer.name for buyer in config.buyers})
+        config, at = self._config, self._config.listen
 
-        def exchange_of(name: str) -> Counter:
-            return Counter(desk, name)
+        def exchange_of(buyer: Buyer) -> Counter:
+            return Counter(desk, buyer)
 
         ports: dict[str, int] = {}
         async with AsyncExitStack() as faces:
-            http = HttpFace(exchange_of, buyers, config.limits, self._clock, self._entropy)
-            ports["http"] = await listen(http.app(), config.listen.host, config.listen.http_port, faces)
-            if config.listen.mcp:
-                mcp = _agents_face(exchange_of, buyers, config, self._entropy)
+            origins = Origins("https" if at.tls else "http", at.origins)
+            http = HttpFace(exchange_of, door, config.limits, Seams(self._clock, self._entropy), origins)
+            ports["http"] = await listen(http.app(), at.host, at.http_port, faces, agents_tls(at.tls))
+            if at.mcp:
+                mcp = _agents_face(exchange_of, door, config, self._entropy)
                 tasks.create_task(mcp.serve(), name="mcp")
                 faces.callback(mcp.stop)
                 ports["mcp"] = mcp.port
@@ -260,7 +273,7 @@ class _Broker:
 
 
 def _agents_face(
-    exchange_of: Callable[[str], Counter], buyers: Keyring[str], config: BrokerConfig, entropy: Entropy
+    exchange_of: Callable[[Buyer], Counter], door: Door, config: BrokerConfig, entropy: Entropy
 ) -> McpListener:
     """The MCP listener. Imported late: its library takes a second, which a broker without this face need not spend."""
     try:
@@ -268,5 +281,5 @@ def _agents_face(
     except ModuleNotFoundError as error:
         why = f"{error.name} is not installed: pip install 'peerway[broker]', or set mcp = false under [listen]"
         raise Problem("UNAVAILABLE", why) from error
-    app = mcp_app(exchange_of, buyers, config, entropy)
-    return McpListener(app, config.listen.host, config.listen.mcp_port)
+    app, at = mcp_app(exchange_of, door, config, entropy), config.listen
+    return McpListener(app, at.host, at.mcp_port, agents_tls(at.tls))

@@ -13,20 +13,32 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct, structs
 
+from federation.broker.authority.access import BuyerAccess, BuyerLimits, Name
 from federation.node.config import below, load_toml, read_text
-from federation.node.settings import KeyHash, Keys, Port, Trust
+from federation.node.settings import Keys, Port, Trust
 from schemas.price import Currency, Ppm, RateTable
 from schemas.problem import invalid
 from schemas.segment import EntityId
 
-Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@\-]*\Z")]
 Text = Annotated[str, Meta(min_length=1, max_length=100)]
+Origin = Annotated[str, Meta(pattern=r"^https?://[a-z0-9.\-\[\]:]+\Z")]
+LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class ListenTls(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The certificate that agents are shown (a PEM chain), and its private key; read when a listener starts."""
+
+    certificate: str
+    private_key: str
 
 
 class Listen(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where buyers reach the broker; port 0 lets the system choose, `mcp = false` leaves MCP off.
 
-    `mcp_hosts` are `Host` headers (`name` or `name:port`, `*` for any port) accepted beside the loopback ones.
+    `mcp_hosts` are `Host` headers (`name` or `name:port`, `*` for any port) accepted beside the loopback ones;
+    `origins` are scheme, host and port by which agents call either face from outside, for which they make their proofs.
+    Other than loopback addresses are bound with `tls` only, or in a `closed_network` that nobody else is on: bearer
+    keys are believed on these and on loopback alone.
     """
 
     host: str = "127.0.0.1"
@@ -34,6 +46,14 @@ class Listen(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     mcp: bool = True
     mcp_port: Port = 8701
     mcp_hosts: tuple[str, ...] = ()
+    origins: tuple[Origin, ...] = ()
+    tls: ListenTls | None = None
+    closed_network: bool = False
+
+    @property
+    def sheltered(self) -> bool:
+        """Whether nobody else can listen on the way, even without TLS."""
+        return self.closed_network or self.host in LOOPBACK_HOSTS
 
 
 class OperatorAccess(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -54,13 +74,6 @@ class Contact(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     name: Text = "Broker desk"
     number: Text = "+00-0000000"
     email: Text = "desk@broker.example"
-
-
-class BuyerAccess(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A buyer, known by the SHA-256 of its bearer key: the key itself is in no file of the broker."""
-
-    name: Name
-    key_sha256: KeyHash
 
 
 class Rates(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -125,7 +138,15 @@ def load_config(path: Path) -> BrokerConfig:
         trust=trust,
         search=structs.replace(config.search, cache=_below(config.search.cache or user_cache(os.environ), base)),
         operators=tuple(_resolved(access, base) for access in config.operators),
+        buyers=tuple(structs.replace(b, jwks=b.jwks and _below(b.jwks, base)) for b in config.buyers),
+        listen=structs.replace(config.listen, tls=_tls(config.listen.tls, base)),
     )
+
+
+def _tls(tls: ListenTls | None, base: Path) -> ListenTls | None:
+    if tls is None:
+        return None
+    return ListenTls(certificate=_below(tls.certificate, base), private_key=_below(tls.private_key, base))
 
 
 def user_cache(environment: Mapping[str, str]) -> str:
@@ -143,13 +164,34 @@ def check(config: BrokerConfig, path: Path) -> None:
     seen: dict[str, str] = {}
     rows = [(f"operators[{i}].entity", a.entity) for i, a in enumerate(config.operators)]
     rows += [(f"buyers[{i}].name", b.name) for i, b in enumerate(config.buyers)]
-    rows += [(f"buyers[{i}].key_sha256", b.key_sha256) for i, b in enumerate(config.buyers)]
+    rows += [(f"buyers[{i}].key_sha256", b.key_sha256) for i, b in enumerate(config.buyers) if b.key_sha256]
+    rows += [(f"buyers[{i}].entity", b.entity) for i, b in enumerate(config.buyers) if b.entity]
     for field, value in rows:
         if value in seen:
             raise invalid(f"{path}: {field}", f"repeats {seen[value]}; each is named once")
         seen[value] = field
     if config.listen.mcp and config.listen.http_port == config.listen.mcp_port != 0:
         raise invalid(f"{path}: listen.mcp_port", "is the same as http_port; each listener needs its own port")
+    _check_shelter(config.listen, path)
+    for index, buyer in enumerate(config.buyers):
+        _check_buyer(buyer, config.listen, f"{path}: buyers[{index}]")
+
+
+def _check_shelter(listen: Listen, path: Path) -> None:
+    if listen.tls is None and not listen.sheltered:
+        why = "is no loopback address; give [listen.tls] a certificate, or say closed_network = true if it is one"
+        raise invalid(f"{path}: listen.host", why)
+
+
+def _check_buyer(buyer: BuyerAccess, listen: Listen, place: str) -> None:
+    if buyer.entity is None and buyer.key_sha256 is None:
+        raise invalid(place, "nobody could prove to be this buyer; give entity and jwks, or key_sha256")
+    if (buyer.entity is None) != (buyer.jwks is None):
+        raise invalid(f"{place}.jwks", "entity and jwks belong together: whose mandates, and the keys that sign them")
+    if buyer.key_sha256 is not None and not listen.sheltered:
+        raise invalid(f"{place}.key_sha256", "bearer keys are for loopback and closed networks; use entity and jwks")
+    if buyer.key_sha256 is None and buyer.limits != BuyerLimits():
+        raise invalid(f"{place}.limits", "are those of a bearer key; a mandate brings its own")
 
 
 def _resolved(access: OperatorAccess, base: Path) -> OperatorAccess:
@@ -181,6 +223,12 @@ mcp = true                            # false leaves the agents' face off
 mcp_port = 8701                       # agents: MCP under /mcp
 # mcp_hosts = ["broker.example"]      # Host headers accepted there beside those of loopback
 
+# origins = ["https://broker.example"] # how agents call it from outside: what their proofs are made for
+# closed_network = true               # plain HTTP beyond loopback: only where nobody else is on the network
+# [listen.tls]                        # required to listen on any other address
+# certificate = "agents.pem"
+# private_key = "agents.key"
+
 [contact]                             # Sonata demands it in quotes and orders
 name = "Example Broker desk"
 number = "+31-30-0000000"
@@ -196,11 +244,24 @@ billing_account = "broker-17"         # what SURF bills; "peerway" if left out
 entity = "https://geant.example"
 key = "the key that GEANT gave this broker"   # or: key_file = "keys/geant", which keeps it out of this file
 
-# One table per buyer. Make a key and its hash with:
+# One table per buyer. One that signs mandates for its agents (`peerway mandate new`) is known by its entity id and its
+# public keys: peerway keys new buyer.json; peerway keys public buyer.json > buyer.jwks
+# [[buyers]]
+# name = "bob"
+# entity = "https://bob.example"
+# jwks = "buyer.jwks"
+
+# On loopback and closed networks a bearer key will do. Make a key and its hash with:
 #   key=$(openssl rand -hex 24); printf %s "$key" | sha256sum
 [[buyers]]
 name = "alice"
 key_sha256 = "2bd806c97f0e00af1a1fc3328fa763a9269723c8db8fac4f93af71db186d6e90"   # the key is: alice
+[buyers.limits]                       # what it may do, as a mandate would say it; all of them may be left out
+max_bandwidth_bps = 100_000_000_000
+per_order_micro = 5_000_000_000       # of currency, by default EUR
+total_micro = 50_000_000_000
+# jurisdictions = ["AT", "DE", "NL"]  # countries that may be crossed
+# until = 2027-01-01T00:00:00Z        # nothing is ordered from then on
 
 [rates]                               # for comparing prices; quotes name this table by its hash
 date = "2026-11-02"

@@ -7,8 +7,9 @@ its `outcome`. A `key` is the buyer's `Idempotency-Key`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
+from federation.broker.authority.asked import denied
+from federation.broker.authority.power import Buyer
 from federation.broker.market.searching import Searching
 from federation.broker.once import Once, claim_of
 from federation.broker.orders.protocols import Orders, OrderStore
@@ -17,8 +18,10 @@ from federation.broker.quotes.extension import Extending, Leased, Longer
 from federation.broker.quotes.protocols import QuoteStore, StoredQuote
 from federation.broker.quotes.quoting import Quoting
 from federation.broker.quotes.seal import quote_view
+from federation.broker.quotes.within import Within
 from federation.node.seams import Clock
 from schemas.answer import FederationView, OrderView, QuoteView, SearchAnswer
+from schemas.authority import Deed
 from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
 from schemas.lease import State
@@ -27,12 +30,6 @@ from schemas.request import Extension
 from schemas.segment import WINDOW_S_MAX, Window, moment, window
 
 OPEN = frozenset({State.HELD, State.QUOTED})
-
-
-class Buyer(NamedTuple):
-    """Who asks, as the configuration names it."""
-
-    name: str
 
 
 class Desk:
@@ -69,16 +66,21 @@ class Desk:
         """At most `k` candidate paths from published offers, or why there is none. Nothing is asked or held.
 
         With `front` also the paths that no other beats on all of these objectives, with `backup` the best pair of
-        paths that have nothing of a kind in common.
+        paths that have nothing of a kind in common. What is found lies within the buyer's mandate.
         """
+        buyer.may(Deed.QUOTE, self._clock.now())
+        if buyer.power is not None:
+            within = Within(buyer.power.authority, self._searching.terms)
+            intent = within.confined(intent, self._searching.sheets)
         return await self._searching.search(intent, k, front=front, backup=backup)
 
     async def quote(self, buyer: Buyer, intent: Intent, key: str) -> QuoteView:
         """A firm quote with a hold at every operator. See `Quoting.quote` for what it raises."""
+        buyer.may(Deed.QUOTE, self._clock.now())
         claim = claim_of(buyer.name, key, "quote", intent)
 
         async def work() -> QuoteView:
-            return quote_view(await self._quoting.quote(buyer.name, intent, claim))
+            return quote_view(await self._quoting.quote(buyer.name, intent, claim, buyer.power))
 
         return await self._once.run(claim, work, lambda quote_id: self.get_quote(buyer, quote_id))
 
@@ -110,14 +112,17 @@ class Desk:
     async def order(self, buyer: Buyer, quote_id: str, key: str) -> OrderView:
         """Commit to a quote. Returns once that is durable; `get_order` tells when it is ACTIVE.
 
-        Raises QUOTE_USED, QUOTE_EXPIRED, INCOMPATIBLE_STATE (declined, or a quote of an extension).
+        Raises QUOTE_USED, QUOTE_EXPIRED, INCOMPATIBLE_STATE (declined, or a quote of an extension), POLICY_DENIED (not
+        within the mandate, or too little of it is left).
         """
+        buyer.may(Deed.ORDER, self._clock.now())
         claim = claim_of(buyer.name, key, "order", quote_id)
 
         async def work() -> OrderView:
             stored = await self._quote(buyer, quote_id)
             check_open(stored)
-            return await self._orders.place(stored, claim)
+            self._check_quoted(buyer, stored)
+            return await self._orders.place(stored, claim, buyer.budget)
 
         return await self._once.run(claim, work, lambda order_id: self._orders.get(buyer.name, order_id))
 
@@ -136,12 +141,13 @@ class Desk:
 
         Raises NOT_FOUND, INCOMPATIBLE_STATE, POLICY_DENIED, INVALID_ARGUMENT, or why an operator refused.
         """
+        buyer.may(Deed.EXTEND, self._clock.now())
         claim = claim_of(buyer.name, key, "extend", order_id, extension)
 
         async def work() -> OrderView:
             stored = await self._extending.quote(await self._longer(buyer, order_id, extension))
             try:
-                return await self._orders.extend(stored, claim)
+                return await self._orders.extend(stored, claim, buyer.budget)
             except Problem as problem:
                 await self._extending.let_go(stored)
                 raise problem.with_outcome(Outcome.UNDONE) from problem
@@ -150,6 +156,7 @@ class Desk:
 
     async def release(self, buyer: Buyer, order_id: str, key: str) -> OrderView:
         """End a lease everywhere. Legal in every state, and again."""
+        buyer.may(Deed.RELEASE, self._clock.now())
         claim = claim_of(buyer.name, key, "release", order_id)
 
         async def work() -> OrderView:
@@ -199,7 +206,17 @@ class Desk:
             leased=leased(state),
             window=added,
             total=state.total,
+            power=buyer.power,
         )
+
+    def _check_quoted(self, buyer: Buyer, stored: StoredQuote) -> None:
+        """A quote is ordered under the mandate it was asked for under, and within both authorities."""
+        if buyer.power is None or stored.power is None:
+            return
+        if buyer.power.mandate_h != stored.power.mandate_h:
+            raise denied("mandate_h", f"quote {stored.id} was given under another mandate; ask for a new one")
+        Buyer(buyer.name, stored.power).may(Deed.ORDER, self._clock.now())
+        Within(buyer.power.authority, self._searching.terms).check_quote(stored)
 
 
 def check_open(stored: StoredQuote) -> None:

@@ -20,7 +20,8 @@ PROOF_ROLE: Final = "dpop"
 
 
 class AgentTokens:
-    """Implements `TokenEndpoint` for one broker. `url` is the endpoint as agents call it."""
+    """Implements `TokenEndpoint` for one broker. `url` is the endpoint as agents call it, unless the listener knows
+    better."""
 
     def __init__(self, issuer: Issuer, url: str, keys_of: KeysOf, replay: Replay, nonces: Nonces) -> None:
         self._issuer, self._url, self._keys_of = issuer, url, keys_of
@@ -30,17 +31,18 @@ class AgentTokens:
         """A token bound to the agent's key, for the mandate's authority or less; every answer brings a nonce."""
         nonce = {"DPoP-Nonce": self._nonces.issue(now)}
         try:
-            answer = await self._answer(form, connection.proof, now)
+            answer = await self._answer(form, connection, now)
         except TokenRefused as refusal:
             return refused(refusal, nonce)
         return answer._replace(headers=nonce)
 
-    async def _answer(self, form: Mapping[str, str], proof: str | None, now: int) -> TokenAnswer:
+    async def _answer(self, form: Mapping[str, str], connection: Connection, now: int) -> TokenAnswer:
         """(1) form (2) proof of this request (3) mandate (4) for this key (5) narrowed (6) proof not seen before."""
         assertion, asked = assertion_of(form), details_of(form)
-        if proof is None:
+        if connection.proof is None:
             raise TokenRefused("invalid_dpop_proof", "a DPoP proof is missing")
-        proven = check_proof(proof, "POST", self._url, now=now, nonces=self._nonces)
+        url = connection.url or self._url
+        proven = check_proof(connection.proof, "POST", url, now=now, nonces=self._nonces)
         given = self._given(assertion, proven, now)
         authority = _narrowed(given.authority, asked)
         if not await self._replay.first(PROOF_ROLE, proven.jkt, proven.jti, until=proven.until, now=now):

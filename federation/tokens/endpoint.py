@@ -19,12 +19,13 @@ STATUS: Final[Mapping[str, int]] = {"invalid_client": 401}
 
 
 class Connection(NamedTuple):
-    """What the listener knows of a caller: the DPoP header, and after a TLS handshake the entity that the certificate
-    was checked against, with the certificate's SHA-256 thumbprint (`x5t#S256`)."""
+    """What the listener knows of a caller: the DPoP header with the URL that was called, and after a TLS handshake the
+    entity that the certificate was checked against, with the certificate's SHA-256 thumbprint (`x5t#S256`)."""
 
     proof: str | None = None
     entity: EntityId | None = None
     x5t: str | None = None
+    url: str | None = None
 
 
 class TokenAnswer(NamedTuple):

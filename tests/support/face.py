@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
 from aiohttp.test_utils import TestServer
 
-from federation.broker.api.http import HttpFace
-from federation.broker.config import Limits
+from federation.broker.api.exchange import Exchange
+from federation.broker.api.http import HttpFace, Seams
+from federation.broker.authority.access import BuyerAccess
+from federation.broker.authority.buyers import Buyers
+from federation.broker.authority.door import Door
+from federation.broker.authority.power import Buyer
+from federation.broker.config import Limits, Rates
 from federation.client.broker import BrokerClient
-from federation.node.bearer import Keyring, key_digest
+from federation.node.bearer import key_digest
 from federation.node.seams import SystemClock
+from federation.tokens.access import Issuer
+from federation.tokens.replay import Seen
+from federation.trust.keys import generate
 from tests.support.exchange import FakeExchange
 from tests.support.seams import CountingEntropy
+
+
+def face_of(exchange_of: Callable[[Buyer], Exchange], buyers: Sequence[str] = ()) -> HttpFace:
+    """A face for buyers with bearer keys such as `alice-key`."""
+    entropy, clock = CountingEntropy(), SystemClock()
+    accesses = [BuyerAccess(name=name, key_sha256=key_digest(f"{name}-key")) for name in buyers]
+    issuer = Issuer("https://broker.example", generate(), entropy.token)
+    door = Door(issuer, Buyers(accesses, Rates().table()), Seen(), b"secret", clock)
+    return HttpFace(exchange_of, door, Limits(), Seams(clock, entropy))
 
 
 class World:
@@ -22,9 +40,7 @@ class World:
 
     def __init__(self) -> None:
         self.exchanges = {"alice": FakeExchange(), "bob": FakeExchange()}
-        buyers = Keyring({key_digest(f"{name}-key"): name for name in self.exchanges})
-        face = HttpFace(self.exchanges.__getitem__, buyers, Limits(), SystemClock(), CountingEntropy())
-        self._server = TestServer(face.app())
+        self._server = TestServer(face_of(lambda buyer: self.exchanges[buyer.name], tuple(self.exchanges)).app())
 
     @property
     def address(self) -> str:

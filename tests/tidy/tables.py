@@ -20,6 +20,8 @@ CLIS = ("federation.cli", "operators.cli")
 # Rules without I/O: they see schemas, each other, and nothing that waits, stores, listens or tells the time.
 PURE = (
     "schemas/",
+    "federation/broker/authority/asked.py",
+    "federation/broker/authority/power.py",
     "federation/broker/discovery/sheet.py",
     "federation/broker/paths/",
     "federation/broker/orders/saga/",
@@ -81,12 +83,8 @@ HEAVY: dict[str, tuple[str, ...]] = {
 _MOUNTED_NEXT = "ready to mount; the daemons do so when they listen with TLS"
 UNIMPORTED: dict[str, str] = {
     "federation/broker/peers/token_source.py": _MOUNTED_NEXT,
-    "federation/broker/store/spends.py": "the ledger of mandates; orders reserve in it once agents show mandates",
     "federation/node/mtls/renewed.py": _MOUNTED_NEXT,
-    "federation/tokens/agent_gate.py": _MOUNTED_NEXT,
     "federation/tokens/brokers.py": _MOUNTED_NEXT,
-    "federation/tokens/http.py": _MOUNTED_NEXT,
-    "federation/tokens/reach.py": _MOUNTED_NEXT,
     "federation/trust/own.py": _MOUNTED_NEXT,
     "operators/access/admit.py": _MOUNTED_NEXT,
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from federation.broker.desk import Buyer, Desk
+from federation.broker.authority.power import Buyer
+from federation.broker.desk import Desk
 from schemas.answer import FederationView, OrderView, QuoteView, SearchAnswer
 from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
@@ -10,10 +11,10 @@ from schemas.request import Extension
 
 
 class Counter:
-    """An `Exchange` of the buyer of that name."""
+    """An `Exchange` of one buyer."""
 
-    def __init__(self, desk: Desk, name: str) -> None:
-        self._desk, self._buyer = desk, Buyer(name)
+    def __init__(self, desk: Desk, buyer: Buyer) -> None:
+        self._desk, self._buyer = desk, buyer
 
     async def search(
         self,

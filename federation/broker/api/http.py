@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from aiohttp import web
@@ -17,38 +17,55 @@ from aiohttp import web
 from federation.broker.api.exchange import Exchange
 from federation.broker.api.openapi import description
 from federation.broker.api.operations import BASE, OPERATIONS, Call, Operation
+from federation.broker.authority.door import TOKEN_PATH, Door, Origins
+from federation.broker.authority.power import Buyer
 from federation.broker.config import Limits
-from federation.node.bearer import Keyring
 from federation.node.http import Handler, problem_middleware, reply
 from federation.node.seams import Clock, Entropy
+from federation.tokens.access import Call as AgentCall
+from federation.tokens.endpoint import Connection
+from federation.tokens.http import dpop_connection, mount
 from schemas.answer import SearchAnswer
-from schemas.problem import invalid
+from schemas.problem import Problem, invalid
 
 CORRELATOR: Final = "x-correlator"
+TOLD: Final = web.RequestKey("told", dict[str, str])  # headers about authentication, for whatever the answer is
 CORRELATOR_SHAPE: Final = re.compile(r"[A-Za-z0-9_:;./<>{}\-]{1,128}")
 log = logging.getLogger(__name__)
 
 
+LOCAL: Final = Origins("http")
+
+
+class Seams(NamedTuple):
+    """Time and ids."""
+
+    clock: Clock
+    entropy: Entropy
+
+
 class HttpFace:
-    """Makes the application. `exchange_of` gives the exchange as a buyer of that name sees it."""
+    """Makes the application. `exchange_of` gives the exchange as a buyer sees it, `door` says who that is, `origins` by
+    which names agents call."""
 
     def __init__(
         self,
-        exchange_of: Callable[[str], Exchange],
-        buyers: Keyring[str],
+        exchange_of: Callable[[Buyer], Exchange],
+        door: Door,
         limits: Limits,
-        clock: Clock,
-        entropy: Entropy,
+        seams: Seams,
+        origins: Origins = LOCAL,
     ) -> None:
-        self._exchange_of, self._buyers, self._limits = exchange_of, buyers, limits
-        self._clock, self._entropy = clock, entropy
+        self._exchange_of, self._door, self._limits = exchange_of, door, limits
+        self._clock, self._entropy, self._origins = seams.clock, seams.entropy, origins
 
     def app(self) -> web.Application:
-        """The application: every operation, the health probe and the OpenAPI document."""
+        """The application: every operation, the token endpoint, the health probe and the OpenAPI document."""
         # The outermost first: even a problem's answer gets its correlator.
         app = web.Application(middlewares=[self._headers, problem_middleware], client_max_size=self._limits.body_bytes)
         for operation in OPERATIONS:
             app.router.add_route(operation.method, BASE + operation.path, self._handler(operation))
+        mount(app, TOKEN_PATH, self._door.tokens, self._connection, self._clock)
         document = msgspec.json.encode(description())
         app.router.add_get("/healthz", _healthy)
         app.router.add_get("/openapi.json", _constant(document))
@@ -56,7 +73,7 @@ class HttpFace:
 
     def _handler(self, operation: Operation) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
-            buyer = self._buyers.who(request.headers.get("Authorization"))
+            buyer = await self._who(request)
             if unknown := set(request.query) - set(operation.query):
                 raise invalid(min(unknown), f"no such query parameter on {operation.method} {operation.path}")
             call = Call(request, self._exchange_of(buyer), self._limits)
@@ -64,6 +81,23 @@ class HttpFace:
             return reply(answer, operation.status, _answer_headers(operation, answer))
 
         return handle
+
+    async def _who(self, request: web.Request) -> Buyer:
+        proof = dpop_connection(request).proof
+        call = AgentCall(request.headers.get("Authorization"), proof, request.method, self._url(request))
+        request[TOLD] = self._door.nonce() if proof is not None else {}
+        try:
+            return await self._door.who(call)
+        except Problem as problem:
+            if problem.code == "UNAUTHENTICATED":
+                request[TOLD] = self._door.challenge(problem)
+            raise
+
+    def _connection(self, request: web.Request) -> Connection:
+        return dpop_connection(request)._replace(url=self._url(request))
+
+    def _url(self, request: web.Request) -> str:
+        return self._origins.url(request.host, request.url.raw_path)
 
     @web.middleware
     async def _headers(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -75,6 +109,7 @@ class HttpFace:
         parts = [response.headers.get("Server-Timing", ""), f"total;dur={took_ms:.3f}"]
         response.headers["Server-Timing"] = ", ".join(part for part in parts if part)
         response.headers[CORRELATOR] = correlator
+        response.headers.update(request.get(TOLD, {}))
         log.info("%s %s %d %.1f ms %s", request.method, request.path, response.status, took_ms, correlator)
         return response
 

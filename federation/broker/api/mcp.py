@@ -1,86 +1,119 @@
 """MCP over streamable HTTP for the buyers of this broker: a Starlette app of the SDK, served by uvicorn in our loop.
 
-A buyer is known by the same bearer key as over HTTP; the key authenticates the call and is never passed on. The app
+A buyer is known as over HTTP, by its agent's token and proof or by a bearer key, which is never passed on. The app
 keeps no session: each request stands alone, so a client of either protocol era may reconnect at any time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from contextvars import ContextVar
+from typing import Any, Final
 
+import msgspec
 import uvicorn
-from mcp.server.auth.middleware.auth_context import get_access_token
-from mcp.server.auth.provider import AccessToken
-from mcp.server.auth.settings import AuthSettings
 from mcp.server.transport_security import TransportSecuritySettings
-from pydantic import AnyHttpUrl
 
 from federation.broker.api.exchange import Exchange
 from federation.broker.api.tools import tool_server
+from federation.broker.authority.door import Door, Origins
+from federation.broker.authority.power import Buyer
 from federation.broker.config import BrokerConfig
-from federation.node.bearer import Keyring
-from federation.node.http import BODY_BYTES_MAX, bind_socket
+from federation.node.http import BODY_BYTES_MAX, PROBLEM_TYPE, bind_socket
 from federation.node.seams import Entropy
+from federation.tokens.access import Call
 from schemas.problem import Problem
-
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
 
 LOOPBACK_HOSTS: Final = ("127.0.0.1:*", "localhost:*", "[::1]:*")
 SHUTDOWN_S: Final = 3
 IDLE_S: Final = 5
 
 
-class BuyerVerifier:
-    """A `TokenVerifier` of the SDK over the broker's keyring."""
-
-    def __init__(self, buyers: Keyring[str]) -> None:
-        self._buyers = buyers
-
-    async def verify_token(self, token: str) -> AccessToken | None:
-        """The buyer behind a key, or None."""
-        try:
-            buyer = self._buyers.who(f"Bearer {token}")
-        except Problem:
-            return None
-        return AccessToken(token=token, client_id=buyer, scopes=[])
+_PRESENT: Final[ContextVar[Exchange]] = ContextVar("exchange")
 
 
 def mcp_app(
-    exchange_of: Callable[[str], Exchange], buyers: Keyring[str], config: BrokerConfig, entropy: Entropy
-) -> Starlette:
-    """The ASGI app at /mcp. `config.listen.mcp_hosts` names it beside loopback, against DNS rebinding."""
-
-    def present() -> Exchange:
-        token = get_access_token()
-        if token is None:
-            raise Problem("UNAUTHENTICATED", "send the header 'Authorization: Bearer KEY'")
-        return exchange_of(token.client_id)
-
-    # Keys are this broker's own, made for it alone: there is no audience in them to compare.
-    auth = AuthSettings(issuer_url=AnyHttpUrl(config.entity), resource_server_url=None, validate_token_resource=False)
-    server = tool_server(present, entropy, auth=auth, token_verifier=BuyerVerifier(buyers))
+    exchange_of: Callable[[Buyer], Exchange], door: Door, config: BrokerConfig, entropy: Entropy
+) -> Callable[..., Awaitable[None]]:
+    """The ASGI app at /mcp, behind the door. `config.listen.mcp_hosts` names it beside loopback, against DNS
+    rebinding."""
+    server = tool_server(_PRESENT.get, entropy)
     hosts = [*LOOPBACK_HOSTS, *config.listen.mcp_hosts]
     origins = [f"{scheme}://{host}" for host in hosts for scheme in ("http", "https")]
     security = TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
-    return server.streamable_http_app(
+    app = server.streamable_http_app(
         json_response=True,
         stateless_http=True,
         max_request_body_size=BODY_BYTES_MAX,
         transport_security=security,
     )
+    return Guarded(app, exchange_of, door, Origins("https" if config.listen.tls else "http", config.listen.origins))
+
+
+class Guarded:
+    """An ASGI app that nobody reaches who is no buyer; the app finds the buyer's exchange in `_PRESENT`."""
+
+    def __init__(self, app: Any, exchange_of: Callable[[Buyer], Exchange], door: Door, origins: Origins) -> None:
+        self._app, self._exchange_of, self._door, self._origins = app, exchange_of, door, origins
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One request, or the lifespan of the app."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        call = self._call(scope)
+        try:
+            buyer = await self._door.who(call)
+        except Problem as problem:
+            await self._refuse(problem, send)
+            return
+        present = _PRESENT.set(self._exchange_of(buyer))
+        try:
+            await self._app(scope, receive, self._telling(send) if call.proof else send)
+        finally:
+            _PRESENT.reset(present)
+
+    def _call(self, scope: Any) -> Call:
+        headers: dict[str, list[str]] = {}
+        for name, value in scope["headers"]:
+            headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+        single = {name: values[0] for name, values in headers.items() if len(values) == 1}
+        url = self._origins.url(single.get("host", ""), scope["path"])
+        return Call(single.get("authorization"), single.get("dpop"), scope["method"], url)
+
+    def _telling(self, send: Any) -> Callable[[Any], Awaitable[None]]:
+        async def told(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), *_raw(self._door.nonce())]}
+            await send(message)
+
+        return told
+
+    async def _refuse(self, problem: Problem, send: Any) -> None:
+        body = msgspec.json.encode(problem.as_dict())
+        headers = {"Content-Type": PROBLEM_TYPE, "Content-Length": str(len(body))}
+        if problem.code == "UNAUTHENTICATED":
+            headers |= self._door.challenge(problem)
+        await send({"type": "http.response.start", "status": problem.status, "headers": _raw(headers)})
+        await send({"type": "http.response.body", "body": body})
+
+
+def _raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
 class McpListener:
     """uvicorn on a socket of ours. `serve` runs until `stop`; signals stay with the daemon."""
 
-    def __init__(self, app: Any, host: str, port: int) -> None:
+    def __init__(self, app: Any, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._socket = bind_socket(host, port)
         config = uvicorn.Config(
             app, log_config=None, access_log=False, timeout_graceful_shutdown=SHUTDOWN_S, timeout_keep_alive=IDLE_S
         )
+        config.load()
+        config.ssl = tls
         self._server = _SignalFree(config)
         self.port: int = self._socket.getsockname()[1]
 

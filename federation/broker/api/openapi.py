@@ -12,6 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from federation.broker.api.operations import BASE, KEY_CHARS_MAX, KEY_HEADER, OPERATIONS, Operation
+from federation.broker.authority.door import TOKEN_PATH
+from federation.tokens.endpoint import JWT_BEARER
 from schemas.pattern import published
 from schemas.problem import CATALOGUE, Outcome
 
@@ -36,10 +38,10 @@ def description() -> dict[str, Any]:
     whole: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "Peerway broker", "version": VERSION, "description": ABOUT, "license": _LICENSE},
-        "security": [{"buyer": []}],
+        "security": [{"agent": []}, {"buyer": []}],
         "paths": paths | _PLAIN_PATHS,
         "components": {
-            "securitySchemes": {"buyer": {"type": "http", "scheme": "bearer", "description": "A buyer's key."}},
+            "securitySchemes": _SCHEMES,
             "schemas": {name: _neat(components[name]) for name in sorted(components)} | {"Problem": _problem()},
         },
     }
@@ -110,6 +112,16 @@ def _problem() -> dict[str, Any]:
     }
 
 
+_SCHEMES: Final = {
+    "agent": {
+        "type": "http",
+        "scheme": "dpop",
+        "description": "An access token of this broker (`Authorization: DPoP TOKEN`) and a proof of its key in `DPoP`: "
+        "RFC 9449. POST /oauth/token gives one for a mandate. A proof for a POST holds a nonce of the broker: "
+        "a 401 brings one in `DPoP-Nonce`, as every answer to a proof does.",
+    },
+    "buyer": {"type": "http", "scheme": "bearer", "description": "A buyer's key, on loopback and closed networks."},
+}
 _LICENSE: Final = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 _HEADERS: Final = {
     "x-correlator": {"schema": {"type": "string"}, "description": "As sent, or made by the broker."},
@@ -133,7 +145,38 @@ _QUERY: Final = {
     }
 }
 _OPEN: Final[dict[str, Any]] = {"security": [], "responses": {"200": {"description": "Done."}}}
+_TOKEN: Final[dict[str, Any]] = {
+    "operationId": "token",
+    "summary": "An access token for an agent that shows a mandate and a DPoP proof (RFC 6749, 7523, 9396, 9449).",
+    "security": [],
+    "parameters": [{"name": "DPoP", "in": "header", "required": True, "schema": {"type": "string"}}],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/x-www-form-urlencoded": {
+                "schema": {
+                    "type": "object",
+                    "required": ["grant_type", "assertion"],
+                    "properties": {
+                        "grant_type": {"type": "string", "const": JWT_BEARER},
+                        "assertion": {"type": "string", "description": "The mandate, a compact JWS."},
+                        "authorization_details": {
+                            "type": "string",
+                            "description": "JSON list of one authority, no wider than the mandate's.",
+                        },
+                    },
+                }
+            }
+        },
+    },
+    "responses": {
+        "200": {"description": "access_token, token_type DPoP, expires_in, authorization_details."},
+        "400": {"description": "error: one of RFC 6749, 9396, 9449; use_dpop_nonce comes with `DPoP-Nonce`."},
+        "503": {"description": "No token now; try again."},
+    },
+}
 _PLAIN_PATHS: Final[dict[str, Any]] = {
+    TOKEN_PATH: {"post": _TOKEN},
     "/healthz": {"get": {"operationId": "health", "summary": "Whether the broker serves.", **_OPEN}},
     "/openapi.json": {"get": {"operationId": "openapi", "summary": "This document.", **_OPEN}},
 }

@@ -20,6 +20,7 @@ KEY_HEADER: Final = "Idempotency-Key"
 KEY_CHARS_MAX: Final = 255
 WAIT_DIGITS_MAX: Final = 4
 READ_PROBLEMS: Final = ("INVALID_ARGUMENT", "UNAUTHENTICATED", "INTERNAL", "UNAVAILABLE")
+MANDATED: Final = "POLICY_DENIED"  # not within the mandate
 WRITE_PROBLEMS: Final = (*READ_PROBLEMS, "IDEMPOTENCY_CONFLICT", "PAYLOAD_TOO_LARGE")
 
 
@@ -146,11 +147,12 @@ USED: Final = ("NOT_FOUND", "INCOMPATIBLE_STATE")
 OPERATIONS: Final = (
     Operation(
         "POST", "/search", "search", "Candidate paths from published offers, or why there is none. Nothing is held.",
-        search, SearchAnswer, SearchRequest, problems=("NOT_FOUND",),
+        search, SearchAnswer, SearchRequest, problems=("NOT_FOUND", MANDATED),
     ),
     Operation(
         "POST", "/quotes", "quote", "A firm, signed end-to-end quote, with a hold at every operator until it expires.",
-        quote, QuoteView, QuoteRequest, 201, problems=("NOT_FOUND", "NO_FEASIBLE_PATH", "DOCUMENT_INVALID", *REFUSALS),
+        quote, QuoteView, QuoteRequest, 201,
+        problems=("NOT_FOUND", "NO_FEASIBLE_PATH", "DOCUMENT_INVALID", MANDATED, *REFUSALS),
     ),
     Operation(
         "GET", "/quotes/{id}", "getQuote", "A quote as it stands.", get_quote, QuoteView, problems=("NOT_FOUND",)
@@ -161,7 +163,9 @@ OPERATIONS: Final = (
     Operation(
         "POST", "/orders", "order", "Turn a quote into an order: ACTIVE on every operator, or on none.",
         order, OrderView, OrderRequest, 201,
-        problems=(*USED, "QUOTE_EXPIRED", "QUOTE_USED", "HOLD_LOST", "OPERATOR_REFUSED", "OPERATOR_UNREACHABLE"),
+        problems=(
+            *USED, "QUOTE_EXPIRED", "QUOTE_USED", "HOLD_LOST", MANDATED, "OPERATOR_REFUSED", "OPERATOR_UNREACHABLE",
+        ),
     ),
     Operation("GET", "/orders", "listOrders", "Every order of this buyer.", orders, tuple[OrderView, ...]),
     Operation(
@@ -170,11 +174,11 @@ OPERATIONS: Final = (
     ),
     Operation(
         "POST", "/orders/{id}/extend", "extend", "Make a lease last longer, on every operator or on none.",
-        extend, OrderView, Extension, problems=(*USED, "HOLD_LOST", "DOCUMENT_INVALID", *REFUSALS),
+        extend, OrderView, Extension, problems=(*USED, "HOLD_LOST", "DOCUMENT_INVALID", MANDATED, *REFUSALS),
     ),
     Operation(
         "POST", "/orders/{id}/release", "release", "End a lease everywhere. Legal in every state, and again.",
-        release, OrderView, problems=("NOT_FOUND",),
+        release, OrderView, problems=("NOT_FOUND", MANDATED),
     ),
     Operation(
         "GET", "/federation", "federation", "The federation as the broker knows it now.", federation, FederationView

@@ -18,11 +18,14 @@ from federation.broker.orders.saga.decide import begin
 from federation.broker.orders.saga.effects import WaitUntil
 from federation.broker.orders.saga.events import Hinted, ReleaseAsked, Restarted
 from federation.broker.orders.saga.state import OrderState
-from federation.broker.orders.terms import extend_asked, order_terms
+from federation.broker.orders.terms import charge_of, extend_asked, order_terms
 from federation.broker.orders.views import order_view
 from federation.broker.peers.protocols import LeaseHint, OperatorPeer
 from federation.broker.quotes.protocols import Claim, QuoteStore, StoredQuote
+from federation.broker.spend.protocols import Charge
+from federation.broker.spend.rules import expense_id
 from federation.node.seams import Clock, Entropy
+from federation.tokens.mandate import Budget
 from federation.trust.keys import PrivateKey
 from schemas.answer import OrderView
 from schemas.lease import TERMINAL
@@ -55,22 +58,25 @@ class Coordinator:
 
     # --- what the desk calls -------------------------------------------------------------------------------
 
-    async def place(self, quote: StoredQuote, claim: Claim) -> OrderView:
+    async def place(self, quote: StoredQuote, claim: Claim, budget: Budget | None = None) -> OrderView:
         """See `Orders.place`."""
         self._check_open()
         # A caller that goes away must not leave a stored order without a lane.
-        return order_view(await self._kept(self._placed(quote, claim), f"place {quote.id}"))
+        return order_view(await self._kept(self._placed(quote, claim, budget), f"place {quote.id}"))
 
-    async def extend(self, quote: StoredQuote, claim: Claim) -> OrderView:
+    async def extend(self, quote: StoredQuote, claim: Claim, budget: Budget | None = None) -> OrderView:
         """See `Orders.extend`."""
         order_id = quote.claims.order or quote.id
         lane, state = await self._find(quote.buyer, order_id)
         if lane is None:
             extend_asked(quote, state, self._clock.now_us())  # says why not
             raise Problem("INCOMPATIBLE_STATE", f"order {order_id} is over")
-        return order_view(
-            await lane.wish(lambda present: extend_asked(quote, present, self._clock.now_us()), claim, quote)
-        )
+
+        def charge(after: OrderState) -> Charge | None:
+            return self._charge(budget, quote, expense_id(order_id, after.extensions))
+
+        wish = await lane.wish(lambda now: extend_asked(quote, now, self._clock.now_us()), claim, quote, charge)
+        return order_view(wish)
 
     async def release(self, buyer: str, order_id: str, claim: Claim | None) -> OrderView:
         """See `Orders.release`."""
@@ -125,12 +131,19 @@ class Coordinator:
 
     # --- lanes ---------------------------------------------------------------------------------------------
 
-    async def _placed(self, quote: StoredQuote, claim: Claim) -> OrderState:
+    def _charge(self, budget: Budget | None, quote: StoredQuote, expense: str) -> Charge | None:
+        """What is set aside with an order or its extension, where somebody keeps a budget."""
+        if budget is None:
+            return None
+        return charge_of(budget, quote, expense, self._rates, self._clock.now())
+
+    async def _placed(self, quote: StoredQuote, claim: Claim, budget: Budget | None) -> OrderState:
         at_us = self._clock.now_us()
         terms = order_terms(quote, self._entropy.token(), self._rates, at_us // 1_000_000)
         state, effects = begin(terms, quote.claims.window.end_s, at_us)
         signed = [self._shell.acts.document(state, act) for act in effects if not isinstance(act, WaitUntil)]
-        await self._store.begin(state, quote.id, claim, [one.filed() for one in signed if one])
+        charge = self._charge(budget, quote, terms.id)
+        await self._store.begin(state, quote.id, claim, [one.filed() for one in signed if one], charge)
         self._open(state).start(quote)
         return state
 

@@ -21,6 +21,7 @@ from federation.broker.orders.saga.events import Event, Tick
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.orders.views import stands_still
 from federation.broker.quotes.protocols import Claim, QuoteStore, StoredQuote
+from federation.broker.spend.protocols import Charge
 from federation.node.seams import Clock
 from schemas.lease import TERMINAL
 from schemas.problem import Outcome, Problem
@@ -32,12 +33,14 @@ JOURNAL_RETRY_S: Final = 1.0
 
 
 class Wish(NamedTuple):
-    """Something the buyer wants, and the caller who waits until it is durable. `event` may raise `Problem`."""
+    """Something the buyer wants, and the caller who waits until it is durable. `event` may raise `Problem`; `charge` is
+    what the state after it has to be set aside for."""
 
     event: Callable[[OrderState], Event]
     claim: Claim | None
     quote: StoredQuote | None
     done: asyncio.Future[OrderState]
+    charge: Callable[[OrderState], Charge | None] = lambda _: None
 
 
 class News(NamedTuple):
@@ -84,13 +87,17 @@ class Lane:
         self._put(News(event))
 
     async def wish(
-        self, event: Callable[[OrderState], Event], claim: Claim | None, quote: StoredQuote | None = None
+        self,
+        event: Callable[[OrderState], Event],
+        claim: Claim | None,
+        quote: StoredQuote | None = None,
+        charge: Callable[[OrderState], Charge | None] = lambda _: None,
     ) -> OrderState:
         """Have a buyer's wish decided and made durable; the state after it. Raises what `event` or the store raises."""
         done: asyncio.Future[OrderState] = asyncio.get_running_loop().create_future()
         self._wishes.add(done)
         done.add_done_callback(self._wishes.discard)
-        self._put(Wish(event, claim, quote, done))
+        self._put(Wish(event, claim, quote, done, charge))
         return await done
 
     async def still(self, wait_s: float) -> OrderState:
@@ -184,7 +191,7 @@ class Lane:
         wishes = [item for item in items if isinstance(item, Wish)]
         claims = [wish.claim for wish in wishes if wish.claim]
         if wishes and (quote := wishes[0].quote):
-            await self._shell.store.begin(state, quote.id, wishes[0].claim, filed)
+            await self._shell.store.begin(state, quote.id, wishes[0].claim, filed, wishes[0].charge(state))
             return
         known = structs.replace(state, at_us=self.state.at_us) == self.state
         if known and not claims and self._filed.issuperset(one.document_h for one in filed):

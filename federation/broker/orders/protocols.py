@@ -13,23 +13,27 @@ from msgspec import Struct
 
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.quotes.protocols import Claim, StoredQuote
+from federation.broker.spend.protocols import Charge
+from federation.tokens.mandate import Budget
 from schemas.answer import OrderView
 
 
 class Orders(Protocol):
     """Orders of all buyers; each method sees one buyer's. Every method raises `Problem`."""
 
-    async def place(self, quote: StoredQuote, claim: Claim) -> OrderView:
+    async def place(self, quote: StoredQuote, claim: Claim, budget: Budget | None = None) -> OrderView:
         """Commit to a held path quote. Returns once that is durable, before the operators have answered; the order
-        id is bound to `claim` in the same transaction. Raises QUOTE_USED (`extra`: order), QUOTE_EXPIRED,
-        INCOMPATIBLE_STATE (declined). Of many calls for one quote exactly one succeeds.
+        id is bound to `claim`, and what it may come to is set aside of `budget`, in the same transaction. Raises
+        QUOTE_USED (`extra`: order), QUOTE_EXPIRED, INCOMPATIBLE_STATE (declined), POLICY_DENIED (too little is left).
+        Of many calls for one quote exactly one succeeds.
         """
         ...
 
-    async def extend(self, quote: StoredQuote, claim: Claim) -> OrderView:
+    async def extend(self, quote: StoredQuote, claim: Claim, budget: Budget | None = None) -> OrderView:
         """Commit to a held path quote of action modify for the order it names (`quote.claims.order`). Returns once
-        that is durable. Raises NOT_FOUND, INCOMPATIBLE_STATE (not ACTIVE, an extension is under way, it does not
-        begin at the present end), QUOTE_USED, QUOTE_EXPIRED.
+        that is durable, with what it may come to set aside of `budget`. Raises NOT_FOUND, INCOMPATIBLE_STATE (not
+        ACTIVE, an extension is under way, it does not begin at the present end), QUOTE_USED, QUOTE_EXPIRED,
+        POLICY_DENIED (too little is left).
         """
         ...
 
@@ -65,15 +69,24 @@ class Filed(Struct, frozen=True, kw_only=True):
 class OrderStore(Protocol):
     """The journal of orders."""
 
-    async def begin(self, state: OrderState, quote_id: str, claim: Claim | None, filed: Sequence[Filed]) -> None:
+    async def begin(
+        self,
+        state: OrderState,
+        quote_id: str,
+        claim: Claim | None,
+        filed: Sequence[Filed],
+        charge: Charge | None = None,
+    ) -> None:
         """Use the quote and write the first row of an order, or the row with which its extension begins; bind the
-        order id to the claim; file the documents. All or nothing. Raises QUOTE_USED (`extra`: order) when the quote
+        order id to the claim; file the documents; set the charge aside. All or nothing. Raises what
+        `SpendLedger.reserve` raises, QUOTE_USED (`extra`: order) when the quote
         was used, QUOTE_EXPIRED or INCOMPATIBLE_STATE when it is EXPIRED or DECLINED, NOT_FOUND when it is unknown.
         """
         ...
 
     async def save(self, state: OrderState, claims: Sequence[Claim], filed: Sequence[Filed]) -> None:
-        """Write what is known of an order now, file the documents, and bind the order id to the claims."""
+        """Write what is known of an order now, file the documents, and bind the order id to the claims. What was set
+        aside for an order is settled with the row that ends it."""
         ...
 
     async def get_order(self, buyer: str, order_id: str) -> OrderState | None:

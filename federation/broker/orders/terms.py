@@ -10,9 +10,11 @@ from federation.broker.orders.saga.pace import EXTEND_BEFORE_S, SECOND_US
 from federation.broker.orders.saga.state import OrderState, Part, Phase, Pledge, Terms
 from federation.broker.peers.protocols import HeldQuote
 from federation.broker.quotes.protocols import StoredQuote
+from federation.broker.spend.protocols import Charge, Wanted
+from federation.tokens.mandate import Budget
 from federation.trust.jose import sha256_b64
 from schemas.lease import State
-from schemas.price import RateTable
+from schemas.price import Money, RateTable
 from schemas.problem import Problem
 from schemas.quote import Action
 from schemas.segment import moment
@@ -59,8 +61,16 @@ def extend_asked(quote: StoredQuote, state: OrderState, at_us: int) -> ExtendAsk
     return ExtendAsked(at_us, extension.begun(
         state, at_us,
         quote=quote.id, path_root=claims.path_root, until_s=claims.window.end_s, total=claims.total,
-        pledges=tuple(_pledge(held) for held in quote.held),
+        pledges=tuple(_pledge(held, quote) for held in quote.held),
     ))  # fmt: skip
+
+
+def charge_of(budget: Budget, quote: StoredQuote, expense: str, rates: RateTable, now_s: int) -> Charge:
+    """What an order, or its extension, may come to at most, to be set aside of a budget: its price, and leaving
+    everywhere at once."""
+    claims = quote.claims
+    most = Money(claims.total.currency, claims.total.micro + claims.exit_total.micro)
+    return Charge(budget, Wanted(id=expense, most=most, rates=rates), now_s)
 
 
 def rates_hash(rates: RateTable) -> str:
@@ -88,13 +98,13 @@ def _parts(quote: StoredQuote) -> tuple[Part, ...]:
             sub=held.quote.sub,
             a=view.a,
             z=view.z,
-            pledge=_pledge(held),
+            pledge=_pledge(held, quote),
         )
         for held, view in zip(quote.held, quote.path.segments, strict=True)
     )
 
 
-def _pledge(held: HeldQuote) -> Pledge:
+def _pledge(held: HeldQuote, quote: StoredQuote) -> Pledge:
     return Pledge(
         quote_id=held.quote_id,
         quote_h=held.quote_h,
@@ -102,6 +112,8 @@ def _pledge(held: HeldQuote) -> Pledge:
         amount=held.quote.total,
         held_until=held.quote.exp,
         tariff=held.quote.tariff,
+        mandate_h=quote.power.mandate_h if quote.power else None,
+        grant_h=held.grant_h,
     )
 
 

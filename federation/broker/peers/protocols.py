@@ -24,8 +24,8 @@ class HeldQuote(Struct, frozen=True, kw_only=True):
     """A verified segment quote, and where it stands at its operator.
 
     `quote_id` and `item_id` are the operator's Sonata ids; `rfq_jws` and `quote_jws` the documents,
-    `quote_h` the hash of the second, `quote` its claims. Self-contained: it can be stored and ordered after
-    a restart.
+    `quote_h` the hash of the second, `quote` its claims, `grant_h` what the rfq named of endpoint grants.
+    Self-contained: it can be stored and ordered after a restart.
     """
 
     operator: str
@@ -35,6 +35,7 @@ class HeldQuote(Struct, frozen=True, kw_only=True):
     quote_jws: str
     quote_h: str
     quote: SegmentQuote
+    grant_h: str | None = None
 
 
 class LeaseReceipt(Struct, frozen=True, kw_only=True):

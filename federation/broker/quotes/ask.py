@@ -39,8 +39,10 @@ class Author:
         limits: Limits = NO_LIMITS,
         product: str | None = None,
         replaces: str | None = None,
+        mandate_h: str | None = None,
+        grant_h: str | None = None,
     ) -> tuple[str, Rfq]:
-        """A signed rfq: to add a segment, or to extend `product`."""
+        """A signed rfq: to add a segment, or to extend `product`; under a mandate, with endpoint grants, by hash."""
         now = self.clock.now()
         rfq = Rfq(
             iss=self.entity,
@@ -55,6 +57,8 @@ class Author:
             hold_s=hold_s,
             product=product,
             replaces=replaces,
+            mandate_h=mandate_h,
+            grant_h=grant_h,
         )
         return sign_jws(self.key, rfq), rfq
 

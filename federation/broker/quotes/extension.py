@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct, structs
 
+from federation.broker.authority.power import Power
 from federation.broker.market.asking import ceiling
 from federation.broker.peers.protocols import HeldQuote
 from federation.broker.quotes.crankback import Failure, given_up
@@ -16,6 +17,7 @@ from federation.broker.quotes.protocols import StoredQuote
 from federation.broker.quotes.quoting import Quoting
 from federation.broker.quotes.seal import Bought, path_view, seal
 from federation.broker.quotes.tally import labels_agree, tally
+from federation.broker.quotes.within import Within
 from federation.policy.limits import judge, lacking_marks
 from schemas.price import MICRO_MAX, PPM, Money, total, usage
 from schemas.problem import Outcome, Problem
@@ -33,7 +35,7 @@ class Leased(Struct, frozen=True, kw_only=True):
 
 class Longer(Struct, frozen=True, kw_only=True):
     """What is to be extended: the order, its quote, its segments in path order, the window to be added; `total` is what
-    the order costs so far, in full.
+    the order costs so far, in full; `power` is the authority under which it is asked.
     """
 
     order: str
@@ -41,6 +43,7 @@ class Longer(Struct, frozen=True, kw_only=True):
     leased: tuple[Leased, ...]
     window: Window
     total: Money
+    power: Power | None = None
 
 
 class Extending:
@@ -54,9 +57,11 @@ class Extending:
     async def quote(self, longer: Longer) -> StoredQuote:
         """A firm quote over all segments, durably stored. Raises POLICY_DENIED, or why an operator refused."""
         self._check_policy(longer)
-        hand = Hand(self._peers, self._author, longer.quote.buyer, self._limits.hold_s)
+        hand = Hand(self._peers, self._author, longer.quote.buyer, self._limits.hold_s, longer.power)
         try:
             stored = self._sealed(longer, await self._asked(longer, hand))
+            if longer.power is not None:
+                Within(longer.power.authority, self._terms).check_quote(stored, before=longer.total)
             await self._store.put_quote(stored, None)
         except Problem as problem:
             await hand.let_go((), self._limits.total_s_max)
@@ -113,7 +118,7 @@ class Extending:
             why = f"the operators now promise less: {', '.join(broken)}" if broken else "the labels do not agree"
             raise Problem("OPERATOR_REFUSED", f"{why}; the lease keeps its end")
         self._check_price(longer, held, found.total)
-        bought = Bought(before.buyer, before.intent, held, found, 1, longer.order)
+        bought = Bought(before.buyer, before.intent, held, found, 1, longer.order, longer.power)
         names = {operator: peer.name for operator, peer in self._peers.items()}
         path = path_view(bought, names, self._searching.sheets, self._terms)
         return seal(bought, path, self._author, self._terms)

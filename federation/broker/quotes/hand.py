@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from federation.broker.authority.power import Power
 from federation.broker.peers.protocols import HeldQuote, OperatorPeer
 from federation.broker.quotes.ask import Author
 from schemas.problem import Outcome, Problem
@@ -41,11 +42,18 @@ class Left(Struct, frozen=True, kw_only=True):
 
 
 class Hand:
-    """Quotes in hand for one buyer, by operator."""
+    """Quotes in hand for one buyer, by operator; `power` is the authority under which operators are asked."""
 
-    def __init__(self, peers: Mapping[str, OperatorPeer], author: Author, buyer: str, hold_s: int) -> None:
+    def __init__(
+        self,
+        peers: Mapping[str, OperatorPeer],
+        author: Author,
+        buyer: str,
+        hold_s: int,
+        power: Power | None = None,
+    ) -> None:
         self._peers, self._author = peers, author
-        self._buyer, self._hold_s = buyer, hold_s
+        self._buyer, self._hold_s, self._power = buyer, hold_s, power
         self.quotes: dict[str, HeldQuote] = {}
         self.left: list[Left] = []
         self.ever_held = False
@@ -68,6 +76,7 @@ class Hand:
             limits=ask.limits,
             product=ask.product,
             replaces=replaces,
+            mandate_h=self._power.mandate_h if self._power else None,
         )
         peer = self._peers.get(ask.operator)
         if peer is None:

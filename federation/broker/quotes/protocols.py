@@ -10,6 +10,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from federation.broker.authority.power import Power
 from federation.broker.peers.protocols import HeldQuote
 from schemas.answer import PathView
 from schemas.intent import Intent
@@ -24,7 +25,7 @@ class StoredQuote(Struct, frozen=True, kw_only=True):
     `claims` its claims. `held` are the segment quotes in path order, oriented along the path: the z end of
     each meets the a end of the next. `state` is HELD (or QUOTED when a segment holds nothing) until it
     becomes COMMITTED, EXPIRED or DECLINED. `order` is the order this quote extends (action modify), or the
-    one it was used for.
+    one it was used for. `power` is the authority it was asked under, and `grants` the endpoint grants that came along.
     """
 
     id: str
@@ -38,6 +39,8 @@ class StoredQuote(Struct, frozen=True, kw_only=True):
     path: PathView
     rounds: int = 1
     order: str | None = None
+    power: Power | None = None
+    grants: tuple[str, ...] = ()
 
     def documents(self) -> Iterator[str]:
         """Every signed document of this quote: rfqs, segment quotes and the path-quote."""

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from federation.broker.authority.power import Power
 from federation.broker.market.answer import why_best
 from federation.broker.market.asking import Terms
 from federation.broker.market.searching import Searching, Sight
@@ -28,6 +29,7 @@ from federation.broker.quotes.labels import Labels, repick, spread
 from federation.broker.quotes.protocols import Claim, QuoteStore, StoredQuote
 from federation.broker.quotes.seal import Bought, path_view, seal
 from federation.broker.quotes.tally import Tally, broken, labels_agree, tally, worse
+from federation.broker.quotes.within import Within
 from schemas.intent import Intent
 from schemas.problem import Outcome, Problem
 
@@ -60,18 +62,24 @@ class Quoting:
         self.store, self.limits = store, limits
         self.turn = asyncio.Lock()
 
-    async def quote(self, buyer: str, intent: Intent, claim: Claim) -> StoredQuote:
-        """A firm quote, durably stored.
+    async def quote(self, buyer: str, intent: Intent, claim: Claim, power: Power | None = None) -> StoredQuote:
+        """A firm quote, durably stored, within the authority of `power`.
 
-        Raises INVALID_ARGUMENT, NO_FEASIBLE_PATH (nothing was asked), or the code that says most of why operators
-        refused, with `failed` and, where holds are left to expire, `left_to_expire` in `extra`.
+        Raises INVALID_ARGUMENT, POLICY_DENIED (naming the axis of the authority), NO_FEASIBLE_PATH (nothing was asked),
+        or the code that says most of why operators refused, with `failed` and, where holds are left to expire,
+        `left_to_expire` in `extra`.
         """
-        sight = await self.searching.look(intent, 1)
+        within = None if power is None else Within(power.authority, self.searching.terms)
+        sight = await self.searching.look(within.confined(intent, self.searching.sheets) if within else intent, 1)
         if isinstance(sight.found, Infeasible):
+            if within is not None:
+                within.check_first(await self.searching.look(intent, 1))
             raise no_path(sight, self.searching.terms)
-        attempt = Attempt(self, buyer, intent, sight)
+        attempt = Attempt(self, buyer, intent, sight, power)
         try:
             stored = await attempt.run(sight.found.routes[0])
+            if within is not None:
+                within.check_quote(stored)
             await self.store.put_quote(stored, claim)
         except Problem as problem:
             await attempt.let_go(())
@@ -83,11 +91,11 @@ class Quoting:
 class Attempt:
     """One quote on its way."""
 
-    def __init__(self, quoting: Quoting, buyer: str, intent: Intent, sight: Sight) -> None:
-        self._quoting, self._limits = quoting, quoting.limits
+    def __init__(self, quoting: Quoting, buyer: str, intent: Intent, sight: Sight, power: Power | None = None) -> None:
+        self._quoting, self._limits, self._power = quoting, quoting.limits, power
         self._buyer, self._intent, self._sight = buyer, intent, sight
         self._shape = Shape(intent.bandwidth_bps, intent.mtu, sight.query.window)
-        self._hand = Hand(quoting.peers, quoting.author, buyer, quoting.limits.hold_s)
+        self._hand = Hand(quoting.peers, quoting.author, buyer, quoting.limits.hold_s, power)
         self._token = quoting.author.entropy.token()
         self._ruled = Ruled()
         self._came_back = False
@@ -193,7 +201,7 @@ class Attempt:
         if over:
             self._fell_short(route, held, found, over)
             return None
-        bought = Bought(self._buyer, self._intent, held, found, self._rounds)
+        bought = Bought(self._buyer, self._intent, held, found, self._rounds, power=self._power)
         names = {operator: self._name(operator) for operator in self._quoting.peers}
         path = path_view(bought, names, self._sight.snapshot.sheets, terms, why=self._why)
         return seal(bought, path, self._quoting.author, terms)

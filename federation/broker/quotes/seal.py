@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from federation.broker.authority.power import Power
 from federation.broker.market.asking import Terms
 from federation.broker.market.views import Sheets, countries_of, end_view
 from federation.broker.peers.protocols import HeldQuote
@@ -31,7 +32,7 @@ EARLIER_S: Final = 1
 class Bought:
     """What a path-quote is about: the intent, the quotes in path order with their sum, how often operators were asked.
 
-    `order` is the order that it extends.
+    `order` is the order that it extends, `power` the authority it is asked under.
     """
 
     buyer: str
@@ -40,6 +41,7 @@ class Bought:
     tally: Tally
     rounds: int
     order: str | None = None
+    power: Power | None = None
 
 
 def seal(bought: Bought, path: PathView, author: Author, terms: Terms) -> StoredQuote:
@@ -66,6 +68,7 @@ def seal(bought: Bought, path: PathView, author: Author, terms: Terms) -> Stored
         total=bought.tally.total,
         exit_total=bought.tally.exit_total,
         rates_h=canonical_hash(terms.rates),
+        mandate_h=bought.power.mandate_h if bought.power else None,
     )
     document = sign_jws(author.key, claims)
     return StoredQuote(
@@ -80,6 +83,7 @@ def seal(bought: Bought, path: PathView, author: Author, terms: Terms) -> Stored
         path=path,
         rounds=bought.rounds,
         order=bought.order,
+        power=bought.power,
     )
 
 

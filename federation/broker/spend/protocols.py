@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -26,6 +26,14 @@ class Wanted(Struct, frozen=True, kw_only=True):
     id: Id
     most: Money
     rates: RateTable
+
+
+class Charge(NamedTuple):
+    """What is to be set aside of which budget, at Unix second `now`, in the transaction that begins an order."""
+
+    budget: Budget
+    wanted: Wanted
+    now: int
 
 
 class Expense(Struct, frozen=True, kw_only=True):

@@ -6,12 +6,15 @@ a bill within the quote comes to.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import structs
 
 from federation.broker.spend.protocols import Expense, Spent, Wanted
 from federation.tokens.mandate import Budget
 from schemas.price import Money
 from schemas.problem import Outcome, Problem
+from schemas.segment import Id
 
 
 def expense_of(budget: Budget, wanted: Wanted, taken_micro: int, now: int) -> Expense:
@@ -48,6 +51,22 @@ def settled(found: Expense, bill: Money) -> Expense:
     if micro > found.micro:
         raise _impossible(f"{found.id} comes to {micro} micro-{found.ccy}, above the {found.micro} set aside")
     return structs.replace(found, state=Spent.SETTLED, micro=micro)
+
+
+def expense_id(order_id: Id, number: int) -> Id:
+    """The expense of an order (0) or of its extension of that number."""
+    return f"{order_id}.{number}" if number else order_id
+
+
+def shares(bill: Money, expenses: Sequence[Expense]) -> tuple[Money, ...]:
+    """What each expense of one order bears of its bill, the order's own first: none more than was set aside for it."""
+    left, found = bill.micro, []
+    for expense in expenses:
+        most = expense.wanted.most
+        share = min(left, most.micro) if most.currency == bill.currency else 0
+        found.append(Money(most.currency, share))
+        left -= share
+    return tuple(found)
 
 
 def nothing(found: Expense) -> Money:

@@ -8,13 +8,17 @@ from collections.abc import Sequence
 import msgspec
 
 from federation.broker.orders.protocols import Filed
-from federation.broker.orders.saga.state import OrderState
+from federation.broker.orders.saga.state import OrderState, came_to_nothing
 from federation.broker.quotes.protocols import Claim
+from federation.broker.spend.protocols import Charge
+from federation.broker.spend.rules import expense_id
 from federation.broker.store.claims import bind
 from federation.broker.store.documents import file_documents
 from federation.broker.store.quotes import use
+from federation.broker.store.spends import credit_unused, reserve, settle_order
 from federation.node.sqlite import Database
 from schemas.lease import TERMINAL, State
+from schemas.price import Money
 from schemas.problem import Outcome, Problem, not_found
 
 _DECODER = msgspec.json.Decoder(OrderState)
@@ -26,11 +30,20 @@ class OrderRows:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def begin(self, state: OrderState, quote_id: str, claim: Claim | None, filed: Sequence[Filed]) -> None:
+    async def begin(
+        self,
+        state: OrderState,
+        quote_id: str,
+        claim: Claim | None,
+        filed: Sequence[Filed],
+        charge: Charge | None = None,
+    ) -> None:
         """See `OrderStore.begin`."""
 
         def work(connection: sqlite3.Connection) -> None:
             check_usable(connection, state.terms.buyer, quote_id)
+            if charge is not None:
+                reserve(connection, charge.budget, charge.wanted, charge.now)
             _save(connection, state, [claim] if claim else [], filed)
             connection.execute("INSERT INTO uses (quote_id, order_id) VALUES (?, ?)", (quote_id, state.terms.id))
             use(connection, quote_id, state.terms.id)
@@ -106,3 +119,13 @@ def _save(connection: sqlite3.Connection, state: OrderState, claims: Sequence[Cl
     file_documents(connection, terms.buyer, [(one.document_h, one.operator, one.document) for one in filed])
     for claim in claims:
         bind(connection, claim, terms.id)
+    _settle(connection, state)
+
+
+def _settle(connection: sqlite3.Connection, state: OrderState) -> None:
+    """What was set aside, in the transaction that ends an order or gives up its extension: none of it is forgotten."""
+    if state.state in TERMINAL:
+        bill = state.bill.total if state.bill else Money(state.total.currency, 0)
+        settle_order(connection, [expense_id(state.terms.id, n) for n in range(state.extensions + 1)], bill)
+    elif came_to_nothing(state) and state.extension is not None:
+        credit_unused(connection, expense_id(state.terms.id, state.extension.number))

@@ -7,11 +7,12 @@ inside the transaction that begins an order.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 import msgspec
 
-from federation.broker.spend.protocols import Expense, Wanted
-from federation.broker.spend.rules import check_same, expense_of, nothing, settled
+from federation.broker.spend.protocols import Expense, Spent, Wanted
+from federation.broker.spend.rules import check_same, expense_of, nothing, settled, shares
 from federation.node.sqlite import Database
 from federation.tokens.mandate import Budget
 from schemas.price import Money
@@ -56,7 +57,8 @@ def reserve(connection: sqlite3.Connection, budget: Budget, wanted: Wanted, now:
         return check_same(found, budget, wanted)
     expense = expense_of(budget, wanted, _taken(connection, budget), now)
     connection.execute(
-        "INSERT OR IGNORE INTO budgets (mandate_h, buyer, ccy, total_micro) VALUES (?, ?, ?, ?)",
+        "INSERT INTO budgets (mandate_h, buyer, ccy, total_micro) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (mandate_h) DO UPDATE SET total_micro = max(total_micro, excluded.total_micro)",
         (budget.mandate_h, budget.buyer, budget.ccy, budget.total_micro),
     )
     _take(connection, expense, expense.micro)
@@ -65,6 +67,22 @@ def reserve(connection: sqlite3.Connection, budget: Budget, wanted: Wanted, now:
         (expense.id, expense.mandate_h, expense.state, expense.micro, msgspec.json.encode(expense)),
     )
     return expense
+
+
+def settle_order(connection: sqlite3.Connection, expense_ids: Sequence[Id], bill: Money) -> None:
+    """Settle every expense of an order that has ended at its share of the bill; what was settled before stays."""
+    known = [_find(connection, name) for name in expense_ids]
+    expenses = [found for found in known if found is not None]
+    for found, share in zip(expenses, shares(bill, expenses), strict=True):
+        if found.state is Spent.RESERVED:
+            _settle(connection, found.id, share)
+
+
+def credit_unused(connection: sqlite3.Connection, expense_id: Id) -> None:
+    """Credit what was set aside for an extension that came to nothing, where it still is."""
+    found = _find(connection, expense_id)
+    if found is not None and found.state is Spent.RESERVED:
+        _settle(connection, expense_id, None)
 
 
 def _settle(connection: sqlite3.Connection, expense_id: Id, bill: Money | None) -> Expense:

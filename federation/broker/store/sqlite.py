@@ -10,11 +10,12 @@ from pathlib import Path
 from federation.broker.store.claims import ClaimRows
 from federation.broker.store.orders import OrderRows
 from federation.broker.store.quotes import QuoteRows
+from federation.broker.store.spends import SpendRows
 from federation.node.sqlite import Database
 
 
-class SqliteStore(ClaimRows, QuoteRows, OrderRows):
-    """Implements `ClaimStore`, `QuoteStore` and `OrderStore` over one open database, the same for all three."""
+class SqliteStore(ClaimRows, QuoteRows, OrderRows, SpendRows):
+    """Implements `ClaimStore`, `QuoteStore`, `OrderStore` and `SpendLedger` over one open database."""
 
 
 def open_database(path: Path) -> AbstractAsyncContextManager[Database]:

@@ -13,6 +13,7 @@ from federation.broker.orders.protocols import Filed
 from federation.broker.orders.recovery import recover
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.quotes.protocols import Claim, StoredQuote
+from federation.broker.spend.protocols import Charge
 from federation.node.seams import Clock
 from federation.trust.keys import PrivateKey
 from schemas.price import RateTable
@@ -34,8 +35,15 @@ class FencedStore:
     def __init__(self, store: MemoryStore, fence: Fence, crash_at: Callable[[str], bool]) -> None:
         self._store, self._fence, self._crash_at = store, fence, crash_at
 
-    async def begin(self, state: OrderState, quote_id: str, claim: Claim | None, filed: Sequence[Filed]) -> None:
-        await self._write(lambda: self._store.begin(state, quote_id, claim, filed))
+    async def begin(
+        self,
+        state: OrderState,
+        quote_id: str,
+        claim: Claim | None,
+        filed: Sequence[Filed],
+        charge: Charge | None = None,
+    ) -> None:
+        await self._write(lambda: self._store.begin(state, quote_id, claim, filed, charge))
 
     async def save(self, state: OrderState, claims: Sequence[Claim], filed: Sequence[Filed]) -> None:
         await self._write(lambda: self._store.save(state, claims, filed))

@@ -11,6 +11,7 @@ from msgspec import structs
 from federation.broker.orders.protocols import Filed
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.quotes.protocols import Claim, StoredQuote
+from federation.broker.spend.protocols import Charge
 from federation.trust.jose import doc_hash
 from schemas.lease import TERMINAL, State, move
 from schemas.problem import Outcome, Problem, not_found
@@ -69,7 +70,15 @@ class MemoryStore:
 
     # --- orders --------------------------------------------------------------------------------------------
 
-    async def begin(self, state: OrderState, quote_id: str, claim: Claim | None, filed: Sequence[Filed]) -> None:
+    async def begin(
+        self,
+        state: OrderState,
+        quote_id: str,
+        claim: Claim | None,
+        filed: Sequence[Filed],
+        charge: Charge | None = None,
+    ) -> None:
+        assert charge is None, "budgets are the store's business, not the world's"
         quote = await self.get_quote(state.terms.buyer, quote_id)
         if quote is None:
             raise not_found(f"quote {quote_id}")

@@ -86,7 +86,8 @@ async def test_an_unknown_caller_learns_nothing(world: World, header: dict[str, 
         session.get(world.address + "/peerway/v1/orders", headers=header) as response,
     ):
         assert response.status == 401
-        assert response.headers["WWW-Authenticate"] == "Bearer"
+        assert response.headers["WWW-Authenticate"] == 'Bearer, DPoP algs="ES256"'
+        assert response.headers["DPoP-Nonce"]
         assert (await response.json(content_type="application/problem+json"))["code"] == "UNAUTHENTICATED"
 
 

@@ -40,6 +40,8 @@ def order_claims(state: OrderState, leg: int, change: int) -> Order:
         path_root=extension.path_root if extension else state.terms.path_root,
         amount=pledge.amount,
         confirm_by=extension.confirm_by if extension else state.confirm_by,
+        mandate_h=pledge.mandate_h,
+        grant_h=pledge.grant_h,
     )
 
 

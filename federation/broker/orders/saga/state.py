@@ -46,7 +46,7 @@ class Sent(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Pledge(Struct, frozen=True, kw_only=True):
     """A held segment quote: its Sonata id, its hash, what it sells for how much, and until when it is held. Its bill is
-    judged by the `tariff`; orders placed before that was kept have none."""
+    judged by the `tariff`; orders placed before that was kept have none. Mandate and grants are those of its rfq."""
 
     quote_id: str
     quote_h: Hash
@@ -54,6 +54,8 @@ class Pledge(Struct, frozen=True, kw_only=True):
     amount: Money
     held_until: int
     tariff: Tariff | None = None
+    mandate_h: Hash | None = None
+    grant_h: Hash | None = None
 
 
 class Part(Struct, frozen=True, kw_only=True):
@@ -198,6 +200,13 @@ def owing(state: OrderState, leg: Leg) -> bool:
     """Whether a lease that ended by itself bills for a path that never was ACTIVE, and has not been told so yet."""
     billed = leg.bill is not None and leg.bill.total.micro > 0
     return billed and state.void is not None and not state.was_active and not leg.voided
+
+
+def came_to_nothing(state: OrderState) -> bool:
+    """Whether an extension was given up before any operator took it."""
+    extension = state.extension
+    dropped = extension is not None and extension.phase is Phase.DROPPED
+    return dropped and not any(leg.over for leg in state.legs)
 
 
 def noted(state: OrderState, why: str) -> OrderState:

@@ -1,0 +1,77 @@
+"""Who is behind a request: an agent with its token and a proof, or, where the configuration allows it, a bearer key."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Final, NamedTuple
+
+from federation.broker.authority.buyers import Buyers
+from federation.broker.authority.power import Buyer, of_house, of_token
+from federation.node.seams import Clock
+from federation.tokens.access import Call, Issuer
+from federation.tokens.agent_gate import AgentGate
+from federation.tokens.agents import AgentTokens
+from federation.tokens.dpop import Nonces
+from federation.tokens.refusal import TokenRefused
+from federation.tokens.replay import Replay
+from schemas.problem import Problem
+
+TOKEN_PATH: Final = "/oauth/token"  # noqa: S105 - a path
+DPOP: Final = 'DPoP algs="ES256"'
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class Origins(NamedTuple):
+    """How agents call a listener: the origins that the configuration names, and loopback by any of its names.
+
+    What a proof is for is compared with this, and not with whatever a caller says that it called.
+    """
+
+    scheme: str
+    named: tuple[str, ...] = ()
+
+    def url(self, host: str, path: str) -> str:
+        """The URL of a request by its Host header; empty, which no proof is for, where nobody calls us by that name."""
+        for origin in self.named:
+            if origin.partition("://")[2] == host:
+                return origin + path
+        name = host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
+        return f"{self.scheme}://{host}{path}" if name in LOOPBACK else ""
+
+
+class Door:
+    """In front of every operation of one broker."""
+
+    def __init__(self, me: Issuer, buyers: Buyers, replay: Replay, secret: bytes, clock: Clock) -> None:
+        self._me, self._buyers, self._clock = me, buyers, clock
+        # One secret serves two ends, so each has its own key of it.
+        nonces = Nonces(hmac.new(secret, b"dpop nonces", hashlib.sha256).digest())
+        self._gate = AgentGate(me.entity, me.keys(), replay, nonces)
+        self._nonces = nonces
+        self.tokens = AgentTokens(me, me.entity + TOKEN_PATH, buyers.keys_of, replay, nonces)
+
+    async def who(self, call: Call) -> Buyer:
+        """The buyer, and the authority that this request is made under. Raises `UNAUTHENTICATED`."""
+        scheme = (call.authorization or "").partition(" ")[0].lower()
+        if scheme == "bearer" and self._buyers.any_bearer:
+            name = self._buyers.bearers.who(call.authorization)
+            power = of_house(self._me.entity, name, self._buyers.house(name), self._me.token())
+            return Buyer(name, power)
+        if scheme != "dpop":
+            also = " or 'Authorization: Bearer KEY'" if self._buyers.any_bearer else ""
+            raise Problem("UNAUTHENTICATED", f"send 'Authorization: DPoP TOKEN' with a proof{also}")
+        access = await self._gate.who(call, self._clock.now())
+        return Buyer(self._buyers.name_of(access.sub), of_token(access))
+
+    def challenge(self, problem: Exception) -> dict[str, str]:
+        """What goes with a 401: how to authenticate here, and a nonce to try again with."""
+        if isinstance(problem, TokenRefused) and problem.error != "invalid_token":
+            return self._gate.challenge(problem, self._clock.now())
+        error = 'error="invalid_token", ' if isinstance(problem, TokenRefused) else ""
+        ways = [*(["Bearer"] if self._buyers.any_bearer else []), DPOP.replace("algs", f"{error}algs")]
+        return {"WWW-Authenticate": ", ".join(ways)} | self.nonce()
+
+    def nonce(self) -> dict[str, str]:
+        """A nonce for the next write (RFC 9449 section 8.2)."""
+        return {"DPoP-Nonce": self._nonces.issue(self._clock.now())}

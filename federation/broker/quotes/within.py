@@ -1,0 +1,51 @@
+"""A search and a quote within an authority: confined before, checked after, and said on which axis it fails (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from federation.broker.authority.asked import check_intent, check_price, check_segments, confined
+from federation.broker.market.asking import Terms
+from federation.broker.market.searching import Sight
+from federation.broker.paths.search import Found
+from federation.broker.quotes.protocols import StoredQuote
+from schemas.authority import Authority
+from schemas.intent import Intent
+from schemas.price import Money
+
+
+class Within(NamedTuple):
+    """One authority, and what the broker knows to judge by."""
+
+    authority: Authority
+    terms: Terms
+
+    def confined(self, intent: Intent, operators: Iterable[str]) -> Intent:
+        """The intent with the authority's own limits. Raises POLICY_DENIED where it names more than these."""
+        check_intent(self.authority, intent, self.terms.rates)
+        return confined(self.authority, intent, operators, self.terms.facts, self.terms.marks)
+
+    def check_first(self, sight: Sight) -> None:
+        """What was found without the authority's limits: if there is a path, it is these that stand in the way.
+
+        Raises POLICY_DENIED naming the axis.
+        """
+        if isinstance(sight.found, Found):
+            route = sight.found.routes[0]
+            segments = [(one.operator, one.route_class) for one in route.segments]
+            self._check(sight.query.bandwidth_bps, segments, Money(sight.query.currency, route.total_micro))
+
+    def check_quote(self, quote: StoredQuote, before: Money | None = None) -> None:
+        """What was quoted, and leaving at once; `before` is what the order costs that it extends.
+
+        Raises POLICY_DENIED naming the axis.
+        """
+        claims = quote.claims
+        most = claims.total.micro + claims.exit_total.micro + (before.micro if before else 0)
+        segments = [(one.operator, one.quote.segment.route_class) for one in quote.held]
+        self._check(claims.bandwidth_bps, segments, Money(claims.total.currency, most))
+
+    def _check(self, bandwidth_bps: int, segments: list[tuple[str, str]], most: Money) -> None:
+        check_segments(self.authority, bandwidth_bps, segments, self.terms.facts, self.terms.marks)
+        check_price(self.authority, most, self.terms.rates)
