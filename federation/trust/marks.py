@@ -101,7 +101,7 @@ def _genuine(token: str, entity: str, grounds: Grounds) -> tuple[TrustMark, Chai
         raise _refused(claimed, f"{claimed.iss} is no auditor that the anchor recognises for {claimed.trust_mark_type}")
     if issuer is None:
         raise _refused(claimed, f"its issuer {claimed.iss} is not trusted itself")
-    if not _recognises(issuer.root, claimed):
+    if not _recognises(grounds.roots.get(issuer.anchor, issuer.root), claimed):
         raise _refused(claimed, f"the anchor of {claimed.iss} does not recognise it for {claimed.trust_mark_type}")
     mark = verify_jws(token, TrustMark, issuer.keys, now=grounds.now, iss=issuer.entity)
     if mark.sub != entity:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -68,6 +68,11 @@ class Resolution:
     marks: tuple[Mark, ...] = ()
     marks_refused: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def silent(self) -> bool:
+        """Whether it is not trusted only because somebody did not answer, and may be soon."""
+        return self.member is None and bool(self.attempts) and all(one.passing for one in self.attempts)
 
     @property
     def why_not(self) -> str:
@@ -150,8 +155,12 @@ class Resolver:
         return await self._chains.get(entity, lambda: self._resolve(entity))
 
     def forget(self, entity: str) -> None:
-        """Resolve the entity anew at the next question, for instance because a member says that it changed."""
+        """Read the entity anew at the next question, for instance because a member says that it changed.
+
+        What was believed of it stays so where nobody answers.
+        """
         self._chains.forget(entity)
+        self._superiors.forget(("configuration", entity))
 
     async def root(self, anchor: str) -> EntityStatement:
         """The verified configuration of a configured anchor. Raises `Problem`."""
@@ -160,10 +169,10 @@ class Resolver:
             raise Problem("DOCUMENT_INVALID", found.why_not or "no configured anchor", field=anchor)
         return found.chain.root
 
-    async def listed(self, superior: EntityStatement) -> tuple[str, ...]:
-        """The ids that a superior lists, a hint. Raises `Problem`."""
+    async def listed(self, superior: EntityStatement, entity_types: Sequence[str] = ()) -> tuple[str, ...]:
+        """The ids that a superior lists, a hint; with `entity_types` at least those. Raises `Problem`."""
         async with asyncio.timeout(RESOLVE_S):
-            return await self.statements.subordinates(superior)
+            return await self.statements.subordinates(superior, entity_types)
 
     async def close(self) -> None:
         """End the work under way."""

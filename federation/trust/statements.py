@@ -7,7 +7,7 @@ is asked, for it names the endpoints (OpenID Federation 1.1, section 8).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import urlencode
@@ -36,8 +36,11 @@ class Statements(Protocol):
         """What a superior says of an entity."""
         ...
 
-    async def subordinates(self, superior: EntityStatement) -> tuple[str, ...]:
-        """The ids of the entities directly below a superior; a hint."""
+    async def subordinates(self, superior: EntityStatement, entity_types: Sequence[str] = ()) -> tuple[str, ...]:
+        """The ids of the entities directly below a superior; a hint.
+
+        With `entity_types` those of any of these types and the intermediates, and maybe others.
+        """
         ...
 
     async def marks(self, entity: str) -> tuple[str, ...]:
@@ -66,12 +69,18 @@ class HttpStatements:
     async def statement(self, superior: EntityStatement, entity: str) -> str:
         """Section 8.1."""
         url = endpoint(superior, "federation_fetch_endpoint")
-        return await self._token(f"{url}{'&' if '?' in url else '?'}{urlencode({'sub': entity})}")
+        return await self._token(f"{url}{_joint(url)}{urlencode({'sub': entity})}")
 
-    async def subordinates(self, superior: EntityStatement) -> tuple[str, ...]:
-        """Section 8.2."""
-        body = await self._fetch.get(endpoint(superior, "federation_list_endpoint"))
-        return parse_list(body, superior.iss)
+    async def subordinates(self, superior: EntityStatement, entity_types: Sequence[str] = ()) -> tuple[str, ...]:
+        """Section 8.2. A superior that cannot choose is asked for everybody."""
+        url = endpoint(superior, "federation_list_endpoint")
+        chosen = [{"entity_type": one} for one in entity_types] + ([{"intermediate": "true"}] if entity_types else [])
+        try:
+            found = [await self._list(superior, f"{url}{_joint(url)}{urlencode(how)}") for how in chosen]
+        except Problem:
+            found = []
+        found = found or [await self._list(superior, url)]
+        return tuple(dict.fromkeys(one for listed in found for one in listed))[:LIST_MAX]
 
     async def marks(self, entity: str) -> tuple[str, ...]:
         """None: over HTTPS an entity carries its marks in its configuration."""
@@ -84,6 +93,9 @@ class HttpStatements:
     async def history(self, entity: EntityStatement) -> str:
         """Section 8.7."""
         return await self._token(endpoint(entity, "federation_historical_keys_endpoint"))
+
+    async def _list(self, superior: EntityStatement, url: str) -> tuple[str, ...]:
+        return parse_list(await self._fetch.get(url), superior.iss)
 
     async def _token(self, url: str) -> str:
         try:
@@ -130,8 +142,8 @@ class FolderStatements:
             raise Problem("NOT_FOUND", f"{superior.iss} says nothing about {entity} here")
         return found
 
-    async def subordinates(self, superior: EntityStatement) -> tuple[str, ...]:
-        """Every member that the folder lists."""
+    async def subordinates(self, superior: EntityStatement, entity_types: Sequence[str] = ()) -> tuple[str, ...]:
+        """Every member that the folder lists, whatever it is."""
         return tuple(read_members(self._folder))
 
     async def marks(self, entity: str) -> tuple[str, ...]:
@@ -158,6 +170,10 @@ class FolderStatements:
         if entity not in members:
             raise Problem("NOT_FOUND", f"{entity} is not in the members file")
         return members[entity]
+
+
+def _joint(url: str) -> str:
+    return "&" if "?" in url else "?"
 
 
 def endpoint(entity: EntityStatement, name: str) -> str:

@@ -2,7 +2,8 @@
 
 `TrustView.domain` is an immutable `TrustDomain` that is replaced whenever something in it changes; whoever keeps a view
 asks it at every use. Entities are found by listing the subordinates of the anchors, and of intermediates below them,
-and by the ids that the node's configuration adds; all of these are hints.
+and by the ids that the node's configuration adds; all of these are hints. Who does not answer is asked again soon, and
+then ever more rarely: nodes may start in any order.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -21,6 +22,7 @@ from schemas.entity import EntityStatement
 from schemas.problem import Problem
 
 LIST_S: Final = 300.0  # how often superiors are asked whom they list
+AGAIN_S: Final = 0.25  # and how soon again, at first, while somebody does not answer
 AT_ONCE_MAX: Final = 8
 ENTITIES_MAX: Final = 4096
 SUPERIORS_MAX: Final = 64  # intermediates whose lists are read
@@ -52,10 +54,17 @@ class TrustView:
         *,
         known: Iterable[str] = (),
         listing: bool = True,
+        entity_types: Sequence[str] = (),
+        every_s: float = LIST_S,
         rng: random.Random,
     ) -> None:
-        """`known` are ids from this node's configuration; without `listing` nobody else is looked for."""
+        """`known` are ids from this node's configuration; without `listing` nobody else is looked for.
+
+        With `entity_types` superiors are asked for these alone. Everything is looked at again `every_s` seconds later.
+        """
         self._resolver, self._rng, self._listing = resolver, rng, listing
+        self._entity_types, self._every_s = tuple(entity_types), every_s
+        self._in_vain, self._list_missing = 0, False
         self._known = tuple(dict.fromkeys(known))
         self._entities: tuple[str, ...] = self._known
         self._strangers: dict[str, None] = {}
@@ -65,18 +74,32 @@ class TrustView:
         self.domain = TrustDomain({})
 
     def on_change(self, tell: Callable[[TrustDomain], None]) -> None:
-        """Have `tell` called with every new domain, for instance to reload TLS roots."""
+        """Have `tell` called with the present domain and with every new one, for instance to reload TLS roots."""
+        tell(self.domain)
         self._told.append(tell)
 
     async def run(self) -> None:
         """Refresh until cancelled. What cannot be reached is logged and tried again; what expired is believed no more,
         because a `TrustDomain` is asked with the time."""
         while True:
-            await self.refresh()
-            await asyncio.sleep(min(LIST_S, STATUS_FRESH_S) * (0.9 + 0.2 * self._rng.random()))
+            try:
+                await self.refresh()
+            except Exception:
+                log.exception("a fault in looking for members; those believed stay so until their time is over")
+            await asyncio.sleep(self._pause_s())
+
+    def _pause_s(self) -> float:
+        silent = [entity for entity, one in self._found.items() if one.silent]
+        for entity in silent:
+            self._resolver.forget(entity)
+        self._in_vain = self._in_vain + 1 if silent or self._list_missing else 0
+        soon = AGAIN_S * 2.0 ** min(self._in_vain - 1, 16) if self._in_vain else self._every_s
+        return min(soon, self._every_s, STATUS_FRESH_S) * (0.9 + 0.2 * self._rng.random())
 
     async def refresh(self) -> TrustDomain:
         """Look for members, resolve those whose time has come, and replace the domain where anything changed."""
+        for anchor in self._resolver.anchors:
+            self._resolver.forget(anchor)  # whom it lets give marks may be another today
         if self._listing:
             self._entities = await self._discover()
         wanted = tuple(dict.fromkeys((*self._entities, *self._strangers)))[:ENTITIES_MAX]
@@ -118,17 +141,18 @@ class TrustView:
 
     async def _discover(self) -> tuple[str, ...]:
         """The ids that anchors and intermediates list now; of a superior that does not answer, those listed before."""
-        found, asked = dict.fromkeys(self._known), set[str]()
+        found, asked, self._list_missing = dict.fromkeys(self._known), set[str](), False
         superiors = list(self._resolver.anchors)
         while superiors and len(asked) < SUPERIORS_MAX and len(found) < ENTITIES_MAX:
             superior = superiors.pop(0)
             asked.add(superior)
             try:
                 statement = await self._superior(superior)
-                listed = await self._resolver.listed(statement)
+                listed = await self._resolver.listed(statement, self._entity_types)
             except (Problem, TimeoutError) as error:
                 log.warning("%s does not say whom it lists: %s", superior, error)
                 found |= dict.fromkeys(self._entities)
+                self._list_missing = True
                 continue
             new = [one for one in listed if one not in found and one not in self._resolver.anchors]
             found |= dict.fromkeys(new)

@@ -145,6 +145,9 @@ def test_a_member_is_found_resolved_attested_and_taken_back(tmp_path: Path) -> N
         domain = await TrustView(w.resolver(await w.anchors()), rng=random.Random(7)).refresh()
         assert set(domain.members) == {SURF, AUDITOR}
         assert domain.facts(SURF, w.clock.now()) == FACTS
+        for chosen, expected in (("connectivity_operator", {SURF}), ("connectivity_broker", set())):
+            view = TrustView(w.resolver(await w.anchors()), entity_types=(chosen,), rng=random.Random(7))
+            assert set((await view.refresh()).members) == expected
 
         await w.order(AUDITOR, RevokeMark(index=index))
         found = await w.resolve()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -132,7 +133,7 @@ class Tree:
             raise Problem("NOT_FOUND", f"{superior.iss} knows no {entity}")
         return self._about(superior.iss, entity)
 
-    async def subordinates(self, superior: EntityStatement) -> tuple[str, ...]:
+    async def subordinates(self, superior: EntityStatement, entity_types: Sequence[str] = ()) -> tuple[str, ...]:
         """Everybody below."""
         self._ask("list", superior.iss, superior.iss)
         return tuple(entity for entity, node in self.nodes.items() if superior.iss in node.superiors)

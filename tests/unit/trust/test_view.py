@@ -79,7 +79,7 @@ def test_who_is_enrolled_and_who_is_removed_shows_within_minutes(tree: Tree) -> 
             await asyncio.sleep(400)
             seen.append({one.entity for one in view.domain.operators()})
         running.cancel()
-        assert len(told) == 3
+        assert len(told) == 4, "the present one, and each that follows"
         return seen
 
     assert play(tree, story) == [{LEAF}, {LEAF, NEW}, {NEW}]
@@ -93,6 +93,53 @@ def test_a_list_that_cannot_be_had_takes_nobody_away(tree: Tree) -> None:
         return await view.refresh()
 
     assert LEAF in play(tree, story).members
+
+
+def test_who_never_answers_is_asked_ever_more_rarely(tree: Tree) -> None:
+    async def story(view: TrustView) -> list[int]:
+        tree.silent, asked = {LEAF}, []
+        running = asyncio.ensure_future(view.run())
+        for _ in range(4):
+            tree.asked.clear()
+            await asyncio.sleep(100)
+            asked.append(tree.asked["configuration"])
+        running.cancel()
+        return asked
+
+    asked = play(tree, story)
+    assert 10 < asked[0] < 100
+    assert all(later < asked[0] / 4 for later in asked[1:])
+
+
+def test_a_node_that_was_there_first_finds_the_others_within_a_second(tree: Tree) -> None:
+    async def story(view: TrustView) -> list[Any]:
+        tree.silent = {ANCHOR, LEAF}
+        running = asyncio.ensure_future(view.run())
+        await asyncio.sleep(0.3)
+        tree.silent = {LEAF}
+        await asyncio.sleep(0.5)
+        tree.silent = set()
+        await asyncio.sleep(1)
+        running.cancel()
+        return [one.entity for one in view.domain.operators()]
+
+    assert play(tree, story) == [LEAF]
+
+
+def test_an_auditor_that_is_recognised_later_counts_within_minutes(tree: Tree) -> None:
+    issuers = tree.issuers.pop(ANCHOR)
+
+    async def story(view: TrustView) -> list[Any]:
+        running = asyncio.ensure_future(view.run())
+        await asyncio.sleep(1)
+        before = view.domain.facts(LEAF, NOW)
+        tree.issuers[ANCHOR] = issuers
+        tree.clock.advance(1)  # a statement of the same second is the same statement
+        await asyncio.sleep(700)
+        running.cancel()
+        return [before, view.domain.facts(LEAF, NOW)]
+
+    assert play(tree, story) == [None, FACTS]
 
 
 def test_one_bad_member_spoils_no_other(tree: Tree) -> None:
