@@ -24,10 +24,14 @@ class Work:
 
 @dataclass(frozen=True)
 class Fixed:
-    """A part of all paths: those that begin with `prefix` (source, then exits) and go on with none of `banned`."""
+    """A part of all paths: those that begin with `prefix` (source, then exits) and go on with none of `banned`.
+
+    Of these, only what comes to less than `below` is asked for, in units of the aim; whoever finds another may tell it.
+    """
 
     prefix: tuple[int, ...] = ()
     banned: frozenset[int] = frozenset()
+    below: int | None = None
 
     def allows(self, place: int, vertex: int) -> bool:
         """Whether a path of this part may have `vertex` at a place of its sequence."""
@@ -40,7 +44,8 @@ class Fixed:
 class Solved:
     """The best path as its last label, or None. `complete` is False when the work ran out first.
 
-    `least` is then a bound below which no path lies, in units of the aim.
+    `least` is then a bound below which no path lies, in units of the aim; so it is where there is none below what was
+    asked for, and there may be others.
     """
 
     label: Label | None

@@ -233,6 +233,8 @@ class _Run:
             label = None if self._best is None else self._label(*self._best)
             if self._best is not None and label is None:
                 return None
+            if self._best is not None and status == kernel.PROVEN:
+                told = self._best[1]
             least = NO_PATH if told >= NEVER else told
             return Solved(label, complete=status == kernel.PROVEN, least=least)
 
@@ -280,6 +282,12 @@ class _Run:
             work.cells[kernel.BEST], (work.cells[kernel.BEST_FIRST], work.cells[kernel.BEST_SECOND]) = (
                 -1,
                 self._best[1:],
+            )
+        elif self._fixed.below is not None and self._fixed.below < NEVER:
+            work.cells[kernel.BEST], work.cells[kernel.BEST_FIRST], work.cells[kernel.BEST_SECOND] = (
+                -1,
+                self._fixed.below,
+                0,
             )
         return work
 

@@ -70,8 +70,8 @@ from federation.broker.paths.kernel.label import (
 from federation.broker.paths.kernel.live import STEPS
 
 # Cells of `Work.cells`.
-BEGUN, COUNT, REACH, LEFT, DONE, BEST, BEST_FIRST, BEST_SECOND, LEAST_KEY, FOUND = 0, 1, *range(3, 11)
-CELLS: Final = 11
+BEGUN, COUNT, REACH, LEFT, DONE, BEST, BEST_FIRST, BEST_SECOND, LEAST_KEY, FOUND, LEFT_OUT = 0, 1, *range(3, 12)
+CELLS: Final = 12
 # How a search ends: at a path that enters an operator twice, proven, out of work, or out of rows for labels.
 TWICE, PROVEN, SPENT, FULL = range(4)
 REACH_SHARE: Final = 8
@@ -103,10 +103,13 @@ class Work(NamedTuple):
 
 
 def no_better(cells: Any, first: int, second: int) -> bool:
-    """Whether a key is no better than that of the best path so far."""
+    """Whether a key is no better than that of the best path so far, or than what is asked for; it is left out then."""
     if cells[BEST] == -2:
         return False
-    return bool(first > cells[BEST_FIRST] or (first == cells[BEST_FIRST] and second >= cells[BEST_SECOND]))
+    found = bool(first > cells[BEST_FIRST] or (first == cells[BEST_FIRST] and second >= cells[BEST_SECOND]))
+    if found:
+        cells[LEFT_OUT] = 1
+    return found
 
 
 def has(values: Any, value: int) -> bool:
@@ -347,5 +350,6 @@ def search(net: Net, plan: Plan, ahead: Ahead, ask: Ask, work: Work, degree: int
                 ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, shut,
                 targets, size, span, far, keys, places, front, count, most, labels, heap, first, cells, number,
             )  # fmt: skip
-    cells[LEAST_KEY] = NEVER if cells[BEST] == -2 else cells[BEST_FIRST]
+    nothing = cells[BEST] == -2 or (cells[BEST] == -1 and cells[LEFT_OUT] == 0)
+    cells[LEAST_KEY] = NEVER if nothing else cells[BEST_FIRST]
     return PROVEN
