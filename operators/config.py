@@ -12,7 +12,8 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct, structs
 
 from federation.node.config import below, load_toml
-from federation.node.settings import KeyHash, Keys, Port, Trust
+from federation.node.limits import Rate
+from federation.node.settings import TLS, KeyHash, Keys, Port, Trust
 from operators.pricing.card import ClassCard
 from schemas.price import PPM, Currency, check_bands
 from schemas.problem import invalid
@@ -20,6 +21,7 @@ from schemas.segment import EntityId, Id
 
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Count = Annotated[int, Meta(ge=1, le=10**9)]
+BuyerName = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9.\-]*\Z")]
 
 
 class Show(StrEnum):
@@ -31,18 +33,44 @@ class Show(StrEnum):
 
 
 class Listen(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where brokers reach the operator: Sonata and documents by HTTP, the mesh by gRPC. Port 0: the system chooses."""
+    """Where brokers reach the operator: Sonata and documents by HTTP, the mesh by gRPC. Port 0: the system chooses.
+
+    `hosts` are the names and addresses that others dial, as its TLS leaf holds them; if left out those of the endpoints
+    in its metadata.
+    """
 
     host: str = "127.0.0.1"
     http_port: Port = 8100
     grpc_port: Port = 8101
+    hosts: tuple[str, ...] = ()
 
 
 class BrokerAccess(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A broker, known by the SHA-256 of the bearer key it was given."""
+    """A broker that is served; with none configured, every member that is a broker is."""
 
     entity: EntityId
+
+
+class BuyerAccess(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A plain Sonata buyer, who is no member and shows no certificate: known by the SHA-256 of its bearer key.
+
+    In the operator's records it is `{entity id of the operator}/buyers/{name}`, which no member is called.
+    """
+
+    name: BuyerName
     key_sha256: KeyHash
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How often each caller may call, by HTTP and gRPC together: in the long run, and at once."""
+
+    calls_per_second: Count = 500
+    calls_at_once: Count = 1_000
+
+    @property
+    def rate(self) -> Rate:
+        """As `federation.node.limits` takes it."""
+        return Rate(self.calls_per_second, self.calls_at_once)
 
 
 class Holds(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -93,6 +121,8 @@ class OperatorConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     trust: Trust
     listen: Listen = Listen()
     brokers: tuple[BrokerAccess, ...] = ()
+    buyers: tuple[BuyerAccess, ...] = ()
+    limits: Limits = Limits()
     route_classes: tuple[ClassCard, ...]
     holds: Holds = Holds()
     calendar: CalendarConfig = CalendarConfig()
@@ -113,8 +143,13 @@ def load_config(path: Path) -> OperatorConfig:
         config,
         data=_below(config.data, base),
         footprint=_below(config.footprint, base),
-        keys=Keys(private=_below(config.keys.private, base)),
-        trust=Trust(domain=_below(config.trust.domain, base), anchors=_below(config.trust.anchors, base)),
+        keys=Keys(
+            private=_below(config.keys.private, base),
+            tls=_below(config.keys.tls or f"{config.data}/{TLS}", base),
+        ),
+        trust=structs.replace(
+            config.trust, domain=_below(config.trust.domain, base), anchors=_below(config.trust.anchors, base)
+        ),
     )
 
 
@@ -127,7 +162,9 @@ def check(config: OperatorConfig, path: Path) -> None:
     if not config.route_classes:
         raise invalid(f"{path}: route_classes", "is empty; an operator sells at least one, write [[route_classes]]")
     rows = [(f"route_classes[{i}].id", c.id) for i, c in enumerate(config.route_classes)]
-    rows += [(f"brokers[{i}].key_sha256", b.key_sha256) for i, b in enumerate(config.brokers)]
+    rows += [(f"brokers[{i}].entity", b.entity) for i, b in enumerate(config.brokers)]
+    rows += [(f"buyers[{i}].name", b.name) for i, b in enumerate(config.buyers)]
+    rows += [(f"buyers[{i}].key_sha256", b.key_sha256) for i, b in enumerate(config.buyers)]
     seen: dict[str, str] = {}
     for field, value in rows:
         if value in seen:
@@ -162,6 +199,7 @@ billing_account = "SURF-1"            # plain Sonata buyers must name it in thei
 
 [keys]
 private = "operator-key.json"         # a private JWK, EC P-256; signs every document of this operator
+tls = "operator-data/tls"             # folder of its own TLS authority and leaf; made when missing
 
 [trust]
 domain = "trust"                      # folder with `members`, entity configurations, statements and trust marks
@@ -171,17 +209,26 @@ anchors = "anchors.json"              # the anchors that are believed, and their
 host = "127.0.0.1"
 http_port = 8100                      # Sonata and documents; 0 lets the system choose
 grpc_port = 8101                      # the mesh: offer sheets, deltas, confirm
+# hosts = ["surf.example"]            # what others dial, for the TLS leaf; by default the hosts of its endpoints
 
 [contact]                             # Sonata demands it in quotes and orders
 name = "SURF sales desk"
 number = "+31-30-0000000"
 email = "sales@surf.example"
 
-# One table per broker that was given a bearer key. Make a key and its hash with:
-#   key=$(openssl rand -hex 24); printf %s "$key" | sha256sum
+# The brokers that are served. Without any such table: every member that is a broker.
 [[brokers]]
 entity = "https://broker.example"
+
+# One table per plain Sonata buyer, who is no member and shows no certificate. Make a key and its hash with:
+#   key=$(openssl rand -hex 24); printf %s "$key" | sha256sum
+[[buyers]]
+name = "utrecht-university"
 key_sha256 = "0a7b3e6d1c6e3fdd3f1f5c0c0f0e6c4c0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+
+[limits]
+calls_per_second = 500                # of each caller, by HTTP and gRPC together ...
+calls_at_once = 1_000                 # ... and so many at once
 
 # One block per route class. `any` may run anywhere in the footprint.
 [[route_classes]]

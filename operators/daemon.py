@@ -14,20 +14,27 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 
+from federation.node.audit import Audit
 from federation.node.bearer import Keyring
+from federation.node.callers import callers, rates, refusals
 from federation.node.http import listen
+from federation.node.limits import Buckets
+from federation.node.mtls.mutual import Mutual
+from federation.node.rpc import Guard
 from federation.node.seams import Clock, Entropy, SystemClock, SystemEntropy
 from federation.node.sqlite import Database
-from federation.trust.chain import TrustDomain
+from federation.trust.chain import Member, TrustDomain
 from federation.trust.domain import load_domain
 from federation.trust.keys import PrivateKey, load_private
 from operators.access.gate import Gate
+from operators.access.membership import Membership
 from operators.access.signer import Signer
 from operators.api.http import operator_app
-from operators.api.mesh import MeshService, serve_mesh
+from operators.api.mesh import MeshService, mesh_server, serve_mesh
 from operators.catalog.items import span
 from operators.catalog.layout import lay_out
 from operators.catalog.publisher import Publisher
@@ -61,6 +68,8 @@ class Running(NamedTuple):
     grpc: int
     desk: Desk
     publisher: Publisher
+    mutual: Mutual
+    membership: Membership
 
 
 async def run(paths: Sequence[Path], stop: asyncio.Event) -> None:
@@ -88,7 +97,9 @@ async def operator(
 ) -> AsyncIterator[Running]:
     """One operator, from its configuration until the block ends. Raises `Problem` where it cannot start."""
     signer = Signer(config.entity, _key(config), clock, entropy)
-    gate, network = _gate(config, signer), _network(config)
+    membership = _membership(config, signer)
+    mutual, network = _mutual(config, signer, membership), _network(config)
+    gate = Gate(config.entity, [broker.entity for broker in config.brokers], membership, clock)
     inventory = Inventory.of(network.footprint)
     publisher = _publisher(config, network, inventory, signer)
     async with AsyncExitStack() as stack:
@@ -110,18 +121,33 @@ async def operator(
         await recover(shop)
         publisher.open()
         desk = Desk(shop)
-        await _background(stack, desk, publisher)
-        yield await _serve(stack, config, desk, publisher)
+        await _background(stack, desk, publisher, mutual, membership)
+        http, grpc = await _serve(stack, config, desk, publisher, mutual)
+        yield Running(config.entity, http, grpc, desk, publisher, mutual, membership)
 
 
-async def _serve(stack: AsyncExitStack, config: OperatorConfig, desk: Desk, publisher: Publisher) -> Running:
-    gate, at = desk.shop.gate, config.listen
-    http = await listen(operator_app(desk, gate, config.contact), at.host, at.http_port, stack)
-    grpc = await serve_mesh(MeshService(desk, publisher, gate), at.host, at.grpc_port, stack)
-    return Running(config.entity, http, grpc, desk, publisher)
+async def _serve(
+    stack: AsyncExitStack, config: OperatorConfig, desk: Desk, publisher: Publisher, mutual: Mutual
+) -> tuple[int, int]:
+    """Both listeners, behind the same guard; their ports."""
+    gate, clock, at = desk.shop.gate, desk.shop.signer.clock, config.listen
+    audit = stack.enter_context(Audit(Path(config.data), clock, desk.shop.signer.entropy))
+    buckets = Buckets(config.limits.rate)
+    keys = Keyring({buyer.key_sha256: f"{config.entity}/buyers/{buyer.name}" for buyer in config.buyers})
+
+    def judge(leaf: bytes) -> str:
+        return gate.admit(mutual.judge(leaf))
+
+    guard = (refusals(audit), callers(judge, keys), rates(buckets, clock))
+    app, tls = operator_app(desk, config.contact, guard), mutual.tls
+    http = await listen(app, at.host, at.http_port, stack, tls.server_context())
+    mesh = mesh_server(MeshService(desk, publisher), Guard(judge, buckets, audit, clock))
+    return http, await serve_mesh(mesh, tls.server_credentials(), at.host, at.grpc_port, stack)
 
 
-async def _background(stack: AsyncExitStack, desk: Desk, publisher: Publisher) -> None:
+async def _background(
+    stack: AsyncExitStack, desk: Desk, publisher: Publisher, mutual: Mutual, membership: Membership
+) -> None:
     """What repeats while the operator runs; one of these that dies takes the daemon down with it."""
     group = await stack.enter_async_context(asyncio.TaskGroup())
     shop = desk.shop
@@ -130,6 +156,8 @@ async def _background(stack: AsyncExitStack, desk: Desk, publisher: Publisher) -
         group.create_task(publisher.run(), name="publisher"),
         group.create_task(_keep_house(shop), name="housekeeping"),
         group.create_task(bring_back(shop), name="fabric"),
+        group.create_task(mutual.run(), name="TLS leaf"),
+        group.create_task(membership.run(), name="trust domain"),
     ]
     stack.push_async_callback(_drain, shop)
     for task in tasks:
@@ -166,20 +194,40 @@ def _key(config: OperatorConfig) -> PrivateKey:
     return load_private(data, f"keys.private: {path}")
 
 
-def _gate(config: OperatorConfig, signer: Signer) -> Gate:
-    """The gate, once the trust domain is seen to list this operator with this key."""
+def _membership(config: OperatorConfig, signer: Signer) -> Membership:
+    """The trust domain, once it is seen to list this operator with this key."""
 
     def read() -> TrustDomain:
         return load_domain(Path(config.trust.domain), Path(config.trust.anchors), signer.clock.now())
 
-    domain = read()
+    membership = Membership(read, signer.clock)
+    domain = membership.domain
     if config.entity not in domain.members:
         why = domain.rejected.get(config.entity, "it is not in its members file")
         raise invalid("entity", f"{config.entity} is no member of the trust domain {config.trust.domain}: {why}")
     if signer.key.kid not in domain.members[config.entity].keys:
         raise invalid("keys.private", f"the trust domain does not list this key for {config.entity}")
-    keyring = Keyring({broker.key_sha256: broker.entity for broker in config.brokers})
-    return Gate(config.entity, keyring, domain, read, signer.clock)
+    return membership
+
+
+def _mutual(config: OperatorConfig, signer: Signer, membership: Membership) -> Mutual:
+    """This operator's own TLS files, once its metadata are seen to name them; believes the members from now on."""
+    me = membership.domain.members[config.entity]
+    assert config.keys.tls is not None, "load_config says where"
+    hosts = config.listen.hosts or _hosts(me)
+    mutual = Mutual.open(Path(config.keys.tls), config.entity, hosts, signer.clock, strangers=bool(config.buyers))
+    mutual.check_published(me)
+    membership.on_change(mutual.believe)
+    return mutual
+
+
+def _hosts(me: Member) -> tuple[str, ...]:
+    """The hosts of the endpoints in this operator's metadata, in order and each once."""
+    role = me.metadata.connectivity_operator
+    if role is None:
+        raise invalid("entity", f"{me.entity} is no operator in the trust domain")
+    urls = (role.sonata_endpoint, role.documents_endpoint, f"//{role.mesh_endpoint}")
+    return tuple(dict.fromkeys(host for url in urls if (host := urlsplit(url).hostname)))
 
 
 def _network(config: OperatorConfig) -> Network:

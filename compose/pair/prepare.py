@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from federation.node.bearer import key_digest
+from federation.node.mtls.own import make_authority
 from federation.trust.keys import PrivateKey, dump_private
 from federation.trust.throwaway import ThrowawayDomain
 from schemas.jurisdiction import Attestation, ClassFacts
@@ -31,20 +32,18 @@ data = "data"
 footprint = "footprint.json"
 [keys]
 private = "key.json"
+tls = "tls"
 [trust]
 domain = "../trust"
 anchors = "../trust/anchors.json"
 [listen]
 host = "0.0.0.0"
-http_port = 8100
-grpc_port = 8101
+http_port = 8443
+grpc_port = 8444
 [contact]
 name = "{name} sales desk"
 number = "+00-0000-0000"
 email = "sales@{node}.example"
-[[brokers]]
-entity = "{broker}"
-key_sha256 = "{digest}"
 [[route_classes]]
 id = "any"
 [route_classes.rates]
@@ -58,9 +57,13 @@ name = "Pair Broker"
 data = "data"
 [keys]
 private = "key.json"
+tls = "tls"
 [trust]
 domain = "../trust"
 anchors = "../trust/anchors.json"
+[trust.egress]
+ports = [8443, 8444]
+networks = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]
 [listen]
 host = "0.0.0.0"
 closed_network = true
@@ -71,31 +74,38 @@ mcp_hosts = ["broker:*"]
 name = "agent"
 key_sha256 = "{digest}"
 """
-PEER_TOML: Final = '[[operators]]\nentity = "https://{node}.example"\nkey = "{key}"\n'
 
 
 def main(made: Path) -> None:
     """Fill the folders below `made`."""
     if (made / "trust" / "members").exists():
         return
-    domain = ThrowawayDomain(made / "trust", int(time.time()))
+    now = int(time.time())
+    domain = ThrowawayDomain(made / "trust", now)
     domain.add_auditor(AUDITOR, "Pair Auditor")
-    peers = "".join(operator(made, domain, node) for node in OPERATORS)
-    key = domain.add_broker(BROKER, "Pair Broker", endpoint="http://broker:8700")
+    for node in OPERATORS:
+        operator(made, domain, node, now)
+    tls = make_authority(made / "broker" / "tls", BROKER, now=now)
+    key = domain.add_broker(BROKER, "Pair Broker", endpoint="http://broker:8700", tls=tls)
     agent_key = secrets.token_urlsafe(24)
-    text = BROKER_TOML.format(broker=BROKER, digest=key_digest(agent_key)) + peers
+    text = BROKER_TOML.format(broker=BROKER, digest=key_digest(agent_key))
     put_node(made / "broker", key, "broker.toml", text)
     (made / "agent").mkdir(parents=True, exist_ok=True)
     (made / "agent" / "key").write_text(agent_key)
     domain.write()
 
 
-def operator(made: Path, domain: ThrowawayDomain, node: str) -> str:
-    """Admit one operator and write its folder; returns the broker's access to it."""
+def operator(made: Path, domain: ThrowawayDomain, node: str, now: int) -> None:
+    """Admit one operator and write its folder."""
     name, countries = OPERATORS[node]
-    entity, at = f"https://{node}.example", f"http://{node}:8100"
+    entity, at = f"https://{node}.example", f"https://{node}.example:8443"
     key = domain.add_operator(
-        entity, name, sonata=f"{at}/mefApi/sonata", mesh=f"{node}:8101", documents=f"{at}/peerway/v1/documents"
+        entity,
+        name,
+        sonata=f"{at}/mefApi/sonata",
+        mesh=f"{node}.example:8444",
+        documents=f"{at}/peerway/v1/documents",
+        tls=make_authority(made / node / "tls", entity, now=now),
     )
     facts = ClassFacts(countries=countries)
     domain.attest(
@@ -103,11 +113,9 @@ def operator(made: Path, domain: ThrowawayDomain, node: str) -> str:
         entity,
         Attestation(legal_domicile=countries[:1], controlling_parents=countries[:1], classes={"any": facts}),
     )
-    bearer = secrets.token_urlsafe(24)
-    text = OPERATOR_TOML.format(node=node, name=name, broker=BROKER, digest=key_digest(bearer))
+    text = OPERATOR_TOML.format(node=node, name=name)
     put_node(made / node, key, "operator.toml", text)
     shutil.copy(HERE / f"{node}.json", made / node / "footprint.json")
-    return PEER_TOML.format(node=node, key=bearer)
 
 
 def put_node(folder: Path, key: PrivateKey, name: str, text: str) -> None:

@@ -18,15 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import aiohttp
-
 from federation.broker.api.counter import Counter
 from federation.broker.api.http import HttpFace, Seams
 from federation.broker.api.tls import agents_tls
 from federation.broker.authority.buyers import Buyers
 from federation.broker.authority.door import Door, Origins
 from federation.broker.authority.power import Buyer
-from federation.broker.config import BrokerConfig, load_config
+from federation.broker.config import BrokerConfig, OperatorAccess, load_config
 from federation.broker.desk import Desk
 from federation.broker.discovery.federation import Federation
 from federation.broker.market.asking import Terms
@@ -40,12 +38,15 @@ from federation.broker.orders.coordinator import Coordinator
 from federation.broker.orders.recovery import listen_for_hints, recover
 from federation.broker.peers.mesh import MeshChannel
 from federation.broker.peers.operator import SonataOperator
+from federation.broker.peers.reach import Reach
 from federation.broker.quotes.ask import Author
 from federation.broker.quotes.extension import Extending
 from federation.broker.quotes.quoting import Quoting, QuotingLimits
 from federation.broker.store.sqlite import SqliteStore, open_database
 from federation.node.http import listen
 from federation.node.machine import Worker, aside, monotonic_us
+from federation.node.mtls.mutual import Mutual
+from federation.node.outside import outside
 from federation.node.process import run_daemon
 from federation.node.seams import Clock, Entropy, SystemClock, SystemEntropy
 from federation.sonata.asking import BuyerProfile
@@ -75,6 +76,7 @@ class Identity:
     key: PrivateKey
     secret: bytes
     domain: TrustDomain
+    mutual: Mutual
     clock: Clock
     entropy: Entropy
 
@@ -103,10 +105,15 @@ def identify(config: BrokerConfig, clock: Clock, entropy: Entropy) -> Identity:
     key_file = Path(config.keys.private)
     key = load_private(read_bytes(key_file), str(key_file))
     domain = load_domain(Path(config.trust.domain), Path(config.trust.anchors), clock.now())
-    role = domain.member(config.entity, clock.now()).metadata.connectivity_broker
+    me = domain.member(config.entity, clock.now())
+    role = me.metadata.connectivity_broker
     if role is None or key.kid not in {jwk.kid for jwk in role.jwks.keys}:
         raise invalid(str(key_file), f"is not the key of a broker {config.entity} in the trust domain")
-    return Identity(config, key, _secret(Path(config.data), entropy), domain, clock, entropy)
+    assert config.keys.tls is not None, "load_config says where"
+    mutual = Mutual.open(Path(config.keys.tls), config.entity, (), clock)
+    mutual.check_published(me)
+    mutual.believe(domain)
+    return Identity(config, key, _secret(Path(config.data), entropy), domain, mutual, clock, entropy)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -143,8 +150,8 @@ class _Broker:
         database = await self._stack.enter_async_context(open_database(Path(config.data) / STORE))
         store, door = SqliteStore(database), self._door(ReplayRows(database))
         searches, graphs = [await self._stack.enter_async_context(Worker(name)) for name in ("search", "graph")]
-        session = await self._stack.enter_async_context(aiohttp.ClientSession())
-        peers = self._peers(session)
+        egress = await self._stack.enter_async_context(outside(config.trust.egress))
+        peers = self._peers(await self._stack.enter_async_context(Reach(self._identity.mutual.tls, egress)))
         federation = Federation(peers, self._clock, self._entropy)
         warming = Warming()
         market = Market(federation, graphs, warming.prepare)
@@ -164,6 +171,7 @@ class _Broker:
             running = [
                 tasks.create_task(federation.run(), name="discovery"),
                 tasks.create_task(market.run(), name="market"),
+                tasks.create_task(self._identity.mutual.run(), name="TLS leaf"),
                 tasks.create_task(self._warm(warming, market, graphs), name="kernel"),
                 *(tasks.create_task(listen_for_hints(p, coordinator), name=f"hints of {e}") for e, p in peers.items()),
             ]
@@ -181,31 +189,30 @@ class _Broker:
             await aside("kernel", functools.partial(warming.warm, Path(search.cache)))
             await graphs(functools.partial(warming.prepare, market.snapshot.graph))
 
-    def _peers(self, session: aiohttp.ClientSession) -> Mapping[str, SonataOperator]:
-        """Every operator of the domain that gave this broker a key."""
+    def _peers(self, reach: Reach) -> Mapping[str, SonataOperator]:
+        """Every operator of the domain, or those of the configuration where it names any."""
         members = {member.entity: member for member in self._identity.domain.operators()}
         for access in self._config.operators:
             if access.entity not in members:
                 why = self._identity.domain.rejected.get(access.entity, "it is not listed")
                 log.warning("%s is no operator of the trust domain: %s", access.entity, why)
-        known = [access for access in self._config.operators if access.entity in members]
+        dealt = self._config.operators or [OperatorAccess(entity=entity) for entity in members]
         return {
-            access.entity: self._peer(members[access.entity], access.key or "", access.billing_account, session)
-            for access in known
+            access.entity: self._peer(members[access.entity], access.billing_account, reach)
+            for access in dealt
+            if access.entity in members
         }
 
-    def _peer(
-        self, member: Member, bearer: str, billing_account: str, session: aiohttp.ClientSession
-    ) -> SonataOperator:
+    def _peer(self, member: Member, billing_account: str, reach: Reach) -> SonataOperator:
         role, timeout_s = member.metadata.connectivity_operator, self._config.limits.operator_timeout_s
         assert role, "operators() lists operators only"
         contact = self._config.contact
         profile = BuyerProfile(
             name=contact.name, number=contact.number, email_address=contact.email, billing_account=billing_account
         )
-        buyer = SonataBuyer(session, role.sonata_endpoint, bearer, profile, deadline_s=timeout_s)
-        mesh = MeshChannel(member.entity, role.mesh_endpoint, bearer, timeout_s=timeout_s)
-        self._stack.push_async_callback(mesh.close)
+        session, dialled = reach.session(member.entity), reach.mesh(member.entity, role.mesh_endpoint)
+        buyer = SonataBuyer(session, role.sonata_endpoint, profile, deadline_s=timeout_s)
+        mesh = MeshChannel(member.entity, dialled, timeout_s=timeout_s)
         return SonataOperator(
             member.entity, self._config.entity, self._identity.domain, buyer=buyer, mesh=mesh, clock=self._clock
         )

@@ -14,8 +14,8 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct, structs
 
 from federation.broker.authority.access import BuyerAccess, BuyerLimits, Name
-from federation.node.config import below, load_toml, read_text
-from federation.node.settings import Keys, Port, Trust
+from federation.node.config import below, load_toml
+from federation.node.settings import TLS, Keys, Port, Trust
 from schemas.price import Currency, Ppm, RateTable
 from schemas.problem import invalid
 from schemas.segment import EntityId
@@ -57,14 +57,12 @@ class Listen(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class OperatorAccess(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How this broker shows itself to one operator: the bearer key that operator gave it, here or in a file.
+    """An operator that is dealt with; with none configured, every member that is an operator is.
 
     `billing_account` is the account that Sonata demands in every order.
     """
 
     entity: EntityId
-    key: str | None = None
-    key_file: str | None = None
     billing_account: Name = "peerway"
 
 
@@ -130,14 +128,14 @@ def load_config(path: Path) -> BrokerConfig:
     config = load_toml(path, BrokerConfig)
     check(config, path)
     base = path.resolve()
-    trust = Trust(domain=_below(config.trust.domain, base), anchors=_below(config.trust.anchors, base))
+    domain, anchors = _below(config.trust.domain, base), _below(config.trust.anchors, base)
+    private, tls = _below(config.keys.private, base), _below(config.keys.tls or f"{config.data}/{TLS}", base)
     return structs.replace(
         config,
         data=_below(config.data, base),
-        keys=Keys(private=_below(config.keys.private, base)),
-        trust=trust,
+        keys=Keys(private=private, tls=tls),
+        trust=structs.replace(config.trust, domain=domain, anchors=anchors),
         search=structs.replace(config.search, cache=_below(config.search.cache or user_cache(os.environ), base)),
-        operators=tuple(_resolved(access, base) for access in config.operators),
         buyers=tuple(structs.replace(b, jwks=b.jwks and _below(b.jwks, base)) for b in config.buyers),
         listen=structs.replace(config.listen, tls=_tls(config.listen.tls, base)),
     )
@@ -194,15 +192,6 @@ def _check_buyer(buyer: BuyerAccess, listen: Listen, place: str) -> None:
         raise invalid(f"{place}.limits", "are those of a bearer key; a mandate brings its own")
 
 
-def _resolved(access: OperatorAccess, base: Path) -> OperatorAccess:
-    """The access with its key at hand, read from `key_file` where that is given."""
-    if (access.key is None) == (access.key_file is None):
-        raise invalid(f"{base}: operators, {access.entity}", "give either key or key_file, and only one of them")
-    if access.key_file is None:
-        return access
-    return structs.replace(access, key=read_text(below(Path(access.key_file), base)).strip(), key_file=None)
-
-
 SAMPLE: Final = """\
 # A broker of a Peerway federation. Paths are relative to this file.
 entity = "https://broker.example"     # its entity id in the trust domain
@@ -211,6 +200,7 @@ data = "broker-data"                  # its store and what it must not forget; m
 
 [keys]
 private = "broker-key.json"           # a private JWK, EC P-256; signs every document of this broker
+tls = "broker-data/tls"               # folder of its own TLS authority and leaf; made when missing
 
 [trust]
 domain = "trust"                      # folder with `members`, entity configurations, statements and trust marks
@@ -234,15 +224,13 @@ name = "Example Broker desk"
 number = "+31-30-0000000"
 email = "desk@broker.example"
 
-# One table per operator that gave this broker a bearer key. Members of the domain without one are not asked.
+# The operators that are dealt with. Without any such table: every member that is an operator.
 [[operators]]
 entity = "https://surf.example"
-key = "the key that SURF gave this broker"
 billing_account = "broker-17"         # what SURF bills; "peerway" if left out
 
 [[operators]]
 entity = "https://geant.example"
-key = "the key that GEANT gave this broker"   # or: key_file = "keys/geant", which keeps it out of this file
 
 # One table per buyer. One that signs mandates for its agents (`peerway mandate new`) is known by its entity id and its
 # public keys: peerway keys new buyer.json; peerway keys public buyer.json > buyer.jwks

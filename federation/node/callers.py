@@ -3,8 +3,9 @@
     web.Application(middlewares=[problem_middleware, refusals(audit), callers(judge), rates(buckets, clock)])
 
 `judge` gives the verified entity behind a peer's leaf (DER), or raises `UNAUTHENTICATED`: the `judge` of
-`federation.trust.speakers` with the present second. Handlers then ask `caller_of`. `federation.node.rpc` does the same
-for gRPC. A public listener mounts `address_rates` alone.
+`federation.trust.speakers` with the present second. Handlers then ask `caller_of` and `leaf_of`. Where a listener also
+takes callers without a certificate, they are known by their bearer keys, under the names that the keyring gives them.
+`federation.node.rpc` does the same for gRPC. A public listener mounts `address_rates` alone.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from federation.node.audit import STRANGER, Audit
+from federation.node.bearer import Keyring
 from federation.node.limits import Buckets
 from federation.node.seams import Clock
 from schemas.problem import Problem
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 Judge = Callable[[bytes], str]
 CALLER: Final = web.RequestKey("caller", str)
 LEAF: Final = web.RequestKey("leaf", str)
@@ -35,17 +37,30 @@ def caller_of(request: web.Request) -> str:
 
 
 def leaf_of(request: web.Request) -> str:
-    """`x5t#S256` of the certificate that the caller shows on this connection. Only behind `callers`."""
+    """`x5t#S256` of the certificate that the caller shows on this connection. Only behind `callers`.
+
+    Raises `UNAUTHENTICATED` where it shows none and is known by a key.
+    """
+    if LEAF not in request:
+        raise Problem("UNAUTHENTICATED", "no certificate came with the connection")
     return request[LEAF]
 
 
-def callers(judge: Judge) -> Middleware:
-    """Nobody gets past who is not a member by the authority of its own. Raises `UNAUTHENTICATED`."""
+def callers(judge: Judge, keys: Keyring[str] | None = None) -> Middleware:
+    """Nobody gets past who is not a member by the authority of its own, or has one of `keys` and no certificate.
+
+    Raises `UNAUTHENTICATED`.
+    """
 
     @web.middleware
     async def known(request: web.Request, handler: Handler) -> web.StreamResponse:
         leaf = _leaf(request)
-        request[CALLER], request[LEAF] = judge(leaf), thumbprint(leaf)
+        if leaf is not None:
+            request[CALLER], request[LEAF] = judge(leaf), thumbprint(leaf)
+        elif keys is not None:
+            request[CALLER] = keys.who(request.headers.get("Authorization"))
+        else:
+            raise Problem("UNAUTHENTICATED", "no certificate came with the connection")
         return await handler(request)
 
     return known
@@ -109,12 +124,10 @@ def check_rate(buckets: Buckets, caller: str, clock: Clock) -> None:
         raise Problem("TOO_MANY_REQUESTS", f"too many requests; the next in {wait_s} s", retry_after_s=wait_s)
 
 
-def _leaf(request: web.Request) -> bytes:
+def _leaf(request: web.Request) -> bytes | None:
     connection = request.transport.get_extra_info("ssl_object") if request.transport else None
     leaf = connection.getpeercert(binary_form=True) if connection else None
-    if not leaf:
-        raise Problem("UNAUTHENTICATED", "no certificate came with the connection")
-    return bytes(leaf)
+    return bytes(leaf) if leaf else None
 
 
 def _act(request: web.Request) -> str:

@@ -53,22 +53,26 @@ class _Answer(NamedTuple):
 class SonataBuyer:
     """Buys segments from one seller, whose three APIs lie under `base_url`.
 
-    Every call raises `Problem`: what the seller said, or `OPERATOR_UNREACHABLE`. A failed write names its `outcome`.
+    `session` gives the session to use now: one over mutual TLS, which says who we are, or, for a plain buyer, any with
+    a `bearer` key. Every call raises `Problem`: what the seller said, or `OPERATOR_UNREACHABLE`. A failed write names
+    its `outcome`.
     """
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        session: Callable[[], aiohttp.ClientSession],
         base_url: str,
-        bearer: str,
         profile: BuyerProfile,
         *,
+        bearer: str | None = None,
         deadline_s: float = DEADLINE_S,
         answer_bytes_max: int = ANSWER_BYTES_MAX,
     ) -> None:
         self._session = session
         self._base = base_url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json;charset=utf-8"}
+        self._headers = {"Content-Type": "application/json;charset=utf-8"}
+        if bearer is not None:
+            self._headers["Authorization"] = f"Bearer {bearer}"
         self._profile = profile
         self._deadline_s = deadline_s
         self._answer_bytes_max = answer_bytes_max
@@ -160,13 +164,17 @@ class SonataBuyer:
         try:
             async with (
                 asyncio.timeout(self._deadline_s),
-                self._session.request(
+                self._session().request(
                     method, url, params=query, data=body, headers=self._headers, allow_redirects=False
                 ) as response,
             ):
                 return _Answer(response.status, await self._body(response, write), _retry_after(response))
         except aiohttp.ClientConnectorError as error:
-            raise self._lost(f"cannot connect: {error.os_error.strerror}", write, Outcome.NONE) from error
+            raise self._lost(f"cannot connect: {_reason(error)}", write, Outcome.NONE) from error
+        except Problem as problem:
+            if problem.code == "OPERATOR_UNREACHABLE":
+                raise
+            raise self._lost(f"it is not called: {problem.detail}", write, Outcome.NONE) from problem
         except TimeoutError as error:
             raise self._lost(f"no answer within {self._deadline_s:g} s", write) from error
         except (aiohttp.ClientError, OSError) as error:
@@ -190,6 +198,12 @@ def _one(collection: str, name: str) -> str:
     if name in {"", ".", ".."}:
         raise Problem("NOT_FOUND", f"'{name}' is no id")
     return f"{collection}/{escaped(name, safe='')}"
+
+
+def _reason(error: aiohttp.ClientConnectorError) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return "its certificate is not the one that its metadata promise"
+    return str(error.os_error.strerror or type(error.os_error).__name__)
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> int | None:

@@ -35,7 +35,7 @@ R = TypeVar("R")
 
 
 class Caller(Struct, frozen=True):
-    """Who speaks: the entity its bearer key belongs to, and the buyer it acts for (`buyerId`), if it says one."""
+    """Who speaks: an entity, or a plain buyer by its name; and the buyer it acts for (`buyerId`), if it says one."""
 
     entity: str
     buyer_id: str | None = None

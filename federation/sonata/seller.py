@@ -7,11 +7,13 @@ standard leaves optional and this seller does not offer (hub, charge, change of 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
+from federation.node.callers import caller_of
 from federation.node.http import read_body
 from federation.sonata import asks, envelopes
 from federation.sonata.envelopes import Json, SellerProfile
@@ -32,7 +34,6 @@ from schemas.sonata import inventory, order, quote
 
 R = TypeVar("R")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Who = Callable[[str | None], str]
 CONTENT_TYPE: Final = "application/json;charset=utf-8"
 BASE: Final = "/mefApi/sonata"
 BUYER_ID_CHARS_MAX: Final = 200
@@ -43,18 +44,17 @@ NOT_OFFERED: Final = (
 log = logging.getLogger(__name__)
 
 
-def seller_app(desk: SegmentDesk, who: Who, profile: SellerProfile) -> web.Application:
-    """The application to mount at `BASE`. `who` maps an Authorization header to an entity id or raises a `Problem`."""
-    app = web.Application(middlewares=[_errors])
-    seller = _Seller(desk, who, profile)
+def seller_app(desk: SegmentDesk, profile: SellerProfile, guard: Sequence[Middleware]) -> web.Application:
+    """The application to mount at `BASE`, behind middlewares that know the caller (`federation.node.callers`)."""
+    app = web.Application(middlewares=[_errors, *guard])
+    seller = _Seller(desk, profile)
     app.add_routes(seller.routes())
     return app
 
 
 class _Seller:
-    def __init__(self, desk: SegmentDesk, who: Who, profile: SellerProfile) -> None:
+    def __init__(self, desk: SegmentDesk, profile: SellerProfile) -> None:
         self._desk = desk
-        self._who = who
         self._profile = profile
 
     def routes(self) -> list[web.RouteDef]:
@@ -166,14 +166,10 @@ class _Seller:
         return caller
 
     def _known(self, request: web.Request) -> Caller:
-        authorization = request.headers.get("Authorization")
-        if authorization is None:
-            raise Fault(401, Issue("missingCredentials", "send the header 'Authorization: Bearer KEY'"))
-        entity = self._who(authorization)
         buyer_id = request.query.get("buyerId")
         if buyer_id is not None and not 0 < len(buyer_id) <= BUYER_ID_CHARS_MAX:
             raise Fault(400, Issue("invalidQuery", f"buyerId must have 1 to {BUYER_ID_CHARS_MAX} characters"))
-        return Caller(entity, buyer_id)
+        return Caller(caller_of(request), buyer_id)
 
 
 @web.middleware
@@ -184,6 +180,8 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Fault as fault:
         return _render(fault)
     except Problem as problem:
+        if problem.code == "UNAUTHENTICATED" and "Authorization" not in request.headers:
+            return _render(Fault(401, Issue("missingCredentials", problem.detail)))
         return _render(fault_of(problem, _resource(request), write=request.method == "POST"))
     except web.HTTPMethodNotAllowed:
         return _render(_not_implemented(request))

@@ -7,6 +7,7 @@ alone, so leaves come directly from the authority; both carry what RFC 5280 asks
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import ipaddress
 from collections.abc import Sequence
@@ -170,6 +171,11 @@ def pem(*certificates: Certificate) -> bytes:
 def der(certificate: Certificate) -> bytes:
     """A certificate as DER."""
     return certificate.public_bytes(Encoding.DER)
+
+
+def x5c(certificate: Certificate) -> str:
+    """A certificate as metadata hold it in `tls_ca`: base64 of its DER (RFC 7517 section 4.7)."""
+    return base64.b64encode(der(certificate)).decode()
 
 
 def _checked(entity: str, found: Certificate, now: int) -> Certificate:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from federation.trust.certificates import Certificate, x5c
 from federation.trust.domain import CONFIGURATION, MEMBERS, STATEMENT
 from federation.trust.issue import (
     DAY_S,
@@ -41,19 +42,25 @@ class ThrowawayDomain:
         self._auditors: dict[str, PrivateKey] = {}
         self._issuers: dict[str, list[str]] = {}
 
-    def add_operator(self, entity: str, name: str, *, sonata: str, mesh: str, documents: str) -> PrivateKey:
-        """Admit an operator with its endpoints; returns the key that signs its documents."""
+    def add_operator(
+        self, entity: str, name: str, *, sonata: str, mesh: str, documents: str, tls: Certificate | None = None
+    ) -> PrivateKey:
+        """Admit an operator with its endpoints and its TLS authority; returns the key that signs its documents."""
         key = generate()
         role = OperatorMetadata(
-            sonata_endpoint=sonata, mesh_endpoint=mesh, documents_endpoint=documents, jwks=jwks(key)
+            sonata_endpoint=sonata,
+            mesh_endpoint=mesh,
+            documents_endpoint=documents,
+            jwks=jwks(key),
+            tls_ca=_listed(tls),
         )
         self._admit(entity, Metadata(federation_entity=_named(name), connectivity_operator=role))
         return key
 
-    def add_broker(self, entity: str, name: str, *, endpoint: str) -> PrivateKey:
-        """Admit a broker; returns the key that signs its documents."""
+    def add_broker(self, entity: str, name: str, *, endpoint: str, tls: Certificate | None = None) -> PrivateKey:
+        """Admit a broker with its TLS authority; returns the key that signs its documents."""
         key = generate()
-        role = BrokerMetadata(endpoint=endpoint, jwks=jwks(key))
+        role = BrokerMetadata(endpoint=endpoint, jwks=jwks(key), tls_ca=_listed(tls))
         self._admit(entity, Metadata(federation_entity=_named(name), connectivity_broker=role))
         return key
 
@@ -107,6 +114,10 @@ class ThrowawayDomain:
 def slug(entity: str) -> str:
     """Folder name of an entity id."""
     return entity.removeprefix("https://").replace("/", "-").replace(":", "-")
+
+
+def _listed(tls: Certificate | None) -> tuple[str, ...]:
+    return () if tls is None else (x5c(tls),)
 
 
 def _named(name: str) -> FederationEntity:

@@ -1,27 +1,25 @@
-"""Bearer keys to entities, and documents to claims that may be acted on.
+"""Who is served, and documents to claims that may be acted on.
 
-A broker that holds a bearer key may speak only for itself: `iss` of every document must be the key's owner, which must
-be a member of the trust domain that is believed now, and `aud` must be this operator. `sub`, the buyer's pseudonym, is
-opaque here.
+A broker speaks only for itself: `iss` of every document must be the entity that its certificate was judged to be, which
+must be a member of the trust domain that is believed now, and `aud` must be this operator. `sub`, the buyer's
+pseudonym, is opaque here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple, TypeVar
+from collections.abc import Collection, Mapping
+from typing import NamedTuple, TypeVar
 
-from federation.node.bearer import Keyring
 from federation.node.seams import Clock
-from federation.trust.chain import TrustDomain
+from federation.trust.chain import Member
 from federation.trust.jose import doc_hash, unverified, verify_jws
 from federation.trust.keys import PublicKey
+from operators.access.membership import Membership
 from schemas.order import Confirm, Order
 from schemas.problem import Problem
 from schemas.quote import Rfq
 from schemas.segment import EntityId, Hash
 from schemas.token import TYP_OF
-
-REREAD_S: Final = 30  # how old a copy of the trust domain may be before a document from a stranger has it read again
 
 Signed = TypeVar("Signed", Rfq, Order, Confirm)
 
@@ -36,20 +34,22 @@ class Named(NamedTuple):
 class Gate:
     """Who may speak to this operator, and for whom."""
 
-    def __init__(
-        self,
-        me: EntityId,
-        keyring: Keyring[EntityId],
-        domain: TrustDomain,
-        read_again: Callable[[], TrustDomain],
-        clock: Clock,
-    ) -> None:
-        self._me, self._keyring, self._clock = me, keyring, clock
-        self._domain, self._read_at, self._read_again = domain, clock.now(), read_again
+    def __init__(self, me: EntityId, served: Collection[EntityId], membership: Membership, clock: Clock) -> None:
+        """`served` are the brokers of the configuration; every member that is a broker where it is empty."""
+        self._me, self._served, self._clock = me, frozenset(served), clock
+        self._membership = membership
 
-    def who(self, authorization: str | None) -> EntityId:
-        """The broker that a bearer key belongs to. Raises `UNAUTHENTICATED`."""
-        return self._keyring.who(authorization)
+    def admit(self, entity: EntityId) -> EntityId:
+        """The member, if it is a broker that is served here. Raises `UNAUTHENTICATED`, `POLICY_DENIED`."""
+        try:
+            member = self._member(entity)
+        except Problem as problem:
+            raise Problem("UNAUTHENTICATED", problem.detail) from problem
+        if member.metadata.connectivity_broker is None:
+            raise Problem("POLICY_DENIED", f"{entity} is no broker")
+        if self._served and entity not in self._served:
+            raise Problem("POLICY_DENIED", f"{entity} is not among the brokers that are served here")
+        return entity
 
     def name(self, token: str, claims: type[Signed], field: str) -> Named:
         """Which document this says it is, to find the answer it had before. Nothing of it is believed yet."""
@@ -66,16 +66,15 @@ class Gate:
             raise _refused(problem, claims, field) from problem
 
     def _keys(self, entity: EntityId) -> Mapping[str, PublicKey]:
+        return self._member(entity).keys
+
+    def _member(self, entity: EntityId) -> Member:
         now = self._clock.now()
         try:
-            member = self._domain.member(entity, now)
+            return self._membership.domain.member(entity, now)
         except Problem:
             # It may have been admitted, or its statements renewed, since the folder was last read.
-            if now - self._read_at < REREAD_S:
-                raise
-            self._domain, self._read_at = self._read_again(), now
-            member = self._domain.member(entity, now)
-        return member.keys
+            return self._membership.again().member(entity, now)
 
 
 def _refused(problem: Problem, claims: type[Signed], field: str) -> Problem:

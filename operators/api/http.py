@@ -1,32 +1,39 @@
-"""The operator's HTTP face: Sonata under its own base, `/peerway/v1/documents/{hash}`, `/healthz`."""
+"""The operator's HTTP face: Sonata under its own base, `/peerway/v1/documents/{hash}`, `/healthz`.
+
+What stands in front of every handler (`guard`) lets known callers through, and is inside of what renders failures:
+Sonata has error bodies of its own.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
-from federation.node.http import problem_middleware, reply
+from federation.node.callers import caller_of
+from federation.node.http import BODY_BYTES_MAX, problem_middleware, reply
 from federation.sonata.envelopes import SellerProfile
 from federation.sonata.seller import BASE, seller_app
-from operators.access.gate import Gate
 from operators.config import Contact
 from operators.orders.desk import Desk
 from schemas.problem import not_found
 
-DOCUMENTS: Final = "/peerway/v1/documents"
+PEERWAY: Final = "/peerway/v1"
 HASH: Final = re.compile(r"[A-Za-z0-9_\-]{43}")
 
 
-def operator_app(desk: Desk, gate: Gate, contact: Contact) -> web.Application:
+def operator_app(desk: Desk, contact: Contact, guard: Sequence[Middleware]) -> web.Application:
     """The whole application of one operator."""
-    app = web.Application(middlewares=[problem_middleware])
-    documents = _Documents(desk, gate)
+    app = web.Application(middlewares=[problem_middleware], client_max_size=BODY_BYTES_MAX)
     app.router.add_get("/healthz", _health)
-    app.router.add_get(f"{DOCUMENTS}/{{hash}}", documents.get)
+    ours = web.Application(middlewares=[*guard])
+    ours.router.add_get("/documents/{hash}", _Documents(desk).get)
+    app.add_subapp(PEERWAY, ours)
     profile = SellerProfile(name=contact.name, number=contact.number, email_address=contact.email)
-    app.add_subapp(BASE, seller_app(desk, gate.who, profile))
+    app.add_subapp(BASE, seller_app(desk, profile, guard))
     return app
 
 
@@ -37,12 +44,11 @@ async def _health(_: web.Request) -> web.Response:
 class _Documents:
     """Signed documents by hash, for the parties they concern."""
 
-    def __init__(self, desk: Desk, gate: Gate) -> None:
-        self._desk, self._gate = desk, gate
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
 
     async def get(self, request: web.Request) -> web.Response:
-        broker = self._gate.who(request.headers.get("Authorization"))
         name = request.match_info["hash"]
         if not HASH.fullmatch(name):
             raise not_found("this document")
-        return web.Response(text=await self._desk.document(broker, name), content_type="application/jose")
+        return web.Response(text=await self._desk.document(caller_of(request), name), content_type="application/jose")

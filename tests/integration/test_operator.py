@@ -295,17 +295,16 @@ async def test_release_lets_a_waiting_extension_go(tmp_path: Path) -> None:
 async def test_documents_are_read_by_their_hash_and_only_by_their_parties(tmp_path: Path) -> None:
     async with OperatorWorld(tmp_path).run() as world:
         deal = await world.broker.lease(plan())
-        url = f"http://127.0.0.1:{world.running.http}/peerway/v1/documents"
+        url = f"{world.origin}/peerway/v1/documents"
         for name in (deal.order_h, deal.receipt_h, deal.held.rfq_h, deal.receipts[0].quote_h):
             statuses = []
             for broker in world.brokers:
-                headers = {"Authorization": f"Bearer {broker.bearer}"}
-                async with world.session.get(f"{url}/{name}", headers=headers) as answer:
+                async with broker.session.get(f"{url}/{name}") as answer:
                     statuses.append(answer.status)
             assert statuses == [200, 404]
         async with world.session.get(f"{url}/{deal.order_h}") as answer:
             assert answer.status == 401
-        async with world.session.get(f"http://127.0.0.1:{world.running.http}/healthz") as answer:
+        async with world.session.get(f"{world.origin}/healthz") as answer:
             assert answer.status == 200
 
 

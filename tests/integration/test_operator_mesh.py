@@ -11,9 +11,10 @@ import grpc.aio
 import msgspec
 import pytest
 
+from federation.node.rpc import SERVER_OPTIONS
 from federation.trust.jose import verify_jws
 from federation.trust.merkle import merkle_root
-from operators.api.mesh import MeshService, serve_mesh
+from operators.api.mesh import serve_mesh
 from schemas.gen.mesh.v1 import mesh_pb2 as pb
 from schemas.offer import Delta, Manifest, Offer, Page, steps_least
 from schemas.problem import Problem
@@ -30,7 +31,7 @@ def offers(items: tuple[Any, ...]) -> dict[str, Offer]:
 
 
 async def sheet(world: OperatorWorld) -> tuple[Manifest, list[Page]]:
-    call = world.broker.mesh.GetSheet(pb.GetSheetRequest(), timeout=WAIT_S, metadata=world.broker.metadata())
+    call = world.broker.mesh.GetSheet(pb.GetSheetRequest(), timeout=WAIT_S)
     parts = [part async for part in call]
     pages = [part.page for part in parts[1:]]
     keys = {world.key.kid: world.key.key.public_key()}
@@ -47,7 +48,7 @@ async def test_a_sheet_and_the_deltas_after_it(tmp_path: Path) -> None:
         assert sorted(before) == [f"{name}:m{index}" for name in ("any", "domestic") for index in range(6)]
 
         request = pb.WatchOffersRequest(from_version=manifest.version)
-        watching = world.broker.mesh.WatchOffers(request, timeout=WAIT_S, metadata=world.broker.metadata())
+        watching = world.broker.mesh.WatchOffers(request, timeout=WAIT_S)
         deal = await world.broker.ask(plan())
         message = await watching.read()
         keys = {world.key.kid: world.key.key.public_key()}
@@ -71,9 +72,7 @@ async def test_a_sheet_and_the_deltas_after_it(tmp_path: Path) -> None:
 
 async def test_a_version_that_is_too_old_is_out_of_range(tmp_path: Path) -> None:
     async with OperatorWorld(tmp_path).run() as world:
-        call = world.broker.mesh.WatchOffers(
-            pb.WatchOffersRequest(from_version=7), timeout=WAIT_S, metadata=world.broker.metadata()
-        )
+        call = world.broker.mesh.WatchOffers(pb.WatchOffersRequest(from_version=7), timeout=WAIT_S)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call.read()
         assert caught.value.code() is grpc.StatusCode.OUT_OF_RANGE
@@ -81,10 +80,7 @@ async def test_a_version_that_is_too_old_is_out_of_range(tmp_path: Path) -> None
 
 async def test_lease_events_reach_the_broker_they_concern(tmp_path: Path) -> None:
     async with OperatorWorld(tmp_path).run() as world:
-        calls = [
-            broker.mesh.WatchLeases(pb.WatchLeasesRequest(), timeout=WAIT_S, metadata=broker.metadata())
-            for broker in world.brokers
-        ]
+        calls = [broker.mesh.WatchLeases(pb.WatchLeasesRequest(), timeout=WAIT_S) for broker in world.brokers]
         events = world.running.desk.shop.events
         while sum(map(len, events._watchers.values())) < 2:
             await asyncio.sleep(0)
@@ -104,33 +100,23 @@ async def test_lease_events_reach_the_broker_they_concern(tmp_path: Path) -> Non
         await asyncio.gather(other, return_exceptions=True)
 
 
-async def test_calls_without_a_key_or_a_deadline_are_refused(tmp_path: Path) -> None:
+async def test_calls_without_a_deadline_are_refused(tmp_path: Path) -> None:
     async with OperatorWorld(tmp_path).run() as world:
-        mesh, good = world.broker.mesh, world.broker.metadata()
-        for metadata, timeout, code in (
-            ((), WAIT_S, grpc.StatusCode.UNAUTHENTICATED),
-            ((("authorization", "Bearer guessed"),), WAIT_S, grpc.StatusCode.UNAUTHENTICATED),
-            (good, None, grpc.StatusCode.INVALID_ARGUMENT),
-        ):
-            for call in (
-                mesh.GetSheet(pb.GetSheetRequest(), timeout=timeout, metadata=metadata),
-                mesh.WatchLeases(pb.WatchLeasesRequest(), timeout=timeout, metadata=metadata),
-            ):
-                with pytest.raises(grpc.aio.AioRpcError) as caught:
-                    await call.read()
-                assert caught.value.code() is code
+        mesh = world.broker.mesh
+        for call in (mesh.GetSheet(pb.GetSheetRequest()), mesh.WatchLeases(pb.WatchLeasesRequest())):
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await mesh.Confirm(pb.ConfirmRequest(confirm=b"x.y.z"), timeout=timeout, metadata=metadata)
-            assert caught.value.code() is code
+                await call.read()
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await mesh.Confirm(pb.ConfirmRequest(confirm=b"x.y.z"))
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize("token", [b"", b"x.y.z", b"\xff\xfe", b"x" * 60_000])
 async def test_a_confirm_that_is_none_is_refused_with_a_problem(tmp_path: Path, token: bytes) -> None:
     async with OperatorWorld(tmp_path).run() as world:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await world.broker.mesh.Confirm(
-                pb.ConfirmRequest(confirm=token), timeout=WAIT_S, metadata=world.broker.metadata()
-            )
+            await world.broker.mesh.Confirm(pb.ConfirmRequest(confirm=token), timeout=WAIT_S)
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert msgspec.json.decode(caught.value.details() or "")["code"] == "DOCUMENT_INVALID"
 
@@ -144,7 +130,6 @@ async def test_a_message_over_the_cap_is_refused(tmp_path: Path) -> None:
 
 async def test_a_port_in_use_is_said_so(tmp_path: Path) -> None:
     async with OperatorWorld(tmp_path).run() as world, AsyncExitStack() as stack:
-        desk, publisher = world.running.desk, world.running.publisher
-        service = MeshService(desk, publisher, desk.shop.gate)
+        tls = world.running.mutual.tls.server_credentials()
         with pytest.raises(Problem, match=f"{world.running.grpc}"):
-            await serve_mesh(service, "127.0.0.1", world.running.grpc, stack)
+            await serve_mesh(grpc.aio.server(options=SERVER_OPTIONS), tls, "127.0.0.1", world.running.grpc, stack)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from schemas.segment import SEGMENT_URN, moment
-from tests.support.operator_world import HOUR, UNI_A, UNI_C, OperatorWorld, plan
+from tests.support.footprints import ENTITY
+from tests.support.operator_world import HOUR, PLAIN_KEY, UNI_A, UNI_C, OperatorWorld, plan
 from tests.support.seams import NOW
 
 pytestmark = pytest.mark.asyncio
@@ -61,20 +62,21 @@ def order_of(action: str, quote_id: str | None = None, account: str = "BA-1", **
 
 
 class Plain:
-    """Speaks JSON and nothing else."""
+    """Speaks JSON and nothing else; shows its key, unless it is somebody with a certificate."""
 
-    def __init__(self, world: OperatorWorld) -> None:
-        self._world = world
-        self._headers = {"Authorization": f"Bearer {world.broker.bearer}"}
+    def __init__(self, world: OperatorWorld, *, member: bool = False) -> None:
+        self._base = f"{world.origin}/mefApi/sonata" if member else world.base
+        self._session = world.broker.session if member else world.session
+        self._headers = {} if member else {"Authorization": f"Bearer {PLAIN_KEY}"}
 
     async def post(self, path: str, body: dict[str, Any], status: int = 201) -> Any:
-        url = f"{self._world.base}/{path}"
-        async with self._world.session.post(url, json=body, headers=self._headers) as answer:
+        url = f"{self._base}/{path}"
+        async with self._session.post(url, json=body, headers=self._headers) as answer:
             assert answer.status == status, await answer.text()
             return await answer.json()
 
     async def get(self, path: str) -> Any:
-        async with self._world.session.get(f"{self._world.base}/{path}", headers=self._headers) as answer:
+        async with self._session.get(f"{self._base}/{path}", headers=self._headers) as answer:
             assert answer.status == 200, await answer.text()
             return await answer.json()
 
@@ -99,7 +101,7 @@ async def test_a_purchase_without_documents(tmp_path: Path) -> None:
         released = await plain.post(ORDER, order_of("delete", id=name))
         assert released["state"] == "completed"
         assert (await plain.get(f"{PRODUCT}/{name}"))["status"] == "terminated"
-        lease = await world.running.desk.shop.find_lease(name, world.broker.entity)
+        lease = await world.running.desk.shop.find_lease(name, f"{ENTITY}/buyers/plain")
         assert lease.bill is not None
         assert (lease.bill.start, lease.bill.end) == (moment(NOW), moment(NOW + 600))
         assert lease.bill.lines[1].micro == 150_000
@@ -146,7 +148,7 @@ async def test_the_billing_account_is_the_one_that_was_given(tmp_path: Path) -> 
 
 async def test_documents_are_not_mixed_with_plain_requests(tmp_path: Path) -> None:
     async with OperatorWorld(tmp_path).run() as world:
-        plain = Plain(world)
+        plain = Plain(world, member=True)
         deal = await world.broker.lease(plan())
         await plain.post(ORDER, order_of("delete", id=deal.product), status=422)
         assert (await plain.get(f"{PRODUCT}/{deal.product}"))["status"] == "active"

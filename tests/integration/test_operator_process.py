@@ -12,14 +12,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-import grpc.aio
 import pytest
 
 from federation.node.seams import SystemClock
-from federation.sonata.asking import BuyerProfile
-from federation.sonata.buyer import SonataBuyer
-from schemas.gen.mesh.v1.mesh_pb2_grpc import MeshStub
 from schemas.lease import State
 from schemas.sonata.states import OrderState, ProductStatus
 from tests.support.footprints import ENTITY
@@ -27,7 +22,6 @@ from tests.support.operator_world import OperatorWorld, plan
 
 pytestmark = pytest.mark.asyncio
 ROOT = Path(__file__).resolve().parents[2]
-PROFILE = BuyerProfile(name="NOC", number="+49-0", email_address="noc@b.example", billing_account="BA-1")
 START_S = 30
 
 
@@ -66,11 +60,8 @@ async def daemon(world: OperatorWorld) -> AsyncIterator[Daemon]:
         assert line, await failure(process)
         ready = json.loads(line)
         async with AsyncExitStack() as stack:
-            session = await stack.enter_async_context(aiohttp.ClientSession())
-            channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{ready['grpc']}"))
-            base = f"http://127.0.0.1:{ready['http']}/mefApi/sonata"
-            world.broker.sonata = SonataBuyer(session, base, world.broker.bearer, PROFILE)
-            world.broker.mesh = MeshStub(channel)
+            base = f"https://127.0.0.1:{ready['http']}/mefApi/sonata"
+            await stack.enter_async_context(world.broker.connected(base, ready["grpc"]))
             yield Daemon(process, ready)
     finally:
         if process.returncode is None:

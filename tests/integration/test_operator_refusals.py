@@ -275,8 +275,9 @@ async def test_a_replay_is_answered_even_after_the_document_expired(tmp_path: Pa
         late = Rfq(**world.broker.party(life_s=1), segment=plan(start=NOW + 200))
         stale = sign_jws(world.broker.key, late)
         world.clock.advance(2)
-        with pytest.raises(Problem, match="expired"):
+        with pytest.raises(Problem, match="a signed document is not accepted"):
             await world.broker.sonata.quote(stale, late)
+        assert "expired" in (world.folder / "data" / "audit.jsonl").read_text()
 
 
 async def test_a_confirm_again_has_the_same_receipt(tmp_path: Path) -> None:
@@ -345,7 +346,7 @@ async def test_documents_must_be_the_callers_own_and_for_us(tmp_path: Path) -> N
 
 async def test_a_stranger_is_not_let_in(tmp_path: Path) -> None:
     async with OperatorWorld(tmp_path).run() as world:
-        base = f"http://127.0.0.1:{world.running.http}/mefApi/sonata/productInventory/v8/product"
+        base = f"{world.origin}/mefApi/sonata/productInventory/v8/product"
         for headers in ({}, {"Authorization": "Bearer guessed"}):
             async with world.session.get(base, headers=headers) as answer:
                 assert answer.status == 401

@@ -18,14 +18,19 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
-import aiohttp
-
+from federation.broker.peers.reach import Reach
 from federation.cli.demo.ports import LOOPBACK, PortReserve
 from federation.cli.demo.processes import BROKER, OPERATOR, Node, Processes
 from federation.client.broker import BrokerClient
 from federation.node.bearer import key_digest
+from federation.node.mtls.mutual import Mutual
+from federation.node.mtls.own import make_authority
+from federation.node.outside import outside
+from federation.node.seams import SystemClock
+from federation.node.settings import EgressRules
 from federation.sonata.asking import BuyerProfile
 from federation.sonata.buyer import SonataBuyer
+from federation.trust.domain import load_domain
 from federation.trust.keys import dump_private
 from federation.trust.throwaway import ThrowawayDomain
 from schemas.jurisdiction import Attestation, ClassFacts
@@ -102,7 +107,7 @@ class TinyFederation:
     broker: str
     mcp: str
     sonata: Mapping[str, str]
-    broker_keys: Mapping[str, str]
+    egress: EgressRules
     nodes: dict[str, Node] = field(default_factory=dict)
 
     @property
@@ -128,9 +133,9 @@ class TinyFederation:
 
     async def products(self) -> dict[str, dict[str, str]]:
         """Products that are not ended, with their status, by operator."""
-        async with aiohttp.ClientSession() as session:
+        async with outside(self.egress) as egress, Reach(self.broker_tls().tls, egress) as reach:
             buyers = {
-                name: SonataBuyer(session, f"{base}/mefApi/sonata", self.broker_keys[name], PROFILE)
+                name: SonataBuyer(reach.session(f"https://{name}.example"), f"{base}/mefApi/sonata", PROFILE)
                 for name, base in self.sonata.items()
             }
             found = await asyncio.gather(*(buyer.products() for buyer in buyers.values()))
@@ -138,6 +143,13 @@ class TinyFederation:
             name: {product.id: str(product.status) for product in products if product.status not in ENDED}
             for name, products in zip(buyers, found, strict=True)
         }
+
+    def broker_tls(self) -> Mutual:
+        """The broker's own TLS files, to ask as the broker does."""
+        clock, trust = SystemClock(), self.folder / "trust"
+        mutual = Mutual.open(self.folder / "broker" / "tls", BROKER_ENTITY, (), clock)
+        mutual.believe(load_domain(trust, trust / "anchors.json", clock.now()))
+        return mutual
 
     def _command(self, name: str) -> list[str]:
         command = BROKER if name == "broker" else OPERATOR
@@ -180,33 +192,39 @@ def written(
     processes: Processes,
 ) -> TinyFederation:
     """Everything but the processes."""
-    domain = ThrowawayDomain(folder / "trust", int(time.time()))
+    now = int(time.time())
+    domain = ThrowawayDomain(folder / "trust", now)
     domain.add_auditor(AUDITOR_ENTITY, "Test auditor")
-    sonata, keys = {}, {}
+    sonata, authorities = {}, []
     for plan in plans:
         http, grpc = ports.take(), ports.take()
-        sonata[plan.name], keys[plan.name] = f"http://{LOOPBACK}:{http}", f"key-of-broker-at-{plan.name}"
+        sonata[plan.name] = f"https://{LOOPBACK}:{http}"
+        authorities += [f"{LOOPBACK}:{http}", f"{LOOPBACK}:{grpc}"]
+        own = folder / plan.name
         key = domain.add_operator(
             plan.entity,
             plan.name.title(),
             sonata=f"{sonata[plan.name]}/mefApi/sonata",
             mesh=f"{LOOPBACK}:{grpc}",
             documents=f"{sonata[plan.name]}/peerway/v1/documents",
+            tls=make_authority(own / "tls", plan.entity, now=now),
         )
         domain.attest(AUDITOR_ENTITY, plan.entity, _facts(plan))
-        own = folder / plan.name
-        own.mkdir(parents=True)
         (own / "key.json").write_bytes(dump_private(key))
         (own / "footprint.json").write_text(json.dumps(footprint(plan, plans)))
-        (own / "config.toml").write_text(_operator(plan, http, grpc, keys[plan.name]))
+        (own / "config.toml").write_text(_operator(plan, http, grpc))
     broker, mcp = ports.take(), ports.take()
-    key = domain.add_broker(BROKER_ENTITY, "Test broker", endpoint=f"http://{LOOPBACK}:{broker}/peerway/v1")
-    (folder / "broker").mkdir()
+    key = domain.add_broker(
+        BROKER_ENTITY,
+        "Test broker",
+        endpoint=f"http://{LOOPBACK}:{broker}/peerway/v1",
+        tls=make_authority(folder / "broker" / "tls", BROKER_ENTITY, now=now),
+    )
     (folder / "broker" / "key.json").write_bytes(dump_private(key))
-    (folder / "broker" / "config.toml").write_text(_broker(plans, keys, (broker, mcp), desk))
+    (folder / "broker" / "config.toml").write_text(_broker(authorities, (broker, mcp), desk))
     domain.write()
     addresses = (f"http://{LOOPBACK}:{broker}", f"http://{LOOPBACK}:{mcp}/mcp")
-    return TinyFederation(folder, plans, processes, *addresses, sonata, keys)
+    return TinyFederation(folder, plans, processes, *addresses, sonata, EgressRules(literals=tuple(authorities)))
 
 
 def footprint(plan: Plan, plans: Sequence[Plan]) -> dict[str, object]:
@@ -248,37 +266,36 @@ def _facts(plan: Plan) -> Attestation:
     )
 
 
-def _operator(plan: Plan, http: int, grpc: int, broker_key: str) -> str:
+def _operator(plan: Plan, http: int, grpc: int) -> str:
     return f"""\
 entity = "{plan.entity}"
 name = "{plan.name.title()}"
 data = "data"
 footprint = "footprint.json"
 currency = "{plan.currency}"
-keys = {{ private = "key.json" }}
+keys = {{ private = "key.json", tls = "tls" }}
 trust = {{ domain = "../trust", anchors = "../trust/anchors.json" }}
 listen = {{ http_port = {http}, grpc_port = {grpc} }}
 contact = {{ name = "Desk", number = "+00-0000000", email = "desk@{plan.name}.example" }}
-brokers = [{{ entity = "{BROKER_ENTITY}", key_sha256 = "{key_digest(broker_key)}" }}]
 [[route_classes]]
 id = "any"
 rates = {{ gbps_hourly_micro = {plan.gbps_hourly_micro}, set_up_micro = 250_000, exit_micro = 750_000 }}
 """
 
 
-def _broker(plans: Sequence[Plan], keys: Mapping[str, str], ports: tuple[int, int], desk: BrokerPlan) -> str:
+def _broker(authorities: Sequence[str], ports: tuple[int, int], desk: BrokerPlan) -> str:
     http, mcp = ports
-    operators = "".join(f'[[operators]]\nentity = "{plan.entity}"\nkey = "{keys[plan.name]}"\n' for plan in plans)
     known = "".join(
         f'[[buyers]]\nname = "{buyer}"\nkey_sha256 = "{key_digest(buyer + "-key")}"\n' for buyer in desk.buyers
     )
+    egress = f"{{ literals = {json.dumps(authorities)} }}"
     return f"""\
 entity = "{BROKER_ENTITY}"
 name = "Test broker"
 data = "data"
-keys = {{ private = "key.json" }}
-trust = {{ domain = "../trust", anchors = "../trust/anchors.json" }}
+keys = {{ private = "key.json", tls = "tls" }}
+trust = {{ domain = "../trust", anchors = "../trust/anchors.json", egress = {egress} }}
 listen = {{ http_port = {http}, mcp_port = {mcp}, mcp = {str(desk.agents).lower()} }}
 limits = {{ hold_s = {desk.hold_s} }}
 rates = {{ date = "2026-11-02", worth_ppm = {{ EUR = 1_000_000, CHF = 1_068_000 }} }}
-{operators}{known}"""
+{known}"""

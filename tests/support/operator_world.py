@@ -6,6 +6,7 @@ the official Sonata files are at hand, everything that passes between a broker a
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from federation.node.bearer import key_digest
 from federation.sonata.answers import OrderAnswer, QuoteAnswer
 from federation.sonata.asking import BuyerProfile, Ordered
 from federation.sonata.buyer import SonataBuyer
+from federation.trust.certificates import pem
 from federation.trust.jose import doc_hash, sign_jws, verify_jws
 from federation.trust.keys import PrivateKey, PublicKey, dump_private
 from federation.trust.throwaway import ThrowawayDomain
@@ -36,10 +38,13 @@ from schemas.segment import End, Limits, Segment, window
 from tests.support.footprints import ENTITY, GBPS, enni, footprint, link, uni
 from tests.support.seams import NOW, CountingEntropy, FixedClock
 from tests.support.sonata_official import Inspector, official_folder
+from tests.support.speaking import Node
 
 BROKER, OTHER = "https://broker.example", "https://other.example"
 BUYER = "pseudonym-of-one-buyer"
 HOUR = 3_600
+PLAIN_KEY = "key of a plain buyer"
+PROFILE = BuyerProfile(name="NOC", number="+49-0", email_address="noc@b.example", billing_account="BA-1")
 ROOT_H = "R" * 43
 UNI_A, UNI_C, ENNI_B = "uni-a", "uni-c", "enni-b--as2-x"
 
@@ -48,7 +53,7 @@ entity = "{entity}"
 name = "AS 1"
 data = "data"
 footprint = "footprint.json"
-keys = {{ private = "key.json" }}
+keys = {{ private = "key.json", tls = "tls" }}
 trust = {{ domain = "trust", anchors = "trust/anchors.json" }}
 listen = {{ http_port = 0, grpc_port = 0 }}
 contact = {{ name = "Sales", number = "+31-30-0000000", email = "sales@as1.example" }}
@@ -56,11 +61,13 @@ holds = {{ {holds} }}
 
 [[brokers]]
 entity = "{broker}"
-key_sha256 = "{broker_key}"
 
 [[brokers]]
 entity = "{other}"
-key_sha256 = "{other_key}"
+
+[[buyers]]
+name = "plain"
+key_sha256 = "{plain_key}"
 
 [[route_classes]]
 id = "any"
@@ -129,12 +136,14 @@ class Deal:
 
 
 class Broker:
-    """One broker of the operator, with the operator's keys to check what it answers."""
+    """One broker of the operator, with the operator's keys to check what it answers; `session` is its own HTTP."""
 
-    def __init__(self, entity: str, key: PrivateKey, clock: FixedClock, trusted: dict[str, PublicKey]) -> None:
-        self.entity, self.key, self.clock, self._trusted = entity, key, clock, trusted
-        self.bearer = f"key of {entity}"
+    def __init__(self, node: Node, key: PrivateKey, trusted: dict[str, PublicKey]) -> None:
+        self.node, self.entity, self.clock = node, node.entity, node.clock
+        self.key, self._trusted = key, trusted
+        entity = self.entity
         self._jti = CountingEntropy(f"j{len(entity)}")
+        self.session: aiohttp.ClientSession
         self.sonata: SonataBuyer
         self.mesh: Any = None
 
@@ -191,7 +200,7 @@ class Broker:
         return sign_jws(self.key, Confirm(**self.party(), **(claims | changes)))
 
     async def send_confirm(self, token: str) -> str:
-        reply = await self.mesh.Confirm(pb.ConfirmRequest(confirm=token.encode()), timeout=10, metadata=self.metadata())
+        reply = await self.mesh.Confirm(pb.ConfirmRequest(confirm=token.encode()), timeout=10)
         return str(reply.receipt.decode())
 
     async def release(self, deal: Deal, **changes: Any) -> Receipt:
@@ -221,8 +230,17 @@ class Broker:
     def read(self, token: str, kind: type[Any]) -> Any:
         return verify_jws(token, kind, self._trusted, now=self.clock.now(), iss=ENTITY, aud=self.entity)
 
-    def metadata(self) -> tuple[tuple[str, str], ...]:
-        return (("authorization", f"Bearer {self.bearer}"),)
+    @asynccontextmanager
+    async def connected(self, base: str, grpc_port: int) -> AsyncIterator[None]:
+        """Over mutual TLS with the operator whose Sonata lies under `base`, until the block ends."""
+        tls = self.node.tls
+        credentials = tls.channel_credentials(ENTITY)
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls.client_context(ENTITY))) as self.session,
+            grpc.aio.secure_channel(f"127.0.0.1:{grpc_port}", credentials) as channel,
+        ):
+            self.sonata, self.mesh = SonataBuyer(lambda: self.session, base, PROFILE), MeshStub(channel)
+            yield
 
 
 class OperatorWorld:
@@ -233,20 +251,20 @@ class OperatorWorld:
         self.folder, self.clock, self.driver = folder, FixedClock(now), NullDriver()
         self.entropy = CountingEntropy("op")
         domain = ThrowawayDomain(folder / "trust", now, life_s=7 * 86_400)
-        here = {"sonata": "http://127.0.0.1:1", "mesh": "127.0.0.1:2", "documents": "http://127.0.0.1:1"}
-        self.key = domain.add_operator(ENTITY, "AS 1", **here)
+        self.node = Node(folder / "tls", ENTITY, self.clock, seed=1, hosts=("127.0.0.1",))
+        here = {"sonata": "https://127.0.0.1:1", "mesh": "127.0.0.1:2", "documents": "https://127.0.0.1:1"}
+        self.key = domain.add_operator(ENTITY, "AS 1", **here, tls=self.node.certificate)
         trusted = {self.key.kid: self.key.key.public_key()}
-        self.brokers = [
-            Broker(entity, domain.add_broker(entity, entity, endpoint="http://127.0.0.1:3"), self.clock, trusted)
-            for entity in (BROKER, OTHER)
-        ]
+        self.brokers = []
+        for seed, entity in enumerate((BROKER, OTHER), 2):
+            node = Node(folder / f"broker-{seed}", entity, self.clock, seed=seed)
+            node.believe(self.node)
+            key = domain.add_broker(entity, entity, endpoint="https://127.0.0.1:3", tls=node.certificate)
+            self.brokers.append(Broker(node, key, trusted))
         domain.write()
         (folder / "key.json").write_bytes(dump_private(self.key))
         (folder / "footprint.json").write_bytes(dump(network or drawn()))
-        digests = [key_digest(broker.bearer) for broker in self.brokers]
-        text = CONFIG.format(
-            entity=ENTITY, broker=BROKER, broker_key=digests[0], other=OTHER, other_key=digests[1], holds=holds
-        )
+        text = CONFIG.format(entity=ENTITY, broker=BROKER, other=OTHER, plain_key=key_digest(PLAIN_KEY), holds=holds)
         (folder / "operator.toml").write_text(text)
         self.running: Running
         self.inspectors: Sequence[Inspector] = ()
@@ -264,18 +282,17 @@ class OperatorWorld:
         """The operator, until the block ends; may be entered again, on the same files."""
         async with AsyncExitStack() as stack:
             self.running = await stack.enter_async_context(operator(self.config, self.clock, self.entropy, self.driver))
-            session = await stack.enter_async_context(aiohttp.ClientSession())
-            base = f"http://127.0.0.1:{self.running.http}/mefApi/sonata"
-            if official_folder():
-                base = await self._inspected(stack, session, base)
-            channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{self.running.grpc}"))
+            self.origin = f"https://127.0.0.1:{self.running.http}"
+            base = f"{self.origin}/mefApi/sonata"
             for broker in self.brokers:
-                profile = BuyerProfile(
-                    name="NOC", number="+49-0", email_address="noc@b.example", billing_account="BA-1"
-                )
-                broker.sonata = SonataBuyer(session, base, broker.bearer, profile)
-                broker.mesh = MeshStub(channel)
-            self.session, self.base = session, base
+                await stack.enter_async_context(broker.connected(base, self.running.grpc))
+                if official_folder():
+                    watched = await self._inspected(stack, broker.session, base)
+                    broker.sonata = SonataBuyer(lambda b=broker: b.session, watched, PROFILE)
+            anybody = ssl.create_default_context(cadata=pem(self.node.certificate).decode())
+            connector = aiohttp.TCPConnector(ssl=anybody)
+            self.session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+            self.base = await self._inspected(stack, self.session, base) if official_folder() else base
             yield self
         for inspector in self.inspectors:
             assert inspector.violations == []

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from aiohttp import ClientSession, web
 
 from federation.node.bearer import Keyring, key_digest
+from federation.node.callers import callers
 from federation.node.http import listen
 from federation.sonata.asking import BuyerProfile, Ordered
 from federation.sonata.buyer import SonataBuyer
@@ -57,7 +58,7 @@ class World:
         self.inspector: Inspector | None = None
 
     def buyer(self, entity: str = BROKER, **limits: Any) -> SonataBuyer:
-        return SonataBuyer(self.session, self.url, KEYS[entity], PROFILE, **limits)
+        return SonataBuyer(lambda: self.session, self.url, PROFILE, bearer=KEYS[entity], **limits)
 
     async def send(
         self, method: str, path: str, body: object = None, *, entity: str | None = PLAIN, query: str = ""
@@ -115,7 +116,7 @@ async def world(*, inspected: bool = False) -> AsyncIterator[World]:
     keyring = Keyring({key_digest(bearer): entity for entity, bearer in KEYS.items()})
     async with AsyncExitStack() as stack:
         app = web.Application()
-        app.add_subapp(BASE, seller_app(desk, keyring.who, SELLER_PROFILE))
+        app.add_subapp(BASE, seller_app(desk, SELLER_PROFILE, [callers(nobody, keyring)]))
         session = await stack.enter_async_context(ClientSession())
         url = f"http://127.0.0.1:{await listen(app, '127.0.0.1', 0, stack)}{BASE}"
         inspector = Inspector(session, url)
@@ -125,6 +126,11 @@ async def world(*, inspected: bool = False) -> AsyncIterator[World]:
         made.inspector = inspector if inspected else None
         yield made
         assert inspector.violations == []
+
+
+def nobody(leaf: bytes) -> str:
+    """This world has no certificates."""
+    raise AssertionError(leaf)
 
 
 def segment(a: int | None = 100, z: int | None = 101, start: int = NOW, end: int = NOW + 3600) -> Segment:

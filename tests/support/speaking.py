@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from federation.node.mtls.own import Own, make_authority
 from federation.node.mtls.tls import Tls
-from federation.trust.certificates import Authority, der, leaf, pem, read_authority
+from federation.trust.certificates import Authority, Certificate, der, leaf, pem, read_authority
 from federation.trust.keys import PrivateKey
 from federation.trust.speakers import Speakers
 from tests.support.seams import FixedClock
@@ -45,6 +45,11 @@ class Node:
         self.own = Own.open(folder, entity, hosts, FixedClock(BEGIN), life_s=DECADES_S - 1, new_key=make)
         self.speakers = Speakers()
         self.tls = Tls(self.own, self.speakers)
+
+    @property
+    def certificate(self) -> Certificate:
+        """Its authority."""
+        return self.own.certificate
 
     def authority(self) -> Authority:
         """What this member's metadata say."""

@@ -83,7 +83,6 @@ HEAVY: dict[str, tuple[str, ...]] = {
 _MOUNTED_NEXT = "ready to mount; the daemons do so when they listen with TLS"
 UNIMPORTED: dict[str, str] = {
     "federation/broker/peers/token_source.py": _MOUNTED_NEXT,
-    "federation/node/mtls/renewed.py": _MOUNTED_NEXT,
     "federation/tokens/brokers.py": _MOUNTED_NEXT,
     "federation/trust/own.py": _MOUNTED_NEXT,
     "operators/access/admit.py": _MOUNTED_NEXT,

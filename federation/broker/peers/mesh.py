@@ -1,34 +1,30 @@
-"""The mesh as this broker calls it: one gRPC channel per operator; every failure leaves here as a `Problem`."""
+"""The mesh as this broker calls it: a gRPC channel per operator; every failure leaves here as a `Problem`.
+
+The channel is asked for with every call, because it is another one after a key was replaced. The operator's name is
+looked up before the first call, and again after a call that reached nobody.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, Final, TypeVar
+from contextlib import aclosing
+from typing import Any, Final, Protocol, TypeVar
 
 import grpc
 import grpc.aio
 import msgspec
 
+from federation.node.rpc import MESSAGE_BYTES_MAX
 from schemas.gen.mesh.v1 import mesh_pb2 as pb
 from schemas.gen.mesh.v1.mesh_pb2_grpc import MeshStub
 from schemas.problem import Outcome, Problem, from_dict
 
 R = TypeVar("R")
-MESSAGE_BYTES_MAX: Final = 64 * 1024
 SHEET_S: Final = 30.0
 STREAM_S: Final = 3600.0
 PARTS_MAX: Final = 4096
 DETAIL_CHARS_MAX: Final = 500
 TOO_LARGE: Final = "larger than max"  # how grpc names a breach of its own limit
-OPTIONS: Final = (
-    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
-    ("grpc.enable_http_proxy", 0),
-)
 _CODES: Final = {
     grpc.StatusCode.OUT_OF_RANGE: "INCOMPATIBLE_STATE",
     grpc.StatusCode.FAILED_PRECONDITION: "INCOMPATIBLE_STATE",
@@ -41,23 +37,38 @@ _CODES: Final = {
 }
 
 
-class MeshChannel:
-    """Calls one operator's mesh service at `endpoint` (host:port) with a bearer key."""
+class Dialling(Protocol):
+    """How one operator's mesh is reached (`federation.node.mtls.renewed`)."""
 
-    def __init__(self, operator: str, endpoint: str, bearer: str, *, timeout_s: float) -> None:
-        self._operator = operator
+    async def refresh(self) -> None:
+        """Look the operator up. Raises `Problem`."""
+        ...
+
+    def channel(self) -> grpc.aio.Channel:
+        """The channel to use now. Raises `Problem`."""
+        ...
+
+    async def close(self) -> None:
+        """Drop every connection and every call on it."""
+        ...
+
+
+class MeshChannel:
+    """Calls one operator's mesh service."""
+
+    def __init__(self, operator: str, dialling: Dialling, *, timeout_s: float) -> None:
+        self._operator, self._dialling = operator, dialling
         self._timeout_s = timeout_s
-        self._metadata = (("authorization", f"Bearer {bearer}"),)
-        self._channel = grpc.aio.insecure_channel(endpoint, options=OPTIONS)
-        self._stub: Any = MeshStub(self._channel)
+        self._found = False
+        self._used: tuple[grpc.aio.Channel, Any] | None = None
 
     async def close(self) -> None:
         """Drop the connection and every call on it."""
-        await self._channel.close(None)
+        await self._dialling.close()
 
     async def sheet(self) -> tuple[bytes, tuple[bytes, ...]]:
         """The manifest document and the raw pages that came with it, in order."""
-        call = self._stub.GetSheet(pb.GetSheetRequest(), timeout=SHEET_S, metadata=self._metadata)
+        call = (await self._stub()).GetSheet(pb.GetSheetRequest(), timeout=SHEET_S)
         parts = [part async for part in self._stream(call, lambda part: part, count_max=PARTS_MAX)]
         if not parts or parts[0].WhichOneof("part") != "manifest":
             raise self._invalid("the sheet does not begin with its manifest")
@@ -65,25 +76,42 @@ class MeshChannel:
             raise self._invalid("the sheet holds something that is no page")
         return parts[0].manifest, tuple(part.page for part in parts[1:])
 
-    def deltas(self, from_version: int) -> AsyncGenerator[bytes, None]:
+    async def deltas(self, from_version: int) -> AsyncGenerator[bytes, None]:
         """Delta documents as they come, for at most `STREAM_S`; then the stream ends and may be opened again."""
-        request = pb.WatchOffersRequest(from_version=from_version)
-        call = self._stub.WatchOffers(request, timeout=STREAM_S, metadata=self._metadata)
-        return self._stream(call, lambda part: bytes(part.delta), lasting=True)
+        call = (await self._stub()).WatchOffers(pb.WatchOffersRequest(from_version=from_version), timeout=STREAM_S)
+        async with aclosing(self._stream(call, lambda part: bytes(part.delta), lasting=True)) as deltas:
+            async for delta in deltas:
+                yield delta
 
-    def lease_events(self) -> AsyncGenerator[pb.LeaseEvent, None]:
+    async def lease_events(self) -> AsyncGenerator[pb.LeaseEvent, None]:
         """Lease events as they come, for at most `STREAM_S`."""
-        call = self._stub.WatchLeases(pb.WatchLeasesRequest(), timeout=STREAM_S, metadata=self._metadata)
-        return self._stream(call, lambda event: event, lasting=True)
+        call = (await self._stub()).WatchLeases(pb.WatchLeasesRequest(), timeout=STREAM_S)
+        async with aclosing(self._stream(call, lambda event: event, lasting=True)) as events:
+            async for event in events:
+                yield event
 
     async def confirm(self, document: bytes) -> bytes:
         """Hand in a confirm; its receipt document. A lost answer has the outcome `unknown`."""
         request = pb.ConfirmRequest(confirm=document)
         try:
-            answer = await self._stub.Confirm(request, timeout=self._timeout_s, metadata=self._metadata)
+            answer = await (await self._stub()).Confirm(request, timeout=self._timeout_s)
         except grpc.aio.AioRpcError as error:
             raise self._problem(error, write=True) from error
         return bytes(answer.receipt)
+
+    async def _stub(self) -> Any:
+        """The service on the present channel. Raises `OPERATOR_UNREACHABLE`: nothing was sent."""
+        try:
+            if not self._found:
+                await self._dialling.refresh()
+                self._found = True
+            channel = self._dialling.channel()
+        except Problem as problem:
+            why, extra = f"{self._operator} is not called: {problem.detail}", {"operator": self._operator}
+            raise Problem("OPERATOR_UNREACHABLE", why, outcome=Outcome.NONE, extra=extra) from problem
+        if self._used is None or self._used[0] is not channel:
+            self._used = (channel, MeshStub(channel))
+        return self._used[1]
 
     async def _stream(
         self, call: Any, take: Callable[[Any], R], *, lasting: bool = False, count_max: int | None = None
@@ -107,6 +135,7 @@ class MeshChannel:
     def _problem(self, error: grpc.aio.AioRpcError, *, write: bool = False) -> Problem:
         if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and TOO_LARGE in (error.details() or ""):
             return self._invalid(f"a message is larger than {MESSAGE_BYTES_MAX} bytes")
+        self._found = self._found and error.code() is not grpc.StatusCode.UNAVAILABLE
         said = _problem_of(error)
         if said is None and error.code() not in _CODES:
             outcome = Outcome.UNKNOWN if write else None

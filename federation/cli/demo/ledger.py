@@ -8,13 +8,16 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-import aiohttp
-
+from federation.broker.peers.reach import Reach
 from federation.cli import units
 from federation.cli.demo.cast import BROKER, BUYER, RATES_DATE, WORTH_PPM
 from federation.cli.demo.claims import Claim, claim
 from federation.cli.demo.stage import Player, Stage
 from federation.client.broker import BrokerClient
+from federation.node.mtls.mutual import Mutual
+from federation.node.outside import outside
+from federation.node.seams import SystemClock
+from federation.node.settings import TLS
 from federation.sonata.asking import BuyerProfile
 from federation.sonata.buyer import SonataBuyer
 from federation.trust.chain import TrustDomain
@@ -33,15 +36,16 @@ USED_LINES: Final = frozenset({"port", "bandwidth"})
 
 
 class Inspector:
-    """Reads the Sonata inventory of every operator, as the broker that bought there."""
+    """Reads the Sonata inventory of every operator, as the broker that bought there and with its TLS files."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage, self._stack = stage, AsyncExitStack()
         self._buyers: dict[str, SonataBuyer] = {}
 
     async def __aenter__(self) -> Self:
-        session = await self._stack.enter_async_context(aiohttp.ClientSession())
-        self._buyers = {one.performer.entity: _buyer(session, one) for one in self._stage.players}
+        egress = await self._stack.enter_async_context(outside(self._stage.egress))
+        reach = await self._stack.enter_async_context(Reach(_broker(self._stage).tls, egress))
+        self._buyers = {one.performer.entity: _buyer(reach, one) for one in self._stage.players}
         return self
 
     async def __aexit__(
@@ -71,11 +75,18 @@ class Inspector:
         return [claim("every operator's inventory is empty again", not left, seen)]
 
 
-def _buyer(session: aiohttp.ClientSession, player: Player) -> SonataBuyer:
+def _broker(stage: Stage) -> Mutual:
+    clock, trust = SystemClock(), stage.folder / "trust"
+    mutual = Mutual.open(stage.folder / "broker" / TLS, BROKER, (), clock)
+    mutual.believe(load_domain(trust, trust / "anchors.json", clock.now()))
+    return mutual
+
+
+def _buyer(reach: Reach, player: Player) -> SonataBuyer:
     profile = BuyerProfile(
         name="Demo", number="+00-0000000", email_address="demo@broker.example", billing_account="demo"
     )
-    return SonataBuyer(session, f"{player.sonata}/mefApi/sonata", player.broker_key, profile)
+    return SonataBuyer(reach.session(player.performer.entity), f"{player.sonata}/mefApi/sonata", profile)
 
 
 async def bill_claims(client: BrokerClient, stage: Stage, quote: QuoteView, ended: OrderView) -> list[Claim]:

@@ -1,7 +1,7 @@
 """What has to lie ready before the first process starts: a trust domain, footprints, keys and configurations.
 
-Everything is below one temporary folder. Nothing in it is worth keeping: the keys are made now, the anchor is
-throwaway, and the bearer keys open loopback only.
+Everything is below one temporary folder. Nothing in it is worth keeping: the keys and TLS authorities are made now, the
+anchor is throwaway, and the buyer's bearer key opens loopback only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from federation.cli.demo.cast import (
     AUDITOR,
@@ -30,6 +30,8 @@ from federation.cli.demo.cast import (
 )
 from federation.cli.demo.ports import LOOPBACK, PortReserve
 from federation.node.bearer import key_digest
+from federation.node.mtls.own import make_authority
+from federation.node.settings import TLS, EgressRules
 from federation.trust.keys import PrivateKey, dump_private
 from federation.trust.throwaway import ThrowawayDomain
 from schemas.problem import Problem
@@ -45,14 +47,22 @@ km = { jitter_ns = 20, loss_ppb = 1, unavailability_ppb = 50, carbon_mg_gb = 2 }
 """
 
 
+class Members(NamedTuple):
+    """What admitting operators takes: the domain, the time, and ports."""
+
+    domain: ThrowawayDomain
+    now: int
+    ports: PortReserve
+
+
 @dataclass(frozen=True)
 class Player:
-    """An operator on the stage: its configuration file, its Sonata address, the key it gave the broker."""
+    """An operator on the stage: its configuration file, its Sonata address, and that of its mesh."""
 
     performer: Performer
     config: Path
     sonata: str
-    broker_key: str
+    mesh: str
     pops: int
 
 
@@ -67,6 +77,11 @@ class Stage:
     mcp: str
     buyer_key: str
 
+    @property
+    def egress(self) -> EgressRules:
+        """What the broker may call: the operators' listeners on loopback, and nothing else."""
+        return egress(self.players)
+
 
 def build(folder: Path, performers: Sequence[Performer], ports: PortReserve, now: int) -> Stage:
     """Write everything below `folder`; `now` is Unix time, from which the domain is valid for a day.
@@ -76,12 +91,14 @@ def build(folder: Path, performers: Sequence[Performer], ports: PortReserve, now
     footprints = write_footprints(folder, performers)
     domain = ThrowawayDomain(folder / "trust", now)
     domain.add_auditor(AUDITOR, "Invented auditor")
-    players = tuple(_player(folder, one, footprints[one.entity], domain, ports) for one in performers)
+    members = Members(domain, now, ports)
+    players = tuple(_player(folder, one, footprints[one.entity], members) for one in performers)
     for one in performers:
         if one.home:
             domain.attest(AUDITOR, one.entity, attestation(one, _crossed(footprints[one.entity])))
     broker, mcp, buyer_key = ports.take(), ports.take(), _secret()
-    key = domain.add_broker(BROKER, "Demo broker", endpoint=f"http://{LOOPBACK}:{broker}/peerway/v1")
+    tls = make_authority(folder / "broker" / TLS, BROKER, now=now)
+    key = domain.add_broker(BROKER, "Demo broker", endpoint=f"http://{LOOPBACK}:{broker}/peerway/v1", tls=tls)
     config = _write(folder / "broker" / "broker.toml", _broker_toml(players, broker, mcp, buyer_key))
     _write_key(folder / "broker" / "key.json", key)
     domain.write()
@@ -118,26 +135,30 @@ def _crossed(footprint: Path) -> list[str]:
     return [pop["country"] for pop in json.loads(footprint.read_bytes())["pops"]]
 
 
-def _player(folder: Path, performer: Performer, footprint: Path, domain: ThrowawayDomain, ports: PortReserve) -> Player:
-    http, grpc, broker_key = ports.take(), ports.take(), _secret()
-    sonata = f"http://{LOOPBACK}:{http}"
-    key = domain.add_operator(
+def egress(players: Sequence[Player]) -> EgressRules:
+    """The listeners of some players."""
+    return EgressRules(literals=tuple(at for one in players for at in (one.sonata.removeprefix("https://"), one.mesh)))
+
+
+def _player(folder: Path, performer: Performer, footprint: Path, members: Members) -> Player:
+    http, grpc = members.ports.take(), members.ports.take()
+    sonata, mesh = f"https://{LOOPBACK}:{http}", f"{LOOPBACK}:{grpc}"
+    own = folder / "operators" / performer.host
+    key = members.domain.add_operator(
         performer.entity,
         performer.name,
         sonata=f"{sonata}/mefApi/sonata",
-        mesh=f"{LOOPBACK}:{grpc}",
+        mesh=mesh,
         documents=f"{sonata}/peerway/v1/documents",
+        tls=make_authority(own / TLS, performer.entity, now=members.now),
     )
-    own = folder / "operators" / performer.host
     crossed = _crossed(footprint)
-    config = _write(own / "operator.toml", _operator_toml(performer, footprint, crossed, (http, grpc), broker_key))
+    config = _write(own / "operator.toml", _operator_toml(performer, footprint, crossed, (http, grpc)))
     _write_key(own / "key.json", key)
-    return Player(performer, config, sonata, broker_key, len(crossed))
+    return Player(performer, config, sonata, mesh, len(crossed))
 
 
-def _operator_toml(
-    performer: Performer, footprint: Path, crossed: Sequence[str], ports: tuple[int, int], broker_key: str
-) -> str:
+def _operator_toml(performer: Performer, footprint: Path, crossed: Sequence[str], ports: tuple[int, int]) -> str:
     classes = class_countries(performer, crossed)
     return f"""\
 entity = "{performer.entity}"
@@ -148,6 +169,7 @@ currency = "{performer.currency}"
 zone = "{performer.zone}"
 [keys]
 private = "key.json"
+tls = "{TLS}"
 [trust]
 domain = "../../trust"
 anchors = "../../trust/anchors.json"
@@ -159,9 +181,6 @@ grpc_port = {ports[1]}
 name = "{performer.name} sales desk (invented)"
 number = "+00-0000000"
 email = "sales@{performer.host}.example"
-[[brokers]]
-entity = "{BROKER}"
-key_sha256 = "{key_digest(broker_key)}"
 {"".join(_class_toml(performer, name, countries) for name, countries in classes.items())}"""
 
 
@@ -182,9 +201,6 @@ exit_micro = {performer.exit}
 
 
 def _broker_toml(players: Sequence[Player], http: int, mcp: int, buyer_key: str) -> str:
-    operators = "".join(
-        f'[[operators]]\nentity = "{one.performer.entity}"\nkey = "{one.broker_key}"\n' for one in players
-    )
     worth = "".join(f"{currency} = {ppm}\n" for currency, ppm in WORTH_PPM.items())
     return f"""\
 entity = "{BROKER}"
@@ -192,9 +208,11 @@ name = "Demo broker"
 data = "data"
 [keys]
 private = "key.json"
+tls = "{TLS}"
 [trust]
 domain = "../trust"
 anchors = "../trust/anchors.json"
+egress = {{ literals = {json.dumps(egress(players).literals)} }}
 [listen]
 host = "{LOOPBACK}"
 http_port = {http}
@@ -202,7 +220,7 @@ mcp_port = {mcp}
 [[buyers]]
 name = "{BUYER}"
 key_sha256 = "{key_digest(buyer_key)}"
-{operators}[rates]
+[rates]
 date = "{RATES_DATE}"
 [rates.worth_ppm]
 {worth}"""

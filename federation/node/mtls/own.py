@@ -72,10 +72,7 @@ class Own:
         new_key: Callable[[], PrivateKey] = generate,
     ) -> Self:
         """Read the authority of `folder` and see to it that there is a leaf for `hosts`. Raises `Problem`."""
-        key = load_private(_read(folder / AUTHORITY_KEY), str(folder / AUTHORITY_KEY))
-        certificate = _certificate(folder / AUTHORITY)
-        if entity_of(certificate) != entity or certificate.public_key() != key.key.public_key():
-            raise invalid(str(folder / AUTHORITY), f"is not the authority of {entity} with the key beside it")
+        key, certificate = _authority(folder, entity)
         own = cls(folder, key, certificate, hosts, clock, life_s=life_s, new_key=new_key)
         own.leaf = own._found()
         own.renew()
@@ -97,12 +94,24 @@ class Own:
         self.leaf, self.renewed = issued, self.renewed + 1
         return True
 
+    def reload(self) -> bool:
+        """Go over to the authority that lies in the folder now, with a leaf of it; whether it is another one.
+
+        Its files are replaced only when others have read of it (`make_authority`). Raises `Problem`.
+        """
+        folder = self.leaf_file.parent
+        key, certificate = _authority(folder, self.entity)
+        if certificate == self.certificate:
+            return False
+        self._key, self.certificate = key, certificate
+        return self.renew(now_at_once=True)
+
     async def run(self, changed: Callable[[], None]) -> None:
         """Renew the leaf whenever one is due, and call `changed` then. A failure is logged and tried again."""
         while True:
             await asyncio.sleep(LOOK_S)
             try:
-                if self.renew():
+                if self.reload() or self.renew():
                     changed()
             except Problem as problem:
                 log.warning("the TLS leaf is not renewed: %s", problem)
@@ -138,6 +147,14 @@ def make_authority(
     _replace(folder / AUTHORITY_KEY, dump_private(key))
     _replace(folder / AUTHORITY, pem(made))
     return made
+
+
+def _authority(folder: Path, entity: str) -> tuple[PrivateKey, Certificate]:
+    key = load_private(_read(folder / AUTHORITY_KEY), str(folder / AUTHORITY_KEY))
+    certificate = _certificate(folder / AUTHORITY)
+    if entity_of(certificate) != entity or certificate.public_key() != key.key.public_key():
+        raise invalid(str(folder / AUTHORITY), f"is not the authority of {entity} with the key beside it")
+    return key, certificate
 
 
 def _certificate(path: Path) -> Certificate:

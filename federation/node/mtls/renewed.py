@@ -112,6 +112,29 @@ def channel_to(
     return Renewed(lambda: (tls.key(entity), address()), make, _close_channel, drain_s=drain_s)
 
 
+class Dialled:
+    """A gRPC channel to `entity` at an endpoint of its metadata: `refresh` it before the first call and after failures.
+
+    The name is looked up there, the channel made anew where an address or a key is another one.
+    """
+
+    def __init__(self, tls: Tls, entity: str, egress: Egress, endpoint: str) -> None:
+        self._address = Address(egress, endpoint)
+        self._channel = channel_to(tls, entity, self._address)
+
+    async def refresh(self) -> None:
+        """Look the endpoint up. Raises what `Egress.target` raises."""
+        await self._address.refresh()
+
+    def channel(self) -> grpc.aio.Channel:
+        """The one to use for the next call. Raises `UNAVAILABLE`."""
+        return self._channel.get()
+
+    async def close(self) -> None:
+        """Drop the present channel and those that drain."""
+        await self._channel.close()
+
+
 def session_to(tls: Tls, entity: str, egress: Egress, *, drain_s: float = DRAIN_S) -> Renewed[aiohttp.ClientSession]:
     """A guarded HTTP session in which `entity` alone can answer, at whatever host its metadata names."""
 

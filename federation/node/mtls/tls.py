@@ -24,8 +24,10 @@ STRICT: Final = ssl.VerifyFlags.VERIFY_X509_STRICT
 class Tls:
     """Makes what listeners and calls need. `refresh` after the leaf was renewed or `speakers` believes others."""
 
-    def __init__(self, own: Own, speakers: Speakers) -> None:
+    def __init__(self, own: Own, speakers: Speakers, *, strangers: bool = False) -> None:
+        """With `strangers`, HTTP callers without any certificate get through as far as whoever asks them for a key."""
         self._own, self._speakers = own, speakers
+        self._asking = ssl.CERT_OPTIONAL if strangers else ssl.CERT_REQUIRED
         self._clients: dict[str, tuple[Hashable, ssl.SSLContext]] = {}
         self._outer = self._server_context()
         # Its settings cannot be taken back, so a handshake begins with this one and goes on with the present one.
@@ -41,7 +43,7 @@ class Tls:
         self._clients = {entity: made for entity, made in self._clients.items() if made[0] == self.key(entity)}
 
     def server_context(self) -> ssl.SSLContext:
-        """For a listener: TLS 1.3, a certificate of some member required. The same object at all times."""
+        """For a listener: TLS 1.3, a certificate of some member required (or none). The same object at all times."""
         return self._outer
 
     def server_credentials(self) -> grpc.ServerCredentials:
@@ -83,7 +85,7 @@ class Tls:
 
     def _server_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_mode = self._asking
         context.num_tickets = 0  # a resumed session would be one whose certificate nobody asks for again
         if union := self._union():
             context.load_verify_locations(cadata=union.decode())

@@ -24,13 +24,12 @@ def test_the_printed_sample_loads(tmp_path: Path) -> None:
     assert config.limits.hold_s == 30
 
 
-def test_paths_are_relative_to_the_file_and_keys_are_read_from_theirs(tmp_path: Path) -> None:
-    (tmp_path / "surf.key").write_text("secret\n")
-    text = SAMPLE.replace('key = "the key that SURF gave this broker"', 'key_file = "surf.key"')
-    config = load_config(written(tmp_path, text))
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    config = load_config(written(tmp_path, SAMPLE.replace('tls = "broker-data/tls"', "")))
     assert config.data == str(tmp_path / "broker-data")
     assert config.trust.domain == str(tmp_path / "trust")
-    assert config.operators[0].key == "secret"
+    assert config.keys.tls == str(tmp_path / "broker-data" / "tls")
+    assert config.operators[0].billing_account == "broker-17"
 
 
 @pytest.mark.parametrize(
@@ -44,8 +43,7 @@ def test_paths_are_relative_to_the_file_and_keys_are_read_from_theirs(tmp_path: 
         ('entity = "https://broker.example"', "", "entity"),
         ('private = "broker-key.json"', "", "keys.private"),
         ('entity = "https://geant.example"', 'entity = "https://surf.example"', "operators[1].entity"),
-        ('key = "the key that SURF gave this broker"', "", "https://surf.example"),
-        ('key = "the key that SURF gave this broker"', 'key_file = "absent"', "absent"),
+        ('billing_account = "broker-17"', 'key = "a key of old"', "operators[0].key"),
         ("key_sha256 = ", "key_sha = ", "buyers[0].key_sha"),
         ("hold_s = 30", "hold_s = 0", "limits.hold_s"),
         ("[limits]", "[limits", "TOML"),

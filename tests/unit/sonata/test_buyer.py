@@ -36,7 +36,7 @@ async def seller(handler: Handler, **limits: Any) -> AsyncIterator[SonataBuyer]:
         app.router.add_route("*", "/{path:.*}", handler)
         port = await listen(app, "127.0.0.1", 0, stack)
         session = await stack.enter_async_context(ClientSession())
-        yield SonataBuyer(session, f"http://127.0.0.1:{port}/base/", "key", PROFILE, **limits)
+        yield SonataBuyer(lambda: session, f"http://127.0.0.1:{port}/base/", PROFILE, bearer="key", **limits)
 
 
 def saying(status: int, body: object, **headers: str) -> Handler:
@@ -84,7 +84,7 @@ async def test_a_trickling_answer_meets_the_same_deadline() -> None:
 @pytest.mark.asyncio
 async def test_a_seller_that_is_not_there_did_nothing() -> None:
     async with ClientSession() as session:
-        buyer = SonataBuyer(session, "http://127.0.0.1:1/base", "key", PROFILE)
+        buyer = SonataBuyer(lambda: session, "http://127.0.0.1:1/base", PROFILE, bearer="key")
         problem = await failure(buyer.order(TOKEN, ORDER, Ordered(quote_id="q", segment=segment())))
     assert (problem.code, problem.outcome) == ("OPERATOR_UNREACHABLE", Outcome.NONE)
 

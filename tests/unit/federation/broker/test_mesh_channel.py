@@ -11,7 +11,8 @@ import grpc
 import grpc.aio
 import pytest
 
-from federation.broker.peers.mesh import MESSAGE_BYTES_MAX, MeshChannel
+from federation.broker.peers.mesh import MeshChannel
+from federation.node.rpc import CHANNEL_OPTIONS, MESSAGE_BYTES_MAX
 from schemas.gen.mesh.v1 import mesh_pb2 as pb
 from schemas.gen.mesh.v1.mesh_pb2_grpc import MeshServicer, add_MeshServicer_to_server
 from schemas.problem import Outcome, Problem
@@ -26,11 +27,10 @@ class Scripted(MeshServicer):
 
     def __init__(self, act: Act) -> None:
         self.act = act
-        self.metadata: dict[str, Any] = {}
         self.remaining: float | None = None
 
     async def GetSheet(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
-        self.metadata, self.remaining = dict(context.invocation_metadata()), context.time_remaining()
+        self.remaining = context.time_remaining()
         async for part in self.act(context):
             yield part
 
@@ -42,13 +42,30 @@ class Scripted(MeshServicer):
         return None
 
 
+class Plain:
+    """A channel without TLS, looked up as often as asked."""
+
+    def __init__(self, address: str) -> None:
+        self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self.looked_up = 0
+
+    async def refresh(self) -> None:
+        self.looked_up += 1
+
+    def channel(self) -> grpc.aio.Channel:
+        return self._channel
+
+    async def close(self) -> None:
+        await self._channel.close(None)
+
+
 @asynccontextmanager
 async def talking(act: Act) -> AsyncIterator[tuple[MeshChannel, Scripted]]:
     server, scripted = grpc.aio.server(), Scripted(act)
     add_MeshServicer_to_server(scripted, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    channel = MeshChannel(OPERATOR, f"127.0.0.1:{port}", "secret", timeout_s=5)
+    channel = MeshChannel(OPERATOR, Plain(f"127.0.0.1:{port}"), timeout_s=5)
     try:
         yield channel, scripted
     finally:
@@ -76,10 +93,9 @@ MANIFEST = pb.SheetPart(manifest=b"m")
 PAGE = pb.SheetPart(page=b"p")
 
 
-async def test_a_sheet_comes_in_order_with_key_and_deadline() -> None:
+async def test_a_sheet_comes_in_order_and_is_asked_for_with_a_deadline() -> None:
     async with talking(saying(MANIFEST, PAGE, PAGE)) as (channel, scripted):
         assert await channel.sheet() == (b"m", (b"p", b"p"))
-        assert scripted.metadata["authorization"] == "Bearer secret"
         assert scripted.remaining is not None
 
 
@@ -152,9 +168,24 @@ async def test_details_of_a_status_that_are_made_to_hurt_are_a_problem_too(told:
         assert caught.value.retry_after_s is None
 
 
-async def test_nobody_there() -> None:
-    channel = MeshChannel(OPERATOR, "127.0.0.1:1", "secret", timeout_s=5)
-    with pytest.raises(Problem) as caught:
-        await channel.sheet()
-    assert caught.value.code == "OPERATOR_UNREACHABLE"
+async def test_nobody_there_is_looked_up_again_the_next_time() -> None:
+    dialling = Plain("127.0.0.1:1")
+    channel = MeshChannel(OPERATOR, dialling, timeout_s=5)
+    for _ in range(2):
+        with pytest.raises(Problem) as caught:
+            await channel.sheet()
+        assert caught.value.code == "OPERATOR_UNREACHABLE"
+    assert dialling.looked_up == 2
+    await channel.close()
+
+
+async def test_an_endpoint_that_must_not_be_called_is_not() -> None:
+    class Refused(Plain):
+        async def refresh(self) -> None:
+            raise Problem("INVALID_ARGUMENT", "an address behind the name is not public", field="url")
+
+    channel = MeshChannel(OPERATOR, Refused("127.0.0.1:1"), timeout_s=5)
+    with pytest.raises(Problem, match="is not called") as caught:
+        await channel.confirm(b"x")
+    assert (caught.value.code, caught.value.outcome) == ("OPERATOR_UNREACHABLE", Outcome.NONE)
     await channel.close()

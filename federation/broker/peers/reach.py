@@ -1,0 +1,44 @@
+"""How this broker reaches its operators: over mutual TLS, where nobody but the operator that is called can answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+from federation.node.mtls.renewed import Dialled, Renewed, session_to
+from federation.node.mtls.tls import Tls
+from federation.trust.egress import Egress
+
+
+class Reach:
+    """Sessions and channels to operators, made anew when keys change. Close it, or use it as a context."""
+
+    def __init__(self, tls: Tls, egress: Egress) -> None:
+        self._tls, self._egress = tls, egress
+        self._sessions: dict[str, Renewed[aiohttp.ClientSession]] = {}
+        self._channels: list[Dialled] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for session in self._sessions.values():
+            await session.close()
+        for channel in self._channels:
+            await channel.close()
+
+    def session(self, operator: str) -> Callable[[], aiohttp.ClientSession]:
+        """What gives the session for the next call to `operator`; raises `UNAVAILABLE` where it is not believed."""
+        if operator not in self._sessions:
+            self._sessions[operator] = session_to(self._tls, operator, self._egress)
+        return self._sessions[operator].get
+
+    def mesh(self, operator: str, endpoint: str) -> Dialled:
+        """Its gRPC endpoint, not looked up yet."""
+        self._channels.append(Dialled(self._tls, operator, self._egress, endpoint))
+        return self._channels[-1]
