@@ -40,6 +40,8 @@ COMMANDS: Final = {
     "trust": Command("federation.cli.trust", "trust", "Who is trusted, and why or why not."),
     "anchor": Command("federation.cli.anchor", "anchor", "Keep a trust domain: enrol, mark, revoke, rotate, serve."),
     "keys": Command("federation.cli.keys", "keys", "Make and replace the keys of a node."),
+    "mandate": Command("federation.cli.mandate", "mandate", "Sign and read mandates: what an agent may do for you."),
+    "grant": Command("federation.cli.grant", "grant", "Let somebody connect at a UNI of yours."),
     "mcp": Command("federation.cli.mcp", "mcp", "Serve an agent over standard input and output (MCP)."),
     "demo": Command("federation.cli.demo.command", "demo", "Fifteen real networks on this machine, one purchase."),
     "broker": Command("federation.cli.broker", "broker", "Run a broker, or print a configuration for one."),
@@ -73,8 +75,9 @@ def peerway() -> None:
     """One order, many networks: buy a path across operators, for as long as you need it.
 
     \b
-    A broker is found by --broker or PEERWAY_BROKER (default http://127.0.0.1:8700),
-    your key by --key or PEERWAY_KEY. To see it all at work: peerway demo
+    A broker is found by --broker or PEERWAY_BROKER (default http://127.0.0.1:8700).
+    You act under a mandate (--mandate, --agent-key; PEERWAY_MANDATE, PEERWAY_AGENT_KEY),
+    or on loopback with a key (--key, PEERWAY_KEY). To see it all at work: peerway demo
     """
 
 

@@ -8,38 +8,38 @@ import sys
 
 import click
 
-from federation.cli.options import BROKER_DEFAULT
+from federation.cli.connection import caller, client
+from federation.cli.options import reach_options
 from federation.client.broker import BrokerClient
 from federation.node.seams import SystemEntropy
-from schemas.problem import Problem, invalid
+from schemas.problem import Problem
 
 EPILOG = """\
 \b
 Example, in the configuration of an agent:
   {"mcpServers": {"peerway": {"command": "peerway", "args": ["mcp"],
-    "env": {"PEERWAY_BROKER": "http://127.0.0.1:8700", "PEERWAY_KEY": "..."}}}}
+    "env": {"PEERWAY_BROKER": "https://broker.example", "PEERWAY_MANDATE": "mandate.jwt",
+      "PEERWAY_AGENT_KEY": "agent.json"}}}}
 """
 
 
 @click.command(epilog=EPILOG)
-@click.option("--broker", envvar="PEERWAY_BROKER", default=BROKER_DEFAULT, metavar="URL", help="Where the broker is.")
-@click.option("--key", envvar="PEERWAY_KEY", metavar="KEY", help="Your key; better in PEERWAY_KEY.")
+@reach_options
 def mcp(broker: str, key: str | None) -> None:
     """Serve an agent over standard input and output with the Model Context Protocol.
 
     Tools: search_paths, quote, place_order, get_order, release_lease. The broker also serves them itself at /mcp.
     """
-    if not key:
-        raise invalid("--key", "say who you are: --key KEY, or set PEERWAY_KEY")
+    who = caller(key)
     # Standard output belongs to the protocol: everything else goes to standard error.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    asyncio.run(_serve(broker, key))
+    asyncio.run(_serve(client(broker, who)))
 
 
-async def _serve(broker: str, key: str) -> None:
+async def _serve(reached: BrokerClient) -> None:
     try:
         from federation.broker.api.tools import tool_server
     except ModuleNotFoundError as error:
         raise Problem("UNAVAILABLE", f"{error.name} is not installed: pip install 'peerway[broker]'") from error
-    async with BrokerClient(broker, key) as client:
-        await tool_server(lambda: client, SystemEntropy()).run_stdio_async()
+    async with reached as opened:
+        await tool_server(lambda: opened, SystemEntropy()).run_stdio_async()

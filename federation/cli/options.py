@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from federation.cli import units
+from federation.cli.connection import remember
 from schemas.intent import Intent, Objective, Weights
 from schemas.jurisdiction import Sovereignty
 from schemas.price import Money
@@ -54,12 +55,29 @@ def _applied(options: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
     return decorate
 
 
-broker_options: Final = _applied(
+def _kept(name: str, variable: str, about: str) -> Callable[[F], F]:
+    """An option that `connection` finds by itself."""
+    return click.option(
+        name, envvar=variable, metavar="FILE", help=about, expose_value=False, callback=remember, is_eager=True
+    )
+
+
+reach_options: Final = _applied(
     [
         click.option(
             "--broker", envvar="PEERWAY_BROKER", default=BROKER_DEFAULT, metavar="URL", help="Where the broker is."
         ),
-        click.option("--key", envvar="PEERWAY_KEY", metavar="KEY", help="Your key; better in PEERWAY_KEY."),
+        _kept("--mandate", "PEERWAY_MANDATE", "The mandate you act under; or PEERWAY_MANDATE."),
+        _kept("--agent-key", "PEERWAY_AGENT_KEY", "The key that the mandate names; or PEERWAY_AGENT_KEY."),
+        click.option(
+            "--key", envvar="PEERWAY_KEY", metavar="KEY", help="Or a bearer key, on loopback; better in PEERWAY_KEY."
+        ),
+        _kept("--ca", "PEERWAY_CA", "Certificates to believe beside the system's; or PEERWAY_CA."),
+    ]
+)
+broker_options: Final = _applied(
+    [
+        reach_options,
         click.option(
             "--json", "as_json", is_flag=True, help="Answer in JSON, for a program; a problem too, on standard error."
         ),

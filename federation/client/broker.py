@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ssl
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 import aiohttp
 import msgspec
 
+from federation.client.agent import ATTEMPTS, Agent, Bearer, Identity, Proving
 from federation.client.lease import Lease
 from federation.client.retry import persistent
-from federation.node.seams import Entropy, SystemEntropy
+from federation.node.seams import Entropy, SystemClock, SystemEntropy
 from schemas.answer import FederationView, OrderView, QuoteView, SearchAnswer
 from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
@@ -23,24 +25,36 @@ TIMEOUT_S: Final = 90
 
 
 class BrokerClient:
-    """Use as `async with BrokerClient("http://127.0.0.1:8700", key) as broker:`.
+    """Use as `async with BrokerClient("https://broker.example", agent) as broker:`, with an `Agent` that has a mandate
+    or, on loopback and closed networks, with a bearer key. `tls` is a context that believes the broker's certificate,
+    where the system's authorities do not.
 
     A write without `key` gets a new `Idempotency-Key`; give your own to repeat a request whose answer was lost.
     Every method raises `Problem`: the broker's, or `UNAVAILABLE` when it cannot be reached. `timing` holds the
     `Server-Timing` of the latest answer, milliseconds by name.
     """
 
-    def __init__(self, address: str, key: str, *, timeout_s: int = TIMEOUT_S, entropy: Entropy | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        who: str | Agent,
+        *,
+        timeout_s: int = TIMEOUT_S,
+        entropy: Entropy | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         if not address.startswith(("http://", "https://")):
             raise invalid("broker", f"'{address}' is no address; write for example http://127.0.0.1:8700")
-        self._address, self._key, self._timeout_s = address.rstrip("/"), key, timeout_s
+        self._address, self._timeout_s, self._tls = address.rstrip("/"), timeout_s, tls
         self._entropy = entropy or SystemEntropy()
+        self._identity = _identity(who, self._address, self._entropy)
         self._session: aiohttp.ClientSession | None = None
         self.timing: dict[str, float] = {}
 
     async def __aenter__(self) -> Self:
-        headers = {"Authorization": f"Bearer {self._key}", "Accept": "application/json, application/problem+json"}
-        self._session = aiohttp.ClientSession(headers=headers)
+        headers = {"Accept": "application/json, application/problem+json"}
+        connector = aiohttp.TCPConnector(ssl=self._tls) if self._tls else None
+        self._session = aiohttp.ClientSession(headers=headers, connector=connector)
         return self
 
     async def __aexit__(
@@ -134,13 +148,22 @@ class BrokerClient:
 
         async def once() -> T:
             url = self._address + BASE + path
-            async with session.request(
-                method, url, data=data, params=query, headers=headers, timeout=timeout
-            ) as response:
-                self.timing = _timing(response.headers.get("Server-Timing", ""))
-                return _answer(response.status, await response.read(), kind)
+            for attempt in range(ATTEMPTS):
+                shown = headers | await self._identity.headers(session, method, url)
+                async with session.request(
+                    method, url, data=data, params=query, headers=shown, timeout=timeout
+                ) as response:
+                    self.timing = _timing(response.headers.get("Server-Timing", ""))
+                    told = await response.read()
+                if not self._identity.heard(response.status, response.headers) or attempt == ATTEMPTS - 1:
+                    return _answer(response.status, told, kind)
+            raise AssertionError("the last attempt returns")
 
         return await persistent(once, self._address, write=key is not None)
+
+
+def _identity(who: str | Agent, address: str, entropy: Entropy) -> Identity:
+    return Bearer(who) if isinstance(who, str) else Proving(who, address, SystemClock(), entropy)
 
 
 def _answer(status: int, body: bytes, kind: type[T]) -> T:

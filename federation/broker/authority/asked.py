@@ -58,6 +58,9 @@ def confined(authority: Authority, intent: Intent, operators: Iterable[str], fac
         changes["marks_required"] = (*intent.marks_required, *missing)
     if authority.max_hops < HOPS_MAX and intent.hops is None:
         changes["hops"] = authority.max_hops
+    spend = authority.spend
+    if intent.budget is None and spend.per_order_micro < MICRO_MAX:
+        changes["budget"] = Money(spend.ccy, min(spend.per_order_micro, spend.total_micro))
     if out := tuple(sorted(name for name in operators if not _reaches(authority, name, facts, marks))):
         changes["operators_denied"] = (*intent.operators_denied, *out)
     return structs.replace(intent, **changes) if changes else intent

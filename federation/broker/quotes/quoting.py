@@ -71,9 +71,10 @@ class Quoting:
         """
         within = None if power is None else Within(power.authority, self.searching.terms)
         sight = await self.searching.look(within.confined(intent, self.searching.sheets) if within else intent, 1)
+        if within is not None:
+            failed = isinstance(sight.found, Infeasible)
+            within.check_first(await self.searching.look(intent, 1) if failed else sight)
         if isinstance(sight.found, Infeasible):
-            if within is not None:
-                within.check_first(await self.searching.look(intent, 1))
             raise no_path(sight, self.searching.terms)
         attempt = Attempt(self, buyer, intent, sight, power)
         try:

@@ -27,14 +27,16 @@ class Within(NamedTuple):
         return confined(self.authority, intent, operators, self.terms.facts, self.terms.marks)
 
     def check_first(self, sight: Sight) -> None:
-        """What was found without the authority's limits: if there is a path, it is these that stand in the way.
+        """The best path that was found, with what leaving it would cost, before anybody is asked for a quote.
 
-        Raises POLICY_DENIED naming the axis.
+        Of a search without the authority's limits it tells which of them stands in the way. Raises POLICY_DENIED.
         """
         if isinstance(sight.found, Found):
-            route = sight.found.routes[0]
+            route, currency = sight.found.routes[0], sight.query.currency
+            exits = [Money(one.tariff.currency, one.tariff.exit_micro) for one in route.segments]
+            most = route.total_micro + sum(self.terms.rates.convert(money, currency).micro for money in exits)
             segments = [(one.operator, one.route_class) for one in route.segments]
-            self._check(sight.query.bandwidth_bps, segments, Money(sight.query.currency, route.total_micro))
+            self._check(sight.query.bandwidth_bps, segments, Money(currency, most))
 
     def check_quote(self, quote: StoredQuote, before: Money | None = None) -> None:
         """What was quoted, and leaving at once; `before` is what the order costs that it extends.

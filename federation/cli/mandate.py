@@ -1,0 +1,105 @@
+"""`peerway mandate`: sign and read mandates."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from federation.cli.options import BANDWIDTH, CODES, MONEY, NAMES, TIME
+from schemas.price import Money
+from schemas.problem import Problem, invalid
+
+ABOUT: Final = """\
+A mandate is what a buyer signs for an agent: what it may order at one broker, within which limits, for how much money.
+The agent shows it with its own key, which the mandate names; the broker keeps the budget and passes on only less.
+"""
+EXAMPLES: Final = """\
+\b
+Examples. The buyer and the agent each make a key once; the agent tells the buyer its id:
+  peerway keys new buyer.json
+  peerway keys new agent.json
+\b
+The buyer signs, the agent acts:
+  peerway mandate new --as https://buyer.example --sign-with buyer.json --to https://broker.example \\
+      --agent AGENT_KEY_ID --total 500EUR --per-order 50EUR --until 2027-01-01T00:00Z > mandate.jwt
+  export PEERWAY_MANDATE=mandate.jwt PEERWAY_AGENT_KEY=agent.json
+  peerway quote Utrecht@SURF Milan@GARR --bandwidth 10G --for 2h
+The broker's configuration names the buyer: [[buyers]] name, entity, and jwks, made with
+`peerway keys public buyer.json > buyer.jwks`.
+"""
+KEY_ID: Final = re.compile(r"[A-Za-z0-9_\-]{43}")
+DEEDS: Final = ("quote", "order", "extend", "release")
+
+
+@click.group(epilog=EXAMPLES, help=f"Sign and read mandates.\n\n{ABOUT}")
+def mandate() -> None:
+    """See the help of the group."""
+
+
+@mandate.command(epilog=EXAMPLES)
+@click.option("--as", "buyer", required=True, metavar="ENTITY", help="The buyer's entity id.")
+@click.option("--sign-with", "key", type=click.Path(path_type=Path), required=True, help="The buyer's key file.")
+@click.option("--to", "broker", required=True, metavar="ENTITY", help="The one broker that it is for.")
+@click.option(
+    "--agent", required=True, metavar="KEY_ID", help="The id of the agent's key: `peerway keys show` tells it."
+)
+@click.option("--name", metavar="NAME", help="What the agent is called; its key id if not given.")
+@click.option("--total", type=MONEY, required=True, help="At most for everything: 500EUR.")
+@click.option("--per-order", type=MONEY, help="At most for one order, leaving early included; the total if not given.")
+@click.option("--until", type=TIME, required=True, help="Nothing is ordered from then on: 2027-01-01T00:00Z.")
+@click.option("--bandwidth", type=BANDWIDTH, default="100T", help="At most per path: 10G.")
+@click.option("--actions", type=NAMES, default=",".join(DEEDS), show_default=True, help="What may be done.")
+@click.option("--operators", type=NAMES, help="Only over these, by entity id.")
+@click.option("--countries", type=CODES, help="Cross only these: EEA,CH.")
+@click.option("--without-regimes", type=NAMES, help="Only operators assessed not to be subject to these.")
+@click.option("--mark", "marks", type=NAMES, help="Only operators with all these types of trust marks.")
+@click.option("--hops", type=click.IntRange(1, 16), default=16, show_default=True, help="At most so many segments.")
+def new(**given: Any) -> None:
+    """Sign a mandate and print it."""
+    from federation.client.signing import sign_mandate
+
+    click.echo(sign_mandate(given["key"], **_claims(given)))
+
+
+def _claims(given: dict[str, Any]) -> dict[str, Any]:
+    total: Money = given["total"]
+    per_order: Money = given["per_order"] or total
+    if per_order.currency != total.currency:
+        raise invalid("--per-order", f"must be in {total.currency}, as the total is")
+    if not KEY_ID.fullmatch(given["agent"]):
+        raise invalid("--agent", "is no key id; `peerway keys show FILE` prints it, 43 characters")
+    if unknown := sorted(set(given["actions"]) - set(DEEDS)):
+        raise invalid("--actions", f"'{unknown[0]}' is none of {', '.join(DEEDS)}")
+    until: datetime = given["until"]
+    return {
+        "buyer": given["buyer"],
+        "broker": given["broker"],
+        "agent": given["name"] or given["agent"],
+        "agent_kid": given["agent"],
+        "total": total,
+        "per_order_micro": per_order.micro,
+        "until": int(until.timestamp()),
+        "limits": {name: given[name] for name in ("actions", "operators", "countries", "without_regimes", "marks")}
+        | {"bandwidth": given["bandwidth"], "hops": given["hops"]},
+    }
+
+
+@mandate.command(epilog=EXAMPLES)
+@click.argument("file", type=click.Path(path_type=Path))
+def show(file: Path) -> None:
+    """Print what the mandate in FILE says. Its signature is for the broker to verify."""
+    import msgspec
+
+    from federation.trust.jose import doc_hash, unverified
+    from schemas.mandate import Mandate
+
+    try:
+        text = file.read_text(encoding="ascii").strip()
+        claims = msgspec.to_builtins(unverified(text, Mandate))
+    except (OSError, ValueError, Problem) as error:
+        raise invalid(str(file), f"holds no mandate that can be read: {error}") from error
+    click.echo(msgspec.json.format(msgspec.json.encode({"hash": doc_hash(text)} | claims), indent=2).decode())
