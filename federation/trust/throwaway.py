@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
 from federation.trust.certificates import Certificate, x5c
 from federation.trust.domain import CONFIGURATION, MEMBERS, STATEMENT
@@ -38,7 +39,7 @@ class ThrowawayDomain:
         self.anchors_file = folder / "anchors.json"
         self._now, self._life_s = now, life_s
         self._anchor = generate()
-        self._members: list[str] = []
+        self._members: dict[str, tuple[Metadata, PrivateKey]] = {}
         self._auditors: dict[str, PrivateKey] = {}
         self._issuers: dict[str, list[str]] = {}
 
@@ -52,7 +53,7 @@ class ThrowawayDomain:
             mesh_endpoint=mesh,
             documents_endpoint=documents,
             jwks=jwks(key),
-            tls_ca=_listed(tls),
+            tls_ca=() if tls is None else (x5c(tls),),
         )
         self._admit(entity, Metadata(federation_entity=_named(name), connectivity_operator=role))
         return key
@@ -60,7 +61,7 @@ class ThrowawayDomain:
     def add_broker(self, entity: str, name: str, *, endpoint: str, tls: Certificate | None = None) -> PrivateKey:
         """Admit a broker with its TLS authority; returns the key that signs its documents."""
         key = generate()
-        role = BrokerMetadata(endpoint=endpoint, jwks=jwks(key), tls_ca=_listed(tls))
+        role = BrokerMetadata(endpoint=endpoint, jwks=jwks(key), tls_ca=() if tls is None else (x5c(tls),))
         self._admit(entity, Metadata(federation_entity=_named(name), connectivity_broker=role))
         return key
 
@@ -72,6 +73,18 @@ class ThrowawayDomain:
         if recognised:
             self._auditors[entity] = key
         return key
+
+    def publish_tls(self, entity: str, *tls: Certificate) -> None:
+        """Let a member name these TLS authorities from now on: two of them while one replaces the other."""
+        metadata, key = self._members[entity]
+        named = tuple(x5c(one) for one in tls)
+        operator, broker = metadata.connectivity_operator, metadata.connectivity_broker
+        changed = structs.replace(
+            metadata,
+            connectivity_operator=operator and structs.replace(operator, tls_ca=named),
+            connectivity_broker=broker and structs.replace(broker, tls_ca=named),
+        )
+        self._admit(entity, changed, key)
 
     def attest(self, auditor: str, operator: str, facts: Attestation) -> None:
         """Let a recognised auditor attest `facts` about an operator."""
@@ -104,7 +117,7 @@ class ThrowawayDomain:
         statement = subordinate_statement(self._anchor, ANCHOR, entity, jwks(key), now=now, life_s=life_s)
         self._put(slug(entity), CONFIGURATION, own)
         self._put(slug(entity), STATEMENT, statement)
-        self._members.append(entity)
+        self._members[entity] = (metadata, key)
 
     def _put(self, folder: str, name: str, document: str) -> None:
         (self.folder / folder).mkdir(parents=True, exist_ok=True)
@@ -114,10 +127,6 @@ class ThrowawayDomain:
 def slug(entity: str) -> str:
     """Folder name of an entity id."""
     return entity.removeprefix("https://").replace("/", "-").replace(":", "-")
-
-
-def _listed(tls: Certificate | None) -> tuple[str, ...]:
-    return () if tls is None else (x5c(tls),)
 
 
 def _named(name: str) -> FederationEntity:

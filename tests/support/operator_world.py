@@ -250,7 +250,7 @@ class OperatorWorld:
         folder.mkdir(exist_ok=True)
         self.folder, self.clock, self.driver = folder, FixedClock(now), NullDriver()
         self.entropy = CountingEntropy("op")
-        domain = ThrowawayDomain(folder / "trust", now, life_s=7 * 86_400)
+        self.domain = domain = ThrowawayDomain(folder / "trust", now, life_s=7 * 86_400)
         self.node = Node(folder / "tls", ENTITY, self.clock, seed=1, hosts=("127.0.0.1",))
         here = {"sonata": "https://127.0.0.1:1", "mesh": "127.0.0.1:2", "documents": "https://127.0.0.1:1"}
         self.key = domain.add_operator(ENTITY, "AS 1", **here, tls=self.node.certificate)
