@@ -198,7 +198,7 @@ zone = "Europe/Amsterdam"             # the IANA zone in which time bands are re
 billing_account = "SURF-1"            # plain Sonata buyers must name it in their orders; leave it out to take any
 
 [keys]
-private = "operator-key.json"         # a private JWK, EC P-256; signs every document of this operator
+private = "operator-key.json"         # peerway keys new operator-key.json; signs every document
 tls = "operator-data/tls"             # folder of its own TLS authority and leaf; made when missing
 
 [trust]

@@ -29,7 +29,8 @@ from federation.node.seams import Clock, Entropy, SystemClock, SystemEntropy
 from federation.node.sqlite import Database
 from federation.trust.chain import Member, TrustDomain
 from federation.trust.domain import load_domain
-from federation.trust.keys import PrivateKey, load_private
+from federation.trust.keys import PrivateKey
+from federation.trust.keyset import load_key_set
 from operators.access.gate import Gate
 from operators.access.membership import Membership
 from operators.access.signer import Signer
@@ -191,7 +192,7 @@ def _key(config: OperatorConfig) -> PrivateKey:
         data = path.read_bytes()
     except OSError as error:
         raise invalid(f"keys.private: {path}", f"cannot be read ({error.strerror})") from error
-    return load_private(data, f"keys.private: {path}")
+    return load_key_set(data, f"keys.private: {path}").signer
 
 
 def _membership(config: OperatorConfig, signer: Signer) -> Membership:

@@ -55,7 +55,8 @@ from federation.tokens.access import Issuer
 from federation.tokens.sqlite import ReplayRows
 from federation.trust.chain import Member, TrustDomain
 from federation.trust.domain import load_domain
-from federation.trust.keys import PrivateKey, load_private
+from federation.trust.keys import PrivateKey
+from federation.trust.keyset import load_key_set
 from schemas.answer import FederationView
 from schemas.jurisdiction import Attestation
 from schemas.problem import Problem, invalid
@@ -103,7 +104,7 @@ def serve_broker(path: Path) -> int:
 def identify(config: BrokerConfig, clock: Clock, entropy: Entropy) -> Identity:
     """Read keys and the trust domain. Raises `Problem` where this broker is not the member that it says it is."""
     key_file = Path(config.keys.private)
-    key = load_private(read_bytes(key_file), str(key_file))
+    key = load_key_set(read_bytes(key_file), str(key_file)).signer
     domain = load_domain(Path(config.trust.domain), Path(config.trust.anchors), clock.now())
     me = domain.member(config.entity, clock.now())
     role = me.metadata.connectivity_broker

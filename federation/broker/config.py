@@ -199,7 +199,7 @@ name = "Example Broker"
 data = "broker-data"                  # its store and what it must not forget; made when missing
 
 [keys]
-private = "broker-key.json"           # a private JWK, EC P-256; signs every document of this broker
+private = "broker-key.json"           # peerway keys new broker-key.json; signs every document
 tls = "broker-data/tls"               # folder of its own TLS authority and leaf; made when missing
 
 [trust]

@@ -24,6 +24,7 @@ Examples. A new member, and the part of it that its anchor must learn:
   peerway keys new federation.json
   peerway keys new protocol.json
   peerway keys public federation.json > for-the-anchor.json
+  peerway keys authority tls --entity https://surf.example     # for tls_ca in its metadata
 \b
 Another federation key, without a gap (wait a day between the steps):
   peerway keys add federation.json                  # published, does not sign yet
@@ -55,6 +56,22 @@ def new(file: Path) -> None:
     except OSError as error:
         raise invalid(str(file), f"cannot be written ({error.strerror})") from error
     click.echo(made.signer.kid)
+
+
+@keys.command(epilog=EXAMPLES)
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--entity", required=True, metavar="ID", help="The entity id of the node.")
+def authority(folder: Path, entity: str) -> None:
+    """Make a node's own TLS authority in FOLDER ([keys] tls); print its certificate as `tls_ca` in metadata holds it.
+
+    What is in FOLDER already is never overwritten. To replace an authority: make the new one in another folder, publish
+    both, and when everybody has read of it (a day) move its two files over those in use; publish the old one no more.
+    """
+    from federation.node.mtls.own import make_authority
+    from federation.node.seams import SystemClock
+    from federation.trust.certificates import x5c
+
+    click.echo(x5c(make_authority(folder, entity, now=SystemClock().now())))
 
 
 @keys.command(epilog=EXAMPLES)

@@ -16,8 +16,8 @@ KeyHash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 class Keys(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The keys of this node.
 
-    `private` signs every document (a private JWK, EC P-256); `tls` is the folder of its own TLS authority and leaf,
-    made when missing, `tls` below the data folder if left out.
+    `private` signs every document (a key file of `peerway keys`, or a private JWK); `tls` is the folder of its own TLS
+    authority and leaf, made when missing, `tls` below the data folder if left out.
     """
 
     private: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import stat
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 import pytest
 
 from federation.cli.main import run
+from federation.node.mtls.own import Own
+from federation.node.seams import SystemClock
+from federation.trust.certificates import entity_of, read_certificate
 from federation.trust.jose import unverified
 from federation.trust.keyset import dump_key_set, load_key_set
 from federation.trust.throwaway import ThrowawayDomain
@@ -88,6 +92,15 @@ def test_an_auditor_shows_its_keys_for_its_superior(shell: Shell, anchor: Path, 
     keys = shell.file("audit.json", made)
     shell("anchor", "enrol", anchor, AUDITOR, "--keys", keys, "--issues", FACTS_MARK)
     assert "has superiors" in shell("anchor", "show", audit, "--anchors", status=2)
+
+
+def test_a_tls_authority_is_made_once_and_printed_for_the_metadata(shell: Shell) -> None:
+    folder = shell.folder / "tls"
+    printed = shell("keys", "authority", folder, "--entity", SURF).strip()
+    certificate = read_certificate(base64.b64decode(printed))
+    assert entity_of(certificate) == SURF
+    assert Own.open(folder, SURF, ("surf.example",), SystemClock()).certificate == certificate
+    assert "is there already" in shell("keys", "authority", folder, "--entity", SURF, status=2)
 
 
 def test_keys_of_an_anchor_are_rotated_and_revoked(shell: Shell, anchor: Path) -> None:
