@@ -1,0 +1,128 @@
+"""A hostile agent, and the thief of an honest one's token: more than was given, another's token, twice the same."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import structs
+
+from federation.broker.spend.protocols import Wanted
+from federation.broker.store.spends import SpendRows
+from federation.broker.store.sqlite import open_database
+from federation.tokens.access import Call, Holder, issue_access, verify_call
+from federation.tokens.agent_gate import AgentGate
+from federation.tokens.agents import AgentTokens
+from federation.tokens.dpop import Nonces, make_proof
+from federation.tokens.endpoint import JWT_BEARER, Connection
+from federation.tokens.mandate import Budget, verify_mandate
+from federation.tokens.narrows import passed_on
+from federation.tokens.replay import Seen
+from schemas.access import Actor, Confirmation
+from schemas.price import Money
+from schemas.problem import Problem
+from tests.hostile.control import beaten
+from tests.support.authority import AGENT, AUTHORITY, BROKER, BUYER, RATES, STRANGER, Cast
+from tests.support.seams import NOW
+
+ORDERS, TOKENS = f"{BROKER}/peerway/v1/orders", f"{BROKER}/oauth/token"
+NONCES: Final = Nonces(b"sixteen bytes at least")
+
+
+class Victim:
+    """An honest agent with a token, at a broker's gate."""
+
+    def __init__(self) -> None:
+        self.cast = Cast()
+        self.gate = AgentGate(BROKER, self.cast.keys_of(BROKER), Seen(), NONCES)
+        holder = Holder(AGENT, BUYER, Confirmation(jkt=self.cast.keys[AGENT].kid), Actor(sub=AGENT))
+        how: dict[str, Any] = {"mandate_h": "m" * 43, "txn": "txn-1", "now": NOW, "life_s": 300}
+        self.token = issue_access(self.cast.issuer(BROKER), holder, passed_on(AUTHORITY), **how)
+
+    def proof(self, who: str = AGENT, url: str = ORDERS, nonce: str | None = None) -> str:
+        """A proof for one request with the token."""
+        key, now = self.cast.keys[who], NOW
+        nonce = NONCES.issue(now) if nonce is None else nonce
+        return make_proof(key, "POST", url, now=now, jti=self.cast.jti(), token=self.token, nonce=nonce)
+
+    async def call(self, proof: str, url: str = ORDERS) -> None:
+        """A request with the victim's token."""
+        await self.gate.who(Call(f"DPoP {self.token}", proof, "POST", url), NOW)
+
+
+async def asks_for_more_than_its_mandate(folder: Path) -> None:
+    """T4: a token for ten times the bandwidth that the buyer signed."""
+    cast = Cast()
+    tokens = AgentTokens(cast.issuer(BROKER), TOKENS, cast.keys_of, Seen(), NONCES)
+    small = structs.replace(AUTHORITY, max_bandwidth_bps=10**9)
+    more = structs.replace(passed_on(small), max_bandwidth_bps=10**10)
+    proof = make_proof(cast.keys[AGENT], "POST", TOKENS, now=NOW, jti=cast.jti(), nonce=NONCES.issue(NOW))
+    form = {"grant_type": JWT_BEARER, "assertion": cast.mandate(small)}
+    form["authorization_details"] = msgspec.json.encode([more]).decode()
+    answer = await tokens.answer(form, Connection(proof=proof), NOW)
+    if answer.status != 200:
+        beaten(answer.reason or "")
+    assert answer.body["authorization_details"][0]["max_bandwidth_bps"] == 10**10
+
+
+async def shows_a_stolen_token_with_a_key_of_its_own(folder: Path) -> None:
+    """T5: the token was read from a log; the thief proves possession of another key."""
+    victim = Victim()
+    await victim.call(victim.proof(STRANGER))
+
+
+async def takes_a_stolen_proof_to_another_request(folder: Path) -> None:
+    """T5: token and proof of a search were read by a proxy; they come back as an order."""
+    victim = Victim()
+    await victim.call(victim.proof(url=f"{BROKER}/peerway/v1/searches"))
+
+
+async def has_proofs_made_beforehand(folder: Path) -> None:
+    """T5: whoever had the agent's key for a moment made proofs for later."""
+    victim = Victim()
+    await victim.call(victim.proof(nonce=NONCES.issue(NOW - 3600)))
+
+
+async def sends_a_request_twice(folder: Path) -> None:
+    """T7: token and proof of an order, word for word, again."""
+    victim = Victim()
+    proof = victim.proof()
+    await victim.call(proof)
+    await victim.call(proof)
+
+
+async def sends_a_token_without_any_proof(folder: Path) -> None:
+    """T5: a bound token used as if it were a bearer key."""
+    victim = Victim()
+    call = Call(f"DPoP {victim.token}", "", "POST", ORDERS)
+    verify_call(call, victim.cast.keys_of(BROKER), me=BROKER, now=NOW)
+
+
+async def orders_a_hundred_times_at_once(folder: Path) -> None:
+    """T6: a budget for seven orders, and a hundred that begin together."""
+    budget = Budget("m" * 43, BUYER, "EUR", 10_000_000, 70_000_000, NOW + 3600)
+    async with open_database(folder / "broker.db") as database:
+        ledger = SpendRows(database)
+
+        async def order(number: int) -> bool:
+            wanted = Wanted(id=f"order-{number}", most=Money("EUR", 10_000_000), rates=RATES)
+            try:
+                await ledger.reserve(budget, wanted, NOW)
+            except Problem:
+                return False
+            return True
+
+        went_through = sum(await asyncio.gather(*(order(number) for number in range(100))))
+    assert went_through >= 7
+    if went_through == 7:
+        beaten("seven orders, as the budget says")
+
+
+async def shows_one_mandate_to_two_brokers(folder: Path) -> None:
+    """T6: a budget that is spent once at each broker."""
+    cast = Cast()
+    mandate = cast.mandate()
+    for broker in (BROKER, "https://another-broker.example"):
+        verify_mandate(mandate, cast.keys_of, broker=broker, now=NOW)
