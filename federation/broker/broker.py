@@ -44,7 +44,7 @@ from federation.broker.quotes.extension import Extending
 from federation.broker.quotes.quoting import Quoting, QuotingLimits
 from federation.broker.store.sqlite import SqliteStore, open_database
 from federation.node.http import listen
-from federation.node.machine import Worker, aside, monotonic_us
+from federation.node.machine import Worker, aside, monotonic_us, turn
 from federation.node.mtls.mutual import Mutual
 from federation.node.outside import outside
 from federation.node.process import run_daemon
@@ -150,14 +150,17 @@ class _Broker:
         config = self._config
         database = await self._stack.enter_async_context(open_database(Path(config.data) / STORE))
         store, door = SqliteStore(database), self._door(ReplayRows(database))
-        searches, graphs = [await self._stack.enter_async_context(Worker(name)) for name in ("search", "graph")]
+        names = "search", "long search", "graph"
+        searches, long, graphs = [await self._stack.enter_async_context(Worker(name)) for name in names]
         egress = await self._stack.enter_async_context(outside(config.trust.egress))
         peers = self._peers(await self._stack.enter_async_context(Reach(self._identity.mutual.tls, egress)))
         federation = Federation(peers, self._clock, self._entropy)
         warming = Warming()
         market = Market(federation, graphs, warming.prepare)
         terms = Terms(config.rates.table(), self._identity.facts, self._identity.marks)
-        searching = Searching(market, terms, self._clock, searches, monotonic_us=monotonic_us, warming=warming)
+        searching = Searching(
+            market, terms, self._clock, searches, monotonic_us=monotonic_us, warming=warming, long=long, turn=turn()
+        )
         async with asyncio.TaskGroup() as tasks:
             coordinator = Coordinator(
                 key=self._identity.key, peers=peers, store=store, quotes=store, rates=terms.rates,

@@ -72,7 +72,7 @@ class Desk:
         if buyer.power is not None:
             within = Within(buyer.power.authority, self._searching.terms)
             intent = within.confined(intent, self._searching.sheets)
-        return await self._searching.search(intent, k, front=front, backup=backup)
+        return await self._searching.search(intent, k, front=front, backup=backup, buyer=buyer.name)
 
     async def quote(self, buyer: Buyer, intent: Intent, key: str) -> QuoteView:
         """A firm quote with a hold at every operator. See `Quoting.quote` for what it raises."""

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -17,6 +18,11 @@ T = TypeVar("T")
 def monotonic_us() -> int:
     """Microseconds since some moment; only differences mean anything."""
     return time.perf_counter_ns() // 1000
+
+
+def turn() -> AbstractContextManager[object]:
+    """What one thread at a time is inside of."""
+    return threading.Lock()
 
 
 class Worker:

@@ -10,6 +10,7 @@ from msgspec import structs
 pytest.importorskip("numpy")
 
 from federation.broker.discovery.sheet import OperatorSheet
+from federation.broker.paths import effort
 from federation.broker.paths.front.search import Front, front_of
 from federation.broker.paths.graph import Graph
 from federation.broker.paths.kernel.compiled import Code
@@ -115,6 +116,45 @@ def test_out_of_work_or_room_it_says_what_is_settled(trouble: str, objectives: t
                     assert answer.work <= work
                 cut += bool(not answer.complete and 0 < len(answer.values) < len(whole))
     assert cut > CASES
+
+
+@pytest.mark.parametrize("trouble", ["sums", "price"])
+@pytest.mark.parametrize("objectives", CHOICES, ids="-".join)
+def test_out_of_steps_it_says_what_is_settled(
+    monkeypatch: pytest.MonkeyPatch, trouble: str, objectives: tuple[Objective, ...]
+) -> None:
+    """However many labels are left: steps are what a hostile question spends."""
+    monkeypatch.setattr(effort, "EACH", 0)
+    cut = 0
+    for seed in range(0, CASES, 4):
+        sheets, query, every = pointed(seed, trouble)
+        graph, whole = Graph.build(sheets), expected(query, every, objectives)
+        for steps in (1, 300, 1000, 3000):
+            monkeypatch.setattr(effort, "LEAST", steps)
+            answer = front_of(graph, query, objectives)
+            with naming(seed):
+                settled_right(answer, whole)
+            cut += not answer.complete
+    assert cut > CASES // 4
+
+
+@pytest.mark.parametrize("trouble", ["shares", "sums", "price"])
+def test_near_the_most_a_walk_counts_as_a_sweep_does(code: Code, trouble: str) -> None:
+    engine, full = Counting(code), 0
+    for seed in range(0, CASES, 4):
+        sheets, query, every = pointed(seed, trouble)
+        whole = expected(query, every, CHOICES[0])
+        for most in (1, 2, 3, len(whole) - 1, len(whole)):
+            graph = Graph.build(sheets)
+            walked = front_of(graph, query, CHOICES[0], kernel=engine, most=most)
+            swept = front_of(graph, query, CHOICES[0], most=most)
+            with naming(seed):
+                assert (walked.values, walked.full, walked.least) == (swept.values, swept.full, swept.least)
+                assert len(swept.values) <= max(most, 2)
+                assert swept.full == (len(whole) > max(most, 2)) == (not swept.complete)
+            full += walked.full
+    assert engine.answered
+    assert full
 
 
 def settled_right(answer: Front, whole: list[Values]) -> None:

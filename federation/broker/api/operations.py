@@ -147,7 +147,7 @@ USED: Final = ("NOT_FOUND", "INCOMPATIBLE_STATE")
 OPERATIONS: Final = (
     Operation(
         "POST", "/search", "search", "Candidate paths from published offers, or why there is none. Nothing is held.",
-        search, SearchAnswer, SearchRequest, problems=("NOT_FOUND", MANDATED),
+        search, SearchAnswer, SearchRequest, problems=("NOT_FOUND", "TOO_MANY_REQUESTS", MANDATED),
     ),
     Operation(
         "POST", "/quotes", "quote", "A firm, signed end-to-end quote, with a hold at every operator until it expires.",

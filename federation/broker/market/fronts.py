@@ -42,6 +42,8 @@ def _won(front: Front, place: int) -> Iterator[Objective]:
 def _why(front: Front, currency: str) -> str:
     if front.complete:
         return "" if len(front.routes) > 1 else "one path is the best on all of them"
+    if not front.sure:
+        return "incomplete: the search ran out of work before it was certain which end is the nearest"
     first, least = front.objectives[0], front.least or 0
     said = money(least, currency) if first is Objective.PRICE else milliseconds(least)
     lacks = "found more of them than an answer has room for" if front.full else "ran out of work"

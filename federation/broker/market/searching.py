@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final, NamedTuple
 
 from msgspec import structs
@@ -14,14 +15,16 @@ from federation.broker.market.backups import Pair, backup_of, backup_view
 from federation.broker.market.costs import cost_views
 from federation.broker.market.fronts import front_view
 from federation.broker.market.kernel import Warming
+from federation.broker.market.lanes import Lanes, Shared, Turns
 from federation.broker.market.market import Market, Offload, Snapshot
 from federation.broker.market.views import Sheets
 from federation.broker.paths.backup.finding import find_pair
 from federation.broker.paths.front.search import Front, front_of
 from federation.broker.paths.infeasible import Infeasible
-from federation.broker.paths.nearest import settled_by
+from federation.broker.paths.nearest import settled_by, wants_nearest
 from federation.broker.paths.query import Query
 from federation.broker.paths.search import Found, find
+from federation.broker.paths.solving import Kernel
 from federation.node.seams import Clock
 from schemas.answer import SearchAnswer
 from schemas.backup import BackupRequest
@@ -31,7 +34,11 @@ WITH_RUNNER_UP: Final = 2
 
 
 class Searching:
-    """The search as the desk and quoting use it. `monotonic_us` measures; it decides nothing."""
+    """The search as the desk and quoting use it. `monotonic_us` measures; it decides nothing.
+
+    `offload` is for what is answered soon, `long` for the rest. Where they run beside each other, a kernel takes the
+    one's solves and the other's in `turn`.
+    """
 
     def __init__(
         self,
@@ -42,10 +49,13 @@ class Searching:
         *,
         monotonic_us: Callable[[], int],
         warming: Warming | None = None,
+        long: Offload | None = None,
+        turn: AbstractContextManager[object] | None = None,
     ) -> None:
-        self._warming = warming or Warming()
+        self._warming, self._turn = warming or Warming(), turn or nullcontext()
         self._market, self.terms, self._clock = market, terms, clock
-        self._offload, self._monotonic_us = offload, monotonic_us
+        self._lanes, self._monotonic_us = Lanes(offload, long or offload), monotonic_us
+        self._turns = Turns()
 
     @property
     def sheets(self) -> Sheets:
@@ -59,51 +69,65 @@ class Searching:
         *,
         front: tuple[Objective, ...] | None = None,
         backup: BackupRequest | None = None,
+        buyer: str | None = None,
     ) -> SearchAnswer:
         """At most `paths` candidates, best first, or why there is none; the first says by what it beats the next.
 
-        Of the cheapest path also what the limits cost. Raises INVALID_ARGUMENT.
+        Of the cheapest path also what the limits cost. Raises INVALID_ARGUMENT, and TOO_MANY_REQUESTS where `buyer` has
+        too many questions in flight.
 
         With `front` also the paths that no other beats on all of these objectives, with `backup` the best pair of
         paths that have nothing of a kind in common.
         """
-        sight = await self.look(intent, max(paths, WITH_RUNNER_UP), costs=True)
-        if front is not None and isinstance(sight.found, Found):
-            sight = await self._with_front(sight, front)
-        if backup is not None and isinstance(sight.found, Found):
-            sight = await self._with_backup(sight, backup)
+        long = front is not None or backup is not None
+        with self._turns.one(buyer, long=long):
+            sight = await self._look(intent, max(paths, WITH_RUNNER_UP), costs=True, long=long)
+            if front is not None and isinstance(sight.found, Found):
+                sight = await self._with_front(sight, front)
+            if backup is not None and isinstance(sight.found, Found):
+                sight = await self._with_backup(sight, backup)
         answer = sight.answer(self.terms)
         return structs.replace(answer, paths=answer.paths[:paths])
 
-    async def look(self, intent: Intent, paths: int, *, costs: bool = False) -> Sight:
+    async def look(self, intent: Intent, paths: int) -> Sight:
         """The same, as routes, with the snapshot and the query they were found by."""
-        snapshot = self._market.snapshot
-        query = query_of(intent, snapshot.known, self.terms, self._clock.now(), paths)
-        begun_us = self._monotonic_us()
-        kernel = self._warming.kernel
-        work = functools.partial(find, snapshot.graph, query, explain=True, costs=costs, kernel=kernel)
-        found = await self._offload(work)
-        return Sight(snapshot, query, found, self._monotonic_us() - begun_us)
+        return await self._look(intent, paths, costs=False, long=False)
 
     async def again(self, snapshot: Snapshot, query: Query) -> Found | Infeasible:
         """Another query over the same snapshot."""
-        kernel = self._warming.kernel
-        return await self._offload(functools.partial(find, snapshot.graph, query, explain=False, kernel=kernel))
+        work = functools.partial(find, snapshot.graph, explain=False, kernel=self._kernel)
+        return await self._lanes.plain(query, work, explain=False)
+
+    @property
+    def _kernel(self) -> Kernel | None:
+        return None if self._warming.kernel is None else Shared(self._warming.kernel, self._turn)
+
+    async def _look(self, intent: Intent, paths: int, *, costs: bool, long: bool) -> Sight:
+        snapshot = self._market.snapshot
+        query = query_of(intent, snapshot.known, self.terms, self._clock.now(), paths)
+        begun_us = self._monotonic_us()
+        work = functools.partial(find, snapshot.graph, explain=True, costs=costs, kernel=self._kernel)
+        if long:  # what follows takes its time anyway, and a plain question is not to wait for this one
+            found = await self._lanes.long(functools.partial(work, query))
+        else:
+            found = await self._lanes.plain(query, work, explain=True)
+        return Sight(snapshot, query, found, self._monotonic_us() - begun_us)
 
     async def _with_front(self, sight: Sight, objectives: tuple[Objective, ...]) -> Sight:
         """The same sight with the front of the question."""
-        kernel, begun_us = self._warming.kernel, self._monotonic_us()
-        work = functools.partial(front_of, sight.snapshot.graph, sight.settled, objectives, kernel=kernel)
-        found = await self._offload(work)
+        begun_us, query = self._monotonic_us(), sight.settled
+        work = functools.partial(
+            front_of, sight.snapshot.graph, query, objectives, kernel=self._kernel, sure=sight.sure
+        )
+        found = await self._lanes.long(work)
         return sight._replace(front=found, took_us=sight.took_us + self._monotonic_us() - begun_us)
 
     async def _with_backup(self, sight: Sight, asked: BackupRequest) -> Sight:
         """The same sight with the best pair."""
-        kernel, begun_us = self._warming.kernel, self._monotonic_us()
-        wanted = backup_of(asked, sight.settled, self.terms)
-        found = await self._offload(
-            functools.partial(find_pair, sight.snapshot.graph, sight.settled, wanted, kernel=kernel)
-        )
+        begun_us, query = self._monotonic_us(), sight.settled
+        wanted = backup_of(asked, query, self.terms)
+        work = functools.partial(find_pair, sight.snapshot.graph, query, wanted, kernel=self._kernel, sure=sight.sure)
+        found = await self._lanes.long(work)
         pair = Pair(asked.apart, found)
         return sight._replace(pair=pair, took_us=sight.took_us + self._monotonic_us() - begun_us)
 
@@ -122,6 +146,11 @@ class Sight(NamedTuple):
     def settled(self) -> Query:
         """The question with the ends that were found to be the nearest, where the nearest was wanted."""
         return settled_by(self.query, self.found.routes[0]) if isinstance(self.found, Found) else self.query
+
+    @property
+    def sure(self) -> bool:
+        """Whether these ends are the nearest for certain, where that is wanted."""
+        return not wants_nearest(self.query) or (isinstance(self.found, Found) and self.found.proven)
 
     def answer(self, terms: Terms) -> SearchAnswer:
         """What the buyer is told."""

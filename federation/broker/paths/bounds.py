@@ -10,6 +10,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
+from federation.broker.paths import effort
 from federation.broker.paths.query import PRICE, SCORE, Limit
 from federation.broker.paths.usable import Stretch, Usable
 
@@ -106,8 +107,9 @@ class Bound:
 
     def _spread(self, here: int, sum_: int, inner: int, outer: int) -> None:
         best, heap, is_interface = self._best, self._heap, self._usable.graph.is_interface
-        get = best.get
-        for to, stretch in self._usable.near(here):
+        get, around = best.get, self._usable.near(here)
+        self._usable.effort += effort.BOUND * len(around)
+        for to, stretch in around:
             reached = sum_ + stretch[outer if is_interface[to] else inner]  # type: ignore[operator]
             known = get(to)
             if known is None or reached < known:
@@ -119,10 +121,10 @@ class Bounds:
     """The bounds of one question, each made when first needed and good for every solve over the same offers."""
 
     def __init__(self, usable: Usable) -> None:
-        self._usable, self._made = usable, dict[str, Bound]()
+        self.usable, self._made = usable, dict[str, Bound]()
 
     def of(self, resource: str) -> Bound:
         """The bound on one resource."""
         if resource not in self._made:
-            self._made[resource] = Bound(self._usable, resource)
+            self._made[resource] = Bound(self.usable, resource)
         return self._made[resource]

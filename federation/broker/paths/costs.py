@@ -35,7 +35,7 @@ def limit_costs(inquiry: Inquiry, query: Query, found: Route, work: int) -> tupl
     duration are no such limits: they are what is bought.
     """
     names = _asked(query)[:LIMITS_MAX]
-    inquiry.work = Work(WORK_TIMES * work + WORK_LEAST)
+    inquiry.work = Work(min(WORK_TIMES * work, query.work) + WORK_LEAST)
     stand = Stand(query)
     together = _without(inquiry, stand, names, found.total_micro) if names else None
     if together is None or len(names) == 1:

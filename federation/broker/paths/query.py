@@ -66,7 +66,7 @@ class Query(Struct, frozen=True, kw_only=True):
     per (operator, route class) why policy keeps it out, `closed` per interface by which (rule, name) it is avoided. A
     path enters every operator of `operators_required`. For crank-back, `excluded` names (operator, interface or
     offer) that must not be used, and `banned_labels` the labels of an interface that are taken. `k` paths are wanted,
-    at most `ALTERNATIVES_MAX`, for at most `work` labels expanded.
+    at most `ALTERNATIVES_MAX`, for at most `work` labels expanded and as many steps as `work.Work` grants for these.
     """
 
     sources: tuple[End, ...]

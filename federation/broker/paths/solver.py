@@ -14,6 +14,7 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Final
 
+from federation.broker.paths import effort
 from federation.broker.paths.bounds import NEVER, Bounds
 from federation.broker.paths.labels import CARBON, HOPS, LATENCY, NO_SUMS, PLACE_OF, Label, dominance, worth
 from federation.broker.paths.network import shrinkage_max
@@ -36,6 +37,8 @@ class Solve:
     def __init__(self, usable: Usable, bounds: Bounds, ask: Ask, work: Work, fixed: Fixed | None = None) -> None:
         self._usable, self._graph, self._ask, self._work = usable, usable.graph, ask, work
         self._fixed = fixed or Fixed()
+        self._counted = (usable,) if bounds.usable is usable else (usable, bounds.usable)
+        self._spent = sum(each.effort for each in self._counted)
         self._dominates = dominance(ask.aim, ask.limit(Limit.BUDGET) is not None, ask.query.weighing)
         self._budget = ask.limit(Limit.BUDGET)
         self._price = bounds.of(PRICE) if ask.aim in (PRICE, ADDITIONS) or self._budget is not None else None
@@ -72,12 +75,23 @@ class Solve:
                 continue
             if self._sharpened(label, (first, second)):
                 continue
-            if not self._work.take():
+            if not self._take():
                 return Solved(self._best[1] if self._best else None, complete=False, least=first)
             self._expand(label)
+        self._count()
         if self._best is None:
             return Solved(None, complete=True, least=NEVER)
         return Solved(self._best[1], complete=True, least=self._best[0][0])
+
+    def _take(self) -> bool:
+        """Use one label of the work, and the steps taken since the last one; False when none is left."""
+        self._count()
+        return self._work.take()
+
+    def _count(self) -> None:
+        spent = sum(each.effort for each in self._counted)
+        self._work.spend(spent - self._spent)
+        self._spent = spent
 
     def _begin(self) -> None:
         self._heap: list[tuple[int, int, int, Label]] = []
@@ -101,8 +115,9 @@ class Solve:
                 self._keep(start)
 
     def _expand(self, label: Label) -> None:
-        is_interface = self._graph.is_interface
-        for to, stretch in self._usable.near(label.vertex):
+        is_interface, around = self._graph.is_interface, self._usable.near(label.vertex)
+        self._usable.effort += effort.LABEL * len(around)
+        for to, stretch in around:
             if is_interface[to]:
                 self._leave(label, stretch, to)
             else:
@@ -191,9 +206,11 @@ class Solve:
             label.hard = tuple(self._under_limits(label))
         front = self._fronts.setdefault(vertex, [])
         dominates = self._dominates
-        for other in front:
+        for place, other in enumerate(front, 1):
             if dominates(other, label):
+                self._usable.effort += place
                 return
+        self._usable.effort += 2 * len(front)
         kept = []
         for other in front:
             if dominates(label, other):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from federation.broker.paths import effort
 from federation.broker.paths.bounds import Bounds
 from federation.broker.paths.query import Ask
 from federation.broker.paths.solver import Solve
@@ -36,7 +37,9 @@ class Prepared:
     def solve(self, ask: Ask, work: Work, fixed: Fixed | None = None) -> Solved:
         """The best path of an ask, of those that begin as `fixed` says."""
         if self._kernel is not None and self._kernel.takes(ask):
+            done = work.done
             solved = self._kernel.solve(self.usable, ask, work, fixed or Fixed())
+            work.spend(effort.SOLVE + effort.COMPILED * (work.done - done))
             if solved is not None:
                 return solved
         return Solve(self.usable, self.bounds, ask, work, fixed).run()

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, NamedTuple
 
+from federation.broker.paths import effort
 from federation.broker.paths.graph import Graph
 from federation.broker.paths.meter import Meter, Size, worth
 from federation.broker.paths.network import Arc, Network, Steps
@@ -91,6 +92,7 @@ class Usable:
 
     def __init__(self, graph: Graph, ask: Ask, judged: Judged | None = None) -> None:
         self.graph, self._ask, self._query = graph, ask, ask.query
+        self.effort = 0  # steps taken so far
         self.judged = judged or Judged()
         self.weighing = ask.query.weighing
         self._measure = ask.aim if ask.aim in MEASURES else None
@@ -141,6 +143,7 @@ class Usable:
         owner = self.graph.owner[vertex]
         if owner not in self._stretches:
             self._stretches[owner] = list(self._priced(owner))
+            self.effort += effort.ARC * len(self._stretches[owner])
         stretches, base = self._stretches[owner], self.graph.bases[owner]
         around = self.graph.networks[owner].near[vertex - base]
         return [(base + to, stretch) for to, number in around if (stretch := stretches[number]) is not None]

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from federation.broker.paths import effort
 from federation.broker.paths.labels import Label
 
 
 class Work:
-    """Labels that may still be expanded, shared by the solves of one question."""
+    """Labels that may still be expanded, shared by the solves of one question, and the steps that may be taken.
+
+    Labels differ thirtyfold in the time that they take, steps hardly: once these are spent, no labels are `left`.
+    """
 
     def __init__(self, left: int) -> None:
         self.left, self.done = left, 0
+        self.effort = effort.LEAST + effort.EACH * left
+
+    def spend(self, taken: int) -> None:
+        """Count steps that were taken."""
+        self.effort -= taken
+        if self.effort <= 0:
+            self.left = 0
 
     def take(self) -> bool:
         """Use one; False when none is left."""

@@ -80,13 +80,20 @@ class Unpaired(Struct, frozen=True, kw_only=True):
     work: int = 0
 
 
-def find_pair(graph: Graph, query: Query, backup: Backup, *, kernel: Kernel | None = None) -> Paired | Unpaired:
+def find_pair(
+    graph: Graph, query: Query, backup: Backup, *, kernel: Kernel | None = None, sure: bool = True
+) -> Paired | Unpaired:
     """The two paths of least sum that share nothing of a kind, exactly, or why there are none.
 
     The primary keeps the limits of the query, the backup its own and everything else of the query. What is exempt is
-    said in `items`. At most `query.work` labels are expanded, and as many again for an explanation.
+    said in `items`. At most `query.work` labels are expanded, and as many again for an explanation. Nothing is proven
+    where the ends of the query are not `sure` to be those that were meant.
     """
     found = _Finding(graph, query, backup, kernel).found()
+    if not sure:
+        if isinstance(found, Paired):
+            return structs.replace(found, proven=False, bound=0)
+        return structs.replace(found, proven=False, missing=None, shared=(), complete=False)
     if isinstance(found, Paired) or not found.proven or found.missing is Missing.PRIMARY:
         return found
     free = Backup(apart=backup.apart)

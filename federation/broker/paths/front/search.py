@@ -30,13 +30,15 @@ class Front(Struct, frozen=True, kw_only=True):
     One path for each combination of values. `values` has them, in the order of `objectives`: micro-units of the
     buyer's currency, microseconds, milligrams per GB. With `complete` these are all; otherwise every path that is
     missing has at least `least` of the first objective: the work ran out, or `full` says that there are more than were
-    asked for. The best path on each objective is among them wherever the work sufficed to find it.
+    asked for. Where the ends were not `sure`, nothing is known of what is missing. The best path on each objective is
+    among them wherever the work sufficed to find it.
     """
 
     objectives: tuple[Objective, ...]
     routes: tuple[Route, ...]
     values: tuple[tuple[int, ...], ...]
     complete: bool
+    sure: bool
     full: bool
     least: int | None
     work: int
@@ -49,15 +51,18 @@ def front_of(
     *,
     kernel: Kernel | None = None,
     most: int = FRONT_MAX,
+    sure: bool = True,
 ) -> Front:
     """The paths of a query that are on the front of two or three objectives, exactly; none where there is no path.
 
-    About `most` at most, for at most `query.work` labels. The query's own objective does not count.
+    At most `most` (and the best on each objective), for at most `query.work` labels. The query's own objective does not
+    count. `sure` is False where the ends of the query are not certain to be those that were meant.
     """
     names, work = ordered(objectives), Work(query.work)
     assert len(names) > 1, "a front has two objectives or three"
     prepared = Inquiry(graph, query, kernel).prepared(ask_of(query, names[0]))
     ends = [point for name in names if (point := end(prepared, query, names, name, work)) is not None]
+    most = max(most, len({point.values for point in ends}))
     rest: Walk | Sweep
     if len(ends) == 2 and _walks(prepared, query, names):
         rest = Walk(prepared, query, names, work, (ends[0], ends[1]))
@@ -70,9 +75,10 @@ def front_of(
         objectives=names,
         routes=tuple(route(prepared.usable, query, point.label) for point in points),
         values=tuple(point.values for point in points),
-        complete=rest.least >= NEVER,
+        complete=sure and rest.least >= NEVER,
+        sure=sure,
         full=rest.full,
-        least=None if rest.least >= NEVER else rest.least,
+        least=(None if rest.least >= NEVER else rest.least) if sure else 0,
         work=work.done,
     )
 

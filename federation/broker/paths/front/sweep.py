@@ -44,16 +44,20 @@ class Sweep(Solve):
         others = [Limit(SUMS[name].limit) for name in objectives[1:]]
         self._others = [(PLACE_OF[name], bounds.of(name)) for name in others]
         self._hard = list(dict.fromkeys([*self._hard, *others]))
-        self.points, self.least, self.full = list(known), 0, False
+        self._known = {point.values: point for point in known}
+        self.points, self.least, self.full = list(self._known.values()), 0, False
 
     def sweep(self, most: int) -> None:
         """Go on until nothing is left, `most` paths are found, or the work is spent."""
         while True:
-            self._twice, self._hidden = dict[int, None](), NEVER
+            self._twice, self._hidden, self.full = dict[int, None](), NEVER, False
             left = self._through(most)
             self.least = max(self.least, min(left, self._hidden))
-            if left < NEVER or not self._twice:
+            if not self._twice or (left < NEVER and not self.full):
                 return
+            if self.full:  # what is hidden comes before some that took its place
+                kept = [point for point in self.points if point.values[0] < self._hidden]
+                self.points = list({point.values: point for point in (*kept, *self._known.values())}.values())
             for owner in self._twice:
                 self._watched.setdefault(owner, 1 << (self._usable.bits + len(self._watched)))
 
@@ -76,7 +80,7 @@ class Sweep(Solve):
                     self.full = True
                     return first
             elif not label.dead and self._key(label) is not None and not self._sharpened(label, (first, second)):
-                if not self._work.take():
+                if not self._take():
                     return first
                 self._expand(label)
         return NEVER

@@ -36,7 +36,8 @@ class Walk:
             self.least = point.values[0]
             if self.points and self.points[-1].values[0] == point.values[0]:
                 self.points.pop()  # as good on the first, and worse on the second
-            if len(self.points) == most:
+            # The last end is listed in any case, so it has its place from the beginning.
+            if self.points and point.values != self._end.values and len(self.points) + 2 > most:
                 self.full = True
                 return
             self.points.append(point)
