@@ -1,16 +1,17 @@
 """gRPC as every node serves and calls it: limits, problems as statuses, and a guard in front of every handler.
 
-`Guard` is an interceptor: a call without a deadline, from nobody known, or too many, is refused before its handler
-runs; a `Problem` that a handler raises leaves as a status whose details are its JSON, and anything else as `INTERNAL`
-without detail. Handlers ask `caller_of`.
+`Guard` is an interceptor: a call without a deadline, from nobody known, or one of too many, is refused before its
+handler runs; a `Problem` that a handler raises leaves as a status whose details are its JSON, and anything else as
+`INTERNAL` without detail. Handlers ask `caller_of`.
 """
 
 from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, NoReturn
 
@@ -28,6 +29,7 @@ MESSAGE_BYTES_MAX: Final = 64 * 1024
 METADATA_BYTES_MAX: Final = 16 * 1024
 STREAMS_MAX: Final = 256
 CALLS_MAX: Final = 2048
+CALLS_EACH_MAX: Final = 256  # under way for one caller: streams last for as long as their caller says
 CONNECTION_AGE_MS: Final = 3_600_000
 SERVER_OPTIONS: Final = (
     ("grpc.so_reuseport", 0),  # or a second daemon on the same port would quietly get half of the calls
@@ -87,6 +89,7 @@ class Guard(grpc.aio.ServerInterceptor):
 
     def __init__(self, judge: Judge, buckets: Buckets, audit: Audit, clock: Clock) -> None:
         self._judge, self._buckets, self._audit, self._clock = judge, buckets, audit, clock
+        self._under_way: Counter[str] = Counter()
 
     async def intercept_service(
         self,
@@ -112,8 +115,8 @@ class Guard(grpc.aio.ServerInterceptor):
     def _single(self, behaviour: Any, method: str) -> Any:
         async def call(request: Any, context: Context) -> Any:
             try:
-                self._admit(context)
-                return await behaviour(request, context)
+                with self._admitted(context):
+                    return await behaviour(request, context)
             except grpc.aio.AbortError:
                 raise
             except Exception as error:  # noqa: BLE001 - gRPC would tell the caller its text
@@ -124,16 +127,31 @@ class Guard(grpc.aio.ServerInterceptor):
     def _streaming(self, behaviour: Any, method: str) -> Any:
         async def call(request: Any, context: Context) -> AsyncIterator[Any]:
             try:
-                self._admit(context)
-                async with aclosing(behaviour(request, context)) as messages:
-                    async for message in messages:
-                        yield message
+                with self._admitted(context):
+                    async with aclosing(behaviour(request, context)) as messages:
+                        async for message in messages:
+                            yield message
             except grpc.aio.AbortError:
                 raise
             except Exception as error:  # noqa: BLE001 - gRPC would tell the caller its text
                 await self._refuse(context, error, method)
 
         return call
+
+    @contextmanager
+    def _admitted(self, context: Context) -> Iterator[None]:
+        """While a call is under way: one caller's streams leave room for those of others."""
+        self._admit(context)
+        caller = caller_of()
+        if self._under_way[caller] >= CALLS_EACH_MAX:
+            raise Problem("TOO_MANY_REQUESTS", f"more than {CALLS_EACH_MAX} calls at once", retry_after_s=1)
+        self._under_way[caller] += 1
+        try:
+            yield
+        finally:
+            self._under_way[caller] -= 1
+            if not self._under_way[caller]:
+                del self._under_way[caller]
 
     def _admit(self, context: Context) -> None:
         if context.time_remaining() is None:

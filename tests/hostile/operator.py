@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,7 +18,7 @@ from federation.node.audit import Audit
 from federation.node.callers import caller_of, callers, rates, refusals
 from federation.node.http import listen, problem_middleware, reply
 from federation.node.limits import Buckets, Rate
-from federation.node.rpc import Guard, guarded_server
+from federation.node.rpc import CALLS_EACH_MAX, Guard, guarded_server
 from federation.node.rpc import caller_of as caller_on_mesh
 from federation.trust.certificates import pem
 from federation.trust.destinations import Rules
@@ -125,6 +126,38 @@ class Echo(MeshServicer):
 
     async def Confirm(self, request: pb.ConfirmRequest, context: Any) -> pb.ConfirmReply:  # noqa: N802
         return pb.ConfirmReply(receipt=caller_on_mesh().encode())
+
+    async def WatchLeases(self, request: pb.WatchLeasesRequest, context: Any) -> AsyncIterator[pb.LeaseEvent]:  # noqa: N802
+        yield pb.LeaseEvent(product=caller_on_mesh())
+        await asyncio.Event().wait()
+
+
+async def keeps_streams_until_none_are_left(folder: Path) -> None:
+    """T16: one member watches over many connections, each stream for an hour."""
+    surf, broker, _ = members(folder, FixedClock())
+    async with AsyncExitStack() as stack:
+        audit = stack.enter_context(Audit(folder, surf.clock, CountingEntropy()))
+        buckets = Buckets(Rate(per_second=1000, burst=1000))
+        server = guarded_server(Guard(surf.judge, buckets, audit, surf.clock))
+        add_MeshServicer_to_server(Echo(), server)
+        port = server.add_secure_port("127.0.0.1:0", surf.tls.server_credentials())
+        await server.start()
+        stack.push_async_callback(server.stop, None)
+        kept = [await _watching(stack, broker, port) for _ in range(3)]
+    if sum(kept) == CALLS_EACH_MAX:
+        beaten("no more than its share")
+    assert sum(kept) == 300
+
+
+async def _watching(stack: AsyncExitStack, node: Node, port: int) -> int:
+    """How many of a hundred streams over one more connection are served."""
+    options = (("grpc.use_local_subchannel_pool", 1), ("grpc.ssl_target_name_override", "surf.example"))
+    credentials = node.tls.channel_credentials(SURF)
+    channel = await stack.enter_async_context(grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options))
+    stub: Any = MeshStub(channel)
+    streams = [stub.WatchLeases(pb.WatchLeasesRequest(), timeout=3600) for _ in range(100)]
+    found = await asyncio.gather(*(stream.read() for stream in streams), return_exceptions=True)
+    return sum(isinstance(one, pb.LeaseEvent) for one in found)
 
 
 async def calls_a_hundred_times_a_second(folder: Path) -> None:

@@ -291,6 +291,10 @@ CONTROLS: Final = (
         always(0), operator.calls_a_hundred_times_a_second,
     ),
     Control(
+        "T16", "a caller has so many calls under way", "federation.node.rpc.CALLS_EACH_MAX",
+        instead(10**9), operator.keeps_streams_until_none_are_left,
+    ),
+    Control(
         "T18", "nothing older than what was believed", "federation.trust.cache.Seen.check",
         nothing, registry.serves_an_older_configuration,
     ),
