@@ -11,9 +11,9 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct, structs
 
-from federation.node.config import below, load_toml
+from federation.node.config import below, check_public, load_toml, nearby
 from federation.node.limits import Rate
-from federation.node.settings import TLS, KeyHash, Keys, Port, Trust
+from federation.node.settings import KeyHash, Keys, Port, Trust
 from operators.pricing.card import ClassCard
 from schemas.price import PPM, Currency, check_bands
 from schemas.problem import invalid
@@ -22,6 +22,9 @@ from schemas.segment import EntityId, Id
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Count = Annotated[int, Meta(ge=1, le=10**9)]
 BuyerName = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9.\-]*\Z")]
+
+
+ANYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - where a listener may be, and nobody can dial
 
 
 class Show(StrEnum):
@@ -35,14 +38,21 @@ class Show(StrEnum):
 class Listen(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where brokers reach the operator: Sonata and documents by HTTP, the mesh by gRPC. Port 0: the system chooses.
 
-    `hosts` are the names and addresses that others dial, as its TLS leaf holds them; if left out those of the endpoints
-    in its metadata.
+    `hosts` are the names and addresses that others dial: the first stands in the endpoints of its metadata, all of them
+    in its TLS leaf. If left out, `host`, or in a trust domain in a folder what the metadata there say. At `public_port`
+    anybody may read who this operator is; whatever speaks TLS under its entity id stands in front of it.
     """
 
     host: str = "127.0.0.1"
     http_port: Port = 8100
     grpc_port: Port = 8101
+    public_port: Port | None = None
     hosts: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What others dial, as far as this says."""
+        return self.hosts or (() if self.host in ANYWHERE else (self.host,))
 
 
 class BrokerAccess(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -139,18 +149,9 @@ def load_config(path: Path) -> OperatorConfig:
     config = load_toml(path, OperatorConfig)
     check(config, path)
     base = path.resolve()
-    return structs.replace(
-        config,
-        data=_below(config.data, base),
-        footprint=_below(config.footprint, base),
-        keys=Keys(
-            private=_below(config.keys.private, base),
-            tls=_below(config.keys.tls or f"{config.data}/{TLS}", base),
-        ),
-        trust=structs.replace(
-            config.trust, domain=_below(config.trust.domain, base), anchors=_below(config.trust.anchors, base)
-        ),
-    )
+    keys, trust = nearby(config.keys, config.trust, config.data, base)
+    data, drawn = _below(config.data, base), _below(config.footprint, base)
+    return structs.replace(config, data=data, footprint=drawn, keys=keys, trust=trust)
 
 
 def _below(name: str, base: Path) -> str:
@@ -170,8 +171,14 @@ def check(config: OperatorConfig, path: Path) -> None:
         if value in seen:
             raise invalid(f"{path}: {field}", f"repeats {seen[value]}; each is given once")
         seen[value] = field
-    if config.listen.http_port == config.listen.grpc_port != 0:
-        raise invalid(f"{path}: listen.grpc_port", "is the same as http_port; each listener needs its own port")
+    ports = [config.listen.http_port, config.listen.grpc_port, config.listen.public_port]
+    for index, name in ((1, "grpc_port"), (2, "public_port")):
+        if ports[index] and ports[index] in ports[:index]:
+            other = ("http_port", "grpc_port")[ports.index(ports[index])]
+            raise invalid(f"{path}: listen.{name}", f"is the same as {other}; each listener needs its own port")
+    check_public(config.trust, config.listen.public_port, path)
+    if config.trust.domain is None and not config.listen.names:
+        raise invalid(f"{path}: listen.hosts", "is empty; name the host that others dial, for example surf.example")
     for index, route_class in enumerate(config.route_classes):
         _check_class(route_class, config.zone, f"{path}: route_classes[{index}]", path)
 
@@ -197,19 +204,29 @@ currency = "EUR"                      # every amount below is in millionths of i
 zone = "Europe/Amsterdam"             # the IANA zone in which time bands are read
 billing_account = "SURF-1"            # plain Sonata buyers must name it in their orders; leave it out to take any
 
-[keys]
-private = "operator-key.json"         # peerway keys new operator-key.json; signs every document
+[keys]                                # never one key for two ends; make the first two with `peerway keys new`
+private = "protocol.json"             # signs every document of this operator; the first key of the file signs
+federation = "federation.json"        # signs what this operator says of itself; its anchor enrols the public half
 tls = "operator-data/tls"             # folder of its own TLS authority and leaf; made when missing
 
 [trust]
-domain = "trust"                      # folder with `members`, entity configurations, statements and trust marks
-anchors = "anchors.json"              # the anchors that are believed, and their keys
+anchors = "anchors.json"              # the anchors that are believed, and their keys; nobody else is, unseen
+marks = "marks"                       # folder of the trust marks that auditors gave this operator (*.jwt)
+refresh_s = 300                       # how often anchors are asked for their members
+# known = ["https://broker.example"]  # members to look for beside those that the anchors list
+# superiors = ["https://anchor.example"]  # who enrolled this operator; all anchors if left out
+# domain = "trust"                    # a folder instead: nobody is asked, see docs/FORMATS.md
+
+# Others are called under public addresses alone, on ports 443 and 8443, unless this says more. On one machine:
+# [trust.egress.places]
+# "https://anchor.example" = "http://127.0.0.1:8710"
 
 [listen]
 host = "127.0.0.1"
 http_port = 8100                      # Sonata and documents; 0 lets the system choose
 grpc_port = 8101                      # the mesh: offer sheets, deltas, confirm
-# hosts = ["surf.example"]            # what others dial, for the TLS leaf; by default the hosts of its endpoints
+public_port = 8102                    # who this operator is: https://surf.example/.well-known/ leads here
+hosts = ["surf.example"]              # what others dial: in its endpoints and its TLS leaf
 
 [contact]                             # Sonata demands it in quotes and orders
 name = "SURF sales desk"

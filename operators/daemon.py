@@ -8,9 +8,10 @@ operators may share a process; each has its own stack, port and data directory.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -22,19 +23,21 @@ from federation.node.audit import Audit
 from federation.node.bearer import Keyring
 from federation.node.callers import callers, rates, refusals
 from federation.node.http import listen
+from federation.node.identity.keyfile import KeyFile
+from federation.node.identity.membership import Membership, membership
+from federation.node.identity.presence import Presence
 from federation.node.limits import Buckets
 from federation.node.mtls.mutual import Mutual
+from federation.node.outside import outside
 from federation.node.rpc import Guard
 from federation.node.seams import Clock, Entropy, SystemClock, SystemEntropy
 from federation.node.sqlite import Database
-from federation.trust.chain import Member, TrustDomain
-from federation.trust.domain import load_domain
-from federation.trust.keys import PrivateKey
-from federation.trust.keyset import load_key_set
+from federation.sonata.seller import BASE
+from federation.trust.certificates import x5c
+from federation.trust.chain import Member
 from operators.access.gate import Gate
-from operators.access.membership import Membership
 from operators.access.signer import Signer
-from operators.api.http import operator_app
+from operators.api.http import PEERWAY, operator_app
 from operators.api.mesh import MeshService, mesh_server, serve_mesh
 from operators.catalog.items import span
 from operators.catalog.layout import lay_out
@@ -51,11 +54,14 @@ from operators.orders.timers import Timers
 from operators.pricing.network import Network
 from operators.store.sqlite import SqliteStore
 from operators.store.tables import MIGRATIONS
+from schemas.authority import AUTHORITY_TYPE
+from schemas.entity import FederationEntity, Metadata, OperatorMetadata
 from schemas.offer import Disclosure
 from schemas.problem import Problem, invalid
 
 KEEP_LOST_QUOTES_S: Final = 86_400
 STORE: Final = "operator.sqlite"
+BROKERS: Final = "connectivity_broker"
 HOUSEKEEPING_S: Final = 3_600.0
 DRAIN_S: Final = 10.0
 log = logging.getLogger(__name__)
@@ -67,10 +73,11 @@ class Running(NamedTuple):
     entity: str
     http: int
     grpc: int
+    public: int | None
     desk: Desk
     publisher: Publisher
     mutual: Mutual
-    membership: Membership
+    members: Membership
 
 
 async def run(paths: Sequence[Path], stop: asyncio.Event) -> None:
@@ -87,7 +94,8 @@ async def run(paths: Sequence[Path], stop: asyncio.Event) -> None:
 
 def _tell(running: Running, ms: int) -> None:
     offers = running.publisher.offers
-    line = {"ready": running.entity, "http": running.http, "grpc": running.grpc, "offers": offers, "ms": ms}
+    ports = {"http": running.http, "grpc": running.grpc} | ({"public": running.public} if running.public else {})
+    line = {"ready": running.entity, **ports, "offers": offers, "ms": ms}
     sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
     sys.stdout.flush()
 
@@ -97,17 +105,17 @@ async def operator(
     config: OperatorConfig, clock: Clock, entropy: Entropy, driver: Driver | None = None
 ) -> AsyncIterator[Running]:
     """One operator, from its configuration until the block ends. Raises `Problem` where it cannot start."""
-    signer = Signer(config.entity, _key(config), clock, entropy)
-    membership = _membership(config, signer)
-    mutual, network = _mutual(config, signer, membership), _network(config)
-    gate = Gate(config.entity, [broker.entity for broker in config.brokers], membership, clock)
+    protocol = KeyFile.open(Path(config.keys.private), "keys.private")
+    signer, network = Signer(config.entity, protocol.signer, clock, entropy), _network(config)
     inventory = Inventory.of(network.footprint)
     publisher = _publisher(config, network, inventory, signer)
     async with AsyncExitStack() as stack:
+        members = await _members(stack, config, signer)
+        mutual = _mutual(config, clock, members)
         database = await stack.enter_async_context(Database(Path(config.data) / STORE, MIGRATIONS))
         shop = Shop(
             signer=signer,
-            gate=gate,
+            gate=Gate(config.entity, [broker.entity for broker in config.brokers], members, clock),
             network=network,
             inventory=inventory,
             caps=HoldCaps(config.holds, {name: i.speed_bps for name, i in network.interfaces.items()}),
@@ -122,9 +130,12 @@ async def operator(
         await recover(shop)
         publisher.open()
         desk = Desk(shop)
-        await _background(stack, desk, publisher, mutual, membership)
+        group = await _background(stack, desk, publisher, mutual)
         http, grpc = await _serve(stack, config, desk, publisher, mutual)
-        yield Running(config.entity, http, grpc, desk, publisher, mutual, membership)
+        said = functools.partial(_said, config, protocol, mutual, (http, grpc))
+        public = await _present(stack, group, config, lambda: Presence(config, protocol, said, clock))
+        await _join(stack, group, config, members)
+        yield Running(config.entity, http, grpc, public, desk, publisher, mutual, members)
 
 
 async def _serve(
@@ -146,9 +157,7 @@ async def _serve(
     return http, await serve_mesh(mesh, tls.server_credentials(), at.host, at.grpc_port, stack)
 
 
-async def _background(
-    stack: AsyncExitStack, desk: Desk, publisher: Publisher, mutual: Mutual, membership: Membership
-) -> None:
+async def _background(stack: AsyncExitStack, desk: Desk, publisher: Publisher, mutual: Mutual) -> asyncio.TaskGroup:
     """What repeats while the operator runs; one of these that dies takes the daemon down with it."""
     group = await stack.enter_async_context(asyncio.TaskGroup())
     shop = desk.shop
@@ -158,11 +167,50 @@ async def _background(
         group.create_task(_keep_house(shop), name="housekeeping"),
         group.create_task(bring_back(shop), name="fabric"),
         group.create_task(mutual.run(), name="TLS leaf"),
-        group.create_task(membership.run(), name="trust domain"),
     ]
     stack.push_async_callback(_drain, shop)
     for task in tasks:
         stack.callback(task.cancel)
+    return group
+
+
+async def _present(
+    stack: AsyncExitStack, group: asyncio.TaskGroup, config: OperatorConfig, make: Callable[[], Presence]
+) -> int | None:
+    """Tell anybody who this operator is; the port of the public listener, where it has one."""
+    at = config.listen
+    if at.public_port is None:
+        return None
+    presence = make()
+    port = await listen(presence.app(), at.host, at.public_port, stack)
+    stack.callback(group.create_task(presence.run(), name="keys").cancel)
+    return port
+
+
+def _said(
+    config: OperatorConfig, protocol: KeyFile, mutual: Mutual, ports: tuple[int, int], named: FederationEntity
+) -> Metadata:
+    """What this operator says of its endpoints and keys."""
+    host = config.listen.names[0]
+    host = f"[{host}]" if ":" in host else host
+    base = f"https://{host}:{ports[0]}"
+    role = OperatorMetadata(
+        sonata_endpoint=f"{base}{BASE}",
+        mesh_endpoint=f"{host}:{ports[1]}",
+        documents_endpoint=f"{base}{PEERWAY}/documents",
+        jwks=protocol.keys.public(),
+        tls_ca=(x5c(mutual.own.certificate),),
+        token_endpoint=f"{base}/oauth/token",
+        authorization_details_types_supported=(AUTHORITY_TYPE,),
+    )
+    return Metadata(federation_entity=named, connectivity_operator=role)
+
+
+async def _join(stack: AsyncExitStack, group: asyncio.TaskGroup, config: OperatorConfig, members: Membership) -> None:
+    """Look once for whom there is, then again and again."""
+    if config.trust.domain is None:
+        await members.refresh()
+    stack.callback(group.create_task(members.run(), name="trust domain").cancel)
 
 
 async def _drain(shop: Shop) -> None:
@@ -186,39 +234,32 @@ async def _keep_house(shop: Shop) -> None:
         await asyncio.sleep(HOUSEKEEPING_S)
 
 
-def _key(config: OperatorConfig) -> PrivateKey:
-    path = Path(config.keys.private)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise invalid(f"keys.private: {path}", f"cannot be read ({error.strerror})") from error
-    return load_key_set(data, f"keys.private: {path}").signer
-
-
-def _membership(config: OperatorConfig, signer: Signer) -> Membership:
-    """The trust domain, once it is seen to list this operator with this key."""
-
-    def read() -> TrustDomain:
-        return load_domain(Path(config.trust.domain), Path(config.trust.anchors), signer.clock.now())
-
-    membership = Membership(read, signer.clock)
-    domain = membership.domain
+async def _members(stack: AsyncExitStack, config: OperatorConfig, signer: Signer) -> Membership:
+    """The brokers of the trust domain; a folder must list this operator with this key."""
+    egress = await stack.enter_async_context(outside(config.trust.egress))
+    members = await stack.enter_async_context(
+        membership(config.trust, config.entity, Path(config.data), egress, signer.clock, entity_types=[BROKERS])
+    )
+    if config.trust.domain is None:
+        return members
+    domain = members.domain
     if config.entity not in domain.members:
         why = domain.rejected.get(config.entity, "it is not in its members file")
         raise invalid("entity", f"{config.entity} is no member of the trust domain {config.trust.domain}: {why}")
     if signer.key.kid not in domain.members[config.entity].keys:
         raise invalid("keys.private", f"the trust domain does not list this key for {config.entity}")
-    return membership
+    return members
 
 
-def _mutual(config: OperatorConfig, signer: Signer, membership: Membership) -> Mutual:
-    """This operator's own TLS files, once its metadata are seen to name them; believes the members from now on."""
-    me = membership.domain.members[config.entity]
+def _mutual(config: OperatorConfig, clock: Clock, members: Membership) -> Mutual:
+    """This operator's own TLS files, which a folder must name already; believes the members from now on."""
     assert config.keys.tls is not None, "load_config says where"
-    hosts = config.listen.hosts or _hosts(me)
-    mutual = Mutual.open(Path(config.keys.tls), config.entity, hosts, signer.clock, strangers=bool(config.buyers))
-    mutual.check_published(me)
-    membership.on_change(mutual.believe)
+    me = None if config.trust.domain is None else members.domain.members[config.entity]
+    hosts = config.listen.hosts or (_hosts(me) if me else config.listen.names)
+    mutual = Mutual.open(Path(config.keys.tls), config.entity, hosts, clock, strangers=bool(config.buyers))
+    if me is not None:
+        mutual.check_published(me)
+    members.on_change(mutual.believe)
     return mutual
 
 

@@ -22,9 +22,9 @@ from federation.broker.api.counter import Counter
 from federation.broker.api.http import HttpFace, Seams
 from federation.broker.api.tls import agents_tls
 from federation.broker.authority.buyers import Buyers
-from federation.broker.authority.door import Door, Origins
+from federation.broker.authority.door import TOKEN_PATH, Door, Origins
 from federation.broker.authority.power import Buyer
-from federation.broker.config import BrokerConfig, OperatorAccess, load_config
+from federation.broker.config import BrokerConfig, load_config
 from federation.broker.desk import Desk
 from federation.broker.discovery.federation import Federation
 from federation.broker.market.asking import Terms
@@ -35,15 +35,19 @@ from federation.broker.market.searching import Searching
 from federation.broker.market.view import federation_view
 from federation.broker.once import Once
 from federation.broker.orders.coordinator import Coordinator
-from federation.broker.orders.recovery import listen_for_hints, recover
+from federation.broker.orders.recovery import Hints, recover
 from federation.broker.peers.mesh import MeshChannel
 from federation.broker.peers.operator import SonataOperator
 from federation.broker.peers.reach import Reach
 from federation.broker.quotes.ask import Author
 from federation.broker.quotes.extension import Extending
 from federation.broker.quotes.quoting import Quoting, QuotingLimits
+from federation.broker.roster import Roster
 from federation.broker.store.sqlite import SqliteStore, open_database
 from federation.node.http import listen
+from federation.node.identity.keyfile import KeyFile
+from federation.node.identity.membership import Membership, membership
+from federation.node.identity.presence import Presence
 from federation.node.machine import Worker, aside, monotonic_us, turn
 from federation.node.mtls.mutual import Mutual
 from federation.node.outside import outside
@@ -53,11 +57,13 @@ from federation.sonata.asking import BuyerProfile
 from federation.sonata.buyer import SonataBuyer
 from federation.tokens.access import Issuer
 from federation.tokens.sqlite import ReplayRows
-from federation.trust.chain import Member, TrustDomain
-from federation.trust.domain import load_domain
+from federation.trust.certificates import x5c
+from federation.trust.chain import Member
+from federation.trust.egress import Egress
 from federation.trust.keys import PrivateKey
-from federation.trust.keyset import load_key_set
 from schemas.answer import FederationView
+from schemas.authority import AUTHORITY_TYPE
+from schemas.entity import BrokerMetadata, FederationEntity, Metadata
 from schemas.jurisdiction import Attestation
 from schemas.problem import Problem, invalid
 
@@ -65,29 +71,42 @@ if TYPE_CHECKING:
     from federation.broker.api.mcp import McpListener
 
 STORE: Final = "broker.sqlite3"
+OPERATORS: Final = "connectivity_operator"
 PSEUDONYMS: Final = "pseudonyms"
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who this broker is and whom it believes."""
+    """Who this broker is."""
 
     config: BrokerConfig
-    key: PrivateKey
+    protocol: KeyFile
     secret: bytes
-    domain: TrustDomain
-    mutual: Mutual
     clock: Clock
     entropy: Entropy
 
+    @property
+    def key(self) -> PrivateKey:
+        """Signs every document: at any time the first key of the file."""
+        return self.protocol.signer
+
+
+@dataclass(frozen=True)
+class Circle:
+    """Whom this broker believes now, and how it shows itself to them."""
+
+    members: Membership
+    mutual: Mutual
+    clock: Clock
+
     def facts(self, entity: str) -> Attestation | None:
         """What recognised auditors attest of an operator now."""
-        return self.domain.facts(entity, self.clock.now())
+        return self.members.domain.facts(entity, self.clock.now())
 
     def marks(self, entity: str) -> frozenset[str]:
         """The types of the trust marks that recognised auditors gave an operator."""
-        return self.domain.mark_types(entity, self.clock.now())
+        return self.members.domain.mark_types(entity, self.clock.now())
 
 
 def serve_broker(path: Path) -> int:
@@ -102,27 +121,27 @@ def serve_broker(path: Path) -> int:
 
 
 def identify(config: BrokerConfig, clock: Clock, entropy: Entropy) -> Identity:
-    """Read keys and the trust domain. Raises `Problem` where this broker is not the member that it says it is."""
-    key_file = Path(config.keys.private)
-    key = load_key_set(read_bytes(key_file), str(key_file)).signer
-    domain = load_domain(Path(config.trust.domain), Path(config.trust.anchors), clock.now())
-    me = domain.member(config.entity, clock.now())
-    role = me.metadata.connectivity_broker
-    if role is None or key.kid not in {jwk.kid for jwk in role.jwks.keys}:
-        raise invalid(str(key_file), f"is not the key of a broker {config.entity} in the trust domain")
+    """Read keys. Raises `Problem`."""
+    protocol = KeyFile.open(Path(config.keys.private), "keys.private")
+    return Identity(config, protocol, _secret(Path(config.data), entropy), clock, entropy)
+
+
+async def believe(identity: Identity, egress: Egress, stack: AsyncExitStack) -> Circle:
+    """The operators of the trust domain; a folder must list this broker with its keys. Raises `Problem`."""
+    config, clock, data = identity.config, identity.clock, Path(identity.config.data)
+    members = await stack.enter_async_context(
+        membership(config.trust, config.entity, data, egress, clock, entity_types=[OPERATORS])
+    )
     assert config.keys.tls is not None, "load_config says where"
     mutual = Mutual.open(Path(config.keys.tls), config.entity, (), clock)
-    mutual.check_published(me)
-    mutual.believe(domain)
-    return Identity(config, key, _secret(Path(config.data), entropy), domain, mutual, clock, entropy)
-
-
-def read_bytes(path: Path) -> bytes:
-    """A small file. Raises `Problem`."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise invalid(str(path), f"cannot be read ({error.strerror})") from error
+    if config.trust.domain is not None:
+        me = members.domain.member(config.entity, clock.now())
+        role = me.metadata.connectivity_broker
+        if role is None or identity.key.kid not in {jwk.kid for jwk in role.jwks.keys}:
+            raise invalid(config.keys.private, f"is not the key of a broker {config.entity} in the trust domain")
+        mutual.check_published(me)
+    members.on_change(mutual.believe)
+    return Circle(members, mutual, clock)
 
 
 def _secret(data: Path, entropy: Entropy) -> bytes:
@@ -144,6 +163,7 @@ class _Broker:
     def __init__(self, identity: Identity, stack: AsyncExitStack) -> None:
         self._identity, self._stack = identity, stack
         self._config, self._clock, self._entropy = identity.config, identity.clock, identity.entropy
+        self._ports: dict[str, int] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Open, serve until told to stop, close."""
@@ -153,11 +173,17 @@ class _Broker:
         names = "search", "long search", "graph"
         searches, long, graphs = [await self._stack.enter_async_context(Worker(name)) for name in names]
         egress = await self._stack.enter_async_context(outside(config.trust.egress))
-        peers = self._peers(await self._stack.enter_async_context(Reach(self._identity.mutual.tls, egress)))
-        federation = Federation(peers, self._clock, self._entropy)
+        circle = await believe(self._identity, egress, self._stack)
+        presence = await self._present(circle.mutual)
+        reach = await self._stack.enter_async_context(Reach(circle.mutual.tls, egress))
+        peers = Roster(functools.partial(self._peer, circle, reach), config.operators)
+        if config.trust.domain is None:
+            await circle.members.refresh()
+        circle.members.on_change(peers.follow)
+        federation = Federation(peers.present, self._clock, self._entropy)
         warming = Warming()
         market = Market(federation, graphs, warming.prepare)
-        terms = Terms(config.rates.table(), self._identity.facts, self._identity.marks)
+        terms = Terms(config.rates.table(), circle.facts, circle.marks)
         searching = Searching(
             market, terms, self._clock, searches, monotonic_us=monotonic_us, warming=warming, long=long, turn=turn()
         )
@@ -170,19 +196,25 @@ class _Broker:
             desk = Desk(
                 searching=searching, quoting=quoting, extending=Extending(quoting), quotes=store, orders=coordinator,
                 order_store=store, once=Once(store, self._clock, tasks), clock=self._clock,
-                federation=lambda: self._view(market, federation),
+                federation=lambda: self._view(market, federation, circle),
             )  # fmt: skip
             running = [
                 tasks.create_task(federation.run(), name="discovery"),
                 tasks.create_task(market.run(), name="market"),
-                tasks.create_task(self._identity.mutual.run(), name="TLS leaf"),
+                tasks.create_task(circle.mutual.run(), name="TLS leaf"),
+                tasks.create_task(circle.members.run(), name="trust domain"),
                 tasks.create_task(self._warm(warming, market, graphs), name="kernel"),
-                *(tasks.create_task(listen_for_hints(p, coordinator), name=f"hints of {e}") for e, p in peers.items()),
+                *([tasks.create_task(presence.run(), name="keys")] if presence else []),
             ]
+            hints = Hints(coordinator, tasks)
+            for peer in peers.present.values():
+                hints.join(peer)
+            peers.on_change(federation, hints)
             await recover(store, coordinator)
             async with self._faces(desk, door, tasks) as ports:
                 await self._until(stop, market, federation, ports)
                 await coordinator.close()
+            hints.close()
             for task in running:
                 task.cancel()
 
@@ -193,21 +225,31 @@ class _Broker:
             await aside("kernel", functools.partial(warming.warm, Path(search.cache)))
             await graphs(functools.partial(warming.prepare, market.snapshot.graph))
 
-    def _peers(self, reach: Reach) -> Mapping[str, SonataOperator]:
-        """Every operator of the domain, or those of the configuration where it names any."""
-        members = {member.entity: member for member in self._identity.domain.operators()}
-        for access in self._config.operators:
-            if access.entity not in members:
-                why = self._identity.domain.rejected.get(access.entity, "it is not listed")
-                log.warning("%s is no operator of the trust domain: %s", access.entity, why)
-        dealt = self._config.operators or [OperatorAccess(entity=entity) for entity in members]
-        return {
-            access.entity: self._peer(members[access.entity], access.billing_account, reach)
-            for access in dealt
-            if access.entity in members
-        }
+    async def _present(self, mutual: Mutual) -> Presence | None:
+        """Tell anybody who this broker is, where it has a public listener."""
+        at = self._config.listen
+        if at.public_port is None:
+            return None
+        presence = Presence(self._config, self._identity.protocol, functools.partial(self._said, mutual), self._clock)
+        self._ports["public"] = await listen(presence.app(), at.host, at.public_port, self._stack)
+        return presence
 
-    def _peer(self, member: Member, billing_account: str, reach: Reach) -> SonataOperator:
+    def _said(self, mutual: Mutual, named: FederationEntity) -> Metadata:
+        """What this broker says of its endpoints and keys."""
+        at = self._config.listen
+        host = f"[{at.host}]" if ":" in at.host else at.host
+        here = f"{'https' if at.tls else 'http'}://{host}:{self._ports.get('http', at.http_port)}"
+        origin = at.origins[0] if at.origins else here
+        role = BrokerMetadata(
+            endpoint=f"{origin}/peerway/v1",
+            jwks=self._identity.protocol.keys.public(),
+            tls_ca=(x5c(mutual.own.certificate),),
+            token_endpoint=origin + TOKEN_PATH,
+            authorization_details_types_supported=(AUTHORITY_TYPE,),
+        )
+        return Metadata(federation_entity=named, connectivity_broker=role)
+
+    def _peer(self, circle: Circle, reach: Reach, member: Member, billing_account: str) -> SonataOperator:
         role, timeout_s = member.metadata.connectivity_operator, self._config.limits.operator_timeout_s
         assert role, "operators() lists operators only"
         contact = self._config.contact
@@ -217,9 +259,8 @@ class _Broker:
         session, dialled = reach.session(member.entity), reach.mesh(member.entity, role.mesh_endpoint)
         buyer = SonataBuyer(session, role.sonata_endpoint, profile, deadline_s=timeout_s)
         mesh = MeshChannel(member.entity, dialled, timeout_s=timeout_s)
-        return SonataOperator(
-            member.entity, self._config.entity, self._identity.domain, buyer=buyer, mesh=mesh, clock=self._clock
-        )
+        here, members = self._config.entity, circle.members
+        return SonataOperator(member.entity, here, lambda: members.domain, buyer=buyer, mesh=mesh, clock=self._clock)
 
     def _author(self) -> Author:
         who = self._identity
@@ -236,11 +277,11 @@ class _Broker:
         limits = self._config.limits
         return QuotingLimits(rounds_max=limits.rounds, hold_s=limits.hold_s)
 
-    def _view(self, market: Market, federation: Federation) -> FederationView:
+    def _view(self, market: Market, federation: Federation, circle: Circle) -> FederationView:
         return federation_view(
             market.snapshot,
             federation.known,
-            self._identity.facts,
+            circle.facts,
             memory_kib=memory_kib(),
             discovery_ms=federation.discovery_ms,
         )
@@ -253,7 +294,7 @@ class _Broker:
         def exchange_of(buyer: Buyer) -> Counter:
             return Counter(desk, buyer)
 
-        ports: dict[str, int] = {}
+        ports = self._ports
         async with AsyncExitStack() as faces:
             origins = Origins("https" if at.tls else "http", at.origins)
             http = HttpFace(exchange_of, door, config.limits, Seams(self._clock, self._entropy), origins)

@@ -14,14 +14,15 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct, structs
 
 from federation.broker.authority.access import BuyerAccess, BuyerLimits, Name
-from federation.node.config import below, load_toml
-from federation.node.settings import TLS, Keys, Port, Trust
+from federation.node.config import below, check_public, load_toml, nearby
+from federation.node.settings import Keys, Port, Trust
 from schemas.price import Currency, Ppm, RateTable
 from schemas.problem import invalid
 from schemas.segment import EntityId
 
 Text = Annotated[str, Meta(min_length=1, max_length=100)]
 Origin = Annotated[str, Meta(pattern=r"^https?://[a-z0-9.\-\[\]:]+\Z")]
+ACCOUNT: Final = "peerway"
 LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -37,6 +38,7 @@ class Listen(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     `mcp_hosts` are `Host` headers (`name` or `name:port`, `*` for any port) accepted beside the loopback ones;
     `origins` are scheme, host and port by which agents call either face from outside, for which they make their proofs.
+    At `public_port` anybody may read who this broker is; whatever speaks TLS under its entity id stands in front of it.
     Other than loopback addresses are bound with `tls` only, or in a `closed_network` that nobody else is on: bearer
     keys are believed on these and on loopback alone.
     """
@@ -45,6 +47,7 @@ class Listen(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     http_port: Port = 8700
     mcp: bool = True
     mcp_port: Port = 8701
+    public_port: Port | None = None
     mcp_hosts: tuple[str, ...] = ()
     origins: tuple[Origin, ...] = ()
     tls: ListenTls | None = None
@@ -63,7 +66,7 @@ class OperatorAccess(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """
 
     entity: EntityId
-    billing_account: Name = "peerway"
+    billing_account: Name = ACCOUNT
 
 
 class Contact(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -128,13 +131,12 @@ def load_config(path: Path) -> BrokerConfig:
     config = load_toml(path, BrokerConfig)
     check(config, path)
     base = path.resolve()
-    domain, anchors = _below(config.trust.domain, base), _below(config.trust.anchors, base)
-    private, tls = _below(config.keys.private, base), _below(config.keys.tls or f"{config.data}/{TLS}", base)
+    keys, trust = nearby(config.keys, config.trust, config.data, base)
     return structs.replace(
         config,
         data=_below(config.data, base),
-        keys=Keys(private=private, tls=tls),
-        trust=structs.replace(config.trust, domain=domain, anchors=anchors),
+        keys=keys,
+        trust=trust,
         search=structs.replace(config.search, cache=_below(config.search.cache or user_cache(os.environ), base)),
         buyers=tuple(structs.replace(b, jwks=b.jwks and _below(b.jwks, base)) for b in config.buyers),
         listen=structs.replace(config.listen, tls=_tls(config.listen.tls, base)),
@@ -170,6 +172,9 @@ def check(config: BrokerConfig, path: Path) -> None:
         seen[value] = field
     if config.listen.mcp and config.listen.http_port == config.listen.mcp_port != 0:
         raise invalid(f"{path}: listen.mcp_port", "is the same as http_port; each listener needs its own port")
+    if config.listen.public_port and config.listen.public_port in {config.listen.http_port, config.listen.mcp_port}:
+        raise invalid(f"{path}: listen.public_port", "is another listener's; each listener needs its own port")
+    check_public(config.trust, config.listen.public_port, path)
     _check_shelter(config.listen, path)
     for index, buyer in enumerate(config.buyers):
         _check_buyer(buyer, config.listen, f"{path}: buyers[{index}]")
@@ -198,19 +203,30 @@ entity = "https://broker.example"     # its entity id in the trust domain
 name = "Example Broker"
 data = "broker-data"                  # its store and what it must not forget; made when missing
 
-[keys]
-private = "broker-key.json"           # peerway keys new broker-key.json; signs every document
+[keys]                                # never one key for two ends; make the first two with `peerway keys new`
+private = "protocol.json"             # signs every document of this broker; the first key of the file signs
+federation = "federation.json"        # signs what this broker says of itself; its anchor enrols the public half
 tls = "broker-data/tls"               # folder of its own TLS authority and leaf; made when missing
 
 [trust]
-domain = "trust"                      # folder with `members`, entity configurations, statements and trust marks
-anchors = "anchors.json"              # the anchors that are believed, and their keys
+anchors = "anchors.json"              # the anchors that are believed, and their keys; nobody else is, unseen
+refresh_s = 300                       # how often anchors are asked for their members: operators come and go by this
+# known = ["https://surf.example"]    # members to look for beside those that the anchors list
+# superiors = ["https://anchor.example"]  # who enrolled this broker; all anchors if left out
+# domain = "trust"                    # a folder instead: nobody is asked, see docs/FORMATS.md
+
+# Others are called under public addresses alone, on ports 443 and 8443, unless this says more. On one machine:
+# [trust.egress]
+# literals = ["127.0.0.1:8100", "127.0.0.1:8101"]   # endpoints of members
+# [trust.egress.places]                             # and where members say who they are, without TLS
+# "https://anchor.example" = "http://127.0.0.1:8710"
 
 [listen]
 host = "127.0.0.1"
 http_port = 8700                      # buyers: HTTP and JSON under /peerway/v1, /openapi.json
 mcp = true                            # false leaves the agents' face off
 mcp_port = 8701                       # agents: MCP under /mcp
+public_port = 8702                    # who this broker is: https://broker.example/.well-known/ leads here
 # mcp_hosts = ["broker.example"]      # Host headers accepted there beside those of loopback
 
 # origins = ["https://broker.example"] # how agents call it from outside: what their proofs are made for

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, get_args
 
 import msgspec
-from msgspec import inspect
+from msgspec import inspect, structs
 
-from federation.node.settings import KeyHash
+from federation.node.settings import FEDERATION, TLS, KeyHash, Keys, Trust
 from schemas.intent import Place
 from schemas.interface import Country
 from schemas.price import Currency
@@ -103,6 +103,28 @@ def _values(at: inspect.Type) -> list[Any]:
     if isinstance(at, inspect.EnumType):
         return [one.value for one in at.cls]
     return list(at.values) if isinstance(at, inspect.LiteralType) else []
+
+
+def nearby(keys: Keys, trust: Trust, data: str, base: Path) -> tuple[Keys, Trust]:
+    """The files of a node's keys and of its trust, relative to its configuration file `base`, with their defaults."""
+
+    def at(name: str) -> str:
+        return str(below(Path(name), base))
+
+    found = Keys(
+        private=at(keys.private),
+        federation=at(keys.federation or f"{data}/{FEDERATION}"),
+        tls=at(keys.tls or f"{data}/{TLS}"),
+    )
+    domain, marks = (trust.domain and at(trust.domain), trust.marks and at(trust.marks))
+    return found, structs.replace(trust, anchors=at(trust.anchors), domain=domain, marks=marks)
+
+
+def check_public(trust: Trust, port: int | None, path: Path) -> None:
+    """Others can know a node only where a folder or a public listener says who it is. Raises `INVALID_ARGUMENT`."""
+    if trust.domain is None and port is None:
+        why = "is missing; a node whose trust domain is no folder says who it is there, for example 8102"
+        raise invalid(f"{path}: listen.public_port", why)
 
 
 def below(path: Path, base: Path) -> Path:

@@ -21,7 +21,8 @@ async def outside(rules: EgressRules) -> AsyncIterator[Egress]:
     def allowed(address: str) -> bool:
         return is_public(address) or any(ipaddress.ip_address(address) in network for network in networks)
 
-    listed = Rules(ports=frozenset(rules.ports), names=rules.names, literals=frozenset(rules.literals))
+    literals = (*rules.literals, *(place.split("/")[2] for place in rules.places.values()))
+    listed = Rules(ports=frozenset(rules.ports), names=rules.names, literals=frozenset(literals))
     dns = Dns()
     try:
         async with Egress(dns, rules=listed, allowed=allowed) as egress:

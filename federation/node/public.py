@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from federation.node.http import BODY_BYTES_MAX, problem_middleware
 
@@ -15,12 +16,13 @@ STATEMENT_TYPE: Final = "application/entity-statement+jwt"
 Document = Callable[[], Awaitable[str]]
 
 
-def public_app(entity: str, configuration: Document) -> web.Application:
+def public_app(entity: str, configuration: Document, *guard: Middleware) -> web.Application:
     """An application that serves the entity's configuration where others look for it (OpenID Federation section 9).
 
-    `configuration` gives the present one, signed. More public documents are added with `publish`.
+    `configuration` gives the present one, signed. More public documents are added with `publish`; `guard` stands in
+    front of all of them.
     """
-    app = web.Application(middlewares=[problem_middleware], client_max_size=BODY_BYTES_MAX)
+    app = web.Application(middlewares=[problem_middleware, *guard], client_max_size=BODY_BYTES_MAX)
     publish(app, base_path(entity) + WELL_KNOWN, configuration, STATEMENT_TYPE)
     return app
 

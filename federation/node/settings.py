@@ -8,19 +8,26 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
+from schemas.segment import EntityId
+
 Port = Annotated[int, Meta(ge=0, le=65535)]
-TLS: Final = "tls"  # below the data folder: where a node keeps its TLS authority and leaf unless told otherwise
+Place = Annotated[str, Meta(pattern=r"^http://127\.[0-9.]+:[0-9]+(/[a-z0-9._~/\-]*)?\Z")]
+# Below the data folder: where a node keeps its TLS authority and leaf, and its federation keys, unless told otherwise.
+TLS: Final = "tls"
+FEDERATION: Final = "federation-keys.json"
 KeyHash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
 class Keys(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The keys of this node.
 
-    `private` signs every document (a key file of `peerway keys`, or a private JWK); `tls` is the folder of its own TLS
-    authority and leaf, made when missing, `tls` below the data folder if left out.
+    `private` signs every document, `federation` what the node says of itself: files of private JWKs (EC P-256), of
+    which the first signs. `tls` is the folder of its own TLS authority and leaf. The last two are below the data folder
+    if left out, and made when missing.
     """
 
     private: str
+    federation: str | None = None
     tls: str | None = None
 
 
@@ -28,18 +35,31 @@ class EgressRules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """What of other nodes may be called: public addresses on `ports`, and what is listed besides, nothing by default.
 
     `networks` are private networks whose addresses count as public. For development on one machine: `names` leads
-    `name:port` to a loopback `address:port`, and `literals` are loopback `address:port` that are called as they are.
+    `name:port` to a loopback `address:port`, and `literals` are loopback `address:port` that are called as they are;
+    `places` leads an entity id to the base of its public listener, without TLS (`http://127.0.0.1:8102`).
     """
 
     ports: tuple[Port, ...] = (443, 8443)
     networks: tuple[str, ...] = ()
     names: Mapping[str, str] = MappingProxyType({})
     literals: tuple[str, ...] = ()
+    places: Mapping[EntityId, Place] = MappingProxyType({})
 
 
 class Trust(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The folder of the trust domain, the file of the anchors that are believed, and what of others may be called."""
+    """Whom this node believes: the file of its anchors, and where it looks for everybody else.
 
-    domain: str
+    Members are found by the lists of the anchors, and by the ids in `known`, every `refresh_s` seconds; what they say
+    of themselves is read again after half of its life, or after `reread_s`; `domain` is a folder that is read instead.
+    `superiors` are those that enrolled this node, all anchors if left out; `marks` is the folder of the trust marks
+    about it (`*.jwt`).
+    """
+
     anchors: str
+    domain: str | None = None
+    known: tuple[EntityId, ...] = ()
+    refresh_s: Annotated[int, Meta(ge=1, le=3600)] = 300
+    reread_s: Annotated[int, Meta(ge=1, le=86_400)] = 43_200
+    superiors: tuple[EntityId, ...] | None = None
+    marks: str | None = None
     egress: EgressRules = EgressRules()

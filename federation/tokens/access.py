@@ -24,7 +24,7 @@ class Issuer(NamedTuple):
 
     def keys(self) -> Mapping[str, PublicKey]:
         """The keys that verify its tokens."""
-        return {self.key.kid: self.key.key.public_key()}
+        return self.key.verifiers()
 
 
 class Holder(NamedTuple):

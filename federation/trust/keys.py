@@ -34,6 +34,10 @@ class PrivateKey:
         """The public half."""
         return Jwk(kty="EC", crv="P-256", x=self._x, y=self._y, kid=self.kid)
 
+    def verifiers(self) -> Mapping[str, PublicKey]:
+        """What verifies its signatures, by kid."""
+        return {self.kid: self.key.public_key()}
+
     def bare_jwk(self) -> dict[str, str]:
         """The public half with its required members alone, as it stands in the header of a proof."""
         return {"kty": "EC", "crv": "P-256", "x": self._x, "y": self._y}

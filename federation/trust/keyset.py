@@ -7,11 +7,12 @@ nothing that it signed is left. The file is for its owner's eyes only.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
-from federation.trust.keys import PrivateKey, dump_private, load_private
+from federation.trust.keys import PrivateKey, PublicKey, dump_private, load_private
 from schemas.entity import Jwks
 from schemas.problem import invalid
 
@@ -50,6 +51,25 @@ class KeySet:
         if not found:
             raise invalid("KID", f"no key of the file has this id; it holds {', '.join(key.kid for key in self.keys)}")
         return found[0]
+
+
+class PresentKey(PrivateKey):
+    """The key that signs now: whoever holds it signs with another one after the file was replaced."""
+
+    def __init__(self, keys: KeySet) -> None:
+        super().__init__(keys.signer.key)
+        self._all: dict[str, PublicKey] = {}
+        self.follow(keys)
+
+    def follow(self, keys: KeySet) -> None:
+        """Sign with the first of these from now on, and let all of them verify."""
+        PrivateKey.__init__(self, keys.signer.key)
+        self._all.clear()
+        self._all.update((key.kid, key.key.public_key()) for key in keys.keys)
+
+    def verifiers(self) -> Mapping[str, PublicKey]:
+        """The keys of the file, as they are at every look."""
+        return MappingProxyType(self._all)
 
 
 def load_key_set(data: bytes, name: str) -> KeySet:

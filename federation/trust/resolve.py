@@ -44,6 +44,7 @@ LISTS_MAX: Final = 8  # status lists read for one entity
 SUPERIOR_FRESH_S: Final = 300.0
 STATUS_FRESH_S: Final = 300.0
 FRESH_S_MIN: Final = 30.0
+FRESH_S_MAX: Final = 43_200.0
 JITTER: Final = 0.1
 PASSING: Final = frozenset({"UNAVAILABLE", "OPERATOR_UNREACHABLE", "TOO_MANY_REQUESTS", "PAYLOAD_TOO_LARGE"})
 
@@ -121,8 +122,9 @@ class _Partial:
 class Resolver:
     """Resolves entities against the anchors of this node's own configuration.
 
-    `now` gives Unix seconds, `rng` spreads refreshes, `seen` is what was believed before. All methods may be called
-    concurrently; the work for one entity is done once.
+    `now` gives Unix seconds, `rng` spreads refreshes, `seen` is what was believed before; after `fresh_s_max` seconds
+    everything is read again, whatever its life. All methods may be called concurrently; the work for one entity is done
+    once.
     """
 
     def __init__(
@@ -133,10 +135,11 @@ class Resolver:
         now: Callable[[], int],
         rng: random.Random,
         seen: Seen | None = None,
+        fresh_s_max: float = FRESH_S_MAX,
     ) -> None:
         self.statements, self.anchors = statements, anchors
         self.seen = seen or Seen()
-        self._now, self._rng = now, rng
+        self._now, self._rng, self._fresh_s_max = now, rng, fresh_s_max
         self._superiors: Cache[str] = Cache()
         self._lists: Cache[str] = Cache()
         self._chains: Cache[Resolution] = Cache()
@@ -349,7 +352,7 @@ class Resolver:
     def _half(self, exp: int) -> float:
         """Seconds until half of the life that is left, give or take a tenth, so that members do not come at once."""
         spread = 1 + JITTER * (2 * self._rng.random() - 1)
-        return max(FRESH_S_MIN, (exp - self._now()) / 2 * spread)
+        return min(self._fresh_s_max, max(FRESH_S_MIN, (exp - self._now()) / 2 * spread))
 
     # --- marks ------------------------------------------------------------------------------------------------
 

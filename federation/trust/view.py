@@ -78,6 +78,10 @@ class TrustView:
         tell(self.domain)
         self._told.append(tell)
 
+    def again(self) -> TrustDomain:
+        """The domain: looking anew takes time, which `run` and `member` take."""
+        return self.domain
+
     async def run(self) -> None:
         """Refresh until cancelled. What cannot be reached is logged and tried again; what expired is believed no more,
         because a `TrustDomain` is asked with the time."""

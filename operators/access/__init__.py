@@ -1,6 +1,6 @@
 """Who speaks and who signs: the gate before any handler, and this operator's own key.
 
-`membership` is this operator's own verified copy of the trust domain; `gate` says which of its members are served, and
-checks documents with the keys that it lists for the very entity behind the connection; `admit` is what a broker may ask
-of this operator, as one pure answer. `signer` signs what the operator says.
+`gate` says which members of the trust domain, as it is believed now, are served, and checks documents with the keys
+that it lists for the very entity behind the connection; `admit` is what a broker may ask of this operator, as one pure
+answer. `signer` signs what the operator says.
 """

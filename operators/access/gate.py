@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple, TypeVar
 
+from federation.node.identity.membership import Membership
 from federation.node.seams import Clock
 from federation.trust.chain import Member
 from federation.trust.jose import doc_hash, unverified, verify_jws
 from federation.trust.keys import PublicKey
-from operators.access.membership import Membership
 from schemas.order import Confirm, Order
 from schemas.problem import Problem
 from schemas.quote import Rfq

@@ -110,7 +110,7 @@ async def test_leaves_and_authorities_change_under_load_without_a_failed_call(tm
                 second = laid_over(spare, entity, seed=len(entity))
                 for named in ((first, second), (second,)):
                     world.domain.publish_tls(entity, *named)
-                    world.running.membership.refresh()
+                    await world.running.members.refresh()
                     broker.believe(read(world))
                     await load.more()
                     if len(named) == 2:

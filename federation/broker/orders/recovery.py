@@ -38,3 +38,27 @@ async def listen_for_hints(peer: OperatorPeer, coordinator: Coordinator) -> None
         except Exception:
             log.exception("a fault in listening for hints of %s", peer.entity)
         await asyncio.sleep(HINT_RETRY_S)
+
+
+class Hints:
+    """A listener for every operator that is there."""
+
+    def __init__(self, coordinator: Coordinator, tasks: asyncio.TaskGroup) -> None:
+        self._coordinator, self._tasks = coordinator, tasks
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    def join(self, peer: OperatorPeer) -> None:
+        """Listen to one more operator, or to another peer of the same."""
+        self.leave(peer.entity)
+        listening = listen_for_hints(peer, self._coordinator)
+        self._running[peer.entity] = self._tasks.create_task(listening, name=f"hints of {peer.entity}")
+
+    def leave(self, entity: str) -> None:
+        """Listen to it no longer."""
+        if entity in self._running:
+            self._running.pop(entity).cancel()
+
+    def close(self) -> None:
+        """Listen to nobody."""
+        for entity in list(self._running):
+            self.leave(entity)

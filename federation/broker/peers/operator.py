@@ -6,7 +6,7 @@ key, a shape) is its refusal, not the buyer's mistake, and is told as such.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 from typing import Final, TypeVar
 
@@ -39,20 +39,20 @@ GONE: Final = frozenset({"NOT_FOUND", "INCOMPATIBLE_STATE"})
 
 
 class SonataOperator:
-    """An `OperatorPeer`. Its keys and name are those of the trust domain, looked up at every use."""
+    """An `OperatorPeer`. Its keys are those of the trust domain that is believed now, asked for at every use."""
 
     def __init__(
         self,
         entity: str,
         broker: str,
-        domain: TrustDomain,
+        domain: Callable[[], TrustDomain],
         *,
         buyer: SonataBuyer,
         mesh: MeshChannel,
         clock: Clock,
     ) -> None:
         self.entity = entity
-        self.name = domain.member(entity, clock.now()).name
+        self.name = domain().member(entity, clock.now()).name
         self._broker, self._domain = broker, domain
         self._buyer, self._mesh, self._clock = buyer, mesh, clock
 
@@ -188,7 +188,7 @@ class SonataOperator:
         await self._mesh.close()
 
     def _keys(self) -> Mapping[str, PublicKey]:
-        return self._domain.member(self.entity, self._clock.now()).keys
+        return self._domain().member(self.entity, self._clock.now()).keys
 
     def _published(self, document: bytes, kind: type[P]) -> P:
         """A document addressed to nobody, verified."""

@@ -27,7 +27,7 @@ def test_the_printed_sample_loads(tmp_path: Path) -> None:
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     config = load_config(written(tmp_path, SAMPLE.replace('tls = "broker-data/tls"', "")))
     assert config.data == str(tmp_path / "broker-data")
-    assert config.trust.domain == str(tmp_path / "trust")
+    assert config.trust.anchors == str(tmp_path / "anchors.json")
     assert config.keys.tls == str(tmp_path / "broker-data" / "tls")
     assert config.operators[0].billing_account == "broker-17"
 
@@ -41,7 +41,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         ("http_port = 8700", "http_port = 8701", "listen.mcp_port"),
         ('entity = "https://broker.example"', 'entity = "broker.example"', "entity"),
         ('entity = "https://broker.example"', "", "entity"),
-        ('private = "broker-key.json"', "", "keys.private"),
+        ('private = "protocol.json"', "", "keys.private"),
         ('entity = "https://geant.example"', 'entity = "https://surf.example"', "operators[1].entity"),
         ('billing_account = "broker-17"', 'key = "a key of old"', "operators[0].key"),
         ("key_sha256 = ", "key_sha = ", "buyers[0].key_sha"),

@@ -31,7 +31,7 @@ def test_the_sample_loads(tmp_path: Path) -> None:
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     config = load_config(written(tmp_path))
     assert config.footprint == str(tmp_path / "footprint.json")
-    assert config.keys.private == str(tmp_path / "operator-key.json")
+    assert config.keys.private == str(tmp_path / "protocol.json")
     assert config.trust.anchors == str(tmp_path / "anchors.json")
 
 
