@@ -16,7 +16,7 @@ LOOSER: Final = 20  # the question that warms up has a latency limit larger by o
 
 
 class Cold:
-    """Every question is the first one that the engine hears."""
+    """Every question is the first one between its ends; what a size and set of rules admits was told before."""
 
     def __init__(self, engine: Engine, refused: Refusals, limits: int) -> None:
         self.name = f"{engine.name}: exact, {LIMITS[limits]}"
@@ -24,7 +24,7 @@ class Cold:
         self._query: Query | None = None
 
     def prepare(self, question: Question) -> None:
-        """Forget the questions before."""
+        """Forget the bounds of the questions before."""
         self._query = query(question, self._refused, self._limits)
         self._engine.forget()
 

@@ -82,6 +82,8 @@ class Tariff(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 def check_bands(zone: str, bands: tuple[TimeBand, ...]) -> None:
     """Refuse an unknown zone and bands that overlap: two factors for one second would be ambiguous."""
     _zone(zone)
+    if not bands:
+        return
     for day in range(1, 8):
         spans = sorted((b.from_minute, b.to_minute) for b in bands if day in b.days)
         edges = [minute for span in spans for minute in span]

@@ -66,17 +66,19 @@ class Judged:
     """What has been found out about offers for one size, time and set of rules, whatever the limits.
 
     The UNIs that will do, with their free labels; labels free at interfaces and across interconnects; segments as they
-    are billed, by the offers they run over; the kernel's plan, and what segments it told come to. `looser` is the same
-    for a question that admits all of this one and more, with the same prices: its bounds are bounds here.
+    are billed, by the offers they run over; the kernel's plan, meters by its number of a class, and
+    what segments it told come to. `looser` is the same for a question that admits all of this one and more, with the
+    same prices: its bounds are bounds here.
     """
 
-    __slots__ = ("beyond", "ends", "kernel_plan", "looser", "segments", "sides", "told")
+    __slots__ = ("beyond", "ends", "kernel_plan", "looser", "meters", "segments", "sides", "told")
 
     def __init__(self) -> None:
         self.sides: dict[int, int] = {}
         self.beyond: dict[int, Beyond | None] = {}
         self.segments: dict[tuple[int, ...], Any] = {}
         self.told: dict[tuple[int, ...], Any] = {}
+        self.meters: dict[int, Meter] = {}
         self.ends: tuple[dict[int, int], dict[int, int]] | None = None
         self.kernel_plan: Any = None
         self.looser: Judged | None = None
@@ -237,6 +239,8 @@ class Usable:
     def _required(self) -> tuple[int, dict[int, int]]:
         """How many bits are taken, and the bit of each operator required by number; absent ones have -1, -2 and on."""
         taken, met = len(self.names), dict[int, int]()
+        if not self._query.operators_required:
+            return taken, met
         numbers = {network.entity: number for number, network in enumerate(self.graph.networks)}
         for place, entity in enumerate(sorted(self._query.operators_required), 1):
             name = (str(Limit.REQUIRED), entity)

@@ -5,7 +5,6 @@ Immutable, one per graph. Blocks of operators whose sheet has not changed are ta
 
 from __future__ import annotations
 
-import copy
 import weakref
 from bisect import bisect_left
 from operator import attrgetter
@@ -93,7 +92,8 @@ class Arrays:
 
     def written(self, graph: Graph, figures: Figures, write: Write) -> Arrays:
         """The arrays of a graph that differs in figures only; these stay as they are."""
-        made = copy.copy(self)
+        made = Arrays.__new__(Arrays)
+        vars(made).update(vars(self))
         made._graph = weakref.ref(graph)
         if self.number != self.versions.number:  # somebody else went on from here: begin a line of our own
             made.versions, made.kept = Versions(), {}
@@ -103,7 +103,7 @@ class Arrays:
         made.versions.hold(made, live)
         made.number = made.versions.number
         made.net = self.net._replace(live=live)
-        if not np.array_equal(made.tops, self.tops):
+        if (made.tops != self.tops).any():
             made.tariffs = []
         if figures.steps is not None:
             made.net = made.net._replace(step_ptr=figures.step_ptr, steps=figures.steps)

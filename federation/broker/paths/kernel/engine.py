@@ -31,6 +31,7 @@ ROWS_FIRST: Final = 4096
 ROWS_KEPT: Final = 1 << 16
 DESKS_MAX: Final = 2
 BITS_MAX: Final = 62
+WAY: Final = row.CLASS + 1  # a label begins with its vertex, parent, slot and class
 COUNTED: Final = (Limit.LATENCY, Limit.JITTER, Limit.LOSS, Limit.AVAILABILITY, Limit.HOPS)
 
 
@@ -152,14 +153,15 @@ class Engine:
         if not plan.fits or not usable.sources or not usable.targets:
             return None
         looser = usable.judged.looser
-        kept = self._kept(arrays, plan, ask, None if looser is None else looser.kernel_plan)
+        most = limits(ask)
+        kept = self._kept(arrays, plan, most, None if looser is None else looser.kernel_plan)
         try:
             with np.errstate(over="ignore"):
                 return _Run(self._code, arrays, usable, plan, kept.ahead, ask, work, fixed).solved()
         finally:
             arrays.keep(plan.key, kept)
 
-    def _kept(self, arrays: Arrays, plan: Planned, ask: Ask, looser: Planned | None) -> Kept:
+    def _kept(self, arrays: Arrays, plan: Planned, most: list[int], looser: Planned | None) -> Kept:
         """Bounds for a question: those of one before, or of one that admits more, as far as they still are bounds."""
         kept: Kept | None = arrays.kept.pop(plan.key, None)
         if kept is not None and kept.number > arrays.number:
@@ -175,7 +177,7 @@ class Engine:
                 arrays.keep(looser.key, other)
         if kept.number < arrays.number:
             kept.until(arrays, plan, self._code.undercut)
-        kept.within(limits(ask))
+        kept.within(most)
         return kept
 
 
@@ -315,13 +317,13 @@ class _Run:
 
 def _trace(work: kernel.Work, number: int) -> Trace:
     """The slots of a path, in order, and whether each begins a segment."""
-    slots, enters, labels = [], [], work.labels
-    while labels[number, row.PARENT] >= 0:
-        parent = int(labels[number, row.PARENT])
-        slots.append(int(labels[number, row.SLOT]))
-        enters.append(bool(labels[parent, row.CLASS] < 0))
-        number = parent
-    return Trace(int(labels[number, row.VERTEX]), tuple(reversed(slots)), tuple(reversed(enters)))
+    slots, enters, labels = list[int](), list[bool](), work.labels
+    vertex, parent, slot, _ = labels[number, :WAY].tolist()
+    while parent >= 0:
+        slots.append(slot)
+        vertex, parent, slot, route_class = labels[parent, :WAY].tolist()
+        enters.append(route_class < 0)
+    return Trace(vertex, tuple(reversed(slots)), tuple(reversed(enters)))
 
 
 def _desk(rows: int, size: int) -> kernel.Work:

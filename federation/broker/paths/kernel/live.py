@@ -45,7 +45,7 @@ class Versions:
         made, less = self._caught_up(now, tops, write, sizes), np.empty(len(lot.arcs), np.int64)
         many = write(made, lot.arcs, lot.rows, less, tops, *sizes)
         self.number += 1
-        self._lots.append(lot._replace(number=self.number, better=None if lot.better is None else less[:many]))
+        self._lots.append(Lot(self.number, lot.arcs, lot.rows, None if lot.better is None else less[:many]))
         return made
 
     def hold(self, holder: object, rows: Ints) -> None:

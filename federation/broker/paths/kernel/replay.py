@@ -40,7 +40,7 @@ class Replay:
 
     def __init__(self, arrays: Arrays, usable: Usable, ask: Ask) -> None:
         self._arrays, self._usable, self._query = arrays, usable, ask.query
-        self._meters: dict[int, Meter] = {}
+        self._meters = usable.judged.meters
 
     def label(self, trace: Trace) -> Label | None:
         """The last label of the path; None where no labels go through from end to end."""

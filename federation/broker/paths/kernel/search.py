@@ -236,6 +236,32 @@ def keep(
         queue(heap, cells, low, second, number)
 
 
+def look_ahead(
+    ptr: Any, hot: Any, live: Any, cool: Any, vertices: Any, step_ptr: Any, steps: Any, marks: Any,
+    admitted: Any, classes: Any, rates: Any, state: Any, fits: Any, shut: Any, targets: Any, size: Any, span: Any,
+    far: Any, keys: Any, places: Any, front: Any, count: Any,
+    most: Any, sources: Any,
+) -> None:  # fmt: skip
+    """Make the bounds on everything under a limit, as far as the limits go."""
+    if front[LATENCY] < most[LATENCY] < NEVER:
+        # From both ends: half way from the sources, all the way back where that leaves a chance, then the rest.
+        for row, ends, need in (
+            (BEFORE, sources, most[LATENCY] // 2),
+            (LATENCY, targets, most[LATENCY]),
+            (BEFORE, sources, most[LATENCY]),
+        ):
+            advance(
+                ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, shut,
+                ends, size, span, far, keys, places, front, count, most, row, -1, need,
+            )  # fmt: skip
+    for row in range(JITTER, ROWS):
+        if front[row] < most[row] < NEVER:
+            advance(
+                ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, shut,
+                targets, size, span, far, keys, places, front, count, most, row, -1, most[row],
+            )  # fmt: skip
+
+
 def search(net: Net, plan: Plan, ahead: Ahead, ask: Ask, work: Work, degree: int) -> int:
     """Run until an end; called again after FULL with more rows, it goes on."""
     ptr, hot, live, cool, vertices, step_ptr, steps = (
@@ -250,23 +276,10 @@ def search(net: Net, plan: Plan, ahead: Ahead, ask: Ask, work: Work, degree: int
     labels, heap, first, cells = work.labels, work.heap, work.first, work.cells
     if cells[BEGUN] == 0:
         cells[BEGUN] = 1
-        if front[LATENCY] < most[LATENCY] < NEVER:
-            # From both ends: half way from the sources, all the way back where that leaves a chance, then the rest.
-            for row, ends, need in (
-                (BEFORE, ask.sources, most[LATENCY] // 2),
-                (LATENCY, targets, most[LATENCY]),
-                (BEFORE, ask.sources, most[LATENCY]),
-            ):
-                advance(
-                    ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, shut,
-                    ends, size, span, far, keys, places, front, count, most, row, -1, need,
-                )  # fmt: skip
-        for row in range(JITTER, ROWS):
-            if front[row] < most[row] < NEVER:
-                advance(
-                    ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, shut,
-                    targets, size, span, far, keys, places, front, count, most, row, -1, most[row],
-                )  # fmt: skip
+        look_ahead(
+            ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, shut,
+            targets, size, span, far, keys, places, front, count, most, ask.sources,
+        )  # fmt: skip
         for source in ask.sources:
             if (prefix.size > 0 and prefix[0] != source) or (prefix.size == 0 and has(banned, source)):
                 continue
