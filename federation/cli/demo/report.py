@@ -18,7 +18,8 @@ EXCLUDED_SHOWN_MAX: Final = 12
 BUYER: Final = ("PEERWAY_BROKER", "PEERWAY_KEY")
 MEASURED: Final = (
     "Where the PoPs of these networks are, and which of them are joined inside a network: CAIDA, August 2024.",
-    "Times, memory and counts: taken on this machine, now.",
+    "Times, memory and counts: taken on this machine, now. The first start compiles the search for later ones, which "
+    "takes it some seconds; until then searches run uncompiled.",
 )
 INVENTED: Final = (
     "Which networks interconnect, and where: any two PoPs within 60 km may meet here.",
