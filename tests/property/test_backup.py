@@ -22,7 +22,7 @@ from tests.support.braids import braided
 from tests.support.brute_pairs import Key, Thing, Tried, always, scattered, things, tried, unavoidable
 from tests.support.brute_paths import Walk, judged, keeps, key, walks
 from tests.support.federations import focused, small
-from tests.support.path_queries import cranked, limited, question, ruled
+from tests.support.path_queries import cranked, limited, marked, question, required, ruled
 from tests.support.paths import ask
 from tests.support.route_check import faults, piece_of
 
@@ -166,6 +166,34 @@ def test_a_best_path_that_is_in_no_best_pair_traps_nobody(apart: Apart) -> None:
     # Taking the best path first would have made the pair dearer, or left it without a backup.
     assert kinds["dearer"] > 2
     assert kinds["trapped"] > 2
+
+
+def ruled_world(seed: int, apart: Apart, trouble: str) -> World:
+    """A federation with much choice, and a question with one rule or objective that pairs must keep to."""
+    rng = Random(f"{seed} {apart} {trouble}")
+    sheets = scattered(rng, rng.choice((braided(rng), focused(rng, "price"))))
+    query = structs.replace(question(rng, sheets), mtu=1500)
+    if trouble == "required":
+        query = structs.replace(query, operators_required=required(rng, sorted(sheets)))
+    elif trouble == "marks":
+        query = structs.replace(query, refused=marked(rng, sheets))
+    else:
+        query = structs.replace(query, objective=Objective(trouble))
+    every = walks(sheets, query)
+    query = limited(rng, query, every, rng.choice((0.0, 0.0, 0.1)))
+    own = limited(rng, query, every, 0.1) if rng.random() < 0.5 else query
+    return sheets, query, own, every
+
+
+@pytest.mark.parametrize("trouble", ["required", "marks", "carbon", "weighted"])
+@pytest.mark.parametrize("apart", list(Apart))
+def test_pairs_keep_to_rules_and_objectives(apart: Apart, trouble: str) -> None:
+    kinds = Counter[str]()
+    for seed in range(0, CASES, 1 if LONG else 6):
+        with naming(seed):
+            kinds.update(check(ruled_world(seed, apart, trouble), apart))
+    assert kinds["pair"]
+    assert len(kinds) > 1
 
 
 @pytest.mark.parametrize("apart", list(Apart))

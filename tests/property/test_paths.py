@@ -20,14 +20,14 @@ from schemas.intent import Objective
 from schemas.segment import Limits
 from tests.support.brute_paths import Walk, keeps, key, walks
 from tests.support.federations import ends, focused, small
-from tests.support.path_queries import avoided, cranked, limited, question, required, ruled
+from tests.support.path_queries import avoided, cranked, limited, marked, question, required, ruled
 from tests.support.route_check import faults
 
 LONG = os.environ.get("PEERWAY_TEST_LONG") == "1"
 CASES = 3000 if LONG else 208
 POINTED = 4000 if LONG else 320
 CHUNKS = 16
-TROUBLES = ("labels", "shares", "sums", "price", "weights", "required", "avoided", "nearest")
+TROUBLES = ("labels", "shares", "sums", "price", "weights", "required", "avoided", "marks", "nearest")
 
 
 def case(seed: int, share: float) -> tuple[dict[str, OperatorSheet], Query, list[Walk]]:
@@ -76,6 +76,8 @@ def pointed(seed: int, trouble: str) -> tuple[dict[str, OperatorSheet], Query, l
         query = structs.replace(query, operators_required=required(rng, sorted(sheets)))
     if trouble == "avoided":
         query = structs.replace(query, closed=avoided(rng, sheets))
+    if trouble == "marks":
+        query = structs.replace(query, refused=marked(rng, sheets))
     every = walks(sheets, query)
     if trouble == "nearest":
         query = structs.replace(query, sources=tuple(ends(sheets))[:2], targets=tuple(ends(sheets))[2:], k=1)

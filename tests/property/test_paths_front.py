@@ -85,6 +85,15 @@ def test_where_there_is_much_choice_too(chunk: int, trouble: str, objectives: tu
             compare(pointed(seed, trouble), objectives)
 
 
+@pytest.mark.parametrize("trouble", ["required", "avoided", "marks", "weights"])
+@pytest.mark.parametrize("objectives", CHOICES, ids="-".join)
+def test_rules_hold_along_a_front(trouble: str, objectives: tuple[Objective, ...]) -> None:
+    """Operators required, places avoided, marks lacked, limits on carbon: each by itself."""
+    for seed in range(0, CASES, 1 if LONG else 4):
+        with naming(seed):
+            compare(pointed(seed, trouble), objectives)
+
+
 @pytest.mark.parametrize("trouble", ["shares", "sums", "price"])
 @pytest.mark.parametrize("objectives", CHOICES, ids="-".join)
 def test_its_ends_are_what_single_searches_find(trouble: str, objectives: tuple[Objective, ...]) -> None:

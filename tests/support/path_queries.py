@@ -84,6 +84,19 @@ def _reasons(rng: Random) -> list[Refusal]:
     return found
 
 
+def marked(rng: Random, sheets: dict[str, OperatorSheet]) -> dict[tuple[str, str], tuple[Refusal, ...]]:
+    """Trust marks are required, and one operator or two lack some: all of its classes are refused."""
+    lacking = {
+        entity: frozenset(rng.sample(("mark/a", "mark/b"), rng.choice((1, 2))))
+        for entity in rng.sample(sorted(sheets), rng.choice((1, 1, 2)))
+    }
+    return {
+        (entity, terms): (Refusal(rule="marks_required", detail="for a test", lacking=lacked),)
+        for entity, lacked in lacking.items()
+        for terms in sheets[entity].classes
+    }
+
+
 def cranked(rng: Random, sheets: dict[str, OperatorSheet], query: Query) -> Query:
     """The question after something was refused: an offer, an interface, a label."""
     items = [(e, name) for e in sorted(sheets) for name in sorted({*sheets[e].offers, *sheets[e].interfaces})]
