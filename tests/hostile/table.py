@@ -15,7 +15,7 @@ from federation.trust.keys import public_keys
 from schemas.access import AccessToken, Confirmation
 from schemas.entity import EntityStatement
 from schemas.token import TYPES
-from tests.hostile import agent, broker, forger, operator, registry
+from tests.hostile import agent, broker, daemons, forger, operator, registry
 from tests.hostile.control import Control, always, any_audience, instead, nothing
 
 BOUNDLESS: Final = {typ: kind._replace(bytes_max=10**9) for typ, kind in TYPES.items()}
@@ -178,6 +178,10 @@ CONTROLS: Final = (
         binding_unread, broker.uses_a_token_over_another_certificate,
     ),
     Control(
+        "T5", "an agent's token is bound to its key (at a broker)", "federation.tokens.access.verify_access",
+        binding_unread, daemons.orders_at_a_broker_with_a_stolen_token,
+    ),
+    Control(
         "T6", "every order is set aside from the budget", "federation.broker.store.spends.SpendRows.reserve",
         without_end, agent.orders_a_hundred_times_at_once,
     ),
@@ -188,6 +192,10 @@ CONTROLS: Final = (
     Control(
         "T7", "a proof counts once", "federation.tokens.replay.Seen.add",
         always(True), agent.sends_a_request_twice,
+    ),
+    Control(
+        "T7", "a proof counts once (at a broker)", "federation.tokens.replay.Seen.add",
+        always(True), daemons.repeats_an_order_at_a_broker,
     ),
     Control(
         "T7", "a grant counts once", "federation.tokens.replay.Seen.add",
@@ -252,6 +260,10 @@ CONTROLS: Final = (
     Control(
         "T13", "a leaf speaks by its own entity's authority (gRPC)", "federation.trust.speakers.verify_leaf",
         any_authority, operator.speaks_in_another_members_name_on_the_mesh,
+    ),
+    Control(
+        "T13", "a leaf speaks by its own entity's authority (at an operator)", "federation.trust.speakers.verify_leaf",
+        any_authority, daemons.calls_an_operator_in_another_brokers_name,
     ),
     Control(
         "T14", "nothing counts at its end", "federation.trust.jose._check_times",

@@ -1,0 +1,121 @@
+"""The same attackers at whole nodes: a broker's front over HTTP with its door, and an operator's daemon behind TLS."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+from aiohttp.test_utils import TestServer
+
+from federation.broker.api.http import HttpFace, Seams
+from federation.broker.authority.access import BuyerAccess
+from federation.broker.authority.buyers import Buyers
+from federation.broker.authority.door import Door
+from federation.broker.config import Limits, Rates
+from federation.client.agent import Proving
+from federation.node.seams import SystemClock
+from federation.tokens.access import Issuer
+from federation.tokens.dpop import make_proof
+from federation.tokens.replay import Seen
+from federation.trust.certificates import pem
+from federation.trust.keys import generate
+from schemas.entity import Jwks
+from tests.hostile.control import beaten
+from tests.support.agents import BROKER, CAROL, Principal
+from tests.support.exchange import FakeExchange
+from tests.support.operator_world import BROKER as BROKER_1
+from tests.support.operator_world import OperatorWorld
+from tests.support.seams import CountingEntropy
+
+
+class Front:
+    """A broker's front, an honest agent of Carol's that has its token, and a thief with a network of its own."""
+
+    def __init__(self, url: str, session: aiohttp.ClientSession, agent: Proving) -> None:
+        self.orders, self.session, self.agent = f"{url}/peerway/v1/orders", session, agent
+
+    async def wire(self) -> dict[str, str]:
+        """What the agent's next order looks like on the wire."""
+        shown: dict[str, str] = await self.agent.headers(self.session, "POST", self.orders)
+        return shown
+
+    async def send(self, headers: dict[str, str], key: str) -> int:
+        """An order with these headers; the status of its answer."""
+        body = b'{"quote": "q-1"}'
+        shown = headers | {"Idempotency-Key": key, "Content-Type": "application/json"}
+        async with self.session.post(self.orders, data=body, headers=shown) as response:
+            self.nonce = response.headers.get("DPoP-Nonce")
+            return response.status
+
+
+@asynccontextmanager
+async def front(folder: Path) -> AsyncIterator[Front]:
+    """The front serves until the block ends."""
+    carol, clock, entropy = Principal(), SystemClock(), CountingEntropy()
+    (folder / "carol.jwks").write_bytes(msgspec.json.encode(Jwks((carol.key.jwk(),))))
+    access = BuyerAccess(name="carol", entity=CAROL, jwks=str(folder / "carol.jwks"))
+    door = Door(
+        Issuer(BROKER, generate(), entropy.token),
+        Buyers([access], Rates().table()),
+        Seen(),
+        b"secret of the door",
+        clock,
+    )
+    exchange: Any = FakeExchange()
+    server = TestServer(HttpFace(lambda buyer: exchange, door, Limits(), Seams(clock, entropy)).app())
+    await server.start_server()
+    url = str(server.make_url("")).rstrip("/")
+    try:
+        async with aiohttp.ClientSession() as session:
+            yield Front(url, session, Proving(carol.agent(), url, clock, CountingEntropy("agent")))
+    finally:
+        await server.close()
+
+
+async def orders_at_a_broker_with_a_stolen_token(folder: Path) -> None:
+    """T5: the token of a request that was logged, and proofs by the thief's key."""
+    async with front(folder) as broker:
+        token = (await broker.wire())["Authorization"].partition(" ")[2]
+        assert await broker.send({"Authorization": f"Bearer {token}"}, "first") == 401
+        how = {"now": SystemClock().now(), "jti": "t" * 22, "token": token, "nonce": broker.nonce}
+        proof = make_proof(generate(), "POST", broker.orders, **how)
+        status = await broker.send({"Authorization": f"DPoP {token}", "DPoP": proof}, "second")
+    if status == 401:
+        beaten("the token is bound to another key")
+
+
+async def repeats_an_order_at_a_broker(folder: Path) -> None:
+    """T7: a whole request, seen on the way, with an idempotency key of the thief's own."""
+    async with front(folder) as broker:
+        seen = await broker.wire()
+        assert await broker.send(seen, "the agent's") != 401
+        status = await broker.send(seen, "the thief's")
+    if status == 401:
+        beaten("a proof counts once")
+
+
+async def calls_an_operator_in_another_brokers_name(folder: Path) -> None:
+    """T13: a member's own authority issues a leaf for another broker; the operator's daemon sells to whom it names."""
+    async with OperatorWorld(folder).run() as world:
+        thief = world.brokers[1].node
+        forged = thief.forge(BROKER_1, folder / "forged.pem")
+        context = _showing(pem(world.node.certificate).decode(), forged)
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{world.base}/quoteManagement/v10/quote", ssl=context) as response,
+        ):
+            status = response.status
+    if status == 401:
+        beaten("the leaf is not by the authority of whom it names")
+    assert status == 200
+
+
+def _showing(roots: str, leaf_file: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=roots)
+    context.load_cert_chain(leaf_file)
+    return context
