@@ -113,11 +113,17 @@ def serve_broker(path: Path) -> int:
     """Run the broker configured by `path` until SIGTERM or SIGINT; returns the exit status of the process."""
 
     async def main(stop: asyncio.Event) -> None:
-        identity = identify(load_config(path), SystemClock(), SystemEntropy())
-        async with AsyncExitStack() as stack:
-            await _Broker(identity, stack).run(stop)
+        await serve(identify(load_config(path), SystemClock(), SystemEntropy()), stop)
 
     return run_daemon("peerway broker", main)
+
+
+async def serve(
+    identity: Identity, stop: asyncio.Event, known: Callable[[Circle], object] = lambda circle: None
+) -> None:
+    """Run this broker until `stop` is set; who embeds it is told whom it believes before the first call."""
+    async with AsyncExitStack() as stack:
+        await _Broker(identity, stack).run(stop, known)
 
 
 def identify(config: BrokerConfig, clock: Clock, entropy: Entropy) -> Identity:
@@ -165,7 +171,7 @@ class _Broker:
         self._config, self._clock, self._entropy = identity.config, identity.clock, identity.entropy
         self._ports: dict[str, int] = {}
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: asyncio.Event, known: Callable[[Circle], object]) -> None:
         """Open, serve until told to stop, close."""
         config = self._config
         database = await self._stack.enter_async_context(open_database(Path(config.data) / STORE))
@@ -174,6 +180,7 @@ class _Broker:
         searches, long, graphs = [await self._stack.enter_async_context(Worker(name)) for name in names]
         egress = await self._stack.enter_async_context(outside(config.trust.egress))
         circle = await believe(self._identity, egress, self._stack)
+        known(circle)
         presence = await self._present(circle.mutual)
         reach = await self._stack.enter_async_context(Reach(circle.mutual.tls, egress))
         peers = Roster(functools.partial(self._peer, circle, reach), config.operators)

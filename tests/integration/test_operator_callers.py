@@ -18,7 +18,7 @@ from federation.trust.certificates import pem
 from schemas.gen.mesh.v1 import mesh_pb2 as pb
 from schemas.gen.mesh.v1.mesh_pb2_grpc import MeshStub
 from schemas.problem import Problem
-from tests.support.operator_world import BROKER, PLAIN_KEY, OperatorWorld
+from tests.support.operator_world import BROKER, PLAIN_KEY, PLENTY, OperatorWorld
 from tests.support.seams import FixedClock
 from tests.support.speaking import BEGIN, Node
 
@@ -152,7 +152,7 @@ async def test_a_member_that_is_no_broker_and_a_broker_that_is_not_served_are_re
 async def test_one_callers_haste_is_its_own_by_http_and_grpc_together(tmp_path: Path) -> None:
     world = OperatorWorld(tmp_path)
     path = tmp_path / "operator.toml"
-    path.write_text("limits = { calls_per_second = 1, calls_at_once = 4 }\n" + path.read_text())
+    path.write_text(path.read_text().replace(PLENTY, "limits = { calls_per_second = 1, calls_at_once = 4 }"))
     async with world.run():
         hasty, patient = world.brokers
         leaf_file = hasty.node.own.leaf_file

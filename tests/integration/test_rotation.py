@@ -1,31 +1,45 @@
-"""Leaves and authorities of a running operator and of a broker that calls it are replaced; no call may fail."""
+"""Leaves and authorities of running operators and of the broker that calls them are replaced; no call may fail.
+
+First a broker's adapters alone, calling as fast as they can; then a whole federation in one process, under its buyers.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from federation.broker.broker import Circle, identify, serve
+from federation.broker.config import load_config as load_broker
 from federation.broker.peers.mesh import MeshChannel
 from federation.broker.peers.reach import Reach
+from federation.client.broker import BrokerClient
+from federation.node.identity.membership import Membership
 from federation.node.mtls.mutual import Mutual
 from federation.node.mtls.own import AUTHORITY, AUTHORITY_KEY, make_authority
 from federation.node.outside import outside
-from federation.node.seams import SystemClock
+from federation.node.seams import SystemClock, SystemEntropy
 from federation.node.settings import EgressRules
 from federation.sonata.buyer import SonataBuyer
 from federation.trust.certificates import Certificate
 from federation.trust.chain import TrustDomain
 from federation.trust.domain import load_domain
+from operators.config import load_config as load_operator
+from operators.daemon import operator
+from schemas.intent import Intent
+from tests.support.federation import BROKER_ENTITY, ENDS, GBPS, TinyFederation, retried, tiny_federation
 from tests.support.footprints import ENTITY
 from tests.support.operator_world import BROKER, PROFILE, OperatorWorld, plan
 from tests.support.speaking import BEGIN, DECADES_S, keys
 
 pytestmark = pytest.mark.asyncio
 WITHIN_S = 60
+BOUGHT = 4  # quotes between two changes
+INTENT = Intent(a=ENDS[0], z=ENDS[1], bandwidth_bps=GBPS, duration_s=600)
 ROUNDS = 4  # of every kind of call, on both sides of every change
 
 
@@ -118,3 +132,78 @@ async def test_leaves_and_authorities_change_under_load_without_a_failed_call(tm
                         await load.more()
             assert operator.speakers.authorities[BROKER].certificates == (broker.own.certificate,)
             assert broker.speakers.authorities[ENTITY].certificates == (operator.own.certificate,)
+
+
+class Node(NamedTuple):
+    """A daemon's own TLS and whom it believes."""
+
+    entity: str
+    mutual: Mutual
+    members: Membership
+
+
+@asynccontextmanager
+async def one_process(folder: Path) -> AsyncIterator[tuple[TinyFederation, list[Node]]]:
+    """Three operators and a broker, the real daemons' roots beside one another."""
+    clock, entropy, stop = SystemClock(), SystemEntropy(), asyncio.Event()
+    async with tiny_federation(folder, start=False) as made, AsyncExitStack() as stack:
+        running = []
+        for one in made.plans:
+            config = load_operator(folder / one.name / "config.toml")
+            running.append(await stack.enter_async_context(operator(config, clock, entropy)))
+        identity = identify(load_broker(folder / "broker" / "config.toml"), clock, entropy)
+        circles: list[Circle] = []
+        async with asyncio.TaskGroup() as tasks:
+            broker = tasks.create_task(serve(identity, stop, circles.append))
+            async with made.client() as client:
+                await retried(lambda: client.quote(INTENT))
+            nodes = [Node(one.entity, one.mutual, one.members) for one in running]
+            yield made, [*nodes, Node(BROKER_ENTITY, circles[0].mutual, circles[0].members)]
+            stop.set()
+            await broker
+
+
+async def buying(client: BrokerClient, answered: list[str]) -> None:
+    """Quotes by Sonata at every operator of the path, declined again; a failure ends the test."""
+    while True:
+        quote = await client.quote(INTENT)
+        await client.decline(quote.id)
+        answered.append(quote.id)
+
+
+async def test_a_whole_federation_changes_its_keys_under_its_buyers(tmp_path: Path) -> None:
+    async with one_process(tmp_path) as (made, nodes), made.client() as client, asyncio.TaskGroup() as tasks:
+        answered: list[str] = []
+        load = [tasks.create_task(buying(client, answered)) for _ in range(2)]
+
+        async def more() -> None:
+            wanted = len(answered) + BOUGHT
+            async with asyncio.timeout(WITHIN_S):
+                while len(answered) < wanted:
+                    await asyncio.sleep(0.01)
+
+        await more()
+        for node in nodes:
+            assert node.mutual.own.renew(now_at_once=True)
+            node.mutual.tls.refresh()
+        await more()
+        spares = {node.entity: tmp_path / f"spare-{node.entity[8:]}" for node in nodes}
+        second = {entity: laid_over(spare, entity, seed) for seed, (entity, spare) in enumerate(spares.items(), 50)}
+        for node in nodes:
+            made.domain.publish_tls(node.entity, node.mutual.own.certificate, second[node.entity])
+        for node in nodes:
+            await node.members.refresh()
+        await more()
+        for node in nodes:
+            switch(node.mutual, spares[node.entity])
+        await more()
+        for node in nodes:
+            made.domain.publish_tls(node.entity, second[node.entity])
+        for node in nodes:
+            await node.members.refresh()
+        await more()
+        for node in nodes:
+            believed = {entity: found.certificates for entity, found in node.mutual.speakers.authorities.items()}
+            assert believed == {entity: (one,) for entity, one in second.items()}
+        for task in load:
+            task.cancel()

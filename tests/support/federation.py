@@ -108,6 +108,7 @@ class TinyFederation:
     mcp: str
     sonata: Mapping[str, str]
     egress: EgressRules
+    domain: ThrowawayDomain
     nodes: dict[str, Node] = field(default_factory=dict)
 
     @property
@@ -224,7 +225,8 @@ def written(
     (folder / "broker" / "config.toml").write_text(_broker(authorities, (broker, mcp), desk))
     domain.write()
     addresses = (f"http://{LOOPBACK}:{broker}", f"http://{LOOPBACK}:{mcp}/mcp")
-    return TinyFederation(folder, plans, processes, *addresses, sonata, EgressRules(literals=tuple(authorities)))
+    rules = EgressRules(literals=tuple(authorities))
+    return TinyFederation(folder, plans, processes, *addresses, sonata, rules, domain)
 
 
 def footprint(plan: Plan, plans: Sequence[Plan]) -> dict[str, object]:

@@ -48,6 +48,8 @@ PROFILE = BuyerProfile(name="NOC", number="+49-0", email_address="noc@b.example"
 ROOT_H = "R" * 43
 UNI_A, UNI_C, ENNI_B = "uni-a", "uni-c", "enni-b--as2-x"
 
+# The clock stands still, so no bucket fills again: who wants to see limits sets them.
+PLENTY = "limits = { calls_per_second = 1_000_000, calls_at_once = 1_000_000 }"
 CONFIG = """\
 entity = "{entity}"
 name = "AS 1"
@@ -58,6 +60,7 @@ trust = {{ domain = "trust", anchors = "trust/anchors.json" }}
 listen = {{ http_port = 0, grpc_port = 0 }}
 contact = {{ name = "Sales", number = "+31-30-0000000", email = "sales@as1.example" }}
 holds = {{ {holds} }}
+{limits}
 
 [[brokers]]
 entity = "{broker}"
@@ -264,7 +267,9 @@ class OperatorWorld:
         domain.write()
         (folder / "key.json").write_bytes(dump_private(self.key))
         (folder / "footprint.json").write_bytes(dump(network or drawn()))
-        text = CONFIG.format(entity=ENTITY, broker=BROKER, other=OTHER, plain_key=key_digest(PLAIN_KEY), holds=holds)
+        text = CONFIG.format(
+            entity=ENTITY, broker=BROKER, other=OTHER, plain_key=key_digest(PLAIN_KEY), holds=holds, limits=PLENTY
+        )
         (folder / "operator.toml").write_text(text)
         self.running: Running
         self.inspectors: Sequence[Inspector] = ()
