@@ -8,14 +8,19 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from federation.anchor.faces import Faces
 from federation.anchor.hatch import open_books, open_hatch
 from federation.anchor.registrar import Registrar, registrar_of
+from federation.node.callers import address_rates
 from federation.node.http import listen
+from federation.node.limits import Buckets, Rate
 from federation.node.process import run_daemon
 from federation.node.seams import Clock, SystemClock
+
+# Of one address: a whole federation on one machine asks about all of its members when it starts.
+READERS: Final = Rate(per_second=200, burst=4_000)
 
 
 class Running(NamedTuple):
@@ -43,6 +48,7 @@ async def anchor(folder: Path, host: str, port: int, clock: Clock) -> AsyncItera
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_books(folder))
         registrar = await registrar_of(database, clock)
-        bound = await listen(Faces(registrar, clock).app(), host, port, stack)
+        faces = Faces(registrar, clock).app(address_rates(Buckets(READERS), clock))
+        bound = await listen(faces, host, port, stack)
         await open_hatch(folder, registrar, clock, stack)
         yield Running(registrar, bound)

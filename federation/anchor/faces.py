@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from federation.anchor.books import Enrolled
 from federation.anchor.registrar import FETCH, HISTORY, LIST, MARK, MARK_STATUS, MARKED, STATUS, Registrar
@@ -32,10 +33,10 @@ class Faces:
     def __init__(self, registrar: Registrar, clock: Clock) -> None:
         self._registrar, self._clock = registrar, clock
 
-    def app(self) -> web.Application:
-        """The application, under the path of the entity id."""
+    def app(self, *guard: Middleware) -> web.Application:
+        """The application, under the path of the entity id; `guard` stands in front of everything."""
         registrar, entity = self._registrar, self._registrar.me.entity
-        app, base = public_app(entity, registrar.configuration), base_path(entity)
+        app, base = public_app(entity, registrar.configuration, *guard), base_path(entity)
         publish(app, base + STATUS, registrar.status, STATUS_TYPE)
         publish(app, base + HISTORY, registrar.history, HISTORY_TYPE)
         for path, handler in ((FETCH, self._fetch), (LIST, self._list), (MARK, self._mark), (MARKED, self._marked)):
