@@ -199,7 +199,7 @@ def _said(
         mesh_endpoint=f"{host}:{ports[1]}",
         documents_endpoint=f"{base}{PEERWAY}/documents",
         jwks=protocol.keys.public(),
-        tls_ca=(x5c(mutual.own.certificate),),
+        tls_ca=tuple(map(x5c, mutual.own.published())),
         token_endpoint=f"{base}/oauth/token",
         authorization_details_types_supported=(AUTHORITY_TYPE,),
     )

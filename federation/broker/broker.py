@@ -250,7 +250,7 @@ class _Broker:
         role = BrokerMetadata(
             endpoint=f"{origin}/peerway/v1",
             jwks=self._identity.protocol.keys.public(),
-            tls_ca=(x5c(mutual.own.certificate),),
+            tls_ca=tuple(map(x5c, mutual.own.published())),
             token_endpoint=origin + TOKEN_PATH,
             authorization_details_types_supported=(AUTHORITY_TYPE,),
         )

@@ -64,8 +64,9 @@ def new(file: Path) -> None:
 def authority(folder: Path, entity: str) -> None:
     """Make a node's own TLS authority in FOLDER ([keys] tls); print its certificate as `tls_ca` in metadata holds it.
 
-    What is in FOLDER already is never overwritten. To replace an authority: make the new one in another folder, publish
-    both, and when everybody has read of it (a day) move its two files over those in use; publish the old one no more.
+    What is in FOLDER already is never overwritten. To replace an authority: make the new one in the folder `next` in
+    FOLDER, where a running node finds and publishes it beside the one in use; when everybody has read of it (a day),
+    move the two files up. The node goes over to it within ten minutes.
     """
     from federation.node.mtls.own import make_authority
     from federation.node.seams import SystemClock

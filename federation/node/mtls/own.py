@@ -3,6 +3,7 @@
 tls-authority-key.json   a private JWK (EC, P-256), used for nothing but issuing leaves
 tls-authority.pem        the authority's certificate; its DER, in base64, is what the metadata's `tls_ca` holds
 tls-leaf.pem             the leaf's key and certificate in one file, so that both are replaced at once
+next/                    the first two of the authority that comes next, if any: the metadata hold both meanwhile
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from schemas.problem import Problem, invalid
 AUTHORITY_KEY: Final = "tls-authority-key.json"
 AUTHORITY: Final = "tls-authority.pem"
 LEAF: Final = "tls-leaf.pem"
+NEXT: Final = "next"
 RENEW_SHARE: Final = 2  # a leaf is renewed when less than one part in two of its life is left
 LOOK_S: Final = 600.0
 log = logging.getLogger(__name__)
@@ -94,10 +96,21 @@ class Own:
         self.leaf, self.renewed = issued, self.renewed + 1
         return True
 
+    def published(self) -> tuple[Certificate, ...]:
+        """What the metadata say: the authority in use, and the next one so that others know it before it is used."""
+        folder = self.leaf_file.parent / NEXT
+        if not (folder / AUTHORITY).exists():
+            return (self.certificate,)
+        try:
+            return (self.certificate, _authority(folder, self.entity)[1])
+        except Problem as problem:
+            log.warning("the next TLS authority is not published: %s", problem)
+            return (self.certificate,)
+
     def reload(self) -> bool:
         """Go over to the authority that lies in the folder now, with a leaf of it; whether it is another one.
 
-        Its files are replaced only when others have read of it (`make_authority`). Raises `Problem`.
+        Its files come from `next` when others have read of it. Raises `Problem`.
         """
         folder = self.leaf_file.parent
         key, certificate = _authority(folder, self.entity)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from federation.node.mtls.own import AUTHORITY, AUTHORITY_KEY, LEAF, LOOK_S, Own, make_authority
+from federation.node.mtls.own import AUTHORITY, AUTHORITY_KEY, LEAF, LOOK_S, NEXT, Own, make_authority
 from federation.trust.certificates import LEAF_LIFE_S, der
 from schemas.problem import Problem
 from tests.support import loops
@@ -138,3 +138,27 @@ def test_an_authority_at_its_end_is_said_in_words(folder: Path) -> None:
     clock.advance(6 * 365 * 86_400)
     with pytest.raises(Problem, match="has expired"):
         opened(folder, clock)
+
+
+def test_the_next_authority_is_published_before_it_is_used(folder: Path) -> None:
+    own = opened(folder, FixedClock())
+    first = own.certificate
+    assert own.published() == (first,)
+    second = make_authority(folder / NEXT, SURF, now=NOW, key=keys(7)())
+    assert own.published() == (first, second)
+    assert not own.reload()
+    for name in (AUTHORITY_KEY, AUTHORITY):
+        (folder / NEXT / name).replace(folder / name)
+    assert own.reload()
+    assert own.published() == (second,)
+    assert own.leaf is not None
+    own.leaf.verify_directly_issued_by(second)
+
+
+def test_half_of_a_next_authority_is_not_published_and_not_used(folder: Path) -> None:
+    own = opened(folder, FixedClock())
+    make_authority(folder / NEXT, SURF, now=NOW, key=keys(7)())
+    (folder / NEXT / AUTHORITY_KEY).replace(folder / AUTHORITY_KEY)
+    assert own.published() == (own.certificate,)
+    with pytest.raises(Problem, match="with the key beside it"):
+        own.reload()
