@@ -213,6 +213,14 @@ class OperatorView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     why: str = ""
 
 
+class CapabilityView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What UNIs lead to, as operators say (`gpu`, `on-ramp:NAME`): how many of them, in which countries."""
+
+    name: str
+    unis: int
+    countries: tuple[str, ...]
+
+
 class FederationView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The federation as the broker knows it now. `discovery_ms` runs from start until every reachable sheet was in."""
 
@@ -225,3 +233,4 @@ class FederationView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     memory_kib: int
     discovery_ms: int
     epoch: int
+    capabilities: tuple[CapabilityView, ...] = ()

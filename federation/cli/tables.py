@@ -214,6 +214,10 @@ def federation_lines(view: FederationView, *, wide: bool = True) -> Iterator[str
         f"{len(view.components)} component{'s' if len(view.components) != 1 else ''}; "
         f"known after {view.discovery_ms / 1000:.1f} s, {view.memory_kib / 1024:.0f} MiB"
     )
+    if view.capabilities:
+        yield "UNIs that lead to: " + ", ".join(
+            f"{escape(known.name)} ({known.unis} in {' '.join(known.countries)})" for known in view.capabilities
+        )
 
 
 def state_text(state: State) -> str:

@@ -10,6 +10,7 @@ from msgspec import structs
 from federation.broker.market.asking import Facts
 from federation.broker.market.market import Snapshot
 from federation.broker.market.obstacles import bindings, exclusions, relaxations
+from federation.broker.market.prices import made_of
 from federation.broker.market.views import route_view
 from federation.broker.market.words import carbon, listed, milliseconds, money
 from federation.broker.paths.infeasible import Infeasible
@@ -59,9 +60,11 @@ def answer_of(snapshot: Snapshot, query: Query, found: Found | Infeasible, facts
 def _paths(found: Found, query: Query, snapshot: Snapshot, facts: Facts) -> Iterator[PathView]:
     best = found.routes[0]
     first = route_view(best, query.currency, snapshot.sheets, facts)
-    yield structs.replace(first, why=why_best(found, query, naming(snapshot)) + nearest_ends(first, query))
+    names = naming(snapshot)
+    yield structs.replace(first, why=why_best(found, query, names) + nearest_ends(first, query))
     for other in found.routes[1:]:
-        why = f"{difference(other, best, query.currency)} than the best"
+        made = made_of(other, best, query, names)
+        why = f"{difference(other, best, query.currency)} than the best" + (f": {made}" if made else "")
         yield route_view(other, query.currency, snapshot.sheets, facts, why)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from federation.broker.discovery.endpoints import unis
 from federation.broker.discovery.known import Known
 from federation.broker.market.asking import Facts
 from federation.broker.market.market import Snapshot
-from schemas.answer import FederationView, OperatorView
+from schemas.answer import CapabilityView, FederationView, OperatorView
 
 
 def federation_view(
@@ -32,7 +35,19 @@ def federation_view(
         memory_kib=memory_kib,
         discovery_ms=discovery_ms,
         epoch=snapshot.known.epoch,
+        capabilities=tuple(_capabilities(snapshot)),
     )
+
+
+def _capabilities(snapshot: Snapshot) -> Iterator[CapabilityView]:
+    """What can be asked for as `any NAME` or `nearest NAME`, by name whatever its case."""
+    countries: dict[str, list[str]] = {}
+    for sheet in snapshot.sheets.values():
+        for uni in unis(sheet):
+            for name in {capability.casefold() for capability in uni.capabilities}:
+                countries.setdefault(name, []).append(uni.country)
+    for name in sorted(countries):
+        yield CapabilityView(name=name, unis=len(countries[name]), countries=tuple(sorted(set(countries[name]))))
 
 
 def _operator(entity: str, snapshot: Snapshot, known: Known, facts: Facts, component: int) -> OperatorView:

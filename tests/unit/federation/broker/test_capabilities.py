@@ -8,7 +8,9 @@ from collections.abc import Mapping
 import pytest
 from msgspec import structs
 
-from schemas.answer import SearchAnswer
+from federation.broker.market.view import federation_view
+from federation.cli.tables import federation_lines
+from schemas.answer import FederationView, SearchAnswer
 from schemas.intent import Objective
 from schemas.problem import Problem
 from schemas.segment import Limits
@@ -106,3 +108,19 @@ def test_a_front_is_drawn_to_the_nearest_as_well() -> None:
     front = asyncio.run(whole()).front
     assert front is not None
     assert {path.segments[-1].z.interface for path in front.paths} == {"a-fr"}
+
+
+def test_what_is_known_is_listed_with_how_many_lead_there() -> None:
+    async def whole() -> FederationView:
+        async with small_market(FixedClock(), sites) as market:
+            known = market.federation.known
+            return federation_view(market.market.snapshot, known, market.facts.get, memory_kib=1, discovery_ms=2)
+
+    view = asyncio.run(whole())
+    assert [(c.name, c.unis, c.countries) for c in view.capabilities] == [
+        ("edge", 1, ("DE",)),
+        ("gpu", 3, ("DE", "IT", "NL")),
+        ("on-ramp:nimbus", 1, ("CH",)),
+    ]
+    *_, last = federation_lines(view)
+    assert last == "UNIs that lead to: edge (1 in DE), gpu (3 in DE IT NL), on-ramp:nimbus (1 in CH)"

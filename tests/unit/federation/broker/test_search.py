@@ -59,7 +59,10 @@ def test_paths_come_best_first_and_say_why() -> None:
             "the cheapest that keeps every limit; the next, over Delta instead of Beta, is EUR 200.00 dearer and "
             "0.4 ms slower"
         )
-        assert answer.paths[1].why == "EUR 200.00 dearer and 0.4 ms slower than the best"
+        assert answer.paths[1].why == (
+            "EUR 200.00 dearer and 0.4 ms slower than the best: "
+            "EUR 300.00 for usage at Delta instead of EUR 100.00 for usage at Beta"
+        )
         assert answer.paths[0].total == Money("EUR", 205_000_000)
         assert answer.paths[0].segments[2].price == Money("CHF", 50_000_000)
         assert answer.paths[0].countries is None, "nothing is attested"
