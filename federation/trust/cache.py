@@ -117,9 +117,12 @@ class Seen:
                 raise Problem("DOCUMENT_INVALID", "an older one than was seen before (rollback)", field=at)
 
     def remember(self, issued: Mapping[tuple[str, str], int]) -> None:
-        """To be called only with what has verified: anybody can write a large `iat`."""
+        """To be called only with what has verified: anybody can write a large `iat`.
+
+        What was verified lately is kept longest, so that a superior with very many members makes nobody forget others.
+        """
         for key, iat in issued.items():
-            self._newest[key] = max(iat, self._newest.get(key, iat))
+            self._newest[key] = max(iat, self._newest.pop(key, iat))
         while len(self._newest) > SEEN_MAX:
             self._newest.pop(next(iter(self._newest)))
 

@@ -14,6 +14,7 @@ from federation.anchor.books import Me
 from federation.anchor.hatch import open_books
 from federation.anchor.registrar import LIST, begin
 from federation.node.limits import Rate
+from federation.trust import cache
 from federation.trust.jose import sign_jws
 from federation.trust.keys import generate
 from schemas.problem import Problem
@@ -36,6 +37,17 @@ async def test_an_anchor_answers_one_address_so_often(tmp_path: Path, monkeypatc
             async with session.get(f"http://127.0.0.1:{running.port}{LIST}") as response:
                 found.append((response.status, response.headers.get("Retry-After")))
     assert found == [(200, None)] * 3 + [(429, "1")] * 2
+
+
+async def test_members_without_number_make_nobody_forget_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "SEEN_MAX", 100)
+    seen, surf = cache.Seen(), ("https://anchor.example", "https://surf.example")
+    for number in range(1000):
+        seen.remember({("https://evil.example", f"https://n{number}.evil.example"): NOW})
+        if number % 50 == 0:
+            seen.remember({surf: NOW})  # as at every refresh
+    with pytest.raises(Problem, match="rollback"):
+        seen.check({surf: NOW - 1})
 
 
 BENT: dict[str, dict[str, Any]] = {
