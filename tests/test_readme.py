@@ -33,6 +33,7 @@ RUNNERS: tuple[tuple[str, str | None], ...] = (
     ("peerway", "small_federation"),
     ("peerway-operator", "alone"),
 )
+BUYER = ("PEERWAY_BROKER", "PEERWAY_KEY", "PEERWAY_ANCHORS", "PEERWAY_AT")
 ENTRY_POINTS = {"peerway": "federation.cli.main", "peerway-operator": "operators.cli.main"}
 
 
@@ -90,7 +91,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 @pytest.fixture
 def small_federation(kept: dict[str, str], tmp_path: Path) -> Runner:
     """Commands of a buyer against the federation of the demo."""
-    return lambda words: run_alone(words, tmp_path, {name: kept[name] for name in ("PEERWAY_BROKER", "PEERWAY_KEY")})
+    return lambda words: run_alone(words, tmp_path, {name: kept[name] for name in BUYER})
 
 
 def test_the_readme_shows_the_two_commands_that_matter() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -30,13 +30,15 @@ class Running(NamedTuple):
     port: int
 
 
-def serve_anchor(folder: Path, host: str, port: int) -> int:
-    """Serve the superior in `folder` until SIGTERM or SIGINT; returns the exit status of the process."""
+def serve_anchors(folders: Sequence[Path], host: str, ports: Sequence[int]) -> int:
+    """Serve the superiors in `folders`, each at its port, until SIGTERM or SIGINT; the exit status of the process."""
 
     async def main(stop: asyncio.Event) -> None:
-        async with anchor(folder, host, port, SystemClock()) as running:
-            sys.stdout.write(json.dumps({"ready": running.registrar.me.entity, "http": running.port}) + "\n")
-            sys.stdout.flush()
+        async with AsyncExitStack() as stack:
+            for folder, port in zip(folders, ports, strict=True):
+                running = await stack.enter_async_context(anchor(folder, host, port, SystemClock()))
+                sys.stdout.write(json.dumps({"ready": running.registrar.me.entity, "http": running.port}) + "\n")
+                sys.stdout.flush()
             await stop.wait()
 
     return run_daemon("peerway anchor", main)

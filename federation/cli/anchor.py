@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 TYPES: Final = ("connectivity_operator", "connectivity_broker", "connectivity_auditor")
 DAY_S: Final = 86_400
+FIRST_PORT: Final = 8710
 ABOUT: Final = """\
 A trust anchor says who belongs to a federation; an intermediate does so for a part of it; an auditor attests facts
 about operators with trust marks. All three keep a FOLDER of their own: books, keys, and a socket through which these
@@ -227,18 +228,31 @@ def show(*, folder: Path, keys_only: bool, anchors_only: bool) -> None:
 
 
 @anchor.command(epilog=EXAMPLES)
-@FOLDER
+@click.argument("folders", metavar="FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8710, show_default=True, help="0 takes a free one.")
-def serve(*, folder: Path, host: str, port: int) -> int:
-    """Serve FOLDER to anybody until SIGTERM or SIGINT.
+@click.option(
+    "--port",
+    "ports",
+    multiple=True,
+    type=click.IntRange(0, 65535),
+    default=[FIRST_PORT],
+    show_default=True,
+    help="0 takes a free one; several folders: one each, in order, or those that follow the first.",
+)
+def serve(*, folders: tuple[Path, ...], host: str, ports: tuple[int, ...]) -> int:
+    """Serve every FOLDER to anybody until SIGTERM or SIGINT.
 
-    Plain HTTP, to stand behind whatever speaks TLS under the entity id. Prints one line of JSON when it serves.
+    Plain HTTP, to stand behind whatever speaks TLS under the entity id. Prints a line of JSON for each when it serves.
     """
-    from federation.anchor.anchor import serve_anchor
+    from federation.anchor.anchor import serve_anchors
 
-    _check_folder(folder)
-    return serve_anchor(folder, host, port)
+    for folder in folders:
+        _check_folder(folder)
+    if len(ports) == 1:
+        ports = tuple(ports[0] + number if ports[0] else 0 for number in range(len(folders)))
+    if len(ports) != len(folders):
+        raise invalid("--port", f"there are {len(folders)} folders and {len(ports)} ports; give one port for each")
+    return serve_anchors(folders, host, ports)
 
 
 def _order(folder: Path, order: Order) -> dict[str, Any]:

@@ -43,7 +43,12 @@ def _sources(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--domain", type=click.Path(path_type=Path), help="Read a trust domain's folder, ask nobody."),
         click.option(
-            "--at", "places", multiple=True, metavar="ENTITY=URL", help="For development: where an entity is served."
+            "--at",
+            "places",
+            multiple=True,
+            metavar="ENTITY=URL",
+            envvar="PEERWAY_AT",
+            help="For development: where an entity is served, or a file of such lines; or PEERWAY_AT.",
         ),
     )
     for option in reversed(options):
@@ -115,7 +120,7 @@ def _with_resolver(anchors: Path, domain: Path | None, places: Sequence[str], as
     from federation.trust.domain import read_anchors
     from federation.trust.resolve import Resolver
 
-    elsewhere, believed = dict(_place(text) for text in places), read_anchors(anchors)
+    elsewhere, believed = dict(_place(text) for text in _places(places)), read_anchors(anchors)
 
     async def run() -> T:
         async with AsyncExitStack() as stack:
@@ -150,6 +155,14 @@ def _say(lines: Iterable[str]) -> None:
 
 def _rng() -> random.Random:
     return random.Random(0)  # noqa: S311 - spreads refreshes, of which one command makes none
+
+
+def _places(given: Iterable[str]) -> Iterable[str]:
+    """Those given, and the lines of files that are."""
+    from federation.node.config import read_text
+
+    for text in given:
+        yield from [text] if text.startswith("https://") else read_text(Path(text)).split()
 
 
 def _place(text: str) -> tuple[str, str]:

@@ -64,7 +64,7 @@ class TrustView:
         """
         self._resolver, self._rng, self._listing = resolver, rng, listing
         self._entity_types, self._every_s = tuple(entity_types), every_s
-        self._in_vain, self._list_missing = 0, False
+        self._in_vain, self._silent, self._list_missing = 0, 0, False
         self._known = tuple(dict.fromkeys(known))
         self._entities: tuple[str, ...] = self._known
         self._strangers: dict[str, None] = {}
@@ -96,7 +96,9 @@ class TrustView:
         silent = [entity for entity, one in self._found.items() if one.silent]
         for entity in silent:
             self._resolver.forget(entity)
-        self._in_vain = self._in_vain + 1 if silent or self._list_missing else 0
+        progress = len(silent) < self._silent
+        self._silent = len(silent)
+        self._in_vain = 0 if not silent and not self._list_missing else 1 if progress else self._in_vain + 1
         soon = AGAIN_S * 2.0 ** min(self._in_vain - 1, 16) if self._in_vain else self._every_s
         return min(soon, self._every_s, STATUS_FRESH_S) * (0.9 + 0.2 * self._rng.random())
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from federation.broker.discovery.known import Known
 from federation.broker.discovery.pace import RETRY_MOST_S
@@ -16,11 +16,15 @@ from federation.broker.peers.protocols import OperatorPeer
 from federation.node.seams import Clock, Entropy
 
 T = TypeVar("T")
+STARTING_S: Final = 60.0
 log = logging.getLogger(__name__)
 
 
 class Federation:
-    """The sheets of all operators, fresh. `ready` is set once every operator has answered or failed once."""
+    """The sheets of all operators, fresh. `ready` is set once every operator has answered or failed once.
+
+    `discovery_ms` is when all that were there then had, those that joined while everybody still starts included.
+    """
 
     def __init__(self, peers: Mapping[str, OperatorPeer], clock: Clock, entropy: Entropy) -> None:
         self._clock, self._entropy = clock, entropy
@@ -53,9 +57,8 @@ class Federation:
         self._peers[entity] = peer
         absent = known.absent if entity in known.sheets else {**known.absent, entity: "not asked yet"}
         self._learn({**known.roster, entity: peer.name}, known.sheets, absent, moved=False)
-        if self._tasks is None:
-            self._pending.add(entity)
-        else:
+        self._pending.add(entity)
+        if self._tasks is not None:
             self._watch(peer)
 
     def leave(self, entity: str) -> None:
@@ -105,9 +108,11 @@ class Federation:
             self.changed.set()
 
     def _settle(self, entity: str | None) -> None:
+        waited = entity in self._pending or entity is None
         self._pending.discard(entity or "")
-        if not self._pending and not self.ready.is_set():
-            self.discovery_ms = round((asyncio.get_running_loop().time() - self._begun) * 1000)
+        if waited and not self._pending:
+            took_s = asyncio.get_running_loop().time() - self._begun
+            self.discovery_ms = round(took_s * 1000) if took_s < STARTING_S else self.discovery_ms
             self.ready.set()
 
 

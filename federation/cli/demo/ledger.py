@@ -8,12 +8,15 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
+from federation.anchor.throwaway import ANCHOR
+from federation.broker.config import load_config
 from federation.broker.peers.reach import Reach
 from federation.cli import units
 from federation.cli.demo.cast import BROKER, BUYER, RATES_DATE, WORTH_PPM
 from federation.cli.demo.claims import Claim, claim
 from federation.cli.demo.stage import Player, Stage
 from federation.client.broker import BrokerClient
+from federation.node.identity.membership import membership
 from federation.node.mtls.mutual import Mutual
 from federation.node.outside import outside
 from federation.node.seams import SystemClock
@@ -21,7 +24,6 @@ from federation.node.settings import TLS
 from federation.sonata.asking import BuyerProfile
 from federation.sonata.buyer import SonataBuyer
 from federation.trust.chain import TrustDomain
-from federation.trust.domain import load_domain
 from federation.trust.jose import unverified, verify_jws
 from schemas.answer import LeaseView, OrderView, QuoteView
 from schemas.lease import State
@@ -44,7 +46,9 @@ class Inspector:
 
     async def __aenter__(self) -> Self:
         egress = await self._stack.enter_async_context(outside(self._stage.egress))
-        reach = await self._stack.enter_async_context(Reach(_broker(self._stage).tls, egress))
+        mutual = Mutual.open(self._stage.folder / "broker" / TLS, BROKER, (), SystemClock())
+        mutual.believe(await believed(self._stage))
+        reach = await self._stack.enter_async_context(Reach(mutual.tls, egress))
         self._buyers = {one.performer.entity: _buyer(reach, one) for one in self._stage.players}
         return self
 
@@ -75,11 +79,23 @@ class Inspector:
         return [claim("every operator's inventory is empty again", not left, seen)]
 
 
-def _broker(stage: Stage) -> Mutual:
-    clock, trust = SystemClock(), stage.folder / "trust"
-    mutual = Mutual.open(stage.folder / "broker" / TLS, BROKER, (), clock)
-    mutual.believe(load_domain(trust, trust / "anchors.json", clock.now()))
-    return mutual
+async def believed(stage: Stage) -> TrustDomain:
+    """Every member, resolved from the anchor down by asking all of them, as anybody else would."""
+    trust, clock = load_config(stage.broker_config).trust, SystemClock()
+    async with (
+        outside(trust.egress) as egress,
+        membership(trust, BROKER, stage.folder / "buyer", egress, clock, entity_types=()) as members,
+    ):
+        return await members.refresh()
+
+
+async def members_claim(stage: Stage) -> Claim:
+    """Who is a member, asked once more by somebody who knows nothing but the anchor's keys."""
+    domain, players = await believed(stage), {one.performer.entity for one in stage.players}
+    whole = {one.entity for one in domain.operators()} == players and [m.entity for m in domain.brokers()] == [BROKER]
+    attested = sum(domain.facts(entity, SystemClock().now()) is not None for entity in players)
+    seen = f"{len(players)} operators and a broker by the list of {ANCHOR}, {attested} attested"
+    return claim("every member is verified by statements that it and the anchor serve", whole, seen)
 
 
 def _buyer(reach: Reach, player: Player) -> SonataBuyer:
@@ -92,13 +108,13 @@ def _buyer(reach: Reach, player: Player) -> SonataBuyer:
 async def bill_claims(client: BrokerClient, stage: Stage, quote: QuoteView, ended: OrderView) -> list[Claim]:
     """The bill follows from the signed quotes and the seconds used, operator by operator.
 
-    Quotes and receipts are verified against the trust domain first: a bill is compared with what was signed, not with
+    Quotes and receipts are verified against the members first: a bill is compared with what was signed, not with
     what the broker says.
     """
     if ended.bill is None or ended.bill.start is None or ended.bill.end is None:
         return [claim("a bill was made", False, ended.why or str(ended.state))]
     quoted_at = unverified(quote.document, PathQuote).iat
-    domain = load_domain(stage.folder / "trust", stage.folder / "trust" / "anchors.json", quoted_at)
+    domain = await believed(stage)
     keys = domain.member(BROKER, quoted_at).keys
     path = verify_jws(quote.document, PathQuote, keys, now=quoted_at, iss=BROKER, aud=BUYER).path
     pairs = list(zip(ended.segments, path, strict=True))

@@ -24,6 +24,7 @@ LOG_TAIL_LINES: Final = 4
 LOG_TAIL_CHARS_MAX: Final = 600
 OPERATOR: Final = (sys.executable, "-m", "operators.cli.main", "serve")
 BROKER: Final = (sys.executable, "-m", "federation.cli.main", "broker", "serve")
+ANCHOR: Final = (sys.executable, "-m", "federation.cli.main", "anchor", "serve")
 HERE: Final = Path(__file__).parents[3]
 
 

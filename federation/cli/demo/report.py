@@ -15,7 +15,7 @@ from federation.cli.demo.claims import Claim, DemoReport, Step
 from schemas.answer import FederationView
 
 EXCLUDED_SHOWN_MAX: Final = 12
-BUYER: Final = ("PEERWAY_BROKER", "PEERWAY_KEY")
+BUYER: Final = ("PEERWAY_BROKER", "PEERWAY_KEY", "PEERWAY_ANCHORS", "PEERWAY_AT")
 MEASURED: Final = (
     "Where the PoPs of these networks are, and which of them are joined inside a network: CAIDA, August 2024.",
     "Times, memory and counts: taken on this machine, now. The first start compiles the search for later ones, which "
@@ -26,8 +26,8 @@ INVENTED: Final = (
     "Capacities, cable lengths and latencies (great circle x 1.3 at 200,000 km/s), labels, UNIs, their owners and "
     "what they lead to.",
     "Prices, exchange rates, promises of jitter, loss, availability and carbon.",
-    "Every attestation: domiciles, controlling parents and countries crossed. None of it says anything about the "
-    "companies named.",
+    "The anchor, its auditor, and every attestation: domiciles, controlling parents and countries crossed. None of it "
+    "says anything about the companies named.",
     "There is no data plane yet: ACTIVE means every operator configured and bills it, not that packets flowed.",
 )
 

@@ -12,15 +12,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from federation.cli.demo.cast import CAST
+from federation.anchor.throwaway import ANCHOR as ANCHOR_ID
+from federation.cli.demo.cast import AUDITOR, CAST
 from federation.cli.demo.claims import DemoReport, NodeReport, Step
 from federation.cli.demo.crowd import performers, search_largest, shares
 from federation.cli.demo.ports import PortReserve
-from federation.cli.demo.processes import BROKER, OPERATOR, Node, Processes
+from federation.cli.demo.processes import ANCHOR, BROKER, OPERATOR, POLL_S, READY_S_MAX, Node, Processes
 from federation.cli.demo.report import INVENTED, MEASURED
 from federation.cli.demo.scenario import Scenario
-from federation.cli.demo.stage import Player, Stage, build
+from federation.cli.demo.stage import TRUST, Player, Stage, build
 from federation.client.broker import BrokerClient
+from federation.node.seams import SystemClock
 
 PREFIX: Final = "peerway-demo-"
 
@@ -56,8 +58,8 @@ async def _play(audience: Audience, folder: Path, processes: Processes, *, every
     begun = time.perf_counter()
     with PortReserve() as ports:
         cast = performers() if everyone else CAST
-        audience.say(f"writing a throwaway trust domain and the footprints of {len(cast)} networks")
-        stage = build(folder, cast, ports, int(time.time()))
+        audience.say(f"opening a throwaway anchor's books, and writing the footprints of {len(cast)} networks")
+        stage = await build(folder, cast, ports, SystemClock())
         groups = shares(stage.players) if everyone else [(player,) for player in stage.players]
         await _start(audience, stage, groups, processes)
     start_s = time.perf_counter() - begun
@@ -79,16 +81,33 @@ async def _play(audience: Audience, folder: Path, processes: Processes, *, every
 
 
 async def _start(audience: Audience, stage: Stage, groups: Sequence[Sequence[Player]], processes: Processes) -> None:
-    """Start every operator, then the broker; return once all are ready."""
-    audience.say(f"starting {len(stage.players)} operators in {len(groups)} processes")
-    nodes: list[tuple[Node, int]] = []
+    """Start the anchor, the broker and every operator at once; return when the broker knows all of them.
+
+    Nobody waits for anybody: who does not answer yet is asked again.
+    """
+    audience.say(f"starting an anchor, a broker, and {len(stage.players)} operators in {len(groups)} processes")
+    ports = [part for entity in (ANCHOR_ID, AUDITOR) for part in ("--port", str(stage.places.port(entity)))]
+    nodes = [(processes.start("anchor", [*ANCHOR, *map(str, stage.superiors), *ports]), len(stage.superiors))]
+    nodes.append((processes.start("broker", [*BROKER, "--config", str(stage.broker_config)]), 1))
     for group in groups:
-        name = group[0].performer.host if len(group) == 1 else f"operators-{len(nodes) + 1}"
+        name = group[0].performer.host if len(group) == 1 else f"operators-{len(nodes) - 1}"
         configs = [part for player in group for part in ("--config", str(player.config))]
         nodes.append((processes.start(name, [*OPERATOR, *configs]), len(group)))
     await asyncio.gather(*(processes.ready(node, count) for node, count in nodes))
-    audience.say("starting the broker; it reads and verifies every offer sheet")
-    await processes.ready(processes.start("broker", [*BROKER, "--config", str(stage.broker_config)]))
+    audience.say("the broker lists the anchor's members, verifies each of them, and reads and verifies its offers")
+    await _complete(stage, nodes[1][0])
+
+
+async def _complete(stage: Stage, broker: Node) -> None:
+    """Wait until the broker has the offers of every operator. Raises `Problem`."""
+    there = 0
+    try:
+        async with asyncio.timeout(READY_S_MAX), BrokerClient(stage.broker, stage.buyer_key) as client:
+            while there < len(stage.players):
+                await asyncio.sleep(POLL_S)
+                there = sum(one.connected and one.offers > 0 for one in (await client.federation()).operators)
+    except TimeoutError as error:
+        raise broker.explain(f"knew {there} operators of {len(stage.players)} after {READY_S_MAX} s") from error
 
 
 async def _steps(audience: Audience, client: BrokerClient, stage: Stage, *, everyone: bool) -> tuple[Step, ...]:
@@ -100,7 +119,7 @@ async def _steps(audience: Audience, client: BrokerClient, stage: Stage, *, ever
 
 
 def _node_report(node: Node) -> NodeReport:
-    carried = 0 if node.name == "broker" else len(node.ready)
+    carried = 0 if node.name in {"anchor", "broker"} else len(node.ready)
     return NodeReport(name=node.name, pid=node.process.pid, memory_kib=node.memory_kib, operators=carried)
 
 
@@ -116,5 +135,7 @@ def _addresses(stage: Stage, processes: Processes) -> dict[str, str]:
         "PEERWAY_BROKER": stage.broker,
         "PEERWAY_KEY": stage.buyer_key,
         "PEERWAY_MCP": stage.mcp,
+        "PEERWAY_ANCHORS": str(stage.folder / TRUST / "anchors.json"),
+        "PEERWAY_AT": str(stage.folder / TRUST / "places"),
         "STOP": f"sh {shlex.quote(str(stop))}",
     } | operators

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from federation.cli import units
 from federation.cli.demo.claims import Claim, Step, claim
-from federation.cli.demo.ledger import Inspector, bill_claims
+from federation.cli.demo.ledger import Inspector, bill_claims, members_claim
 from federation.cli.demo.stage import Stage
 from federation.cli.tables import limit_name
 from federation.client.broker import BrokerClient
@@ -65,6 +65,7 @@ class Scenario:
         path = self._best = answer.paths[0] if answer.paths else None
         operators = list(dict.fromkeys(s.operator_name for s in path.segments)) if path else []
         claims = (
+            await members_claim(self._stage),
             claim("a path was found and proven the cheapest of everything published", answer.found and answer.proven),
             claim("at least three operators carry it", len(operators) >= OPERATORS_MIN, " → ".join(operators)),
             claim(

@@ -1,7 +1,8 @@
-"""What has to lie ready before the first process starts: a trust domain, footprints, keys and configurations.
+"""What has to lie ready before the first process starts: the anchor's books, footprints, keys and configurations.
 
-Everything is below one temporary folder. Nothing in it is worth keeping: the keys and TLS authorities are made now, the
-anchor is throwaway, and the buyer's bearer key opens loopback only.
+Everything is below one temporary folder. Nothing in it is worth keeping: the keys are made now, the anchor is
+throwaway, and the buyer's bearer key opens loopback only. Members are enrolled as `peerway anchor enrol` does it; who
+they are, each of them says on a listener of its own.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from federation.anchor.throwaway import ANCHOR, ThrowawayAnchor, throwaway_anchor
 from federation.cli.demo.cast import (
     AUDITOR,
     BROKER,
@@ -30,13 +32,14 @@ from federation.cli.demo.cast import (
 )
 from federation.cli.demo.ports import LOOPBACK, PortReserve
 from federation.node.bearer import key_digest
-from federation.node.mtls.own import make_authority
+from federation.node.seams import Clock
 from federation.node.settings import TLS, EgressRules
-from federation.trust.keys import PrivateKey, dump_private
-from federation.trust.throwaway import ThrowawayDomain
+from federation.trust.keys import PrivateKey, dump_private, generate
+from schemas.jurisdiction import Attestation
 from schemas.problem import Problem
 
 FOOTPRINT: Final = (sys.executable, "-m", "operators.cli.main", "footprint")
+TRUST: Final = "trust"
 METRO_KM: Final = 60
 PPM: Final = 10**6
 KEY_BYTES: Final = 24
@@ -47,12 +50,19 @@ km = { jitter_ns = 20, loss_ppb = 1, unavailability_ppb = 50, carbon_mg_gb = 2 }
 """
 
 
-class Members(NamedTuple):
-    """What admitting operators takes: the domain, the time, and ports."""
+class Places(NamedTuple):
+    """The bases of public listeners on loopback, by entity id."""
 
-    domain: ThrowawayDomain
-    now: int
-    ports: PortReserve
+    every: Mapping[str, str]
+
+    def of(self, *entities: str) -> str:
+        """Some of them as a table of a configuration."""
+        lines = "".join(f'"{entity}" = "{self.every[entity]}"\n' for entity in entities)
+        return f"[trust.egress.places]\n{lines}"
+
+    def port(self, entity: str) -> int:
+        """Where an entity says who it is."""
+        return int(self.every[entity].rpartition(":")[2])
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,12 @@ class Stage:
     broker: str
     mcp: str
     buyer_key: str
+    places: Places
+
+    @property
+    def superiors(self) -> tuple[Path, ...]:
+        """The folders of the anchor and of the auditor."""
+        return self.folder / TRUST / "anchor", self.folder / TRUST / "auditor"
 
     @property
     def egress(self) -> EgressRules:
@@ -83,27 +99,44 @@ class Stage:
         return egress(self.players)
 
 
-def build(folder: Path, performers: Sequence[Performer], ports: PortReserve, now: int) -> Stage:
-    """Write everything below `folder`; `now` is Unix time, from which the domain is valid for a day.
+async def build(folder: Path, performers: Sequence[Performer], ports: PortReserve, clock: Clock) -> Stage:
+    """Write everything below `folder`.
 
     Who has a home is attested; nobody knows anything of the others.
     """
     footprints = write_footprints(folder, performers)
-    domain = ThrowawayDomain(folder / "trust", now)
-    domain.add_auditor(AUDITOR, "Invented auditor")
-    members = Members(domain, now, ports)
-    players = tuple(_player(folder, one, footprints[one.entity], members) for one in performers)
-    for one in performers:
-        if one.home:
-            domain.attest(AUDITOR, one.entity, attestation(one, _crossed(footprints[one.entity])))
+    everybody = (ANCHOR, AUDITOR, BROKER, *(one.entity for one in performers))
+    places = Places({entity: f"http://{LOOPBACK}:{ports.take()}" for entity in everybody})
+    players = tuple(_player(folder, one, footprints[one.entity], places, ports) for one in performers)
     broker, mcp, buyer_key = ports.take(), ports.take(), _secret()
-    tls = make_authority(folder / "broker" / TLS, BROKER, now=now)
-    key = domain.add_broker(BROKER, "Demo broker", endpoint=f"http://{LOOPBACK}:{broker}/peerway/v1", tls=tls)
-    config = _write(folder / "broker" / "broker.toml", _broker_toml(players, broker, mcp, buyer_key))
-    _write_key(folder / "broker" / "key.json", key)
-    domain.write()
+    config = _write(folder / "broker" / "broker.toml", _broker_toml(players, (broker, mcp), buyer_key, places))
+    async with throwaway_anchor(folder / TRUST, AUDITOR, clock) as anchor:
+        for player in players:
+            facts = attestation(player.performer, _crossed(footprints[player.performer.entity]))
+            await _admit(anchor, player, facts if player.performer.home else None)
+        await anchor.enrol(BROKER, "connectivity_broker", _keys(folder / "broker"))
+    lines = "".join(f"{entity}={place}\n" for entity, place in places.every.items())
+    _write(folder / TRUST / "places", lines)
     address = f"http://{LOOPBACK}:"
-    return Stage(folder, players, config, f"{address}{broker}", f"{address}{mcp}/mcp", buyer_key)
+    return Stage(folder, players, config, f"{address}{broker}", f"{address}{mcp}/mcp", buyer_key, places)
+
+
+async def _admit(anchor: ThrowawayAnchor, player: Player, facts: Attestation | None) -> None:
+    """Enrol an operator, and give it the auditor's mark to carry."""
+    own, entity = player.config.parent, player.performer.entity
+    await anchor.enrol(entity, "connectivity_operator", _keys(own))
+    (own / "marks").mkdir()
+    if facts is not None:
+        (own / "marks" / "facts.jwt").write_text(await anchor.attest(entity, facts))
+
+
+def _keys(own: Path) -> PrivateKey:
+    """Make the keys of a node; its federation key."""
+    federation = generate()
+    for name, key in (("protocol.json", generate()), ("federation.json", federation)):
+        (own / name).write_bytes(dump_private(key))
+        (own / name).chmod(0o600)
+    return federation
 
 
 def write_footprints(folder: Path, performers: Sequence[Performer]) -> Mapping[str, Path]:
@@ -140,25 +173,17 @@ def egress(players: Sequence[Player]) -> EgressRules:
     return EgressRules(literals=tuple(at for one in players for at in (one.sonata.removeprefix("https://"), one.mesh)))
 
 
-def _player(folder: Path, performer: Performer, footprint: Path, members: Members) -> Player:
-    http, grpc = members.ports.take(), members.ports.take()
-    sonata, mesh = f"https://{LOOPBACK}:{http}", f"{LOOPBACK}:{grpc}"
-    own = folder / "operators" / performer.host
-    key = members.domain.add_operator(
-        performer.entity,
-        performer.name,
-        sonata=f"{sonata}/mefApi/sonata",
-        mesh=mesh,
-        documents=f"{sonata}/peerway/v1/documents",
-        tls=make_authority(own / TLS, performer.entity, now=members.now),
-    )
+def _player(folder: Path, performer: Performer, footprint: Path, places: Places, ports: PortReserve) -> Player:
+    http, grpc = ports.take(), ports.take()
     crossed = _crossed(footprint)
-    config = _write(own / "operator.toml", _operator_toml(performer, footprint, crossed, (http, grpc)))
-    _write_key(own / "key.json", key)
-    return Player(performer, config, sonata, mesh, len(crossed))
+    text = _operator_toml(performer, footprint, crossed, (http, grpc), places)
+    config = _write(folder / "operators" / performer.host / "operator.toml", text)
+    return Player(performer, config, f"https://{LOOPBACK}:{http}", f"{LOOPBACK}:{grpc}", len(crossed))
 
 
-def _operator_toml(performer: Performer, footprint: Path, crossed: Sequence[str], ports: tuple[int, int]) -> str:
+def _operator_toml(
+    performer: Performer, footprint: Path, crossed: Sequence[str], ports: tuple[int, int], places: Places
+) -> str:
     classes = class_countries(performer, crossed)
     return f"""\
 entity = "{performer.entity}"
@@ -168,15 +193,17 @@ footprint = "{footprint}"
 currency = "{performer.currency}"
 zone = "{performer.zone}"
 [keys]
-private = "key.json"
+private = "protocol.json"
+federation = "federation.json"
 tls = "{TLS}"
 [trust]
-domain = "../../trust"
-anchors = "../../trust/anchors.json"
-[listen]
+anchors = "../../{TRUST}/anchors.json"
+marks = "marks"
+{places.of(ANCHOR, AUDITOR, BROKER, performer.entity)}[listen]
 host = "{LOOPBACK}"
 http_port = {ports[0]}
 grpc_port = {ports[1]}
+public_port = {places.port(performer.entity)}
 [contact]
 name = "{performer.name} sales desk (invented)"
 number = "+00-0000000"
@@ -200,23 +227,25 @@ exit_micro = {performer.exit}
 {PROMISES}"""
 
 
-def _broker_toml(players: Sequence[Player], http: int, mcp: int, buyer_key: str) -> str:
+def _broker_toml(players: Sequence[Player], ports: tuple[int, int], buyer_key: str, places: Places) -> str:
     worth = "".join(f"{currency} = {ppm}\n" for currency, ppm in WORTH_PPM.items())
     return f"""\
 entity = "{BROKER}"
 name = "Demo broker"
 data = "data"
 [keys]
-private = "key.json"
+private = "protocol.json"
+federation = "federation.json"
 tls = "{TLS}"
 [trust]
-domain = "../trust"
-anchors = "../trust/anchors.json"
-egress = {{ literals = {json.dumps(egress(players).literals)} }}
-[listen]
+anchors = "../{TRUST}/anchors.json"
+[trust.egress]
+literals = {json.dumps(egress(players).literals)}
+{places.of(*places.every)}[listen]
 host = "{LOOPBACK}"
-http_port = {http}
-mcp_port = {mcp}
+http_port = {ports[0]}
+mcp_port = {ports[1]}
+public_port = {places.port(BROKER)}
 [[buyers]]
 name = "{BUYER}"
 key_sha256 = "{key_digest(buyer_key)}"
@@ -230,11 +259,6 @@ def _write(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def _write_key(path: Path, key: PrivateKey) -> None:
-    path.write_bytes(dump_private(key))
-    path.chmod(0o600)
 
 
 def _secret() -> str:

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from federation.anchor.hatch import Show, order_at
+from federation.anchor.throwaway import ANCHOR
 from federation.broker.config import load_config as load_broker
 from federation.cli.demo.cast import (
+    AUDITOR,
+    BROKER,
     CAPABILITIES,
     CAST,
     Performer,
@@ -20,19 +24,22 @@ from federation.cli.demo.cast import (
 from federation.cli.demo.ports import PortReserve
 from federation.cli.demo.processes import Processes
 from federation.cli.demo.stage import build
-from federation.trust.domain import load_domain
+from federation.trust.jose import unverified
 from operators.config import load_config as load_operator
 from operators.inventory.footprint import load as load_footprint
+from schemas.entity import TrustMark
 from schemas.jurisdiction import GROUPS
 from schemas.problem import Problem
-from tests.support.seams import NOW
+from tests.support.seams import FixedClock
 
 THREE = tuple(one for one in CAST if one.host in {"surf", "vodafone", "switch"})
 
 
-def test_the_stage_is_set_so_that_both_daemons_read_their_configuration(tmp_path: Path) -> None:
+@pytest.mark.asyncio
+async def test_the_stage_is_set_so_that_both_daemons_read_their_configuration(tmp_path: Path) -> None:
+    clock = FixedClock()
     with PortReserve() as ports:
-        stage = build(tmp_path, (*THREE, crowd_member(1136)), ports, NOW)
+        stage = await build(tmp_path, (*THREE, crowd_member(1136)), ports, clock)
     assert [player.performer.host for player in stage.players] == ["surf", "vodafone", "switch", "as1136"]
     for player in stage.players:
         config = load_operator(player.config)
@@ -44,13 +51,20 @@ def test_the_stage_is_set_so_that_both_daemons_read_their_configuration(tmp_path
     assert broker.operators == (), "every member that is an operator is dealt with"
     assert len(broker.trust.egress.literals) == 2 * len(stage.players)
     assert stage.broker == f"http://127.0.0.1:{broker.listen.http_port}"
-    domain = load_domain(Path(broker.trust.domain), Path(broker.trust.anchors), NOW)
-    assert not domain.rejected
-    assert {m.entity for m in domain.operators()} == {player.performer.entity for player in stage.players}
-    facts = domain.facts("https://vodafone.example", NOW)
-    assert facts
-    assert facts.controlling_parents == ("GB",)
-    assert domain.facts("https://as1136.example", NOW) is None
+    assert broker.trust.domain is None, "nothing is read but what members and the anchor serve"
+    enrolled = (await order_at(stage.superiors[0], Show(), clock))["members"]
+    marked = (await order_at(stage.superiors[1], Show(), clock))["marks"]
+    players = {player.performer.entity for player in stage.players}
+    assert {member["entity"] for member in enrolled} == players | {BROKER, AUDITOR}
+    assert {mark["subject"] for mark in marked} == {one.entity for one in THREE}
+    for player in stage.players:
+        own = load_operator(player.config)
+        carried = [unverified(path.read_text(), TrustMark) for path in Path(own.trust.marks or "").glob("*.jwt")]
+        assert [mark.attest.controlling_parents for mark in carried] == [
+            (p.parent,) for p in THREE if p == player.performer
+        ]
+        assert own.trust.egress.places.keys() == {ANCHOR, AUDITOR, BROKER, own.entity}
+        assert own.keys.federation != own.keys.private
     ports_used = [load_operator(p.config).listen.http_port for p in stage.players]
     assert len({*ports_used, broker.listen.http_port, broker.listen.mcp_port}) == 6
 
