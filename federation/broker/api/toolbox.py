@@ -7,6 +7,7 @@ an error result whose structured content is the problem: an agent reads `code`, 
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
@@ -95,7 +96,10 @@ def inlined_schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
 
 def _decode(arguments: dict[str, Any], kind: type[msgspec.Struct]) -> Any:
     try:
+        json.dumps(arguments, ensure_ascii=False).encode()  # an escape may spell half a character
         return msgspec.convert(arguments, kind)
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise invalid("arguments", "half a character, or nested without end") from error
     except msgspec.ValidationError as error:
         field, why = explain(error)
         raise invalid(field or "arguments", why) from error
