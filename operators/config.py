@@ -71,6 +71,13 @@ class BuyerAccess(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     key_sha256: KeyHash
 
 
+class OwnerAccess(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An owner of UNIs of this operator, and the file of its public keys, which verify its endpoint grants."""
+
+    entity: EntityId
+    jwks: str
+
+
 class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How often each caller may call, by HTTP and gRPC together: in the long run, and at once."""
 
@@ -133,6 +140,7 @@ class OperatorConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     brokers: tuple[BrokerAccess, ...] = ()
     buyers: tuple[BuyerAccess, ...] = ()
     limits: Limits = Limits()
+    owners: tuple[OwnerAccess, ...] = ()
     route_classes: tuple[ClassCard, ...]
     holds: Holds = Holds()
     calendar: CalendarConfig = CalendarConfig()
@@ -151,7 +159,14 @@ def load_config(path: Path) -> OperatorConfig:
     base = path.resolve()
     keys, trust = nearby(config.keys, config.trust, config.data, base)
     data, drawn = _below(config.data, base), _below(config.footprint, base)
-    return structs.replace(config, data=data, footprint=drawn, keys=keys, trust=trust)
+    return structs.replace(
+        config,
+        owners=tuple(OwnerAccess(entity=one.entity, jwks=_below(one.jwks, base)) for one in config.owners),
+        data=data,
+        footprint=drawn,
+        keys=keys,
+        trust=trust,
+    )
 
 
 def _below(name: str, base: Path) -> str:
@@ -166,6 +181,7 @@ def check(config: OperatorConfig, path: Path) -> None:
     rows += [(f"brokers[{i}].entity", b.entity) for i, b in enumerate(config.brokers)]
     rows += [(f"buyers[{i}].name", b.name) for i, b in enumerate(config.buyers)]
     rows += [(f"buyers[{i}].key_sha256", b.key_sha256) for i, b in enumerate(config.buyers)]
+    rows += [(f"owners[{i}].entity", one.entity) for i, one in enumerate(config.owners)]
     seen: dict[str, str] = {}
     for field, value in rows:
         if value in seen:
@@ -246,6 +262,12 @@ key_sha256 = "0a7b3e6d1c6e3fdd3f1f5c0c0f0e6c4c0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 [limits]
 calls_per_second = 500                # of each caller, by HTTP and gRPC together ...
 calls_at_once = 1_000                 # ... and so many at once
+
+# One table per owner of UNIs that are not this operator's own (`owner` in the footprint): a segment that ends there is
+# sold to the owner, and to whom it gave an endpoint grant (`peerway grant new`).
+# [[owners]]
+# entity = "https://hospital.example"
+# jwks = "hospital.jwks"              # its public keys: peerway keys public FILE
 
 # One block per route class. `any` may run anywhere in the footprint.
 [[route_classes]]

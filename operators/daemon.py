@@ -33,9 +33,14 @@ from federation.node.rpc import Guard
 from federation.node.seams import Clock, Entropy, SystemClock, SystemEntropy
 from federation.node.sqlite import Database
 from federation.sonata.seller import BASE
+from federation.tokens.access import Issuer
+from federation.tokens.brokers import BrokerTokens
+from federation.tokens.sqlite import ReplayRows
 from federation.trust.certificates import x5c
 from federation.trust.chain import Member
+from operators.access.admit import Admission
 from operators.access.gate import Gate
+from operators.access.owners import Owners, owners_of
 from operators.access.signer import Signer
 from operators.api.http import PEERWAY, operator_app
 from operators.api.mesh import MeshService, mesh_server, serve_mesh
@@ -80,6 +85,14 @@ class Running(NamedTuple):
     members: Membership
 
 
+class Faces(NamedTuple):
+    """What brokers call: Sonata and documents, the mesh, the token endpoint."""
+
+    desk: Desk
+    publisher: Publisher
+    tokens: BrokerTokens
+
+
 async def run(paths: Sequence[Path], stop: asyncio.Event) -> None:
     """Serve every operator configured in `paths` until `stop` is set; one JSON line on stdout for each when ready."""
     clock, entropy = SystemClock(), SystemEntropy()
@@ -112,10 +125,12 @@ async def operator(
     async with AsyncExitStack() as stack:
         members = await _members(stack, config, signer)
         mutual = _mutual(config, clock, members)
+        gate = Gate(config.entity, [broker.entity for broker in config.brokers], members, clock)
+        issuer = Issuer(config.entity, protocol.signer, entropy.token)
         database = await stack.enter_async_context(Database(Path(config.data) / STORE, MIGRATIONS))
         shop = Shop(
             signer=signer,
-            gate=Gate(config.entity, [broker.entity for broker in config.brokers], members, clock),
+            gate=gate,
             network=network,
             inventory=inventory,
             caps=HoldCaps(config.holds, {name: i.speed_bps for name, i in network.interfaces.items()}),
@@ -126,22 +141,23 @@ async def operator(
             horizon=lambda: span(clock.now(), config.calendar.horizon_days).to_s,
             changed=publisher.mark,
             billing_account=config.billing_account,
+            admission=_admission(config, issuer, gate, network),
         )
         await recover(shop)
         publisher.open()
         desk = Desk(shop)
         group = await _background(stack, desk, publisher, mutual)
-        http, grpc = await _serve(stack, config, desk, publisher, mutual)
+        tokens = BrokerTokens(issuer, gate.keys_of, ReplayRows(database))
+        http, grpc = await _serve(stack, config, Faces(desk, publisher, tokens), mutual)
         said = functools.partial(_said, config, protocol, mutual, (http, grpc))
         public = await _present(stack, group, config, lambda: Presence(config, protocol, said, clock))
         await _join(stack, group, config, members)
         yield Running(config.entity, http, grpc, public, desk, publisher, mutual, members)
 
 
-async def _serve(
-    stack: AsyncExitStack, config: OperatorConfig, desk: Desk, publisher: Publisher, mutual: Mutual
-) -> tuple[int, int]:
+async def _serve(stack: AsyncExitStack, config: OperatorConfig, faces: Faces, mutual: Mutual) -> tuple[int, int]:
     """Both listeners, behind the same guard; their ports."""
+    desk, publisher, tokens = faces
     gate, clock, at = desk.shop.gate, desk.shop.signer.clock, config.listen
     audit = stack.enter_context(Audit(Path(config.data), clock, desk.shop.signer.entropy))
     buckets = Buckets(config.limits.rate)
@@ -151,7 +167,7 @@ async def _serve(
         return gate.admit(mutual.judge(leaf))
 
     guard = (refusals(audit), callers(judge, keys), rates(buckets, clock))
-    app, tls = operator_app(desk, config.contact, guard), mutual.tls
+    app, tls = operator_app(desk, config.contact, guard, tokens), mutual.tls
     http = await listen(app, at.host, at.http_port, stack, tls.server_context())
     mesh = mesh_server(MeshService(desk, publisher), Guard(judge, buckets, audit, clock))
     return http, await serve_mesh(mesh, tls.server_credentials(), at.host, at.grpc_port, stack)
@@ -270,6 +286,18 @@ def _hosts(me: Member) -> tuple[str, ...]:
         raise invalid("entity", f"{me.entity} is no operator in the trust domain")
     urls = (role.sonata_endpoint, role.documents_endpoint, f"//{role.mesh_endpoint}")
     return tuple(dict.fromkeys(host for url in urls if (host := urlsplit(url).hostname)))
+
+
+def _admission(config: OperatorConfig, issuer: Issuer, gate: Gate, network: Network) -> Admission:
+    """What brokers may ask. Documents that had an effect are answered before it is asked, by the store."""
+    return Admission(
+        me=config.entity,
+        keys=issuer.keys(),
+        member=lambda entity, _: gate.member(entity),
+        owners=owners_of(network.footprint),
+        owner_keys=Owners(config.owners).keys_of,
+        seen=lambda iss, jti: None,
+    )
 
 
 def _network(config: OperatorConfig) -> Network:

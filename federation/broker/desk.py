@@ -15,6 +15,7 @@ from federation.broker.once import Once, claim_of
 from federation.broker.orders.protocols import Orders, OrderStore
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.quotes.extension import Extending, Leased, Longer
+from federation.broker.quotes.grants import check_grants
 from federation.broker.quotes.protocols import QuoteStore, StoredQuote
 from federation.broker.quotes.quoting import Quoting
 from federation.broker.quotes.seal import quote_view
@@ -74,13 +75,15 @@ class Desk:
             intent = within.confined(intent, self._searching.sheets)
         return await self._searching.search(intent, k, front=front, backup=backup, buyer=buyer.name)
 
-    async def quote(self, buyer: Buyer, intent: Intent, key: str) -> QuoteView:
-        """A firm quote with a hold at every operator. See `Quoting.quote` for what it raises."""
+    async def quote(self, buyer: Buyer, intent: Intent, key: str, grants: tuple[str, ...] = ()) -> QuoteView:
+        """A firm quote with a hold at every operator, with the endpoint grants of UNIs' owners. See `Quoting.quote` for
+        what it raises."""
         buyer.may(Deed.QUOTE, self._clock.now())
-        claim = claim_of(buyer.name, key, "quote", intent)
+        check_grants(grants)
+        claim = claim_of(buyer.name, key, "quote", intent, *grants)
 
         async def work() -> QuoteView:
-            return quote_view(await self._quoting.quote(buyer.name, intent, claim, buyer.power))
+            return quote_view(await self._quoting.quote(buyer.name, intent, claim, buyer.power, grants))
 
         return await self._once.run(claim, work, lambda quote_id: self.get_quote(buyer, quote_id))
 

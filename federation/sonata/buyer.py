@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar
 from urllib.parse import quote as escaped
 
@@ -38,6 +39,7 @@ from schemas.sonata.states import ProductStatus
 
 T = TypeVar("T")
 DEADLINE_S: Final = 10.0
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 ANSWER_BYTES_MAX: Final = 256 * 1024
 PAGE: Final = 100
 PAGES_MAX: Final = 1000
@@ -77,21 +79,30 @@ class SonataBuyer:
         self._deadline_s = deadline_s
         self._answer_bytes_max = answer_bytes_max
 
-    async def quote(self, rfq_jws: str, rfq: Rfq, *, project_id: str | None = None) -> QuoteAnswer:
-        """Ask for a firm quote and a hold. A refusal is an answer, not an exception."""
+    async def quote(
+        self, rfq_jws: str, rfq: Rfq, *, project_id: str | None = None, shown: Mapping[str, str] = NOTHING
+    ) -> QuoteAnswer:
+        """Ask for a firm quote and a hold. A refusal is an answer, not an exception. `shown` are headers that say by
+        which right we ask."""
         body = quote_body(rfq_jws, rfq, self._profile, project_id)
-        return await self._post(f"{quote.API}/quote", body, read_quote, buyer_id=rfq.sub)
+        return await self._post(f"{quote.API}/quote", body, read_quote, buyer_id=rfq.sub, shown=shown)
 
     async def decline(self, quote_id: str) -> None:
         """Let a quote and its hold go."""
         await self._post(f"{quote.API}/declineQuote", QuoteOperation(quote_id=quote_id), bytes)
 
     async def order(
-        self, order_jws: str, document: Order, ordered: Ordered | None = None, *, project_id: str | None = None
+        self,
+        order_jws: str,
+        document: Order,
+        ordered: Ordered | None = None,
+        *,
+        project_id: str | None = None,
+        shown: Mapping[str, str] = NOTHING,
     ) -> OrderAnswer:
         """Commit or extend what was `ordered`, or release (`ordered` None). A failed order is an answer."""
         body = order_body(order_jws, document, self._profile, ordered, project_id)
-        return await self._post(f"{order.API}/productOrder", body, read_order, buyer_id=document.sub)
+        return await self._post(f"{order.API}/productOrder", body, read_order, buyer_id=document.sub, shown=shown)
 
     async def cancel(self, order_id: str, why: str) -> CancelAnswer:
         """Undo an order that is in progress."""
@@ -133,23 +144,28 @@ class SonataBuyer:
         return tuple(found)
 
     async def _post(
-        self, path: str, body: msgspec.Struct, read: Callable[[bytes], T], *, buyer_id: str | None = None
+        self,
+        path: str,
+        body: msgspec.Struct,
+        read: Callable[[bytes], T],
+        *,
+        buyer_id: str | None = None,
+        shown: Mapping[str, str] = NOTHING,
     ) -> T:
         query = {} if buyer_id is None else {"buyerId": buyer_id}
-        return await self._call("POST", path, query, msgspec.json.encode(body), read)
+        return self._read(await self._exchange("POST", path, query, msgspec.json.encode(body), shown), read)
 
     async def _get(self, path: str, read: Callable[[bytes], T]) -> T:
-        return await self._call("GET", path, {}, None, read)
+        return await self._call("GET", path, {}, read)
 
     async def _list(self, path: str, kind: type[T], query: Mapping[str, str]) -> tuple[T, ...]:
         reader = msgspec.json.Decoder(tuple[kind, ...])  # type: ignore[valid-type]
-        return await self._call("GET", path, query, None, reader.decode)
+        return await self._call("GET", path, query, reader.decode)
 
-    async def _call(
-        self, method: str, path: str, query: Mapping[str, str], body: bytes | None, read: Callable[[bytes], T]
-    ) -> T:
-        write = body is not None
-        answer = await self._exchange(method, path, query, body)
+    async def _call(self, method: str, path: str, query: Mapping[str, str], read: Callable[[bytes], T]) -> T:
+        return self._read(await self._exchange(method, path, query, None), read, write=False)
+
+    def _read(self, answer: _Answer, read: Callable[[bytes], T], *, write: bool = True) -> T:
         if not 200 <= answer.status < 300:
             raise error_of(answer.status, answer.body, write=write, retry_after_s=answer.retry_after_s)
         try:
@@ -157,7 +173,9 @@ class SonataBuyer:
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise self._lost(f"its answer is not Sonata: {error}", write) from error
 
-    async def _exchange(self, method: str, path: str, query: Mapping[str, str], body: bytes | None) -> _Answer:
+    async def _exchange(
+        self, method: str, path: str, query: Mapping[str, str], body: bytes | None, shown: Mapping[str, str] = NOTHING
+    ) -> _Answer:
         """One request, one whole answer, within the deadline; foreign exceptions end here."""
         write = body is not None
         url = f"{self._base}/{path}"
@@ -165,7 +183,7 @@ class SonataBuyer:
             async with (
                 asyncio.timeout(self._deadline_s),
                 self._session().request(
-                    method, url, params=query, data=body, headers=self._headers, allow_redirects=False
+                    method, url, params=query, data=body, headers=self._headers | dict(shown), allow_redirects=False
                 ) as response,
             ):
                 return _Answer(response.status, await self._body(response, write), _retry_after(response))

@@ -20,7 +20,7 @@ Rules of the desk, all acts:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -34,11 +34,21 @@ S = TypeVar("S", bound=str)
 R = TypeVar("R")
 
 
+GRANT_HEADER: Final = "Endpoint-Grant"  # of a request for a quote: endpoint grants, a comma between two
+
+
 class Caller(Struct, frozen=True):
-    """Who speaks: an entity, or a plain buyer by its name; and the buyer it acts for (`buyerId`), if it says one."""
+    """Who speaks: an entity, or a plain buyer by its name; and the buyer it acts for (`buyerId`), if it says one.
+
+    `x5t` is the thumbprint of the certificate it shows, `token` the access token and `grants` the endpoint grants that
+    came with the request; nothing of these is verified yet.
+    """
 
     entity: str
     buyer_id: str | None = None
+    x5t: str | None = None
+    token: str | None = None
+    grants: tuple[str, ...] = ()
 
 
 class Change(Struct, Generic[S], frozen=True):

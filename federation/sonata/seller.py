@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from federation.node.callers import caller_of
+from federation.node.callers import LEAF, caller_of
 from federation.node.http import read_body
 from federation.sonata import asks, envelopes
 from federation.sonata.envelopes import Json, SellerProfile
@@ -28,7 +28,7 @@ from federation.sonata.listing import (
     Filters,
     wanted,
 )
-from federation.sonata.protocols import Caller, Listing, SegmentDesk, Wanted
+from federation.sonata.protocols import GRANT_HEADER, Caller, Listing, SegmentDesk, Wanted
 from schemas.problem import Problem
 from schemas.sonata import inventory, order, quote
 
@@ -169,7 +169,12 @@ class _Seller:
         buyer_id = request.query.get("buyerId")
         if buyer_id is not None and not 0 < len(buyer_id) <= BUYER_ID_CHARS_MAX:
             raise Fault(400, Issue("invalidQuery", f"buyerId must have 1 to {BUYER_ID_CHARS_MAX} characters"))
-        return Caller(caller_of(request), buyer_id)
+        x5t = request.get(LEAF)
+        if x5t is None:
+            return Caller(caller_of(request), buyer_id)
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        grants = tuple(grant.strip() for grant in request.headers.get(GRANT_HEADER, "").split(",") if grant.strip())
+        return Caller(caller_of(request), buyer_id, x5t, token if scheme.lower() == "bearer" else None, grants)
 
 
 @web.middleware

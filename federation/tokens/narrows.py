@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import structs
 
 from schemas.authority import Authority, Spend
-from schemas.price import Money, RateTable
+from schemas.price import MICRO_MAX, Money, RateTable
 from schemas.problem import Problem
 
 
@@ -79,7 +79,7 @@ def slice_for(parent: Authority, operator: str, currency: str, rates: RateTable)
     """
     spend = parent.spend
     per_order = min(spend.per_order_micro, spend.total_micro)
-    most = rates.ceiling(Money(spend.ccy, per_order), currency).micro
+    most = min(MICRO_MAX, rates.ceiling(Money(spend.ccy, per_order), currency).micro)
     local = Spend(ccy=currency, per_order_micro=most, total_micro=most, until=spend.until)
     slice_ = passed_on(parent, locations=(operator,), spend=structs.replace(spend, total_micro=per_order))
     return structs.replace(slice_, spend=local)

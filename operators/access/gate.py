@@ -42,7 +42,7 @@ class Gate:
     def admit(self, entity: EntityId) -> EntityId:
         """The member, if it is a broker that is served here. Raises `UNAUTHENTICATED`, `POLICY_DENIED`."""
         try:
-            member = self._member(entity)
+            member = self.member(entity)
         except Problem as problem:
             raise Problem("UNAUTHENTICATED", problem.detail) from problem
         if member.metadata.connectivity_broker is None:
@@ -61,14 +61,16 @@ class Gate:
     def verify(self, token: str, claims: type[Signed], caller: EntityId, field: str) -> Signed:
         """Claims of a document that the caller itself signed, for us. Raises `DOCUMENT_INVALID`."""
         try:
-            return verify_jws(token, claims, self._keys(caller), now=self._clock.now(), iss=caller, aud=self._me)
+            return verify_jws(token, claims, self.keys_of(caller), now=self._clock.now(), iss=caller, aud=self._me)
         except Problem as problem:
             raise _refused(problem, claims, field) from problem
 
-    def _keys(self, entity: EntityId) -> Mapping[str, PublicKey]:
-        return self._member(entity).keys
+    def keys_of(self, entity: EntityId) -> Mapping[str, PublicKey]:
+        """The keys that sign the documents of a member. Raises `NOT_FOUND`."""
+        return self.member(entity).keys
 
-    def _member(self, entity: EntityId) -> Member:
+    def member(self, entity: EntityId) -> Member:
+        """The member, if it is believed now. Raises `NOT_FOUND`."""
         now = self._clock.now()
         try:
             return self._membership.domain.member(entity, now)

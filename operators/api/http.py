@@ -1,4 +1,4 @@
-"""The operator's HTTP face: Sonata under its own base, `/peerway/v1/documents/{hash}`, `/healthz`.
+"""The operator's HTTP face: Sonata under its own base, `/peerway/v1/documents/{hash}`, `/oauth/token`, `/healthz`.
 
 What stands in front of every handler (`guard`) lets known callers through, and is inside of what renders failures:
 Sonata has error bodies of its own.
@@ -13,28 +13,38 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from federation.node.callers import caller_of
+from federation.node.callers import LEAF, caller_of
 from federation.node.http import BODY_BYTES_MAX, problem_middleware, reply
 from federation.sonata.envelopes import SellerProfile
 from federation.sonata.seller import BASE, seller_app
+from federation.tokens.endpoint import Connection, TokenEndpoint
+from federation.tokens.http import mount
 from operators.config import Contact
 from operators.orders.desk import Desk
 from schemas.problem import not_found
 
 PEERWAY: Final = "/peerway/v1"
+RIGHTS: Final = "/oauth"
 HASH: Final = re.compile(r"[A-Za-z0-9_\-]{43}")
 
 
-def operator_app(desk: Desk, contact: Contact, guard: Sequence[Middleware]) -> web.Application:
+def operator_app(desk: Desk, contact: Contact, guard: Sequence[Middleware], tokens: TokenEndpoint) -> web.Application:
     """The whole application of one operator."""
     app = web.Application(middlewares=[problem_middleware], client_max_size=BODY_BYTES_MAX)
     app.router.add_get("/healthz", _health)
     ours = web.Application(middlewares=[*guard])
     ours.router.add_get("/documents/{hash}", _Documents(desk).get)
     app.add_subapp(PEERWAY, ours)
+    rights = web.Application(middlewares=[*guard])
+    mount(rights, "/token", tokens, _connection, desk.shop.signer.clock)
+    app.add_subapp(RIGHTS, rights)
     profile = SellerProfile(name=contact.name, number=contact.number, email_address=contact.email)
     app.add_subapp(BASE, seller_app(desk, profile, guard))
     return app
+
+
+def _connection(request: web.Request) -> Connection:
+    return Connection(entity=caller_of(request) if LEAF in request else None, x5t=request.get(LEAF))
 
 
 async def _health(_: web.Request) -> web.Response:

@@ -33,6 +33,7 @@ class Quote(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A firm quote (or a refusal to give one) as kept. Times are Unix seconds.
 
     `buyer` is the pseudonym the broker uses, `route` what it runs over inside. A HELD quote has a claim of its own id.
+    `mandate_h` and `grant_h` are those of its rfq.
     """
 
     id: Id
@@ -54,6 +55,8 @@ class Quote(Struct, frozen=True, kw_only=True, omit_defaults=True):
     hash: Hash | None = None
     document: str | None = None
     refusal: Refusal | None = None
+    mandate_h: Hash | None = None
+    grant_h: Hash | None = None
 
 
 class Extension(Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from operators.orders import fsm
 from operators.orders.extending import Extending
 from operators.orders.fsm import Lease, Quote
 from operators.orders.keeping import Document, OrderRow
+from operators.orders.letting import admitted_order
 from operators.orders.lifecycle import Lifecycle
 from operators.orders.once import once
 from operators.orders.placed import Placed, accepted, admitted, confirm_by, failed
@@ -40,7 +41,7 @@ class Ordering:
         token, named = ask.order, self._shop.gate.name(ask.order, Order, "order")
 
         async def first() -> OrderRecord:
-            order = self._shop.gate.verify(token, Order, caller.entity, "order")
+            order = await admitted_order(self._shop, caller, token)
             check_order(ask, order)
             return await self._place(Placed(ask, order_id, now, caller.entity, order.sub, named, order))
 

@@ -13,6 +13,7 @@ from operators.inventory.ledger import Claim
 from operators.orders.admission import REFUSALS, Plan, claim_of, plan_extension, plan_segment, refuse
 from operators.orders.fsm import Entry, Quote, check_extensible, stepped
 from operators.orders.keeping import Batch, Document
+from operators.orders.letting import admitted_rfq
 from operators.orders.lifecycle import Lifecycle
 from operators.orders.once import once, seen
 from operators.orders.records import quote_record
@@ -35,6 +36,8 @@ class _Wish(NamedTuple):
     hold_s: int
     named: Named | None = None
     replaces: Hash | None = None
+    mandate_h: Hash | None = None
+    grant_h: Hash | None = None
 
 
 class Quoting:
@@ -51,9 +54,10 @@ class Quoting:
         token, named = ask.rfq, self._shop.gate.name(ask.rfq, Rfq, "rfq")
 
         async def first() -> QuoteRecord:
-            rfq = self._shop.gate.verify(token, Rfq, caller.entity, "rfq")
+            rfq = admitted_rfq(self._shop, caller, token)
             check_rfq(ask, rfq)
-            return await self._decide(_Wish(ask, caller.entity, rfq.sub, rfq.hold_s, named, rfq.replaces))
+            wish = _Wish(ask, caller.entity, rfq.sub, rfq.hold_s, named, rfq.replaces, rfq.mandate_h, rfq.grant_h)
+            return await self._decide(wish)
 
         return await once(self._shop, caller.entity, named, lambda ref: self._again(caller, ref), first)
 
@@ -188,6 +192,8 @@ class Quoting:
             external_id=ask.external_id,
             project_id=ask.project_id,
             rfq_h=wish.named.hash if wish.named else None,
+            mandate_h=wish.mandate_h,
+            grant_h=wish.grant_h,
         )
 
     def _signed(self, quote: Quote, wish: _Wish, plan: Plan) -> tuple[Quote, list[Document]]:

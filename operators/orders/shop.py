@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
+from operators.access.admit import Admission
 from operators.access.gate import Gate
 from operators.access.signer import Signer
 from operators.config import Holds
@@ -35,7 +36,10 @@ QUOTE, LEASE = "quote", "lease"
 
 @dataclass(frozen=True)
 class Shop:
-    """One operator's tools, and its rows that are not over."""
+    """One operator's tools, and its rows that are not over.
+
+    Without an `admission` whoever signs may ask: that is for tests of what comes after it.
+    """
 
     signer: Signer
     gate: Gate
@@ -49,6 +53,7 @@ class Shop:
     horizon: Callable[[], int]
     changed: Callable[[Iterable[Id]], None]
     billing_account: str | None = None
+    admission: Admission | None = None
     events: Events = field(default_factory=Events)
     locks: Locks = field(default_factory=Locks)
     quotes: dict[Id, Quote] = field(default_factory=dict)

@@ -23,7 +23,7 @@ from tests.hostile.control import beaten
 from tests.support.admission import BUYER_THERE, SEGMENT, X5T, Gatehouse, operator_authority
 from tests.support.authority import AUTHORITY, BROKER, OPERATOR, RATES, STRANGER
 from tests.support.fake_operators import FakeOperator
-from tests.support.operator_world import OperatorWorld, plan
+from tests.support.operator_world import MANDATE_H, OperatorWorld, plan
 from tests.support.seams import NOW, CountingEntropy, FixedClock
 
 OTHER_X5T = thumbprint(b"another certificate")
@@ -103,7 +103,7 @@ async def shows_a_delegation_twice(folder: Path) -> None:
 async def sends_an_rfq_twice(folder: Path) -> None:
     """T7: somebody repeats a broker's rfq at the operator's real daemon, so that it holds twice as much."""
     async with OperatorWorld(folder).run() as world:
-        rfq = Rfq(**world.broker.party(), segment=plan(z="uni-b", gbps=40))
+        rfq = Rfq(mandate_h=MANDATE_H, **world.broker.party(), segment=plan(z="uni-b", gbps=40))
         token = sign_jws(world.broker.key, rfq)
         first, second = [await world.broker.sonata.quote(token, rfq) for _ in range(2)]
         held = len(world.running.desk.shop.inventory.claims())

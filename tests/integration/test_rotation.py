@@ -24,7 +24,6 @@ from federation.node.mtls.own import AUTHORITY, AUTHORITY_KEY, make_authority
 from federation.node.outside import outside
 from federation.node.seams import SystemClock, SystemEntropy
 from federation.node.settings import EgressRules
-from federation.sonata.buyer import SonataBuyer
 from federation.trust.certificates import Certificate
 from federation.trust.chain import TrustDomain
 from federation.trust.domain import load_domain
@@ -33,7 +32,7 @@ from operators.daemon import operator
 from schemas.intent import Intent
 from tests.support.federation import BROKER_ENTITY, ENDS, GBPS, TinyFederation, retried, tiny_federation
 from tests.support.footprints import ENTITY
-from tests.support.operator_world import BROKER, PROFILE, OperatorWorld, plan
+from tests.support.operator_world import BROKER, OperatorWorld, plan
 from tests.support.speaking import BEGIN, DECADES_S, keys
 
 pytestmark = pytest.mark.asyncio
@@ -49,7 +48,7 @@ class Load:
     def __init__(self, world: OperatorWorld, reach: Reach) -> None:
         base = f"{world.origin}/mefApi/sonata"
         self._broker = world.broker
-        self._broker.sonata = self._sonata = SonataBuyer(reach.session(ENTITY), base, PROFILE)
+        self._broker.sonata = self._sonata = self._broker.licensed(base, reach.session(ENTITY))
         self._mesh = MeshChannel(ENTITY, reach.mesh(ENTITY, f"127.0.0.1:{world.running.grpc}"), timeout_s=10)
         self.rounds = dict.fromkeys(("reads", "quotes", "sheets"), 0)
         self._news = asyncio.Condition()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from federation.broker.peers.protocols import HeldQuote, LeaseHint, LeaseReceipt, SheetPages
+from federation.broker.peers.protocols import HeldQuote, LeaseHint, LeaseReceipt, Permit, SheetPages
 from federation.broker.peers.verify import verified_quote
 from federation.trust.jose import doc_hash, sign_jws
 from federation.trust.keys import PrivateKey, generate, public_keys
@@ -158,7 +158,7 @@ class FakeOperator:
                 raise news
             yield news
 
-    async def quote(self, rfq_jws: str, rfq: Rfq) -> HeldQuote:
+    async def quote(self, rfq_jws: str, rfq: Rfq, permit: Permit | None = None) -> HeldQuote:
         """Hold and price, or refuse."""
         self.asked.append(rfq)
         if self.silent:
@@ -258,7 +258,9 @@ class FakeOperator:
 
     # -- not needed by discovery and quotes ------------------------------------------------------------------
 
-    async def order(self, order_jws: str, order: Order, held: HeldQuote | None) -> LeaseReceipt:
+    async def order(
+        self, order_jws: str, order: Order, held: HeldQuote | None, permit: Permit | None = None
+    ) -> LeaseReceipt:
         raise NotImplementedError
 
     async def find_order(self, order_jws: str, order: Order, held: HeldQuote | None) -> LeaseReceipt | None:

@@ -7,7 +7,7 @@ the official Sonata files are at hand, everything that passes between a broker a
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,20 +19,26 @@ from aiohttp import web
 from msgspec import structs
 
 from federation.node.bearer import key_digest
+from federation.node.callers import thumbprint
 from federation.sonata.answers import OrderAnswer, QuoteAnswer
 from federation.sonata.asking import BuyerProfile, Ordered
 from federation.sonata.buyer import SonataBuyer
-from federation.trust.certificates import pem
+from federation.tokens.access import Holder, Issuer, issue_access
+from federation.trust.certificates import der, pem
 from federation.trust.jose import doc_hash, sign_jws, verify_jws
-from federation.trust.keys import PrivateKey, PublicKey, dump_private
+from federation.trust.keys import PrivateKey, dump_private
 from federation.trust.throwaway import ThrowawayDomain
 from operators.config import OperatorConfig, load_config
 from operators.daemon import Running, operator
 from operators.fabric.null import NullDriver
 from operators.inventory.footprint import Footprint, dump
+from schemas.access import Actor, Confirmation
+from schemas.authority import AUTHORITY_TYPE, Authority, Deed, Spend
 from schemas.gen.mesh.v1 import mesh_pb2 as pb
 from schemas.gen.mesh.v1.mesh_pb2_grpc import MeshStub
 from schemas.order import CONFIRM_WITHIN_S, Confirm, Order, Receipt
+from schemas.price import MICRO_MAX
+from schemas.problem import Problem
 from schemas.quote import Action, Rfq, SegmentQuote
 from schemas.segment import End, Limits, Segment, window
 from tests.support.footprints import ENTITY, GBPS, enni, footprint, link, uni
@@ -45,7 +51,16 @@ BUYER = "pseudonym-of-one-buyer"
 HOUR = 3_600
 PLAIN_KEY = "key of a plain buyer"
 PROFILE = BuyerProfile(name="NOC", number="+49-0", email_address="noc@b.example", billing_account="BA-1")
-ROOT_H = "R" * 43
+ROOT_H, MANDATE_H = "R" * 43, "M" * 43
+ANYTHING = Authority(
+    type=AUTHORITY_TYPE,
+    actions=tuple(Deed),
+    locations=(ENTITY,),
+    max_bandwidth_bps=10**14,
+    spend=Spend(ccy="EUR", per_order_micro=MICRO_MAX, total_micro=MICRO_MAX, until=10**11),
+    max_hops=16,
+    depth=0,
+)
 UNI_A, UNI_C, ENNI_B = "uni-a", "uni-c", "enni-b--as2-x"
 
 # The clock stands still, so no bucket fills again: who wants to see limits sets them.
@@ -138,12 +153,48 @@ class Deal:
         return self.placed.product
 
 
+class Licensed(SonataBuyer):
+    """Shows the operator's own token with every rfq and order, unless a test shows something else."""
+
+    def __init__(self, *given: Any, broker: Broker) -> None:
+        super().__init__(*given)
+        self._of = broker
+
+    async def quote(
+        self, rfq_jws: str, rfq: Rfq, *, project_id: str | None = None, shown: Mapping[str, str] | None = None
+    ) -> QuoteAnswer:
+        try:
+            right = self._right(rfq) if shown is None else shown
+            return await super().quote(rfq_jws, rfq, project_id=project_id, shown=right)
+        except Problem as problem:
+            if problem.code != "UNAUTHENTICATED" or shown is not None:
+                raise
+        # The leaf was renewed between the token and the connection.
+        return await super().quote(rfq_jws, rfq, project_id=project_id, shown=self._right(rfq))
+
+    async def order(
+        self,
+        order_jws: str,
+        document: Order,
+        ordered: Ordered | None = None,
+        *,
+        project_id: str | None = None,
+        shown: Mapping[str, str] | None = None,
+    ) -> OrderAnswer:
+        right = self._right(document) if shown is None else shown
+        return await super().order(order_jws, document, ordered, project_id=project_id, shown=right)
+
+    def _right(self, document: Rfq | Order) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._of.token(document.sub, document.mandate_h)}"}
+
+
 class Broker:
     """One broker of the operator, with the operator's keys to check what it answers; `session` is its own HTTP."""
 
-    def __init__(self, node: Node, key: PrivateKey, trusted: dict[str, PublicKey]) -> None:
+    def __init__(self, node: Node, key: PrivateKey, operator: PrivateKey) -> None:
         self.node, self.entity, self.clock = node, node.entity, node.clock
-        self.key, self._trusted = key, trusted
+        self.key, self._trusted = key, {operator.kid: operator.key.public_key()}
+        self.issuer = Issuer(ENTITY, operator, CountingEntropy("at").token)
         entity = self.entity
         self._jti = CountingEntropy(f"j{len(entity)}")
         self.session: aiohttp.ClientSession
@@ -158,7 +209,8 @@ class Broker:
 
     async def ask(self, segment: Segment, *, sub: str = BUYER, **more: Any) -> Deal:
         """A quote, verified if there is one."""
-        rfq = Rfq(**self.party(sub), segment=segment, **more)
+        given: dict[str, Any] = {"mandate_h": MANDATE_H, **more}
+        rfq = Rfq(**self.party(sub), segment=segment, **given)
         token = sign_jws(self.key, rfq)
         deal = Deal(rfq, await self.sonata.quote(token, rfq))
         if deal.answer.quote_jws:
@@ -186,6 +238,8 @@ class Broker:
             "path_root": ROOT_H,
             "amount": deal.held.total,
             "confirm_by": latest + CONFIRM_WITHIN_S,
+            "mandate_h": deal.rfq.mandate_h,
+            "grant_h": deal.rfq.grant_h,
         }
         return Order(**self.party(sub), **(claims | changes))
 
@@ -233,6 +287,21 @@ class Broker:
     def read(self, token: str, kind: type[Any]) -> Any:
         return verify_jws(token, kind, self._trusted, now=self.clock.now(), iss=ENTITY, aud=self.entity)
 
+    def licensed(self, base: str, session: Callable[[], aiohttp.ClientSession] | None = None) -> Licensed:
+        """A client of the operator that shows a token with every document."""
+        return Licensed(session or (lambda: self.session), base, PROFILE, broker=self)
+
+    def token(self, sub: str, mandate_h: str | None, **changes: Any) -> str:
+        """An access token of the operator for this broker's present leaf, as its endpoint would give one."""
+        assert self.node.own.leaf is not None
+        bound = Confirmation(x5t=thumbprint(der(self.node.own.leaf)))
+        authority = structs.replace(ANYTHING, **changes)
+        holder = Holder(self.entity, sub, bound, Actor(sub=self.entity))
+        given = mandate_h or MANDATE_H
+        return issue_access(
+            self.issuer, holder, authority, mandate_h=given, txn="txn-1", now=self.clock.now(), life_s=120
+        )
+
     @asynccontextmanager
     async def connected(self, base: str, grpc_port: int) -> AsyncIterator[None]:
         """Over mutual TLS with the operator whose Sonata lies under `base`, until the block ends."""
@@ -242,7 +311,7 @@ class Broker:
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls.client_context(ENTITY))) as self.session,
             grpc.aio.secure_channel(f"127.0.0.1:{grpc_port}", credentials) as channel,
         ):
-            self.sonata, self.mesh = SonataBuyer(lambda: self.session, base, PROFILE), MeshStub(channel)
+            self.sonata, self.mesh = self.licensed(base), MeshStub(channel)
             yield
 
 
@@ -257,13 +326,12 @@ class OperatorWorld:
         self.node = Node(folder / "tls", ENTITY, self.clock, seed=1, hosts=("127.0.0.1",))
         here = {"sonata": "https://127.0.0.1:1", "mesh": "127.0.0.1:2", "documents": "https://127.0.0.1:1"}
         self.key = domain.add_operator(ENTITY, "AS 1", **here, tls=self.node.certificate)
-        trusted = {self.key.kid: self.key.key.public_key()}
         self.brokers = []
         for seed, entity in enumerate((BROKER, OTHER), 2):
             node = Node(folder / f"broker-{seed}", entity, self.clock, seed=seed)
             node.believe(self.node)
             key = domain.add_broker(entity, entity, endpoint="https://127.0.0.1:3", tls=node.certificate)
-            self.brokers.append(Broker(node, key, trusted))
+            self.brokers.append(Broker(node, key, self.key))
         domain.write()
         (folder / "key.json").write_bytes(dump_private(self.key))
         (folder / "footprint.json").write_bytes(dump(network or drawn()))
@@ -293,7 +361,7 @@ class OperatorWorld:
                 await stack.enter_async_context(broker.connected(base, self.running.grpc))
                 if official_folder():
                     watched = await self._inspected(stack, broker.session, base)
-                    broker.sonata = SonataBuyer(lambda b=broker: b.session, watched, PROFILE)
+                    broker.sonata = broker.licensed(watched)
             anybody = ssl.create_default_context(cadata=pem(self.node.certificate).decode())
             connector = aiohttp.TCPConnector(ssl=anybody)
             self.session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))

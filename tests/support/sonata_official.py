@@ -47,6 +47,9 @@ def is_date_time(value: object) -> bool:
     return not isinstance(value, str) or re.fullmatch(shape, value) is not None
 
 
+FORWARDED = ("Authorization", "Content-Type", "Endpoint-Grant")
+
+
 class Operation(NamedTuple):
     """One operation of one API: its id, and the media type and schema of each answer, and of the request."""
 
@@ -211,7 +214,7 @@ class Inspector:
 
     async def _forward(self, request: web.Request) -> web.Response:
         body = await request.read()
-        headers = {name: request.headers[name] for name in ("Authorization", "Content-Type") if name in request.headers}
+        headers = {name: request.headers[name] for name in FORWARDED if name in request.headers}
         url, path = f"{self._upstream}/{request.match_info['path']}", request.match_info["path"]
         async with self._session.request(request.method, url, params=request.query, data=body, headers=headers) as got:
             answer, status, answered = await got.read(), got.status, got.headers

@@ -22,7 +22,8 @@ from federation.broker.orders.saga.effects import (
 )
 from federation.broker.orders.saga.events import Answer, Declined, Missing, Receipted, Refused, Unanswered
 from federation.broker.orders.saga.state import Fault, OrderState
-from federation.broker.peers.protocols import HeldQuote, LeaseReceipt, OperatorPeer
+from federation.broker.peers.protocols import HeldQuote, LeaseReceipt, OperatorPeer, Permit
+from federation.broker.quotes.permits import Permits
 from federation.broker.quotes.protocols import StoredQuote
 from federation.node.seams import Clock
 from federation.trust.jose import doc_hash, sign_jws
@@ -49,6 +50,13 @@ class Signed(NamedTuple):
         return Filed(document_h=doc_hash(self.jws), operator=self.claims.aud, document=self.jws)
 
 
+class Agreed(NamedTuple):
+    """The quote that an effect is about, and the permit to order it."""
+
+    held: HeldQuote
+    permit: Permit | None
+
+
 class Result(NamedTuple):
     """What came of an effect: an event, and the receipt to be kept with it."""
 
@@ -59,8 +67,10 @@ class Result(NamedTuple):
 class Acts:
     """Carries out effects with one key and the peers of one broker."""
 
-    def __init__(self, key: PrivateKey, peers: Mapping[str, OperatorPeer], clock: Clock) -> None:
-        self._key, self._peers, self._clock = key, peers, clock
+    def __init__(
+        self, key: PrivateKey, peers: Mapping[str, OperatorPeer], clock: Clock, permits: Permits | None = None
+    ) -> None:
+        self._key, self._peers, self._clock, self._permits = key, peers, clock, permits
 
     def document(self, state: OrderState, act: Act) -> Signed | None:
         """The document that an effect sends, if it sends one."""
@@ -83,13 +93,21 @@ class Acts:
             peer = self._peers.get(operator)
             if peer is None:
                 raise Problem("OPERATOR_UNREACHABLE", f"{operator} is not in the federation now", outcome=Outcome.NONE)
-            found = await _ask(peer, state, act, signed, quote.held[act.leg])
+            held = quote.held[act.leg]
+            permit = self._permit(quote, held) if isinstance(act, SendOrder) else None
+            found = await _ask(peer, state, act, signed, Agreed(held, permit))
         except Problem as problem:
             return Result(self._problem(act, problem))
         except Exception:
             log.exception("asking %s failed, order %s", operator, state.terms.id)
             return Result(Unanswered(self._clock.now_us(), act, Fault("INTERNAL", "an unexpected fault on our side")))
         return self._answer(act, found, operator)
+
+    def _permit(self, quote: StoredQuote, held: HeldQuote) -> Permit | None:
+        """What the operator is shown of the authority that its quote was asked under."""
+        if self._permits is None:
+            return None
+        return self._permits.of(quote.power, quote.buyer, held.operator, held.quote.total.currency)
 
     def _answer(self, act: Act, found: LeaseReceipt | None, operator: str) -> Result:
         at_us = self._clock.now_us()
@@ -107,11 +125,12 @@ class Acts:
 
 
 async def _ask(
-    peer: OperatorPeer, state: OrderState, act: Act, signed: Signed | None, held: HeldQuote
+    peer: OperatorPeer, state: OrderState, act: Act, signed: Signed | None, agreed: Agreed
 ) -> LeaseReceipt | None:
+    held = agreed.held
     match act, signed:
         case SendOrder(), Signed(jws=jws, claims=Order() as order):
-            return await peer.order(jws, order, held)
+            return await peer.order(jws, order, held, agreed.permit)
         case AskOutcome(), Signed(jws=jws, claims=Order() as order):
             return await peer.find_order(jws, order, held)
         case SendConfirm(), Signed(jws=jws, claims=Confirm() as confirm):

@@ -21,6 +21,7 @@ from federation.broker.orders.saga.state import OrderState
 from federation.broker.orders.terms import charge_of, extend_asked, order_terms
 from federation.broker.orders.views import order_view
 from federation.broker.peers.protocols import LeaseHint, OperatorPeer
+from federation.broker.quotes.permits import Permits
 from federation.broker.quotes.protocols import Claim, QuoteStore, StoredQuote
 from federation.broker.spend.protocols import Charge
 from federation.broker.spend.rules import expense_id
@@ -49,9 +50,10 @@ class Coordinator:
         clock: Clock,
         entropy: Entropy,
         tasks: asyncio.TaskGroup,
+        permits: Permits | None = None,
     ) -> None:
         self._store, self._rates, self._clock, self._entropy, self._tasks = store, rates, clock, entropy, tasks
-        self._shell = Shell(Acts(key, peers, clock), store, quotes, clock, self._spawn)
+        self._shell = Shell(Acts(key, peers, clock, permits), store, quotes, clock, self._spawn)
         self._lanes: dict[str, Lane] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._closed = False

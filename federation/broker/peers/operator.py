@@ -6,19 +6,21 @@ key, a shape) is its refusal, not the buyer's mistake, and is told as such.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from msgspec import Struct
 
 from federation.broker.peers.mesh import MeshChannel
-from federation.broker.peers.protocols import HeldQuote, LeaseHint, LeaseReceipt, SheetPages
+from federation.broker.peers.protocols import HeldQuote, LeaseHint, LeaseReceipt, Permit, SheetPages
+from federation.broker.peers.tokens import Need, OperatorTokens
 from federation.broker.peers.verify import verified_confirmation, verified_quote, verified_receipt, verified_standing
 from federation.node.seams import Clock
 from federation.sonata.answers import OrderAnswer, QuoteAnswer
 from federation.sonata.asking import Ordered
 from federation.sonata.buyer import SonataBuyer
+from federation.sonata.protocols import GRANT_HEADER
 from federation.trust.chain import TrustDomain
 from federation.trust.jose import doc_hash, unverified, verify_jws
 from federation.trust.keys import PublicKey
@@ -33,9 +35,17 @@ KEPT: Final = frozenset(
     "LABEL_TAKEN CAPACITY_CHANGED TOO_MANY_REQUESTS HOLD_LOST QUOTE_USED QUOTE_EXPIRED INCOMPATIBLE_STATE NOT_FOUND "
     "OPERATOR_REFUSED OPERATOR_UNREACHABLE POLICY_DENIED".split()
 )
+A = TypeVar("A")
 P = TypeVar("P", bound=Struct)
 STATES: Final = frozenset(map(str, State))
 GONE: Final = frozenset({"NOT_FOUND", "INCOMPATIBLE_STATE"})
+
+
+class Right(NamedTuple):
+    """How a broker gets its rights at operators: their tokens, bound to the certificate that it shows now."""
+
+    tokens: OperatorTokens
+    x5t: Callable[[], str]
 
 
 class SonataOperator:
@@ -50,16 +60,17 @@ class SonataOperator:
         buyer: SonataBuyer,
         mesh: MeshChannel,
         clock: Clock,
+        right: Right | None = None,
     ) -> None:
         self.entity = entity
         self.name = domain().member(entity, clock.now()).name
         self._broker, self._domain = broker, domain
-        self._buyer, self._mesh, self._clock = buyer, mesh, clock
+        self._buyer, self._mesh, self._clock, self._right = buyer, mesh, clock, right
 
-    async def quote(self, rfq_jws: str, rfq: Rfq) -> HeldQuote:
+    async def quote(self, rfq_jws: str, rfq: Rfq, permit: Permit | None = None) -> HeldQuote:
         """See `OperatorPeer.quote`. An answer that does not verify is declined at once."""
         try:
-            answer = await self._buyer.quote(rfq_jws, rfq)
+            answer = await self._permitted(permit, lambda shown: self._buyer.quote(rfq_jws, rfq, shown=shown))
             if answer.refusal is not None:
                 raise answer.refusal
         except Problem as problem:
@@ -94,10 +105,15 @@ class SonataOperator:
             if problem.code not in GONE:
                 raise self._translated(problem) from problem
 
-    async def order(self, order_jws: str, order: Order, held: HeldQuote | None) -> LeaseReceipt:
+    async def order(
+        self, order_jws: str, order: Order, held: HeldQuote | None, permit: Permit | None = None
+    ) -> LeaseReceipt:
         """See `OperatorPeer.order`."""
         try:
-            answer = await self._buyer.order(order_jws, order, None if held is None else _ordered(held))
+            ordered = None if held is None else _ordered(held)
+            answer = await self._permitted(
+                permit, lambda shown: self._buyer.order(order_jws, order, ordered, shown=shown)
+            )
         except Problem as problem:
             raise self._translated(problem) from problem
         return self._receipt(answer, order_jws, order, held, later=False)
@@ -186,6 +202,33 @@ class SonataOperator:
     async def close(self) -> None:
         """Drop the mesh connection."""
         await self._mesh.close()
+
+    async def _permitted(self, permit: Permit | None, call: Callable[[Mapping[str, str]], Awaitable[A]]) -> A:
+        """A call with the operator's own token for what we may do, and grants.
+
+        A token that is not believed (our leaf was renewed on the way, or the operator has another key) is replaced
+        once: nothing was done for it.
+        """
+        if permit is None or self._right is None:
+            return await call({})
+        try:
+            return await call(await self._shown(permit, self._right))
+        except Problem as problem:
+            if problem.code != "UNAUTHENTICATED":
+                raise
+        return await call(await self._shown(permit, self._right, anew=True))
+
+    async def _shown(self, permit: Permit, right: Right, *, anew: bool = False) -> Mapping[str, str]:
+        need = Need(self.entity, permit.authority, permit.chained, right.x5t())
+        try:
+            token = await right.tokens.token(need)
+            if anew:
+                right.tokens.forget(need, token)
+                token = await right.tokens.token(need)
+        except Problem as problem:
+            raise problem.with_outcome(Outcome.NONE) from problem  # nothing was asked yet
+        shown = {"Authorization": f"Bearer {token}"}
+        return shown | {GRANT_HEADER: ", ".join(permit.grants)} if permit.grants else shown
 
     def _keys(self) -> Mapping[str, PublicKey]:
         return self._domain().member(self.entity, self._clock.now()).keys

@@ -10,10 +10,12 @@ document it answers.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
+from federation.tokens.assertion import Chained
+from schemas.authority import Authority
 from schemas.lease import State
 from schemas.offer import Delta, Manifest
 from schemas.order import Confirm, Order, Receipt
@@ -67,6 +69,14 @@ class LeaseHint(Struct, frozen=True, kw_only=True):
     at_ms: int
 
 
+class Permit(NamedTuple):
+    """What a broker shows one operator of the authority it acts under: a slice of it, for whom, and endpoint grants."""
+
+    authority: Authority
+    chained: Chained
+    grants: tuple[str, ...] = ()
+
+
 class OperatorPeer(Protocol):
     """One operator as its broker reaches it. All calls have a deadline of their own."""
 
@@ -80,8 +90,8 @@ class OperatorPeer(Protocol):
         """The operator's name, from its verified metadata."""
         ...
 
-    async def quote(self, rfq_jws: str, rfq: Rfq) -> HeldQuote:
-        """Ask for a firm quote and its hold.
+    async def quote(self, rfq_jws: str, rfq: Rfq, permit: Permit | None = None) -> HeldQuote:
+        """Ask for a firm quote and its hold, under a permit.
 
         The answer changes nothing that was asked: ends, labels named, bandwidth, MTU, window, class, product.
         Raises LABEL_TAKEN (`extra`: interface, free), CAPACITY_CHANGED (`extra`: free, bit/s),
@@ -95,9 +105,11 @@ class OperatorPeer(Protocol):
         """
         ...
 
-    async def order(self, order_jws: str, order: Order, held: HeldQuote | None) -> LeaseReceipt:
-        """Commit to `held` (add and modify), or release `order.product` (`held` is None). The same bytes
-        twice have the same receipt. Raises HOLD_LOST, QUOTE_USED, QUOTE_EXPIRED, OPERATOR_REFUSED,
+    async def order(
+        self, order_jws: str, order: Order, held: HeldQuote | None, permit: Permit | None = None
+    ) -> LeaseReceipt:
+        """Commit to `held` (add and modify, with a permit), or release `order.product` (`held` is None). The same
+        bytes twice have the same receipt. Raises HOLD_LOST, QUOTE_USED, QUOTE_EXPIRED, OPERATOR_REFUSED,
         OPERATOR_UNREACHABLE and DOCUMENT_INVALID; a receipt that does not verify has the outcome `unknown`.
         """
         ...

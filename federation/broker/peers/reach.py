@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import aiohttp
 
 from federation.node.mtls.renewed import Dialled, Renewed, session_to
 from federation.node.mtls.tls import Tls
 from federation.trust.egress import Egress
+from schemas.problem import Outcome, Problem
+
+POST_S: Final = 10.0
+ANSWER_BYTES_MAX: Final = 64 * 1024
 
 
 class Reach:
@@ -38,7 +43,24 @@ class Reach:
             self._sessions[operator] = session_to(self._tls, operator, self._egress)
         return self._sessions[operator].get
 
+    async def post(self, operator: str, url: str, form: Mapping[str, str]) -> tuple[int, bytes]:
+        """Status and body of an answer to a form. Raises `OPERATOR_UNREACHABLE`."""
+        try:
+            async with (
+                asyncio.timeout(POST_S),
+                self.session(operator)().post(url, data=form, allow_redirects=False) as response,
+            ):
+                return response.status, await response.content.read(ANSWER_BYTES_MAX)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _unreachable(operator, f"its token endpoint does not answer ({type(error).__name__})") from error
+        except Problem as problem:
+            raise _unreachable(operator, problem.detail) from problem
+
     def mesh(self, operator: str, endpoint: str) -> Dialled:
         """Its gRPC endpoint, not looked up yet."""
         self._channels.append(Dialled(self._tls, operator, self._egress, endpoint))
         return self._channels[-1]
+
+
+def _unreachable(operator: str, why: str) -> Problem:
+    return Problem("OPERATOR_UNREACHABLE", f"{operator}: {why}", outcome=Outcome.NONE, extra={"operator": operator})

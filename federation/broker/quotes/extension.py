@@ -12,6 +12,7 @@ from federation.broker.authority.power import Power
 from federation.broker.market.asking import ceiling
 from federation.broker.peers.protocols import HeldQuote
 from federation.broker.quotes.crankback import Failure, given_up
+from federation.broker.quotes.grants import granted_to
 from federation.broker.quotes.hand import Ask, Hand
 from federation.broker.quotes.protocols import StoredQuote
 from federation.broker.quotes.quoting import Quoting
@@ -57,7 +58,14 @@ class Extending:
     async def quote(self, longer: Longer) -> StoredQuote:
         """A firm quote over all segments, durably stored. Raises POLICY_DENIED, or why an operator refused."""
         self._check_policy(longer)
-        hand = Hand(self._peers, self._author, longer.quote.buyer, self._limits.hold_s, longer.power)
+        hand = Hand(
+            self._peers,
+            self._author,
+            longer.quote.buyer,
+            self._limits.hold_s,
+            power=longer.power,
+            rates=self._terms.rates,
+        )
         try:
             stored = self._sealed(longer, await self._asked(longer, hand))
             if longer.power is not None:
@@ -89,8 +97,12 @@ class Extending:
                 operator=leased.operator,
                 segment=structs.replace(leased.segment, window=longer.window),
                 product=leased.product,
+                currency=first.quote.total.currency,
+                grants=granted_to(
+                    longer.quote.grants, leased.operator, leased.segment.a.interface, leased.segment.z.interface
+                ),
             )
-            for leased in longer.leased
+            for leased, first in zip(longer.leased, longer.quote.held, strict=True)
         ]
         answers = await hand.ask(asks, self._limits.total_s_max)
         failed = [
@@ -118,7 +130,7 @@ class Extending:
             why = f"the operators now promise less: {', '.join(broken)}" if broken else "the labels do not agree"
             raise Problem("OPERATOR_REFUSED", f"{why}; the lease keeps its end")
         self._check_price(longer, held, found.total)
-        bought = Bought(before.buyer, before.intent, held, found, 1, longer.order, longer.power)
+        bought = Bought(before.buyer, before.intent, held, found, 1, longer.order, longer.power, before.grants)
         names = {operator: peer.name for operator, peer in self._peers.items()}
         path = path_view(bought, names, self._searching.sheets, self._terms)
         return seal(bought, path, self._author, self._terms)

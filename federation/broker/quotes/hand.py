@@ -12,26 +12,34 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from federation.broker.authority.power import Power
 from federation.broker.peers.protocols import HeldQuote, OperatorPeer
 from federation.broker.quotes.ask import Author
+from federation.broker.quotes.permits import Permits
+from federation.tokens.grant import grants_hash
+from schemas.price import RateTable
 from schemas.problem import Outcome, Problem
 from schemas.segment import Limits, Segment, Time, moment
 
 ASK_S: Final = 3.5
 DECLINE_S_LEAST: Final = 0.5
+NO_RATES: Final = RateTable("", {})
 log = logging.getLogger(__name__)
 
 
 class Ask(Struct, frozen=True, kw_only=True):
-    """What one operator is asked for; `product` is the lease to be extended."""
+    """What one operator is asked for; `product` is the lease to be extended, `currency` that in which it sells.
+
+    `grants` are what the owners of its UNIs at the ends gave."""
 
     operator: str
     segment: Segment
     limits: Limits = Limits()
     product: str | None = None
+    currency: str = "EUR"
+    grants: tuple[str, ...] = ()
 
 
 class Left(Struct, frozen=True, kw_only=True):
@@ -42,7 +50,9 @@ class Left(Struct, frozen=True, kw_only=True):
 
 
 class Hand:
-    """Quotes in hand for one buyer, by operator; `power` is the authority under which operators are asked."""
+    """Quotes in hand for one buyer, by operator.
+
+    `power` is the authority under which operators are asked, whose ceilings are converted at `rates`."""
 
     def __init__(
         self,
@@ -50,10 +60,13 @@ class Hand:
         author: Author,
         buyer: str,
         hold_s: int,
+        *,
         power: Power | None = None,
+        rates: RateTable = NO_RATES,
     ) -> None:
         self._peers, self._author = peers, author
         self._buyer, self._hold_s, self._power = buyer, hold_s, power
+        self._permits = Permits(author.secret, rates)
         self.quotes: dict[str, HeldQuote] = {}
         self.left: list[Left] = []
         self.ever_held = False
@@ -77,13 +90,15 @@ class Hand:
             product=ask.product,
             replaces=replaces,
             mandate_h=self._power.mandate_h if self._power else None,
+            grant_h=(grant_h := grants_hash(ask.grants)),
         )
         peer = self._peers.get(ask.operator)
         if peer is None:
             return unknown(ask.operator)
         try:
+            permit = self._permits.of(self._power, self._buyer, ask.operator, ask.currency, ask.grants)
             async with asyncio.timeout(timeout_s):
-                held = await peer.quote(jws, rfq)
+                held = structs.replace(await peer.quote(jws, rfq, permit), grant_h=grant_h)
         except TimeoutError:
             self._note_lost(ask.operator, rfq.iat)
             return self._late(peer, timeout_s)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -24,6 +24,7 @@ from federation.broker.paths.search import Found
 from federation.broker.peers.protocols import HeldQuote, OperatorPeer
 from federation.broker.quotes.ask import Author, Shape, room, segment_of
 from federation.broker.quotes.crankback import Ruled, given_up
+from federation.broker.quotes.grants import granted_to
 from federation.broker.quotes.hand import Ask, Hand
 from federation.broker.quotes.labels import Labels, repick, spread
 from federation.broker.quotes.protocols import Claim, QuoteStore, StoredQuote
@@ -62,8 +63,10 @@ class Quoting:
         self.store, self.limits = store, limits
         self.turn = asyncio.Lock()
 
-    async def quote(self, buyer: str, intent: Intent, claim: Claim, power: Power | None = None) -> StoredQuote:
-        """A firm quote, durably stored, within the authority of `power`.
+    async def quote(
+        self, buyer: str, intent: Intent, claim: Claim, power: Power | None = None, grants: tuple[str, ...] = ()
+    ) -> StoredQuote:
+        """A firm quote, durably stored, within the authority of `power`; with endpoint grants for the ends.
 
         Raises INVALID_ARGUMENT, POLICY_DENIED (naming the axis of the authority), NO_FEASIBLE_PATH (nothing was asked),
         or the code that says most of why operators refused, with `failed` and, where holds are left to expire,
@@ -76,7 +79,7 @@ class Quoting:
             within.check_first(await self.searching.look(intent, 1) if failed else sight)
         if isinstance(sight.found, Infeasible):
             raise no_path(sight, self.searching.terms)
-        attempt = Attempt(self, buyer, intent, sight, power)
+        attempt = Attempt(self, Asked(buyer, intent, power, grants), sight)
         try:
             stored = await attempt.run(sight.found.routes[0])
             if within is not None:
@@ -89,14 +92,25 @@ class Quoting:
         return stored
 
 
+class Asked(NamedTuple):
+    """What a buyer asks, under which authority, with which endpoint grants."""
+
+    buyer: str
+    intent: Intent
+    power: Power | None = None
+    grants: tuple[str, ...] = ()
+
+
 class Attempt:
     """One quote on its way."""
 
-    def __init__(self, quoting: Quoting, buyer: str, intent: Intent, sight: Sight, power: Power | None = None) -> None:
+    def __init__(self, quoting: Quoting, asked: Asked, sight: Sight) -> None:
+        buyer, intent, power, self._grants = asked
         self._quoting, self._limits, self._power = quoting, quoting.limits, power
         self._buyer, self._intent, self._sight = buyer, intent, sight
         self._shape = Shape(intent.bandwidth_bps, intent.mtu, sight.query.window)
-        self._hand = Hand(quoting.peers, quoting.author, buyer, quoting.limits.hold_s, power)
+        rates = quoting.searching.terms.rates
+        self._hand = Hand(quoting.peers, quoting.author, buyer, quoting.limits.hold_s, power=power, rates=rates)
         self._token = quoting.author.entropy.token()
         self._ruled = Ruled()
         self._came_back = False
@@ -178,6 +192,8 @@ class Attempt:
                 operator=wanted.operator,
                 segment=segment_of(route, index, labels, self._shape),
                 limits=room(self._intent.limits, route, index),
+                currency=wanted.tariff.currency,
+                grants=granted_to(self._grants, wanted.operator, wanted.a, wanted.z),
             )
             for index, wanted in enumerate(route.segments)
         ]
@@ -202,7 +218,7 @@ class Attempt:
         if over:
             self._fell_short(route, held, found, over)
             return None
-        bought = Bought(self._buyer, self._intent, held, found, self._rounds, power=self._power)
+        bought = Bought(self._buyer, self._intent, held, found, self._rounds, power=self._power, grants=self._grants)
         names = {operator: self._name(operator) for operator in self._quoting.peers}
         path = path_view(bought, names, self._sight.snapshot.sheets, terms, why=self._why)
         return seal(bought, path, self._quoting.author, terms)

@@ -42,6 +42,7 @@ class Bought:
     rounds: int
     order: str | None = None
     power: Power | None = None
+    grants: tuple[str, ...] = ()
 
 
 def seal(bought: Bought, path: PathView, author: Author, terms: Terms) -> StoredQuote:
@@ -84,6 +85,7 @@ def seal(bought: Bought, path: PathView, author: Author, terms: Terms) -> Stored
         rounds=bought.rounds,
         order=bought.order,
         power=bought.power,
+        grants=bought.grants,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from federation.broker.peers.protocols import HeldQuote, LeaseHint, LeaseReceipt, SheetPages
+from federation.broker.peers.protocols import HeldQuote, LeaseHint, LeaseReceipt, Permit, SheetPages
 from federation.trust.jose import doc_hash
 from schemas.offer import Delta
 from schemas.order import Confirm, Order
@@ -65,7 +65,7 @@ class WorldPeer:
     def name(self) -> str:
         return self._operator.name
 
-    async def quote(self, rfq_jws: str, rfq: Rfq) -> HeldQuote:
+    async def quote(self, rfq_jws: str, rfq: Rfq, permit: Permit | None = None) -> HeldQuote:
         raise AssertionError("orders do not ask for quotes")
 
     async def decline(self, quote_id: str) -> None:
@@ -75,7 +75,9 @@ class WorldPeer:
             if problem.code != "INCOMPATIBLE_STATE":  # the real peer takes "ordered or gone" for a success, too
                 raise
 
-    async def order(self, order_jws: str, order: Order, held: HeldQuote | None) -> LeaseReceipt:
+    async def order(
+        self, order_jws: str, order: Order, held: HeldQuote | None, permit: Permit | None = None
+    ) -> LeaseReceipt:
         self._intended(order_jws, order.jti)
         return await self._call(lambda: self._operator.order(order_jws, order))
 

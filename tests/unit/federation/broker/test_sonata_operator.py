@@ -36,7 +36,7 @@ class Seller:
         self.answer = answer
         self.declined: list[str] = []
 
-    async def _said(self, *_: Any) -> Any:
+    async def _said(self, *_: Any, **__: Any) -> Any:
         if isinstance(self.answer, Problem):
             raise self.answer
         return self.answer
