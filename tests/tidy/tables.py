@@ -80,16 +80,8 @@ HEAVY: dict[str, tuple[str, ...]] = {
 }
 
 # Modules that nothing imports and that are no entry point, with the reason why they stay.
-_MOUNTED_NEXT = "ready to mount; the daemons do so when they listen with TLS"
 UNIMPORTED: dict[str, str] = {
-<<<<<<< Updated upstream
-    "federation/broker/peers/token_source.py": _MOUNTED_NEXT,
-    "federation/tokens/brokers.py": _MOUNTED_NEXT,
     "federation/trust/throwaway.py": "writes domains in folders for the tests and for compose/pair",
-    "operators/access/admit.py": _MOUNTED_NEXT,
-=======
-    "federation/trust/own.py": _MOUNTED_NEXT,
->>>>>>> Stashed changes
 }
 
 # --- words --------------------------------------------------------------------------------------------------
