@@ -24,7 +24,7 @@ class Reach:
     def __init__(self, tls: Tls, egress: Egress) -> None:
         self._tls, self._egress = tls, egress
         self._sessions: dict[str, Renewed[aiohttp.ClientSession]] = {}
-        self._channels: list[Dialled] = []
+        self._channels: dict[tuple[str, str], Dialled] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -34,7 +34,7 @@ class Reach:
     ) -> None:
         for session in self._sessions.values():
             await session.close()
-        for channel in self._channels:
+        for channel in self._channels.values():
             await channel.close()
 
     def session(self, operator: str) -> Callable[[], aiohttp.ClientSession]:
@@ -50,16 +50,26 @@ class Reach:
                 asyncio.timeout(POST_S),
                 self.session(operator)().post(url, data=form, allow_redirects=False) as response,
             ):
-                return response.status, await response.content.read(ANSWER_BYTES_MAX)
+                return response.status, await _whole(response, operator)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _unreachable(operator, f"its token endpoint does not answer ({type(error).__name__})") from error
         except Problem as problem:
             raise _unreachable(operator, problem.detail) from problem
 
     def mesh(self, operator: str, endpoint: str) -> Dialled:
-        """Its gRPC endpoint, not looked up yet."""
-        self._channels.append(Dialled(self._tls, operator, self._egress, endpoint))
-        return self._channels[-1]
+        """The channel to its gRPC endpoint; the same one for the same endpoint."""
+        if (operator, endpoint) not in self._channels:
+            self._channels[operator, endpoint] = Dialled(self._tls, operator, self._egress, endpoint)
+        return self._channels[operator, endpoint]
+
+
+async def _whole(response: aiohttp.ClientResponse, operator: str) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(ANSWER_BYTES_MAX):
+        body += chunk
+        if len(body) > ANSWER_BYTES_MAX:
+            raise _unreachable(operator, f"its answer is larger than {ANSWER_BYTES_MAX} bytes")
+    return bytes(body)
 
 
 def _unreachable(operator: str, why: str) -> Problem:
