@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from federation.broker.api.counter import Counter
 from federation.broker.api.http import HttpFace, Seams
@@ -37,10 +38,13 @@ from federation.broker.once import Once
 from federation.broker.orders.coordinator import Coordinator
 from federation.broker.orders.recovery import Hints, recover
 from federation.broker.peers.mesh import MeshChannel
-from federation.broker.peers.operator import SonataOperator
+from federation.broker.peers.operator import Right, SonataOperator
 from federation.broker.peers.reach import Reach
+from federation.broker.peers.token_source import PostedTokens
+from federation.broker.peers.tokens import OperatorTokens
 from federation.broker.quotes.ask import Author
 from federation.broker.quotes.extension import Extending
+from federation.broker.quotes.permits import Permits
 from federation.broker.quotes.quoting import Quoting, QuotingLimits
 from federation.broker.roster import Roster
 from federation.broker.store.sqlite import SqliteStore, open_database
@@ -185,7 +189,8 @@ class _Broker:
         known(circle)
         presence = await self._present(circle.mutual)
         reach = await self._stack.enter_async_context(Reach(circle.mutual.tls, egress))
-        peers = Roster(functools.partial(self._peer, circle, reach), config.operators)
+        right = self._right(circle, reach)
+        peers = Roster(functools.partial(self._peer, circle, reach, right), config.operators)
         if config.trust.domain is None:
             await circle.members.refresh()
         circle.members.on_change(peers.follow)
@@ -200,6 +205,7 @@ class _Broker:
             coordinator = Coordinator(
                 key=self._identity.key, peers=peers, store=store, quotes=store, rates=terms.rates,
                 clock=self._clock, entropy=self._entropy, tasks=tasks,
+                permits=Permits(self._identity.secret, terms.rates),
             )  # fmt: skip
             quoting = Quoting(searching, peers, self._author(), store, self._quoting_limits())
             desk = Desk(
@@ -258,7 +264,22 @@ class _Broker:
         )
         return Metadata(federation_entity=named, connectivity_broker=role)
 
-    def _peer(self, circle: Circle, reach: Reach, member: Member, billing_account: str) -> SonataOperator:
+    def _right(self, circle: Circle, reach: Reach) -> Right:
+        """How this broker gets tokens of operators: one cache for all of them."""
+        who = self._identity
+
+        def endpoint(operator: str) -> str:
+            role = circle.members.domain.member(operator, self._clock.now()).metadata.connectivity_operator
+            assert role, "asked of operators only"
+            at = urlsplit(role.sonata_endpoint)
+            return role.token_endpoint or f"{at.scheme}://{at.netloc}{TOKEN_PATH}"
+
+        issuer = Issuer(self._config.entity, who.key, who.entropy.token)
+        tokens = OperatorTokens(PostedTokens(issuer, endpoint, reach, who.clock), who.clock)
+        self._stack.push_async_callback(tokens.close)
+        return Right(tokens, lambda: circle.mutual.x5t)
+
+    def _peer(self, circle: Circle, reach: Reach, right: Right, member: Member, billing_account: str) -> SonataOperator:
         role, timeout_s = member.metadata.connectivity_operator, self._config.limits.operator_timeout_s
         assert role, "operators() lists operators only"
         contact = self._config.contact
@@ -269,7 +290,9 @@ class _Broker:
         buyer = SonataBuyer(session, role.sonata_endpoint, profile, deadline_s=timeout_s)
         mesh = MeshChannel(member.entity, dialled, timeout_s=timeout_s)
         here, members = self._config.entity, circle.members
-        return SonataOperator(member.entity, here, lambda: members.domain, buyer=buyer, mesh=mesh, clock=self._clock)
+        return SonataOperator(
+            member.entity, here, lambda: members.domain, buyer=buyer, mesh=mesh, clock=self._clock, right=right
+        )
 
     def _author(self) -> Author:
         who = self._identity
