@@ -166,7 +166,7 @@ class _Finding:
             return Missing.BACKUP, ()
         common = [item for item in first.used.items if item in second.used.items]
         shared = tuple(item for item in common if self._always(item, work))
-        asked = tuple(item for item in shared if item[0] == self._apart)
+        asked = shared if self._apart is Apart.SEGMENT else tuple(item for item in shared if item[0] == self._apart)
         return (Missing.SHARED if shared else Missing.TOGETHER), (asked or shared)[:SHARED_MAX]
 
     def _always(self, item: Item, work: Work) -> bool:
