@@ -1,14 +1,17 @@
-"""Documents that may be acted on: this operator's admission in front of the handlers of quotes and orders."""
+"""What may be acted on: this operator's admission in front of the handlers of quotes and orders."""
 
 from __future__ import annotations
 
 from federation.sonata.protocols import Caller
+from federation.tokens.grant import Asker, check_endpoints
 from federation.trust.jose import unverified
 from operators.access.admit import Caller as Known
 from operators.access.admit import Held, Shown
 from operators.orders.shop import Shop
 from schemas.order import Order
+from schemas.problem import Problem
 from schemas.quote import Rfq, SegmentQuote
+from schemas.segment import Segment
 
 
 def admitted_rfq(shop: Shop, caller: Caller, token: str) -> Rfq:
@@ -26,6 +29,20 @@ async def admitted_order(shop: Shop, caller: Caller, token: str) -> Order:
     held = await _held(shop, named) if named else None
     admitted = shop.admission.order(_shown(caller, token), _known(caller), lambda quote_h: held, shop.now())
     return admitted.claims
+
+
+def check_plain(shop: Shop, caller: Caller, segment: Segment | None = None) -> None:
+    """A request without documents: for buyers without a certificate, and not at the UNIs of others.
+
+    A member has an authority to show for what it asks; without this it could do without by leaving its documents out.
+    Raises `POLICY_DENIED`.
+    """
+    if shop.admission is None:
+        return
+    if caller.x5t is not None:
+        raise Problem("POLICY_DENIED", "a member asks and orders with signed documents")
+    if segment is not None:
+        check_endpoints(segment, shop.admission.owners, Asker(caller.entity, caller.buyer_id or ""), ())
 
 
 async def _held(shop: Shop, quote_h: str) -> Held | None:

@@ -10,7 +10,7 @@ from operators.orders import fsm
 from operators.orders.extending import Extending
 from operators.orders.fsm import Lease, Quote
 from operators.orders.keeping import Document, OrderRow
-from operators.orders.letting import admitted_order
+from operators.orders.letting import admitted_order, check_plain
 from operators.orders.lifecycle import Lifecycle
 from operators.orders.once import once
 from operators.orders.placed import Placed, accepted, admitted, confirm_by, failed
@@ -36,6 +36,8 @@ class Ordering:
         """Commit, extend or release, once per order document."""
         order_id, now = self._shop.signer.entropy.token(), self._shop.now()
         if ask.order is None:
+            if ask.action is not Action.RELEASE:
+                check_plain(self._shop, caller)
             self._check_account(ask)
             return await self._place(Placed(ask, order_id, now, caller.entity, caller.buyer_id or ""))
         token, named = ask.order, self._shop.gate.name(ask.order, Order, "order")

@@ -13,7 +13,7 @@ from operators.inventory.ledger import Claim
 from operators.orders.admission import REFUSALS, Plan, claim_of, plan_extension, plan_segment, refuse
 from operators.orders.fsm import Entry, Quote, check_extensible, stepped
 from operators.orders.keeping import Batch, Document
-from operators.orders.letting import admitted_rfq
+from operators.orders.letting import admitted_rfq, check_plain
 from operators.orders.lifecycle import Lifecycle
 from operators.orders.once import once, seen
 from operators.orders.records import quote_record
@@ -49,6 +49,7 @@ class Quoting:
     async def quote(self, caller: Caller, ask: QuoteAsk) -> QuoteRecord:
         """Price and hold, once per rfq."""
         if ask.rfq is None:
+            check_plain(self._shop, caller, ask.segment)
             hold_s = HOLD_S_DEFAULT if ask.firm else 0
             return await self._decide(_Wish(ask, caller.entity, caller.buyer_id or "", hold_s))
         token, named = ask.rfq, self._shop.gate.name(ask.rfq, Rfq, "rfq")

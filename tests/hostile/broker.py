@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 from msgspec import structs
 
 from federation.broker.peers.verify import verified_quote
@@ -19,11 +21,12 @@ from operators.access.admit import Caller, Shown
 from schemas.price import Money
 from schemas.problem import Problem
 from schemas.quote import Rfq
+from schemas.segment import SEGMENT_URN, moment
 from tests.hostile.control import beaten
 from tests.support.admission import BUYER_THERE, SEGMENT, X5T, Gatehouse, operator_authority
 from tests.support.authority import AUTHORITY, BROKER, OPERATOR, RATES, STRANGER
 from tests.support.fake_operators import FakeOperator
-from tests.support.operator_world import MANDATE_H, OperatorWorld, plan
+from tests.support.operator_world import MANDATE_H, PLAIN_KEY, OperatorWorld, drawn, plan
 from tests.support.seams import NOW, CountingEntropy, FixedClock
 
 OTHER_X5T = thumbprint(b"another certificate")
@@ -77,6 +80,39 @@ async def connects_at_a_uni_that_is_not_its_buyers(folder: Path) -> None:
     """T4: a segment that ends at somebody else's premises, without that owner's grant."""
     house = Gatehouse()
     house.admission.rfq(house.shown(house.rfq()), house.caller, NOW)
+
+
+async def leaves_its_documents_out(folder: Path) -> None:
+    """T4: a member broker asks as a plain buyer would: no rfq, so no token, no mandate and no grant."""
+    async with OperatorWorld(folder).run() as world:
+        answer = await _plain_quote(world.broker.session, f"{world.origin}/mefApi/sonata", {})
+    _sold(*answer)
+
+
+async def connects_without_documents_at_a_uni_of_another(folder: Path) -> None:
+    """T4: a plain buyer with a key of the operator's, at somebody else's premises."""
+    network = drawn()
+    unis = tuple(structs.replace(one, owner="https://owner.example") for one in network.unis)
+    async with OperatorWorld(folder, network=structs.replace(network, unis=unis)).run() as world:
+        answer = await _plain_quote(world.session, world.base, {"Authorization": f"Bearer {PLAIN_KEY}"})
+    _sold(*answer)
+
+
+async def _plain_quote(session: aiohttp.ClientSession, base: str, headers: dict[str, str]) -> tuple[int, Any]:
+    """A firm quote, asked for in plain Sonata."""
+    ends = {"a": {"interface": "uni-a"}, "z": {"interface": "uni-b"}, "bandwidthBps": 10**10}
+    times = {name: f"{moment(at):%Y-%m-%dT%H:%M:%SZ}" for name, at in (("start", NOW), ("end", NOW + 3600))}
+    product = {"productOffering": {"id": "segment"}, "productConfiguration": {"@type": SEGMENT_URN, **ends, **times}}
+    item = {"id": "1", "action": "add", "product": product}
+    body = {"buyerRequestedQuoteLevel": "firm", "instantSyncQuote": True, "quoteItem": [item]}
+    async with session.post(f"{base}/quoteManagement/v10/quote", json=body, headers=headers) as response:
+        return response.status, await response.json()
+
+
+def _sold(status: int, answer: Any) -> None:
+    if status == 403:
+        beaten(str(answer))
+    assert (status, answer["state"]) == (201, "approved.orderable"), answer
 
 
 async def uses_a_token_over_another_certificate(folder: Path) -> None:

@@ -162,6 +162,14 @@ CONTROLS: Final = (
         nothing, broker.connects_at_a_uni_that_is_not_its_buyers,
     ),
     Control(
+        "T4", "a member shows documents", "operators.orders.quoting.check_plain",
+        nothing, broker.leaves_its_documents_out,
+    ),
+    Control(
+        "T4", "UNIs of others need their owner's grant (from plain buyers)", "operators.orders.letting.check_endpoints",
+        nothing, broker.connects_without_documents_at_a_uni_of_another,
+    ),
+    Control(
         "T5", "an agent's token is bound to its key", "federation.tokens.access.verify_access",
         binding_unread, agent.shows_a_stolen_token_with_a_key_of_its_own,
     ),
