@@ -135,7 +135,10 @@ class TrustView:
         rejected = {entity: one.why_not for entity, one in self._found.items() if not one.member}
         marks = {entity: self._found[entity].marks for entity in members}
         for entity in sorted(rejected.keys() - self.domain.rejected.keys()):
-            log.warning("%s is not trusted: %s", entity, rejected[entity])
+            if self._found[entity].silent:
+                log.info("%s is not there yet: %s", entity, rejected[entity])
+            else:
+                log.warning("%s is not trusted: %s", entity, rejected[entity])
         domain = TrustDomain(members, marks, rejected)
         changed = domain != self.domain
         self.domain = domain
