@@ -44,9 +44,13 @@ class SearchRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class QuoteRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A firm price and a hold on every segment for this intent, please."""
+    """A firm price and a hold on every segment for this intent, please.
+
+    `grants` are endpoint grants of whoever owns the UNIs at the ends, compact JWS, where these belong to others.
+    """
 
     intent: Intent
+    grants: Annotated[tuple[str, ...], Meta(max_length=2)] = ()
 
 
 class OrderRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

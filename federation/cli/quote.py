@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ import msgspec
 from federation.cli.connection import ask, print_json
 from federation.cli.exits import Exit
 from federation.cli.options import broker_options, intent_from, intent_options, key_option
+from federation.node.config import read_text
 from schemas.answer import SearchAnswer
 from schemas.problem import Problem
 
@@ -24,15 +26,24 @@ Example:
 @click.command(epilog=EPILOG)
 @intent_options
 @key_option
+@click.option("--grant", "files", multiple=True, type=click.Path(path_type=Path), help="A grant of an end's owner.")
 @broker_options
-def quote(*, broker: str, key: str | None, as_json: bool, idempotency_key: str | None, **given: Any) -> int:
+def quote(
+    *,
+    broker: str,
+    key: str | None,
+    as_json: bool,
+    idempotency_key: str | None,
+    files: tuple[Path, ...],
+    **given: Any,
+) -> int:
     """A firm price for the best path FROM one place TO another, held at every operator until it expires.
 
     It costs nothing and becomes a lease with `peerway order`. Exit status 3 where no path satisfies every limit.
     """
-    intent = intent_from(given)
+    intent, grants = intent_from(given), tuple(read_text(file).strip() for file in files)
     try:
-        answer = ask(broker, key, lambda client: client.quote(intent, idempotency_key))
+        answer = ask(broker, key, lambda client: client.quote(intent, idempotency_key, grants))
     except Problem as problem:
         if as_json or problem.code != "NO_FEASIBLE_PATH":
             raise

@@ -79,9 +79,9 @@ class BrokerClient:
         asked = SearchRequest(intent=intent, paths=paths, front=front, backup=backup)
         return await self._ask("POST", "/search", SearchAnswer, asked)
 
-    async def quote(self, intent: Intent, key: str | None = None) -> QuoteView:
-        """A firm quote, held at every operator until it expires."""
-        return await self._write("/quotes", QuoteView, QuoteRequest(intent=intent), key)
+    async def quote(self, intent: Intent, key: str | None = None, grants: tuple[str, ...] = ()) -> QuoteView:
+        """A firm quote, held at every operator until it expires; with endpoint grants for UNIs of others."""
+        return await self._write("/quotes", QuoteView, QuoteRequest(intent=intent, grants=grants), key)
 
     async def get_quote(self, quote_id: str) -> QuoteView:
         """A quote as it stands."""

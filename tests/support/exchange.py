@@ -142,7 +142,7 @@ class FakeExchange:
         answer = SearchAnswer(found=True, window=span, paths=(PATH,) * paths, proven=True, floor_us=4_321, took_us=420)
         return structs.replace(answer, front=view, backup=pair)
 
-    async def quote(self, intent: Intent, key: str) -> QuoteView:
+    async def quote(self, intent: Intent, key: str, grants: tuple[str, ...] = ()) -> QuoteView:
         self._begin()
         self.intents.append(intent)
         if intent.bandwidth_bps == 13:

@@ -27,9 +27,9 @@ class Counter:
         """See `Exchange.search`."""
         return await self._desk.search(self._buyer, intent, paths, front=front, backup=backup)
 
-    async def quote(self, intent: Intent, key: str) -> QuoteView:
+    async def quote(self, intent: Intent, key: str, grants: tuple[str, ...] = ()) -> QuoteView:
         """See `Exchange.quote`."""
-        return await self._desk.quote(self._buyer, intent, key)
+        return await self._desk.quote(self._buyer, intent, key, grants)
 
     async def get_quote(self, quote_id: str) -> QuoteView:
         """See `Exchange.get_quote`."""

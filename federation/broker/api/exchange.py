@@ -36,8 +36,11 @@ class Exchange(Protocol):
         """
         ...
 
-    async def quote(self, intent: Intent, key: str) -> QuoteView:
-        """A firm quote with holds at every operator. Raises `NO_FEASIBLE_PATH` with what binds and what would help."""
+    async def quote(self, intent: Intent, key: str, grants: tuple[str, ...] = ()) -> QuoteView:
+        """A firm quote with holds at every operator, with endpoint grants for UNIs of others.
+
+        Raises `NO_FEASIBLE_PATH` with what binds and what would help.
+        """
         ...
 
     async def get_quote(self, quote_id: str) -> QuoteView:

@@ -91,7 +91,7 @@ async def search(call: Call) -> SearchAnswer:
 async def quote(call: Call) -> QuoteView:
     """A firm quote."""
     key, asked = call.key(), await call.body(QuoteRequest)
-    return await call.exchange.quote(asked.intent, key)
+    return await call.exchange.quote(asked.intent, key, asked.grants)
 
 
 async def get_quote(call: Call) -> QuoteView:
