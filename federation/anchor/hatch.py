@@ -6,8 +6,9 @@ folder's owner can open; otherwise the command opens the books itself. Both do t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -31,6 +32,8 @@ BOOKS: Final = "anchor.sqlite3"
 SOCKET: Final = "hatch.sock"
 ORDER_BYTES_MAX: Final = 256 * 1024
 WAIT_S: Final = 30.0
+SOCKET_PATH_MAX: Final = 100
+FDS: Final = Path("/proc/self/fd")
 
 
 class Enrol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -151,11 +154,12 @@ async def open_hatch(folder: Path, registrar: Registrar, clock: Clock, stack: As
     app.router.add_post("/{name}", take)
     path = folder / SOCKET
     path.unlink(missing_ok=True)
+    name = stack.enter_context(_short(path))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     try:
-        await web.UnixSite(runner, str(path)).start()
+        await web.UnixSite(runner, name).start()
         path.chmod(0o600)
     except OSError as error:
         raise Problem("UNAVAILABLE", f"cannot open {path} ({error}); a shorter folder name may help") from error
@@ -164,14 +168,33 @@ async def open_hatch(folder: Path, registrar: Registrar, clock: Clock, stack: As
 
 async def _hand_in(path: Path, order: Order) -> dict[str, Any]:
     timeout = aiohttp.ClientTimeout(total=WAIT_S)
+    with _short(path) as name:
+        connector = aiohttp.UnixConnector(name)
+        return await _posted(connector, timeout, order)
+
+
+async def _posted(connector: aiohttp.BaseConnector, timeout: aiohttp.ClientTimeout, order: Order) -> dict[str, Any]:
     async with (
-        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path)), timeout=timeout) as session,
+        aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
         session.post(f"http://hatch/{type(order).__name__.lower()}", data=msgspec.json.encode(order)) as response,
     ):
         answer = await response.json(content_type=None)
         if response.status != 200:
             raise from_dict(answer)
         return dict(answer)
+
+
+@contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """A name of the socket that fits where the system takes about a hundred characters, also in a deep folder."""
+    if len(os.fsencode(path)) <= SOCKET_PATH_MAX or not FDS.is_dir():
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        yield str(FDS / str(folder) / path.name)
+    finally:
+        os.close(folder)
 
 
 async def _anchors(registrar: Registrar, clock: Clock) -> Mapping[str, Any] | None:

@@ -69,7 +69,7 @@ def test_four_steps_hold_and_nothing_is_left(tmp_path: Path) -> None:
     assert bought["order"]["bill"]["total"]["micro"] > 0
     assert report["measured"]
     assert report["invented"]
-    assert len(report["processes"]) == 16
+    assert len(report["processes"]) == 17, "fifteen operators, a broker, an anchor"
     assert left(tmp_path) == ([], [])
 
 
