@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from federation.node.audit import Audit
+from federation.node.audit import STRANGER, Audit
 from federation.node.bearer import Keyring
 from federation.node.callers import callers, rates, refusals
 from federation.node.http import listen
@@ -167,10 +167,16 @@ async def _serve(stack: AsyncExitStack, config: OperatorConfig, faces: Faces, mu
         return gate.admit(mutual.judge(leaf))
 
     guard = (refusals(audit), callers(judge, keys), rates(buckets, clock))
-    app, tls = operator_app(desk, config.contact, guard, tokens), mutual.tls
+    record = functools.partial(_record, audit)
+    app, tls = operator_app(desk, config.contact, guard, tokens, record), mutual.tls
     http = await listen(app, at.host, at.http_port, stack, tls.server_context())
     mesh = mesh_server(MeshService(desk, publisher), Guard(judge, buckets, audit, clock))
     return http, await serve_mesh(mesh, tls.server_credentials(), at.host, at.grpc_port, stack)
+
+
+def _record(audit: Audit, caller: str | None, reason: str) -> None:
+    """Why somebody got no token."""
+    audit.note(Problem("UNAUTHENTICATED", reason), caller=caller or STRANGER, act="POST /oauth/token")
 
 
 async def _background(stack: AsyncExitStack, desk: Desk, publisher: Publisher, mutual: Mutual) -> asyncio.TaskGroup:

@@ -23,7 +23,7 @@ from federation.broker.api.counter import Counter
 from federation.broker.api.http import HttpFace, Seams
 from federation.broker.api.tls import agents_tls
 from federation.broker.authority.buyers import Buyers
-from federation.broker.authority.door import TOKEN_PATH, Door, Origins
+from federation.broker.authority.door import TOKEN_PATH, Door, origins_of
 from federation.broker.authority.power import Buyer
 from federation.broker.config import BrokerConfig, load_config
 from federation.broker.desk import Desk
@@ -48,6 +48,7 @@ from federation.broker.quotes.permits import Permits
 from federation.broker.quotes.quoting import Quoting, QuotingLimits
 from federation.broker.roster import Roster
 from federation.broker.store.sqlite import SqliteStore, open_database
+from federation.node.audit import STRANGER, Audit
 from federation.node.http import listen
 from federation.node.identity.keyfile import KeyFile
 from federation.node.identity.membership import Membership, membership
@@ -303,7 +304,9 @@ class _Broker:
         who, config = self._identity, self._config
         buyers = Buyers(config.buyers, config.rates.table())
         issuer = Issuer(config.entity, who.key, who.entropy.token)
-        return Door(issuer, buyers, replay, who.secret, who.clock)
+        audit = self._stack.enter_context(Audit(Path(config.data), who.clock, who.entropy))
+        record = functools.partial(_note, audit)
+        return Door(issuer, buyers, replay, who.secret, who.clock, record=record)
 
     def _quoting_limits(self) -> QuotingLimits:
         limits = self._config.limits
@@ -328,8 +331,7 @@ class _Broker:
 
         ports = self._ports
         async with AsyncExitStack() as faces:
-            origins = Origins("https" if at.tls else "http", at.origins)
-            http = HttpFace(exchange_of, door, config.limits, Seams(self._clock, self._entropy), origins)
+            http = HttpFace(exchange_of, door, config.limits, Seams(self._clock, self._entropy), origins_of(at))
             ports["http"] = await listen(http.app(), at.host, at.http_port, faces, agents_tls(at.tls))
             if at.mcp:
                 mcp = _agents_face(exchange_of, door, config, self._entropy)
@@ -354,6 +356,11 @@ class _Broker:
         finally:
             stopping.cancel()
             ready.cancel()
+
+
+def _note(audit: Audit, problem: Problem, act: str) -> None:
+    """Who is refused before being known is a stranger."""
+    audit.note(problem, caller=STRANGER, act=act)
 
 
 def _agents_face(

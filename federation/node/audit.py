@@ -72,11 +72,14 @@ class Audit:
         """
         if problem.code not in VEILED:
             return problem
+        return veil(problem, self.note(problem, caller=caller, act=act))
+
+    def note(self, problem: Problem, *, caller: str, act: str) -> str:
+        """Write a refusal down whose caller sees it in another form; gives its reference."""
         ref = self._entropy.token()
-        self._write(
-            caller, {"act": act, "code": problem.code, "field": problem.field, "why": problem.detail, "ref": ref}
-        )
-        return veil(problem, ref)
+        why = getattr(problem, "reason", problem.detail)  # a refused token says one thing to callers, another here
+        self._write(caller, {"act": act, "code": problem.code, "field": problem.field, "why": why, "ref": ref})
+        return ref
 
     def _write(self, caller: str, what: Mapping[str, str | None]) -> None:
         if self._buckets.take(caller, self._clock.now_us()):

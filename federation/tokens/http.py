@@ -21,21 +21,36 @@ NOT_KEPT: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 log = logging.getLogger(__name__)
 
 ConnectionOf = Callable[[web.Request], Connection]
+Record = Callable[[str | None, str], None]
 
 
-def mount(app: web.Application, path: str, endpoint: TokenEndpoint, connection_of: ConnectionOf, clock: Clock) -> None:
-    """Serve `endpoint` at POST `path`. `connection_of` tells what the listener knows of a caller."""
+def logged(caller: str | None, reason: str) -> None:
+    """To the log of the node."""
+    log.info("token refused to %s: %s", caller or "an agent", reason)
+
+
+def mount(
+    app: web.Application,
+    path: str,
+    endpoint: TokenEndpoint,
+    connection_of: ConnectionOf,
+    clock: Clock,
+    *,
+    record: Record = logged,
+) -> None:
+    """Serve `endpoint` at POST `path`. `connection_of` tells what the listener knows of a caller; `record` keeps the
+    reason of a refusal with who it was, where that is known."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        connection = connection_of(request)
         try:
-            form = await read_form(request)
-            answer = await endpoint.answer(form, connection_of(request), clock.now())
+            answer = await endpoint.answer(await read_form(request), connection, clock.now())
         except TokenRefused as refusal:
             answer = refused(refusal)
         except Problem as problem:
             answer = unavailable(problem)
         if answer.reason:
-            log.info("token refused: %s", answer.reason)
+            record(connection.entity, answer.reason)
         return reply(answer.body, answer.status, {**NOT_KEPT, **answer.headers})
 
     app.router.add_post(path, handle)

@@ -18,7 +18,7 @@ from federation.node.http import BODY_BYTES_MAX, problem_middleware, reply
 from federation.sonata.envelopes import SellerProfile
 from federation.sonata.seller import BASE, seller_app
 from federation.tokens.endpoint import Connection, TokenEndpoint
-from federation.tokens.http import mount
+from federation.tokens.http import Record, mount
 from operators.config import Contact
 from operators.orders.desk import Desk
 from schemas.problem import not_found
@@ -28,15 +28,17 @@ RIGHTS: Final = "/oauth"
 HASH: Final = re.compile(r"[A-Za-z0-9_\-]{43}")
 
 
-def operator_app(desk: Desk, contact: Contact, guard: Sequence[Middleware], tokens: TokenEndpoint) -> web.Application:
-    """The whole application of one operator."""
+def operator_app(
+    desk: Desk, contact: Contact, guard: Sequence[Middleware], tokens: TokenEndpoint, record: Record
+) -> web.Application:
+    """The whole application of one operator; `record` keeps why a token was refused."""
     app = web.Application(middlewares=[problem_middleware], client_max_size=BODY_BYTES_MAX)
     app.router.add_get("/healthz", _health)
     ours = web.Application(middlewares=[*guard])
     ours.router.add_get("/documents/{hash}", _Documents(desk).get)
     app.add_subapp(PEERWAY, ours)
     rights = web.Application(middlewares=[*guard])
-    mount(rights, "/token", tokens, _connection, desk.shop.signer.clock)
+    mount(rights, "/token", tokens, _connection, desk.shop.signer.clock, record=record)
     app.add_subapp(RIGHTS, rights)
     profile = SellerProfile(name=contact.name, number=contact.number, email_address=contact.email)
     app.add_subapp(BASE, seller_app(desk, profile, guard))

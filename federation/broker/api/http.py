@@ -62,10 +62,11 @@ class HttpFace:
     def app(self) -> web.Application:
         """The application: every operation, the token endpoint, the health probe and the OpenAPI document."""
         # The outermost first: even a problem's answer gets its correlator.
-        app = web.Application(middlewares=[self._headers, problem_middleware], client_max_size=self._limits.body_bytes)
+        layers = [self._headers, problem_middleware, self._paced]
+        app = web.Application(middlewares=layers, client_max_size=self._limits.body_bytes)
         for operation in OPERATIONS:
             app.router.add_route(operation.method, BASE + operation.path, self._handler(operation))
-        mount(app, TOKEN_PATH, self._door.tokens, self._connection, self._clock)
+        mount(app, TOKEN_PATH, self._door.tokens, self._connection, self._clock, record=self._door.no_token)
         document = msgspec.json.encode(description())
         app.router.add_get("/healthz", _healthy)
         app.router.add_get("/openapi.json", _constant(document))
@@ -98,6 +99,11 @@ class HttpFace:
 
     def _url(self, request: web.Request) -> str:
         return self._origins.url(request.host, request.url.raw_path)
+
+    @web.middleware
+    async def _paced(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self._door.pace(request.remote or "")
+        return await handler(request)
 
     @web.middleware
     async def _headers(self, request: web.Request, handler: Handler) -> web.StreamResponse:

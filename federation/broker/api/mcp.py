@@ -18,7 +18,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 
 from federation.broker.api.exchange import Exchange
 from federation.broker.api.tools import tool_server
-from federation.broker.authority.door import Door, Origins
+from federation.broker.authority.door import Door, Origins, origins_of
 from federation.broker.authority.power import Buyer
 from federation.broker.config import BrokerConfig
 from federation.node.http import BODY_BYTES_MAX, PROBLEM_TYPE, bind_socket
@@ -28,6 +28,7 @@ from schemas.problem import Problem
 
 LOOPBACK_HOSTS: Final = ("127.0.0.1:*", "localhost:*", "[::1]:*")
 SHUTDOWN_S: Final = 3
+POLICY_VIOLATION: Final = 1008  # RFC 6455 section 7.4.1
 IDLE_S: Final = 5
 
 
@@ -49,7 +50,7 @@ def mcp_app(
         max_request_body_size=BODY_BYTES_MAX,
         transport_security=security,
     )
-    return Guarded(app, exchange_of, door, Origins("https" if config.listen.tls else "http", config.listen.origins))
+    return Guarded(app, exchange_of, door, origins_of(config.listen))
 
 
 class Guarded:
@@ -60,11 +61,15 @@ class Guarded:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """One request, or the lifespan of the app."""
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})  # MCP is spoken over HTTP alone
             return
         call = self._call(scope)
         try:
+            self._door.pace((scope.get("client") or ("",))[0])
             buyer = await self._door.who(call)
         except Problem as problem:
             await self._refuse(problem, send)
@@ -94,6 +99,8 @@ class Guarded:
     async def _refuse(self, problem: Problem, send: Any) -> None:
         body = msgspec.json.encode(problem.as_dict())
         headers = {"Content-Type": PROBLEM_TYPE, "Content-Length": str(len(body))}
+        if problem.retry_after_s:
+            headers["Retry-After"] = str(problem.retry_after_s)
         if problem.code == "UNAUTHENTICATED":
             headers |= self._door.challenge(problem)
         await send({"type": "http.response.start", "status": problem.status, "headers": _raw(headers)})

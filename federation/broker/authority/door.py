@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from federation.broker.authority.buyers import Buyers
 from federation.broker.authority.power import Buyer, of_house, of_token
+from federation.broker.config import Listen
+from federation.node.callers import check_rate, network_of
+from federation.node.limits import Buckets, Rate
 from federation.node.seams import Clock
 from federation.tokens.access import Call, Issuer
 from federation.tokens.agent_gate import AgentGate
@@ -19,6 +23,7 @@ from schemas.problem import Problem
 
 TOKEN_PATH: Final = "/oauth/token"  # noqa: S105 - a path
 DPOP: Final = 'DPoP algs="ES256"'
+RATE: Final = Rate(per_second=200, burst=4_000)  # requests of one address
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -30,6 +35,7 @@ class Origins(NamedTuple):
 
     scheme: str
     named: tuple[str, ...] = ()
+    loopback: bool = True  # whether the listener is bound there: elsewhere nobody calls it by these names
 
     def url(self, host: str, path: str) -> str:
         """The URL of a request by its Host header; empty, which no proof is for, where nobody calls us by that name."""
@@ -37,22 +43,52 @@ class Origins(NamedTuple):
             if origin.partition("://")[2] == host:
                 return origin + path
         name = host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
-        return f"{self.scheme}://{host}{path}" if name in LOOPBACK else ""
+        return f"{self.scheme}://{host}{path}" if self.loopback and name in LOOPBACK else ""
+
+
+def origins_of(listen: Listen) -> Origins:
+    """How the agents of a configured listener call it."""
+    return Origins("https" if listen.tls else "http", listen.origins, loopback=listen.host in LOOPBACK)
+
+
+Record = Callable[[Problem, str], object]
+
+
+def unrecorded(problem: Problem, act: str) -> None:
+    """Where nobody keeps a record of refusals."""
 
 
 class Door:
-    """In front of every operation of one broker."""
+    """In front of every operation of one broker. `record` keeps the reason of each refusal, with the act refused."""
 
-    def __init__(self, me: Issuer, buyers: Buyers, replay: Replay, secret: bytes, clock: Clock) -> None:
-        self._me, self._buyers, self._clock = me, buyers, clock
+    def __init__(
+        self, me: Issuer, buyers: Buyers, replay: Replay, secret: bytes, clock: Clock, *, record: Record = unrecorded
+    ) -> None:
+        self._me, self._buyers, self._clock, self._record = me, buyers, clock, record
+        self._buckets = Buckets(RATE)
         # One secret serves two ends, so each has its own key of it.
         nonces = Nonces(hmac.new(secret, b"dpop nonces", hashlib.sha256).digest())
         self._gate = AgentGate(me.entity, me.keys(), replay, nonces)
         self._nonces = nonces
         self.tokens = AgentTokens(me, me.entity + TOKEN_PATH, buyers.keys_of, replay, nonces)
 
+    def pace(self, address: str) -> None:
+        """Nobody is known yet, so one address has one bucket. Raises `TOO_MANY_REQUESTS`."""
+        check_rate(self._buckets, network_of(address), self._clock)
+
     async def who(self, call: Call) -> Buyer:
         """The buyer, and the authority that this request is made under. Raises `UNAUTHENTICATED`."""
+        try:
+            return await self._who(call)
+        except Problem as problem:
+            self._record(problem, call.method)
+            raise
+
+    def no_token(self, _: str | None, reason: str) -> None:
+        """Record that the token endpoint refused somebody."""
+        self._record(Problem("UNAUTHENTICATED", reason), f"POST {TOKEN_PATH}")
+
+    async def _who(self, call: Call) -> Buyer:
         scheme = (call.authorization or "").partition(" ")[0].lower()
         if scheme == "bearer" and self._buyers.any_bearer:
             name = self._buyers.bearers.who(call.authorization)

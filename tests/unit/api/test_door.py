@@ -1,0 +1,103 @@
+"""What lies in front of every operation: the pace of an address, the record of refusals, the names of a listener."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestServer
+
+from federation.broker.api.http import HttpFace, Seams
+from federation.broker.api.mcp import Guarded
+from federation.broker.authority.access import BuyerAccess
+from federation.broker.authority.buyers import Buyers
+from federation.broker.authority.door import LOOPBACK, RATE, Door, Origins
+from federation.broker.config import Limits, Rates
+from federation.node.bearer import key_digest
+from federation.tokens.access import Issuer
+from federation.tokens.replay import Seen
+from federation.trust.keys import generate
+from schemas.problem import Problem
+from tests.support.exchange import FakeExchange
+from tests.support.seams import CountingEntropy, FixedClock
+
+Told = list[tuple[str, str]]
+
+
+class Front:
+    """A door whose record is a list, and the HTTP face behind it."""
+
+    def __init__(self) -> None:
+        self.told: Told = []
+        clock, entropy = FixedClock(), CountingEntropy()
+        issuer = Issuer("https://broker.example", generate(), entropy.token)
+        buyers = Buyers([BuyerAccess(name="alice", key_sha256=key_digest("alice-key"))], Rates().table())
+        self.door = Door(issuer, buyers, Seen(), b"secret", clock, record=self.record)
+        self.app = HttpFace(lambda _: FakeExchange(), self.door, Limits(), Seams(clock, entropy)).app()
+
+    def record(self, problem: Problem, act: str) -> None:
+        self.told.append((getattr(problem, "reason", problem.detail), act))
+
+
+async def status(server: TestServer, method: str, path: str, **more: Any) -> aiohttp.ClientResponse:
+    async with aiohttp.ClientSession() as session, session.request(method, server.make_url(path), **more) as response:
+        await response.read()
+        return response
+
+
+@pytest.mark.asyncio
+async def test_the_reason_of_a_refusal_is_recorded_and_not_told() -> None:
+    front = Front()
+    async with TestServer(front.app) as server:
+        refused = await status(server, "GET", "/peerway/v1/orders", headers={"Authorization": "DPoP x.y.z"})
+        no_token = await status(server, "POST", "/oauth/token", data={"grant_type": "password"})
+    assert (refused.status, no_token.status) == (401, 400)
+    assert [act for _, act in front.told] == ["GET", "POST /oauth/token"]
+    assert all(why for why, _ in front.told)
+
+
+@pytest.mark.asyncio
+async def test_one_address_is_paced_before_anything_is_read() -> None:
+    front = Front()
+    for _ in range(RATE.burst):
+        front.door.pace("127.0.0.1")
+    async with TestServer(front.app) as server:
+        hasty = await status(server, "GET", "/peerway/v1/orders", headers={"Authorization": "Bearer wrong"})
+    assert (hasty.status, hasty.headers["Retry-After"]) == (429, "1")
+    assert front.told == []
+    front.door.pace("192.0.2.1")  # another address has a bucket of its own
+
+
+async def sent(front: Front, scope: dict[str, Any]) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        messages.append(message)
+
+    async def never(*_: Any) -> None:
+        raise AssertionError("nobody gets here")
+
+    reached: Callable[..., Awaitable[None]] = never
+    await Guarded(reached, lambda _: FakeExchange(), front.door, Origins("http"))(scope, never, send)
+    return messages
+
+
+@pytest.mark.asyncio
+async def test_the_agents_face_is_paced_too_and_speaks_http_alone() -> None:
+    front = Front()
+    assert await sent(front, {"type": "websocket"}) == [{"type": "websocket.close", "code": 1008}]
+    for _ in range(RATE.burst):
+        front.door.pace("127.0.0.1")
+    scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": [], "client": ("127.0.0.1", 1)}
+    begun = (await sent(front, scope))[0]
+    assert begun["status"] == 429
+    assert (b"retry-after", b"1") in begun["headers"]
+
+
+@pytest.mark.parametrize("host", [f"{name}:81" for name in LOOPBACK - {"::1"}] + ["[::1]:81"])
+def test_loopback_names_count_where_loopback_is_bound(host: str) -> None:
+    assert Origins("http").url(host, "/x") == f"http://{host}/x"
+    assert Origins("https", ("https://broker.example",), loopback=False).url(host, "/x") == ""
+    assert Origins("https", ("https://broker.example",), loopback=False).url("broker.example", "/x").endswith("/x")
