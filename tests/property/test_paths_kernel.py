@@ -22,6 +22,7 @@ from federation.broker.paths.work import Fixed, Solved, Work
 from schemas.intent import Objective
 from schemas.segment import Limits
 from tests.property.test_paths import LONG, Walk, case, naming, pointed, ranked, route_key
+from tests.support.brute_paths import walks
 from tests.support.federations import focused
 from tests.support.path_queries import question
 from tests.support.route_check import faults
@@ -69,6 +70,8 @@ def taken(query: Query) -> Query:
 def compare(engine: Engine, world: tuple[dict[str, OperatorSheet], Query, list[Walk]], k: int) -> None:
     """The best `k` paths are those of the enumeration, proven, and each holds by itself."""
     sheets, query, every = world
+    if query.operators_required:  # which the enumeration has noted of every path
+        every = walks(sheets, structs.replace(query, operators_required=frozenset()))
     query = taken(query)
     answer = find(Graph.build(sheets), structs.replace(query, k=k), explain=False, kernel=engine)
     found = answer.routes if isinstance(answer, Found) else ()
