@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 
 from federation.broker.api.counter import Counter
 from federation.broker.api.http import HttpFace, Seams
-from federation.broker.api.tls import agents_tls
+from federation.broker.api.tls import agents_tls, origins_of
 from federation.broker.authority.buyers import Buyers
-from federation.broker.authority.door import TOKEN_PATH, Door, origins_of
+from federation.broker.authority.door import TOKEN_PATH, Door
 from federation.broker.authority.power import Buyer
 from federation.broker.config import BrokerConfig, load_config
 from federation.broker.desk import Desk

@@ -17,8 +17,9 @@ import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
 
 from federation.broker.api.exchange import Exchange
+from federation.broker.api.tls import origins_of
 from federation.broker.api.tools import tool_server
-from federation.broker.authority.door import Door, Origins, origins_of
+from federation.broker.authority.door import Door, Origins
 from federation.broker.authority.power import Buyer
 from federation.broker.config import BrokerConfig
 from federation.node.http import BODY_BYTES_MAX, PROBLEM_TYPE, bind_socket

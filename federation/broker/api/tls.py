@@ -1,10 +1,11 @@
-"""TLS for the faces that agents call."""
+"""The listeners that agents call: their TLS, and by which names."""
 
 from __future__ import annotations
 
 import ssl
 
-from federation.broker.config import ListenTls
+from federation.broker.authority.door import LOOPBACK, Origins
+from federation.broker.config import Listen, ListenTls
 from schemas.problem import invalid
 
 
@@ -19,3 +20,8 @@ def agents_tls(tls: ListenTls | None) -> ssl.SSLContext | None:
     except (OSError, ValueError) as error:
         raise invalid("listen.tls", f"{tls.certificate} with {tls.private_key} cannot be used: {error}") from error
     return context
+
+
+def origins_of(listen: Listen) -> Origins:
+    """How agents call a configured listener."""
+    return Origins("https" if listen.tls else "http", listen.origins, loopback=listen.host in LOOPBACK)

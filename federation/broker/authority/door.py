@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 
 from federation.broker.authority.buyers import Buyers
 from federation.broker.authority.power import Buyer, of_house, of_token
-from federation.broker.config import Listen
 from federation.node.callers import check_rate, network_of
 from federation.node.limits import Buckets, Rate
 from federation.node.seams import Clock
@@ -44,11 +43,6 @@ class Origins(NamedTuple):
                 return origin + path
         name = host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
         return f"{self.scheme}://{host}{path}" if self.loopback and name in LOOPBACK else ""
-
-
-def origins_of(listen: Listen) -> Origins:
-    """How the agents of a configured listener call it."""
-    return Origins("https" if listen.tls else "http", listen.origins, loopback=listen.host in LOOPBACK)
 
 
 Record = Callable[[Problem, str], object]
