@@ -8,26 +8,21 @@ from the best. Writes benchmarks/out/backups.json.
 
 from __future__ import annotations
 
-import argparse
-import gc
-import json
-import os
-import platform
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from msgspec import structs
 
 from benchmarks.caida.publish import OUT
 from benchmarks.contender import Cold
+from benchmarks.figures import worst_ratios
 from benchmarks.greedy import greedy_pair
-from benchmarks.ours import BEST, ENGINES, Engine, Finder
-from benchmarks.question import EU, GLOBAL, Family, Question, query
-from benchmarks.run import Run, Subject, machine, say, table
-from benchmarks.timing import CLOCKS, Timed
+from benchmarks.ours import Engine, Finder
+from benchmarks.question import Family, Question, query
+from benchmarks.run import Row, Run, Subject, parser, table
+from benchmarks.timing import Timed
 from federation.broker.paths.backup.finding import Backup, Paired, Unpaired, find_pair
 from federation.broker.paths.query import WORK_MAX, Query
 from federation.policy.limits import Refusals
@@ -72,7 +67,13 @@ class Greedy(Pairs):
     kind = ", greedy"
 
 
-def measure(run: Run, subject: Subject, family: Family, limits: int) -> Iterator[dict[str, Any]]:
+def measure(run: Run, subject: Subject, family: Family) -> Iterator[Row]:
+    """Without and with a limit."""
+    for limits in range(len(LIMITS)):
+        yield from limited(run, subject, family, limits)
+
+
+def limited(run: Run, subject: Subject, family: Family, limits: int) -> Iterator[Row]:
     """One row per kind of being apart."""
     engine, refused = subject.engine, subject.refused(family)
     questions, single = run.questions(subject, family), Cold(engine, refused, limits)
@@ -105,7 +106,7 @@ def measure(run: Run, subject: Subject, family: Family, limits: int) -> Iterator
     table(f"{title}; one search {one_ms:.2f} ms", lines)
 
 
-def row(timed: Timed, exact: Pairs, quick: Pairs, one_ms: float) -> dict[str, Any]:
+def row(timed: Timed, exact: Pairs, quick: Pairs, one_ms: float) -> Row:
     """How long the best pair takes, what it took to find it, and what the greedy pair would have been."""
     name, answers = exact.name, list(exact.found.values())
     sums = zip(timed.answers[name], timed.answers[quick.name], strict=True)
@@ -136,42 +137,18 @@ def row(timed: Timed, exact: Pairs, quick: Pairs, one_ms: float) -> dict[str, An
     }
 
 
-def written(run: Run, rows: Sequence[dict[str, Any]]) -> None:
-    """benchmarks/out/backups.json: ratios to two searches as figures, without a bar, and every row."""
-    figures: dict[str, Any] = {}
+def figures(rows: Iterable[Row]) -> Iterator[tuple[str, str, float]]:
+    """Ratios to two searches, which have no bar."""
     for each in rows:
         name = f"backup_{each['apart']}_{each['family']}_{each['limits'].replace(' ', '_')}_vs_two_searches"
-        figure = figures.setdefault(name, {"unit": "ratio", "bar": None, "graphs": {}})
-        figure["graphs"][each["graph"]] = each["vs_two_searches"]
-        figure["value"] = max(figure["graphs"].values())
-    about = {"python": platform.python_version(), "machine": machine()}
-    told = {"figures": figures, "engine": run.options.engine, "clock": run.options.clock, **about, "rows": list(rows)}
-    Path(BACKUPS).parent.mkdir(parents=True, exist_ok=True)
-    BACKUPS.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    say(f"\nwritten to {os.path.relpath(BACKUPS)}")
-
-
-def options(arguments: Sequence[str]) -> argparse.Namespace:
-    """What the command line asks for."""
-    parser = argparse.ArgumentParser(prog="make bench-backups ARGS=...", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--graphs", nargs="*", choices=GRAPHS, default=list(GRAPHS))
-    parser.add_argument("--questions", type=int, default=60, help="per graph and family")
-    parser.add_argument("--rounds", type=int, default=1, help="times that each question is asked")
-    parser.add_argument("--engine", choices=list(ENGINES), default=BEST)
-    parser.add_argument("--clock", choices=list(CLOCKS), default="cpu", help="processor time of this process, or all")
-    return parser.parse_args(arguments)
+        yield name, each["graph"], each["vs_two_searches"]
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run what the options ask for."""
-    run, rows = Run(options(arguments)), list[dict[str, Any]]()
-    for name in run.options.graphs:
-        subject = run.made(name)
-        for family in (GLOBAL, EU):
-            for limits in range(len(LIMITS)):
-                rows += measure(run, subject, family, limits)
-        gc.collect()
-    written(run, rows)
+    run = Run(parser("backups", __doc__, GRAPHS, rounds=1).parse_args(arguments))
+    rows = run.each(measure)
+    run.write(BACKUPS, worst_ratios(figures(rows)), rows)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,9 @@
-"""The figures that are held against a bar, and where they are written."""
+"""The figures: those that are held against a bar, and ratios that are only told."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
-
-from benchmarks.caida.publish import OUT
-
-PATHS: Final = OUT / "paths.json"
 
 
 class Bar(NamedTuple):
@@ -81,7 +76,11 @@ class Figures:
         }
 
 
-def write(figures: Figures, more: Mapping[str, Any]) -> None:
-    """benchmarks/out/paths.json."""
-    PATHS.parent.mkdir(parents=True, exist_ok=True)
-    PATHS.write_text(json.dumps({"figures": figures.as_json(), **more}, indent=1) + "\n", encoding="utf-8")
+def worst_ratios(rows: Iterable[tuple[str, str, float]]) -> dict[str, dict[str, Any]]:
+    """Figures without a bar, of name, graph and ratio: per graph, and the worst of them."""
+    figures: dict[str, dict[str, Any]] = {}
+    for name, graph, ratio in rows:
+        figure = figures.setdefault(name, {"unit": "ratio", "bar": None, "graphs": {}})
+        figure["graphs"][graph] = ratio
+        figure["value"] = max(figure["graphs"].values())
+    return figures

@@ -6,14 +6,8 @@ paths, labels expanded, and whether it is complete. Writes benchmarks/out/fronts
 
 from __future__ import annotations
 
-import argparse
-import gc
-import json
-import os
-import platform
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 from typing import Any, Final
 
@@ -21,10 +15,10 @@ from msgspec import structs
 
 from benchmarks.caida.publish import OUT
 from benchmarks.contender import Cold
-from benchmarks.ours import BEST, ENGINES, Engine
-from benchmarks.question import EU, GLOBAL, Family, Question, query
-from benchmarks.run import Run, Subject, machine, say, table
-from benchmarks.timing import CLOCKS
+from benchmarks.figures import worst_ratios
+from benchmarks.ours import Engine
+from benchmarks.question import Family, Question, query
+from benchmarks.run import Row, Run, Subject, parser, table
 from federation.broker.paths.front.search import Front
 from federation.broker.paths.query import WORK_MAX, Query
 from federation.policy.limits import Refusals
@@ -69,7 +63,7 @@ class Fronts:
         }
 
 
-def measure(run: Run, subject: Subject, family: Family) -> list[dict[str, Any]]:
+def measure(run: Run, subject: Subject, family: Family) -> list[Row]:
     """One row per choice of objectives, and one for the single search."""
     engine, refused = subject.engine, subject.refused(family)
     questions, single = run.questions(subject, family), Cold(engine, refused, 0)
@@ -92,42 +86,19 @@ def measure(run: Run, subject: Subject, family: Family) -> list[dict[str, Any]]:
     return rows
 
 
-def written(run: Run, rows: Sequence[dict[str, Any]]) -> None:
-    """benchmarks/out/fronts.json: ratios to one search as figures, without a bar, and every row."""
-    figures: dict[str, Any] = {}
+def figures(rows: Iterable[Row]) -> Iterator[tuple[str, str, float]]:
+    """Ratios to one search, which have no bar."""
     for row in rows:
         if "paths_median" in row:
             name = f"front_{row['contender'].replace(' ', '_')}_{row['family']}_vs_single"
-            figure = figures.setdefault(name, {"unit": "ratio", "bar": None, "graphs": {}})
-            figure["graphs"][row["graph"]] = row["vs_single"]
-            figure["value"] = max(figure["graphs"].values())
-    about = {"python": platform.python_version(), "machine": machine()}
-    told = {"figures": figures, "engine": run.options.engine, "clock": run.options.clock, **about, "rows": list(rows)}
-    Path(FRONTS).parent.mkdir(parents=True, exist_ok=True)
-    FRONTS.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    say(f"\nwritten to {os.path.relpath(FRONTS)}")
-
-
-def options(arguments: Sequence[str]) -> argparse.Namespace:
-    """What the command line asks for."""
-    parser = argparse.ArgumentParser(prog="make bench-fronts ARGS=...", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--graphs", nargs="*", choices=GRAPHS, default=list(GRAPHS))
-    parser.add_argument("--questions", type=int, default=60, help="per graph and family")
-    parser.add_argument("--rounds", type=int, default=3, help="times that each question is asked")
-    parser.add_argument("--engine", choices=list(ENGINES), default=BEST)
-    parser.add_argument("--clock", choices=list(CLOCKS), default="cpu", help="processor time of this process, or all")
-    return parser.parse_args(arguments)
+            yield name, row["graph"], row["vs_single"]
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run what the options ask for."""
-    run, rows = Run(options(arguments)), list[dict[str, Any]]()
-    for name in run.options.graphs:
-        subject = run.made(name)
-        for family in (GLOBAL, EU):
-            rows += measure(run, subject, family)
-        gc.collect()
-    written(run, rows)
+    run = Run(parser("fronts", __doc__, GRAPHS, rounds=3).parse_args(arguments))
+    rows = run.each(measure)
+    run.write(FRONTS, worst_ratios(figures(rows)), rows)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from benchmarks import constrained, shortest, upkeep
-from benchmarks.ours import BEST, ENGINES
-from benchmarks.run import Run
-from benchmarks.timing import CLOCKS
+from benchmarks.run import Run, parser
 
 GRAPHS: Final = ("abstract-40k", "abstract-100k", "mesh-440k", "abstract-500k")
 SMALLEST, HUNDRED, LARGEST = GRAPHS[0], GRAPHS[1], "abstract-5m"
@@ -37,15 +35,10 @@ def graph(run: Run, name: str) -> None:
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:
     """What the command line asks for."""
-    parser = argparse.ArgumentParser(prog="make bench-paths ARGS=...", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--graphs", nargs="*", choices=GRAPHS, default=list(GRAPHS))
-    parser.add_argument("--questions", type=int, default=60, help="per graph and family")
-    parser.add_argument("--rounds", type=int, default=3, help="times that each question is asked")
-    parser.add_argument("--engine", choices=list(ENGINES), default=BEST)
-    parser.add_argument("--milp", type=int, default=20, help="questions for HiGHS")
-    parser.add_argument("--clock", choices=list(CLOCKS), default="cpu", help="processor time of this process, or all")
-    parser.add_argument("--largest", action=argparse.BooleanOptionalAction, help="the graph of 5M arcs, about 6 GB")
-    found = parser.parse_args(arguments)
+    asks = parser("paths", __doc__, GRAPHS, rounds=3)
+    asks.add_argument("--milp", type=int, default=20, help="questions for HiGHS")
+    asks.add_argument("--largest", action=argparse.BooleanOptionalAction, help="the graph of 5M arcs, about 6 GB")
+    found = asks.parse_args(arguments)
     if found.largest is None:
         found.largest = found.engine != "plain"
     return found

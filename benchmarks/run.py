@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import gc
+import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,15 +15,18 @@ from time import perf_counter
 from typing import Any, Final, NamedTuple
 
 from benchmarks.caida.forms import FORMS, SEED, Federation, federation
+from benchmarks.caida.publish import OUT
 from benchmarks.digraph import Digraph
-from benchmarks.figures import PATHS, Figures, write
-from benchmarks.ours import ENGINES, Engine
+from benchmarks.figures import Figures
+from benchmarks.ours import BEST, ENGINES, Engine
 from benchmarks.peers.peer import Peer
-from benchmarks.question import EU, WINDOW, Family, Question
+from benchmarks.question import EU, GLOBAL, WINDOW, Family, Question
 from benchmarks.questions import asked
 from benchmarks.timing import CLOCKS, Timed, interleaved
 
+PATHS: Final = OUT / "paths.json"
 PACKAGES: Final = ("numpy", "networkx", "rustworkx", "scipy", "cspy", "numba")
+Row = dict[str, Any]
 
 
 class Subject(NamedTuple):
@@ -92,12 +97,41 @@ class Run:
         """The figures, on the screen and in the file."""
         table("Figures", self.figures.lines())
         versions = {name: version(name) for name in PACKAGES if find_spec(name)}
-        about = {"python": platform.python_version(), "machine": machine(), "versions": versions}
-        write(
-            self.figures,
-            {"engine": self.options.engine, "clock": self.options.clock, **about, "rows": self._rows, **self.notes},
-        )
-        say(f"\nwritten to {os.path.relpath(PATHS)}")
+        self.write(PATHS, self.figures.as_json(), self._rows, versions=versions, **self.notes)
+
+    def each(self, measure: Callable[[Run, Subject, Family], Iterable[Row]]) -> list[Row]:
+        """The rows of `measure` on every graph that was asked for, for both families of questions."""
+        rows: list[Row] = []
+        for name in self.options.graphs:
+            subject = self.made(name)
+            for family in (GLOBAL, EU):
+                rows += measure(self, subject, family)
+            gc.collect()
+        return rows
+
+    def write(self, path: Path, figures: Mapping[str, Any], rows: Sequence[Row], **more: Any) -> None:
+        """Figures and rows in a file, with what they were measured by."""
+        by = {"engine": self.options.engine, "clock": self.options.clock}
+        write(path, {"figures": figures, **by, **more, "rows": rows})
+
+
+def parser(name: str, said: str | None, graphs: Sequence[str], rounds: int) -> argparse.ArgumentParser:
+    """The options of every benchmark that asks for paths; `said` is the docstring of its module."""
+    made = argparse.ArgumentParser(prog=f"make bench-{name} ARGS=...", description=(said or "").partition("\n")[0])
+    made.add_argument("--graphs", nargs="*", choices=graphs, default=list(graphs))
+    made.add_argument("--questions", type=int, default=60, help="per graph and family")
+    made.add_argument("--rounds", type=int, default=rounds, help="times that each question is asked")
+    made.add_argument("--engine", choices=list(ENGINES), default=BEST)
+    made.add_argument("--clock", choices=list(CLOCKS), default="cpu", help="processor time of this process, or all")
+    return made
+
+
+def write(path: Path, told: Mapping[str, Any]) -> None:
+    """A file of figures, with the Python and the machine that they are of."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    about = {"python": platform.python_version(), "machine": machine()}
+    path.write_text(json.dumps({**told, **about}, indent=1) + "\n", encoding="utf-8")
+    say(f"\nwritten to {os.path.relpath(path)}")
 
 
 def table(title: str, rows: Sequence[tuple[str, ...]]) -> None:

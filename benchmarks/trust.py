@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import cProfile
-import json
-import platform
 import pstats
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from benchmarks.caida.publish import OUT
 from benchmarks.figures import Bar
-from benchmarks.run import machine, say, table
+from benchmarks.run import say, table, write
 from federation.tokens.access import Call, verify_access, verify_call
 from federation.tokens.dpop import check_proof, make_proof
 from federation.tokens.grant import verify_grant
@@ -198,11 +196,8 @@ def tell(us: Mapping[str, float], clock: str) -> None:
     ]
     table("Figures", [("figure", "value", "bar", ""), *lines])
     versions = {name: version(name) for name in ("cryptography", "pyjwt", "msgspec")}
-    about = {"clock": clock, "python": platform.python_version(), "machine": machine(), "versions": versions}
     rounded = {name: round(value, 2) for name, value in us.items()}
-    TRUST.parent.mkdir(parents=True, exist_ok=True)
-    TRUST.write_text(json.dumps({"figures": reached, "us": rounded, **about}, indent=1) + "\n", encoding="utf-8")
-    say(f"\nwritten to benchmarks/out/{TRUST.name}")
+    write(TRUST, {"figures": reached, "us": rounded, "clock": clock, "versions": versions})
 
 
 def profile(work: Work) -> None:
