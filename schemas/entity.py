@@ -16,6 +16,7 @@ FACTS_MARK = "https://peerway.dev/marks/facts/v1"
 
 Url = Annotated[str, Meta(max_length=500)]
 Certificate = Annotated[str, Meta(max_length=8192)]
+VerifierKey = Annotated[str, Meta(max_length=300, pattern=r"^[^+\s]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+\Z")]
 MarkType = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -38,7 +39,11 @@ class Jwks(Struct, frozen=True):
 
 
 class FederationEntity(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Metadata every member has; the endpoints are those of an anchor, an intermediate or an issuer of marks."""
+    """Metadata every member has; the endpoints are those of an anchor, an intermediate or an issuer of marks.
+
+    `log_key` and `witness_key` are verifier keys of signed notes (C2SP signed-note): of the log of what the entity
+    signed and received, and of its signatures under the checkpoints of others. `log_endpoint` is the base of both.
+    """
 
     organization_name: Annotated[str, Meta(min_length=1, max_length=100)]
     contacts: tuple[str, ...] = ()
@@ -48,6 +53,9 @@ class FederationEntity(Struct, frozen=True, kw_only=True, omit_defaults=True):
     federation_trust_mark_list_endpoint: Url | None = None
     federation_trust_mark_status_endpoint: Url | None = None
     federation_historical_keys_endpoint: Url | None = None
+    log_endpoint: Url | None = None
+    log_key: VerifierKey | None = None
+    witness_key: VerifierKey | None = None
 
 
 class OperatorMetadata(Struct, frozen=True, kw_only=True, omit_defaults=True):

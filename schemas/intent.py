@@ -7,6 +7,8 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
+from schemas.boundary import Boundary
+from schemas.decision import DataClass, PolicyName
 from schemas.jurisdiction import Sovereignty
 from schemas.price import Currency, Money
 from schemas.segment import WINDOW_S_MAX, Bps, Id, Limits, Mtu, Time
@@ -52,9 +54,10 @@ class Intent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit
     `duration_s` or by `end`, never both. `route_classes` null allows every class. A path enters every one of
     `operators_required`. It uses no interface of `sites_denied` (a site's name or an interface id), not even as an end;
     it crosses between operators nowhere in `cities_denied`, but may begin and end there. `marks_required` are types of
-    trust marks that every operator on it must have been given by an auditor recognised for them. `hops` counts
-    segments. With the objective `weighted` the best path is the one whose price together with what its latency and
-    carbon are worth, by `weights`, is least.
+    trust marks that every operator on it must have been given by an auditor recognised for them. `policy` names
+    what must permit every segment, the broker and who manages them; a `data_class` brings the policies of its own.
+    `boundary` is what the lease may carry. `hops` counts segments. With the objective `weighted` the best path is
+    the one whose price together with what its latency and carbon are worth, by `weights`, is least.
     """
 
     a: Place
@@ -75,6 +78,9 @@ class Intent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit
     operators_required: Annotated[tuple[str, ...], Meta(max_length=REQUIRED_MAX)] = ()
     sites_denied: tuple[Place, ...] = ()
     cities_denied: tuple[Place, ...] = ()
+    policy: PolicyName | None = None
+    data_class: DataClass | None = None
+    boundary: Boundary | None = None
     marks_required: tuple[MarkType, ...] = ()
     objective: Objective = Objective.PRICE
     weights: Weights | None = None

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from schemas.interface import Country
 from schemas.problem import invalid
 from schemas.segment import Hash, Id
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 _EU: Final = "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK"
 # ISO 3166-1, and XK, which is in use without being in it.
@@ -35,20 +37,60 @@ GROUPS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 )
 
 
-class ClassFacts(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What an auditor found for one route class: every country that traffic of the class may cross."""
+class Landing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where a sea cable comes ashore."""
+
+    name: Name
+    country: Country
+
+
+class ClassFacts(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """What an auditor found for one route class: every country that traffic of the class may cross.
+
+    `sea` says whether it may also run through waters that belong to no country, `landings` where it then comes ashore.
+    """
 
     countries: tuple[Country, ...]
+    sea: bool | None = None
+    landings: tuple[Landing, ...] | None = None
 
 
-class Attestation(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The `attest` member of a trust mark."""
+class Management(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Who manages the network of an operator, or the systems of a broker: facts about that manager."""
+
+    legal_domicile: tuple[Country, ...] | None = None
+    controlling_parents: tuple[Country, ...] | None = None
+    countries: tuple[Country, ...] | None = None
+
+
+class AttestedPlace(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where an auditor found a site; millionths of a degree."""
+
+    country: Country
+    lat_e6: Annotated[int, Meta(ge=-90_000_000, le=90_000_000)]
+    lon_e6: Annotated[int, Meta(ge=-180_000_000, le=180_000_000)]
+
+
+class Attestation(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """The `attest` member of a trust mark. Null means that the auditor did not look: unknown.
+
+    `operations` are the countries that the network is run from, `management` is who runs it if somebody else does,
+    `key_custody` the countries where its keys are held. `assessed_regimes` were looked for, `subject_to` were found.
+    `seal` is the sovereignty level (0 to 4), `certificates` the names of those in force. `sites` are by the name that
+    the operator's sheet gives them.
+    """
 
     legal_domicile: tuple[Country, ...] | None = None
     controlling_parents: tuple[Country, ...] | None = None
     classes: dict[Id, ClassFacts] = {}
-    assessed_regimes: tuple[str, ...] | None = None
-    subject_to: tuple[str, ...] | None = None
+    operations: tuple[Country, ...] | None = None
+    management: Management | None = None
+    key_custody: tuple[Country, ...] | None = None
+    assessed_regimes: tuple[Name, ...] | None = None
+    subject_to: tuple[Name, ...] | None = None
+    seal: Annotated[int, Meta(ge=0, le=4)] | None = None
+    certificates: tuple[Name, ...] | None = None
+    sites: dict[Name, AttestedPlace] = {}
     report_sha256: Hash | None = None
 
 

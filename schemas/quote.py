@@ -11,7 +11,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from schemas.decision import DataClass
 from schemas.document import Document
+from schemas.interface import Country
 from schemas.price import Line, Money, Tariff
 from schemas.segment import EntityId, Hash, Id, Limits, Promise, Segment, Window
 
@@ -30,7 +32,8 @@ class Rfq(Document, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Claims of `rfq+jwt`, broker to operator: a firm price and a hold for one segment, please.
 
     `sub` is the buyer's pairwise pseudonym. `product` is the lease to be changed when `action` is modify;
-    `replaces` the hash of a held quote whose hold is swapped for this one in one step.
+    `replaces` the hash of a held quote whose hold is swapped for this one in one step. `data_class` is what the
+    lease is for, `destinations` the countries that the whole path ends in, for the operator's own policy.
     """
 
     action: Action = Action.ADD
@@ -39,6 +42,8 @@ class Rfq(Document, frozen=True, forbid_unknown_fields=True, kw_only=True):
     hold_s: Annotated[int, Meta(ge=0, le=300)] = HOLD_S_DEFAULT
     product: Id | None = None
     replaces: Hash | None = None
+    data_class: DataClass | None = None
+    destinations: tuple[Country, ...] | None = None
     mandate_h: Hash | None = None
     grant_h: Hash | None = None
 

@@ -11,6 +11,8 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
+from schemas.boundary import Boundary
+
 SEGMENT_URN: Final = "urn:peerway:spec:segment:v1"
 PPB: Final = 10**9
 BANDWIDTH_BPS_MAX: Final = 10**14
@@ -116,7 +118,7 @@ class End(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Segment(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Two ends, a bandwidth both ways, an MTU, a window, a route class."""
+    """Two ends, a bandwidth both ways, an MTU, a window, a route class; a boundary if what it carries is bounded."""
 
     a: End
     z: End
@@ -124,3 +126,4 @@ class Segment(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     mtu: Mtu = 1500
     window: Window
     route_class: Id = "any"
+    boundary: Boundary | None = None

@@ -15,6 +15,7 @@ from schemas.access import (
     DelegationGrant,
     DpopProof,
 )
+from schemas.decision import DECISION_LIFE_S, POLICY_LIFE_S, Decision, Policy
 from schemas.entity import EntityStatement, HistoricalKeys, MarkStatus, StatusList, TrustMark
 from schemas.grant import GRANT_LIFE_S, EndpointGrant
 from schemas.mandate import MANDATE_LIFE_S, Mandate
@@ -55,6 +56,8 @@ TYPES: Final[Mapping[str, Kind]] = MappingProxyType(
         "order+jwt": Kind(Order, 16 * KIB, 60),
         "receipt+jwt": Kind(Receipt, 16 * KIB, RECEIPT_LIFE_S),
         "confirm+jwt": Kind(Confirm, 16 * KIB, 60),
+        "decision+jwt": Kind(Decision, 16 * KIB, DECISION_LIFE_S),
+        "policy+jwt": Kind(Policy, 48 * KIB, POLICY_LIFE_S, addressed=False),
         "mandate+jwt": Kind(Mandate, 16 * KIB, MANDATE_LIFE_S),
         "endpoint-grant+jwt": Kind(EndpointGrant, 16 * KIB, GRANT_LIFE_S),
         "at+jwt": Kind(AccessToken, 16 * KIB, AGENT_TOKEN_LIFE_S),

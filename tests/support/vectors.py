@@ -10,10 +10,11 @@ from typing import Any, Final
 
 import msgspec
 
-from federation.trust.jose import doc_hash, sign_jws
+from federation.trust.jose import doc_hash, sha256_b64, sign_jws
 from federation.trust.keys import load_private
 from federation.trust.merkle import merkle_root, path_root
 from federation.trust.status import status_bits
+from schemas.decision import Decision, Judged, Part, Policy, PolicyRef
 from schemas.entity import (
     FACTS_MARK,
     EntityStatement,
@@ -207,8 +208,26 @@ def documents() -> list[msgspec.Struct]:
         root=merkle_root([page]),
     )
     delta = Delta(**_published(3600), from_version=7, to_version=8, put=(offer,), drop=(("offer", "o2"),))
-    purchase = [manifest, delta, rfq, quote, path, order, receipt, confirm]
+    purchase = [manifest, delta, rfq, quote, path, order, receipt, confirm, *_decided(quote_h, root)]
     return [*_statements(), *purchase, *authority(KEY, NOW)]
+
+
+def _decided(quote_h: str, root: str) -> list[msgspec.Struct]:
+    """What the path was decided by: a buyer's own policy, and the decision."""
+    text = "permit (principal, action, resource);"
+    judged = Judged(part=Part.CARRY, entity=OPERATOR, route_class="eu", quote_h=quote_h, marks=(HASH,), facts_h=HASH)
+    decision = Decision(
+        **_parties(BROKER, BROKER, 86400) | {"sub": BROKER},
+        policies=(PolicyRef(name="acme-open", policy_h=sha256_b64(text.encode())),),
+        schema_h=HASH,
+        data_class="EU-health",
+        judged=(judged,),
+        countries=("NL", "DE"),
+        sea=False,
+        path_root=root,
+        at=NOW,
+    )
+    return [decision, Policy(iss="https://buyer.example", iat=NOW, exp=NOW + 86400, name="acme-open", cedar=text)]
 
 
 def vectors() -> dict[str, Any]:
