@@ -11,9 +11,9 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct, structs
 
-from federation.node.config import below, check_public, load_toml, nearby
+from federation.node.config import below, check_public, load_toml, nearby, nearby_tls
 from federation.node.limits import Rate
-from federation.node.settings import KeyHash, Keys, Port, Trust
+from federation.node.settings import KeyHash, Keys, Port, Public, Trust
 from operators.pricing.card import ClassCard
 from schemas.price import PPM, Currency, check_bands
 from schemas.problem import invalid
@@ -40,7 +40,7 @@ class Listen(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     `hosts` are the names and addresses that others dial: the first stands in the endpoints of its metadata, all of them
     in its TLS leaf. If left out, `host`, or in a trust domain in a folder what the metadata there say. At `public_port`
-    anybody may read who this operator is; whatever speaks TLS under its entity id stands in front of it.
+    anybody may read who this operator is; `[public]` says how it speaks.
     """
 
     host: str = "127.0.0.1"
@@ -137,6 +137,7 @@ class OperatorConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     keys: Keys
     trust: Trust
     listen: Listen = Listen()
+    public: Public = Public()
     brokers: tuple[BrokerAccess, ...] = ()
     buyers: tuple[BuyerAccess, ...] = ()
     limits: Limits = Limits()
@@ -166,6 +167,7 @@ def load_config(path: Path) -> OperatorConfig:
         footprint=drawn,
         keys=keys,
         trust=trust,
+        public=structs.replace(config.public, tls=nearby_tls(config.public.tls, base)),
     )
 
 
@@ -192,7 +194,7 @@ def check(config: OperatorConfig, path: Path) -> None:
         if ports[index] and ports[index] in ports[:index]:
             other = ("http_port", "grpc_port")[ports.index(ports[index])]
             raise invalid(f"{path}: listen.{name}", f"is the same as {other}; each listener needs its own port")
-    check_public(config.trust, config.listen.public_port, path)
+    check_public(config.trust, config.public, config.listen.host, config.listen.public_port, path)
     if config.trust.domain is None and not config.listen.names:
         raise invalid(f"{path}: listen.hosts", "is empty; name the host that others dial, for example surf.example")
     for index, route_class in enumerate(config.route_classes):
@@ -243,6 +245,12 @@ http_port = 8100                      # Sonata and documents; 0 lets the system 
 grpc_port = 8101                      # the mesh: offer sheets, deltas, confirm
 public_port = 8102                    # who this operator is: https://surf.example/.well-known/ leads here
 hosts = ["surf.example"]              # what others dial: in its endpoints and its TLS leaf
+
+# [public]
+# plain_http = true                   # the public listener stands behind something that speaks TLS under the entity id
+# [public.tls]                        # or it speaks TLS itself; one of both is required on any address but loopback
+# certificate = "public.pem"          # these files are followed: replace them, and restart nothing
+# private_key = "public.key"
 
 [contact]                             # Sonata demands it in quotes and orders
 name = "SURF sales desk"

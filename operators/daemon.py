@@ -22,6 +22,7 @@ import msgspec
 from federation.node.audit import STRANGER, Audit
 from federation.node.bearer import Keyring
 from federation.node.callers import callers, rates, refusals
+from federation.node.certificate import server_tls
 from federation.node.http import listen
 from federation.node.identity.keyfile import KeyFile
 from federation.node.identity.membership import Membership, membership
@@ -204,7 +205,7 @@ async def _present(
     if at.public_port is None:
         return None
     presence = make()
-    port = await listen(presence.app(), at.host, at.public_port, stack)
+    port = await listen(presence.app(), at.host, at.public_port, stack, server_tls(config.public.tls, "public.tls"))
     stack.callback(group.create_task(presence.run(), name="keys").cancel)
     return port
 

@@ -49,6 +49,7 @@ from federation.broker.quotes.quoting import Quoting, QuotingLimits
 from federation.broker.roster import Roster
 from federation.broker.store.sqlite import SqliteStore, open_database
 from federation.node.audit import STRANGER, Audit
+from federation.node.certificate import server_tls
 from federation.node.http import listen
 from federation.node.identity.keyfile import KeyFile
 from federation.node.identity.membership import Membership, membership
@@ -247,7 +248,8 @@ class _Broker:
         if at.public_port is None:
             return None
         presence = Presence(self._config, self._identity.protocol, functools.partial(self._said, mutual), self._clock)
-        self._ports["public"] = await listen(presence.app(), at.host, at.public_port, self._stack)
+        tls = server_tls(self._config.public.tls, "public.tls")
+        self._ports["public"] = await listen(presence.app(), at.host, at.public_port, self._stack, tls)
         return presence
 
     def _said(self, mutual: Mutual, named: FederationEntity) -> Metadata:

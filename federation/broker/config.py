@@ -14,8 +14,8 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct, structs
 
 from federation.broker.authority.access import BuyerAccess, BuyerLimits, Name
-from federation.node.config import below, check_public, load_toml, nearby
-from federation.node.settings import Keys, Port, Trust
+from federation.node.config import below, check_public, load_toml, nearby, nearby_tls
+from federation.node.settings import LOOPBACK_HOSTS, Keys, ListenTls, Port, Public, Trust
 from schemas.price import Currency, Ppm, RateTable
 from schemas.problem import invalid
 from schemas.segment import EntityId
@@ -23,14 +23,6 @@ from schemas.segment import EntityId
 Text = Annotated[str, Meta(min_length=1, max_length=100)]
 Origin = Annotated[str, Meta(pattern=r"^https?://[a-z0-9.\-\[\]:]+\Z")]
 ACCOUNT: Final = "peerway"
-LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-
-
-class ListenTls(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The certificate that agents are shown (a PEM chain), and its private key; read when a listener starts."""
-
-    certificate: str
-    private_key: str
 
 
 class Listen(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -38,9 +30,9 @@ class Listen(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     `mcp_hosts` are `Host` headers (`name` or `name:port`, `*` for any port) accepted beside the loopback ones;
     `origins` are scheme, host and port by which agents call either face from outside, for which they make their proofs.
-    At `public_port` anybody may read who this broker is; whatever speaks TLS under its entity id stands in front of it.
-    Other than loopback addresses are bound with `tls` only, or in a `closed_network` that nobody else is on: bearer
-    keys are believed on these and on loopback alone.
+    At `public_port` anybody may read who this broker is; `[public]` says how it speaks. Other than loopback addresses
+    are bound with `tls` only, or in a `closed_network` that nobody else is on: bearer keys are believed on these and on
+    loopback alone.
     """
 
     host: str = "127.0.0.1"
@@ -115,6 +107,7 @@ class BrokerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     keys: Keys
     trust: Trust
     listen: Listen = Listen()
+    public: Public = Public()
     contact: Contact = Contact()
     operators: tuple[OperatorAccess, ...] = ()
     buyers: tuple[BuyerAccess, ...] = ()
@@ -139,14 +132,9 @@ def load_config(path: Path) -> BrokerConfig:
         trust=trust,
         search=structs.replace(config.search, cache=_below(config.search.cache or user_cache(os.environ), base)),
         buyers=tuple(structs.replace(b, jwks=b.jwks and _below(b.jwks, base)) for b in config.buyers),
-        listen=structs.replace(config.listen, tls=_tls(config.listen.tls, base)),
+        listen=structs.replace(config.listen, tls=nearby_tls(config.listen.tls, base)),
+        public=structs.replace(config.public, tls=nearby_tls(config.public.tls, base)),
     )
-
-
-def _tls(tls: ListenTls | None, base: Path) -> ListenTls | None:
-    if tls is None:
-        return None
-    return ListenTls(certificate=_below(tls.certificate, base), private_key=_below(tls.private_key, base))
 
 
 def user_cache(environment: Mapping[str, str]) -> str:
@@ -174,7 +162,7 @@ def check(config: BrokerConfig, path: Path) -> None:
         raise invalid(f"{path}: listen.mcp_port", "is the same as http_port; each listener needs its own port")
     if config.listen.public_port and config.listen.public_port in {config.listen.http_port, config.listen.mcp_port}:
         raise invalid(f"{path}: listen.public_port", "is another listener's; each listener needs its own port")
-    check_public(config.trust, config.listen.public_port, path)
+    check_public(config.trust, config.public, config.listen.host, config.listen.public_port, path)
     _check_shelter(config.listen, path)
     for index, buyer in enumerate(config.buyers):
         _check_buyer(buyer, config.listen, f"{path}: buyers[{index}]")
@@ -220,6 +208,7 @@ refresh_s = 300                       # how often anchors are asked for their me
 # literals = ["127.0.0.1:8100", "127.0.0.1:8101"]   # endpoints of members
 # [trust.egress.places]                             # and where members say who they are, without TLS
 # "https://anchor.example" = "http://127.0.0.1:8710"
+# roots = "roots.pem" under [trust.egress] vouches for public listeners of members, beside the system's authorities
 
 [listen]
 host = "127.0.0.1"
@@ -232,8 +221,14 @@ public_port = 8702                    # who this broker is: https://broker.examp
 # origins = ["https://broker.example"] # how agents call it from outside: what their proofs are made for
 # closed_network = true               # plain HTTP beyond loopback: only where nobody else is on the network
 # [listen.tls]                        # required to listen on any other address
-# certificate = "agents.pem"
+# certificate = "agents.pem"          # these files are followed: replace them, and restart nothing
 # private_key = "agents.key"
+
+# [public]
+# plain_http = true                   # the public listener stands behind something that speaks TLS under the entity id
+# [public.tls]                        # or it speaks TLS itself; one of both is required on any address but loopback
+# certificate = "public.pem"
+# private_key = "public.key"
 
 [contact]                             # Sonata demands it in quotes and orders
 name = "Example Broker desk"

@@ -239,20 +239,38 @@ def show(*, folder: Path, keys_only: bool, anchors_only: bool) -> None:
     show_default=True,
     help="0 takes a free one; several folders: one each, in order, or those that follow the first.",
 )
-def serve(*, folders: tuple[Path, ...], host: str, ports: tuple[int, ...]) -> int:
+@click.option("--certificate", type=JSON_FILE, help="Speak TLS with this certificate (PEM chain), valid for all ids.")
+@click.option("--private-key", type=JSON_FILE, help="The key of the certificate; both files are followed.")
+@click.option("--plain-http", is_flag=True, help="No TLS beyond loopback: something in front speaks it.")
+def serve(*, folders: tuple[Path, ...], host: str, ports: tuple[int, ...], **given: Any) -> int:
     """Serve every FOLDER to anybody until SIGTERM or SIGINT.
 
-    Plain HTTP, to stand behind whatever speaks TLS under the entity id. Prints a line of JSON for each when it serves.
+    With TLS where there is a certificate; else in plain HTTP, which is for loopback, or to stand behind whatever speaks
+    TLS under the entity id. Prints a line of JSON for each when it serves.
     """
     from federation.anchor.anchor import serve_anchors
 
+    tls = _listen_tls(host, **given)
     for folder in folders:
         _check_folder(folder)
     if len(ports) == 1:
         ports = tuple(ports[0] + number if ports[0] else 0 for number in range(len(folders)))
     if len(ports) != len(folders):
         raise invalid("--port", f"there are {len(folders)} folders and {len(ports)} ports; give one port for each")
-    return serve_anchors(folders, host, ports)
+    return serve_anchors(folders, host, ports, tls)
+
+
+def _listen_tls(host: str, *, certificate: Path | None, private_key: Path | None, plain_http: bool) -> Any:
+    from federation.node.settings import LOOPBACK_HOSTS, ListenTls
+
+    if (certificate is None) != (private_key is None):
+        raise invalid("--private-key", "and --certificate belong together")
+    if certificate is not None:
+        return ListenTls(certificate=str(certificate), private_key=str(private_key))
+    if host not in LOOPBACK_HOSTS and not plain_http:
+        why = "is missing, and {} is no loopback address; if something in front speaks TLS, say --plain-http"
+        raise invalid("--certificate", why.format(host))
+    return None
 
 
 def _order(folder: Path, order: Order) -> dict[str, Any]:

@@ -50,6 +50,12 @@ def _sources(function: Callable[..., Any]) -> Callable[..., Any]:
             envvar="PEERWAY_AT",
             help="For development: where an entity is served, or a file of such lines; or PEERWAY_AT.",
         ),
+        click.option(
+            "--roots",
+            type=click.Path(path_type=Path),
+            envvar="PEERWAY_ROOTS",
+            help="Certificates (PEM) that vouch for public listeners beside the system's; or PEERWAY_ROOTS.",
+        ),
     )
     for option in reversed(options):
         function = option(function)
@@ -65,7 +71,7 @@ def trust() -> None:
 @click.argument("entity")
 @_sources
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for a program.")
-def show(*, entity: str, anchors: Path, domain: Path | None, places: Sequence[str], as_json: bool) -> int:
+def show(*, entity: str, as_json: bool, **sources: Any) -> int:
     """Explain why ENTITY is trusted or not: every way to an anchor that was tried, each step, and what failed.
 
     Exits with 0 when the entity is trusted, with 4 when it is not.
@@ -73,7 +79,7 @@ def show(*, entity: str, anchors: Path, domain: Path | None, places: Sequence[st
     from federation.cli.connection import print_json
     from federation.cli.explain import as_data, explanation
 
-    found = _with_resolver(anchors, domain, places, lambda made: made.resolve(entity))
+    found = _with_resolver(lambda made: made.resolve(entity), **sources)
     if as_json:
         print_json(as_data(found))
     else:
@@ -83,7 +89,7 @@ def show(*, entity: str, anchors: Path, domain: Path | None, places: Sequence[st
 
 @trust.command(epilog=EXAMPLES)
 @_sources
-def members(*, anchors: Path, domain: Path | None, places: Sequence[str]) -> None:
+def members(**sources: Any) -> None:
     """List everybody that your anchors, and the intermediates below them, list: who is a member and who is refused."""
     from federation.cli.explain import member_lines
     from federation.trust.view import TrustView
@@ -91,13 +97,13 @@ def members(*, anchors: Path, domain: Path | None, places: Sequence[str]) -> Non
     async def look(made: Any) -> Any:
         return await TrustView(made, rng=_rng()).refresh()
 
-    _say(member_lines(_with_resolver(anchors, domain, places, look)))
+    _say(member_lines(_with_resolver(look, **sources)))
 
 
 @trust.command(epilog=EXAMPLES)
 @click.argument("entity")
 @_sources
-def history(*, entity: str, anchors: Path, domain: Path | None, places: Sequence[str]) -> None:
+def history(*, entity: str, **sources: Any) -> None:
     """The federation keys that a trusted ENTITY no longer uses, from when to when they counted, and why they ended."""
     from federation.cli.explain import key_lines
     from federation.node.seams import SystemClock
@@ -111,10 +117,17 @@ def history(*, entity: str, anchors: Path, domain: Path | None, places: Sequence
         token = await made.statements.history(found.chain.own)
         return verify_history(token, entity, found.chain.keys, SystemClock().now())
 
-    _say(key_lines(_with_resolver(anchors, domain, places, look)))
+    _say(key_lines(_with_resolver(look, **sources)))
 
 
-def _with_resolver(anchors: Path, domain: Path | None, places: Sequence[str], ask: Callable[[Any], Awaitable[T]]) -> T:
+def _with_resolver(
+    ask: Callable[[Any], Awaitable[T]],
+    *,
+    anchors: Path,
+    domain: Path | None,
+    places: Sequence[str],
+    roots: Path | None,
+) -> T:
     """What `ask` gets from a resolver over the folder, or over the network through the guarded egress."""
     from federation.node.seams import SystemClock
     from federation.trust.domain import read_anchors
@@ -124,7 +137,7 @@ def _with_resolver(anchors: Path, domain: Path | None, places: Sequence[str], as
 
     async def run() -> T:
         async with AsyncExitStack() as stack:
-            statements = await _statements(stack, domain, elsewhere)
+            statements = await _statements(stack, domain, elsewhere, roots)
             made = Resolver(statements, believed, now=SystemClock().now, rng=_rng())
             stack.push_async_callback(made.close)
             return await ask(made)
@@ -132,8 +145,9 @@ def _with_resolver(anchors: Path, domain: Path | None, places: Sequence[str], as
     return asyncio.run(run())
 
 
-async def _statements(stack: AsyncExitStack, domain: Path | None, places: dict[str, str]) -> Any:
+async def _statements(stack: AsyncExitStack, domain: Path | None, places: dict[str, str], roots: Path | None) -> Any:
     from federation.node.dns import Dns
+    from federation.node.outside import roots_in
     from federation.trust.destinations import Rules
     from federation.trust.egress import Egress
     from federation.trust.statements import Elsewhere, FolderStatements, HttpStatements
@@ -143,7 +157,8 @@ async def _statements(stack: AsyncExitStack, domain: Path | None, places: dict[s
     dns = Dns()
     stack.callback(dns.close)
     rules = Rules(literals=frozenset(place.partition("://")[2] for place in places.values()))
-    egress = await stack.enter_async_context(Egress(dns, rules=rules))
+    given = roots_in(str(roots), "--roots") if roots else None
+    egress = await stack.enter_async_context(Egress(dns, rules=rules, roots=given))
     return HttpStatements(Elsewhere(egress, places))
 
 

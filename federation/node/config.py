@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar, get_args
 import msgspec
 from msgspec import inspect, structs
 
-from federation.node.settings import FEDERATION, TLS, KeyHash, Keys, Trust
+from federation.node.settings import FEDERATION, LOOPBACK_HOSTS, TLS, KeyHash, Keys, ListenTls, Public, Trust
 from schemas.intent import Place
 from schemas.interface import Country
 from schemas.price import Currency
@@ -117,14 +117,32 @@ def nearby(keys: Keys, trust: Trust, data: str, base: Path) -> tuple[Keys, Trust
         tls=at(keys.tls or f"{data}/{TLS}"),
     )
     domain, marks = (trust.domain and at(trust.domain), trust.marks and at(trust.marks))
-    return found, structs.replace(trust, anchors=at(trust.anchors), domain=domain, marks=marks)
+    egress = structs.replace(trust.egress, roots=trust.egress.roots and at(trust.egress.roots))
+    return found, structs.replace(trust, anchors=at(trust.anchors), domain=domain, marks=marks, egress=egress)
 
 
-def check_public(trust: Trust, port: int | None, path: Path) -> None:
-    """Others can know a node only where a folder or a public listener says who it is. Raises `INVALID_ARGUMENT`."""
-    if trust.domain is None and port is None:
-        why = "is missing; a node whose trust domain is no folder says who it is there, for example 8102"
-        raise invalid(f"{path}: listen.public_port", why)
+def nearby_tls(tls: ListenTls | None, base: Path) -> ListenTls | None:
+    """The files of a listener's certificate, relative to the configuration file `base`."""
+    if tls is None:
+        return None
+    certificate, private_key = (str(below(Path(name), base)) for name in (tls.certificate, tls.private_key))
+    return ListenTls(certificate=certificate, private_key=private_key)
+
+
+def check_public(trust: Trust, public: Public, host: str, port: int | None, path: Path) -> None:
+    """Others can know a node only where a folder or a public listener says who it is, and nobody on the way may say it.
+
+    Raises `INVALID_ARGUMENT`.
+    """
+    if port is None:
+        if trust.domain is None:
+            why = "is missing; a node whose trust domain is no folder says who it is there, for example 8102"
+            raise invalid(f"{path}: listen.public_port", why)
+        if public != Public():
+            raise invalid(f"{path}: public", "is about a listener that is not there; give listen.public_port")
+    elif public.tls is None and not public.plain_http and host not in LOOPBACK_HOSTS:
+        why = f"is missing, and {host} is no loopback address; if something in front speaks TLS, say plain_http = true"
+        raise invalid(f"{path}: public.tls", why)
 
 
 def below(path: Path, base: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -23,12 +24,23 @@ async def outside(rules: EgressRules) -> AsyncIterator[Egress]:
 
     literals = (*rules.literals, *(place.split("/")[2] for place in rules.places.values()))
     listed = Rules(ports=frozenset(rules.ports), names=rules.names, literals=frozenset(literals))
+    roots = roots_in(rules.roots, "trust.egress.roots") if rules.roots else None
     dns = Dns()
     try:
-        async with Egress(dns, rules=listed, allowed=allowed) as egress:
+        async with Egress(dns, rules=listed, roots=roots, allowed=allowed) as egress:
             yield egress
     finally:
         dns.close()
+
+
+def roots_in(path: str, field: str) -> ssl.SSLContext:
+    """The system's authorities and those of a file (PEM). Raises `INVALID_ARGUMENT`."""
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(path)
+    except OSError as error:
+        raise invalid(field, f"{path} cannot be read as certificates in PEM") from error
+    return context
 
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:

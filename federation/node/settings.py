@@ -16,6 +16,28 @@ Place = Annotated[str, Meta(pattern=r"^http://127\.[0-9.]+:[0-9]+(/[a-z0-9._~/\-
 TLS: Final = "tls"
 FEDERATION: Final = "federation-keys.json"
 KeyHash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class ListenTls(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The certificate that callers of a listener are shown (a PEM chain), and its private key.
+
+    Both are followed: who replaces the files restarts nothing.
+    """
+
+    certificate: str
+    private_key: str
+
+
+class Public(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the public listener is served: with TLS by the node itself, or in plain HTTP.
+
+    Plain HTTP is for loopback; on any other address it is spoken only where `plain_http` says that something in front
+    speaks TLS under the entity id.
+    """
+
+    tls: ListenTls | None = None
+    plain_http: bool = False
 
 
 class Keys(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -36,7 +58,8 @@ class EgressRules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
     `networks` are private networks whose addresses count as public. For development on one machine: `names` leads
     `name:port` to a loopback `address:port`, and `literals` are loopback `address:port` that are called as they are;
-    `places` leads an entity id to the base of its public listener, without TLS (`http://127.0.0.1:8102`).
+    `places` leads an entity id to the base of its public listener, without TLS (`http://127.0.0.1:8102`). `roots` is a
+    file of certificates (PEM) that vouch for public listeners of others, beside those of the system.
     """
 
     ports: tuple[Port, ...] = (443, 8443)
@@ -44,6 +67,7 @@ class EgressRules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     names: Mapping[str, str] = MappingProxyType({})
     literals: tuple[str, ...] = ()
     places: Mapping[EntityId, Place] = MappingProxyType({})
+    roots: str | None = None
 
 
 class Trust(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

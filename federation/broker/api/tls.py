@@ -5,21 +5,14 @@ from __future__ import annotations
 import ssl
 
 from federation.broker.authority.door import LOOPBACK, Origins
-from federation.broker.config import Listen, ListenTls
-from schemas.problem import invalid
+from federation.broker.config import Listen
+from federation.node.certificate import server_tls
+from federation.node.settings import ListenTls
 
 
 def agents_tls(tls: ListenTls | None) -> ssl.SSLContext | None:
     """The context of a listener, where it has a certificate. Raises `INVALID_ARGUMENT` naming the file at fault."""
-    if tls is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    try:
-        context.load_cert_chain(tls.certificate, tls.private_key)
-    except (OSError, ValueError) as error:
-        raise invalid("listen.tls", f"{tls.certificate} with {tls.private_key} cannot be used: {error}") from error
-    return context
+    return server_tls(tls, "listen.tls")
 
 
 def origins_of(listen: Listen) -> Origins:

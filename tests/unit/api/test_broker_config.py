@@ -47,6 +47,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         ("key_sha256 = ", "key_sha = ", "buyers[0].key_sha"),
         ("hold_s = 30", "hold_s = 0", "limits.hold_s"),
         ("[limits]", "[limits", "TOML"),
+        ('host = "127.0.0.1"', 'host = "0.0.0.0"', "public.tls"),
     ],
 )
 def test_a_mistake_is_named_with_file_and_key(tmp_path: Path, before: str, after: str, says: str) -> None:

@@ -216,3 +216,15 @@ def test_where_an_entity_is_served_must_be_an_address(shell: Shell, domain: Thro
 @pytest.mark.parametrize("group", ["anchor", "keys", "trust"])
 def test_help_teaches(shell: Shell, group: str) -> None:
     assert "peerway " in shell(group, "--help")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--host", "0.0.0.0"), "--certificate: is missing, and 0.0.0.0 is no loopback address"),
+        (("--certificate", "a.pem"), "--private-key: and --certificate belong together"),
+        (("--certificate", "absent.pem", "--private-key", "absent.key"), "absent.pem"),
+    ],
+)
+def test_an_anchor_speaks_tls_beyond_loopback(shell: Shell, anchor: Path, words: tuple[str, ...], says: str) -> None:
+    assert says in shell("anchor", "serve", anchor, "--port", "0", *words, status=2)

@@ -51,6 +51,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         ("from_minute = 0", "from_minute = 900", "route_classes[0].rates.bands"),
         ('name = "SURF"\n', "", "name"),
         ("horizon_days = 730", "horizon_days = 0", "calendar.horizon_days"),
+        ('host = "127.0.0.1"', 'host = "0.0.0.0"', "public.tls"),
     ],
 )
 def test_a_fault_names_file_and_key(tmp_path: Path, old: str, new: str, key: str) -> None:
@@ -59,6 +60,22 @@ def test_a_fault_names_file_and_key(tmp_path: Path, old: str, new: str, key: str
     with pytest.raises(Problem) as caught:
         load_config(path)
     assert caught.value.field == f"{path}: {key}"
+
+
+def test_beyond_loopback_a_certificate_or_an_open_word_opens_the_public_listener(tmp_path: Path) -> None:
+    everywhere = SAMPLE.replace('host = "127.0.0.1"', 'host = "0.0.0.0"', 1)
+    spoken = everywhere.replace("# [public]\n# plain_http", "[public]\nplain_http")
+    assert load_config(written(tmp_path, spoken)).public.plain_http
+    tls = '[public.tls]\ncertificate = "public.pem"\nprivate_key = "public.key"\n'
+    found = load_config(written(tmp_path, everywhere + tls)).public.tls
+    assert found is not None
+    assert found.certificate == str(tmp_path / "public.pem")
+
+
+def test_what_is_said_of_a_listener_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
+    text = SAMPLE.replace("public_port = 8102", "").replace('# domain = "trust"', 'domain = "trust"')
+    with pytest.raises(Problem, match="is about a listener that is not there"):
+        load_config(written(tmp_path, text.replace("# [public]\n# plain_http", "[public]\nplain_http")))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
