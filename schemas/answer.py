@@ -197,6 +197,13 @@ class OrderView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     bill: Bill | None = None
 
 
+class RevocationView(Struct, frozen=True, kw_only=True):
+    """A mandate that its buyer took back: its hash, and since when it counts no more at this broker."""
+
+    mandate: str
+    revoked_at: Time
+
+
 class OperatorView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One operator as the broker knows it; `why` says what is wrong while it is not connected."""
 

@@ -182,7 +182,8 @@ class _Broker:
         """Open, serve until told to stop, close."""
         config = self._config
         database = await self._stack.enter_async_context(open_database(Path(config.data) / STORE))
-        store, door = SqliteStore(database), self._door(ReplayRows(database))
+        store = SqliteStore(database)
+        door = self._door(ReplayRows(database), store)
         sys.setswitchinterval(SWITCH_S)
         names = "search", "long search", "graph"
         searches, long, graphs = [await self._stack.enter_async_context(Worker(name)) for name in names]
@@ -212,7 +213,7 @@ class _Broker:
             quoting = Quoting(searching, peers, self._author(), store, self._quoting_limits())
             desk = Desk(
                 searching=searching, quoting=quoting, extending=Extending(quoting), quotes=store, orders=coordinator,
-                order_store=store, once=Once(store, self._clock, tasks), clock=self._clock,
+                order_store=store, revocations=store, once=Once(store, self._clock, tasks), clock=self._clock,
                 federation=lambda: self._view(market, federation, circle),
             )  # fmt: skip
             running = [
@@ -301,14 +302,14 @@ class _Broker:
         who = self._identity
         return Author(self._config.entity, who.key, who.secret, who.clock, who.entropy)
 
-    def _door(self, replay: ReplayRows) -> Door:
+    def _door(self, replay: ReplayRows, store: SqliteStore) -> Door:
         """Who may buy: everybody that the configuration names."""
         who, config = self._identity, self._config
         buyers = Buyers(config.buyers, config.rates.table())
         issuer = Issuer(config.entity, who.key, who.entropy.token)
         audit = self._stack.enter_context(Audit(Path(config.data), who.clock, who.entropy))
         record = functools.partial(_note, audit)
-        return Door(issuer, buyers, replay, who.secret, who.clock, record=record)
+        return Door(issuer, buyers, replay, who.secret, who.clock, revocations=store, record=record)
 
     def _quoting_limits(self) -> QuotingLimits:
         limits = self._config.limits

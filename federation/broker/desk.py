@@ -1,6 +1,7 @@
 """What a buyer may ask of a broker: the application layer, without any transport.
 
-Every method is one buyer's; what belongs to another is NOT_FOUND. Each raises `Problem`, and every failed write says
+Every method is one buyer's; what belongs to another is NOT_FOUND, and of the agents of one buyer each has its own. Each
+raises `Problem`, and every failed write says
 its `outcome`. A `key` is the buyer's `Idempotency-Key`.
 """
 
@@ -10,6 +11,7 @@ from collections.abc import Callable
 
 from federation.broker.authority.asked import denied
 from federation.broker.authority.power import Buyer
+from federation.broker.authority.revocations import Revocations
 from federation.broker.market.searching import Searching
 from federation.broker.once import Once, claim_of
 from federation.broker.orders.protocols import Orders, OrderStore
@@ -21,7 +23,7 @@ from federation.broker.quotes.quoting import Quoting
 from federation.broker.quotes.seal import quote_view
 from federation.broker.quotes.within import Within
 from federation.node.seams import Clock
-from schemas.answer import FederationView, OrderView, QuoteView, SearchAnswer
+from schemas.answer import FederationView, OrderView, QuoteView, RevocationView, SearchAnswer
 from schemas.authority import Deed
 from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
@@ -46,12 +48,14 @@ class Desk:
         orders: Orders,
         order_store: OrderStore,
         once: Once,
+        revocations: Revocations,
         federation: Callable[[], FederationView],
         clock: Clock,
     ) -> None:
         self._searching, self._quoting, self._extending = searching, quoting, extending
         self._quotes, self._orders, self._order_store = quotes, orders, order_store
         self._once, self._federation, self._clock = once, federation, clock
+        self._revocations = revocations
 
     # --- before an order ---------------------------------------------------------------------------------
 
@@ -80,7 +84,7 @@ class Desk:
         what it raises."""
         buyer.may(Deed.QUOTE, self._clock.now())
         check_grants(grants)
-        claim = claim_of(buyer.name, key, "quote", intent, *grants)
+        claim = claim_of(buyer.asker, key, "quote", intent, *grants)
 
         async def work() -> QuoteView:
             return quote_view(await self._quoting.quote(buyer.name, intent, claim, buyer.power, grants))
@@ -107,7 +111,7 @@ class Desk:
                 raise Problem("INCOMPATIBLE_STATE", why, outcome=Outcome.NONE, extra={"order": after.order})
             return quote_view(after)
 
-        claim = claim_of(buyer.name, key, "decline", quote_id)
+        claim = claim_of(buyer.asker, key, "decline", quote_id)
         return await self._once.run(claim, work, lambda _: self.get_quote(buyer, quote_id))
 
     # --- orders ------------------------------------------------------------------------------------------
@@ -119,7 +123,7 @@ class Desk:
         within the mandate, or too little of it is left).
         """
         buyer.may(Deed.ORDER, self._clock.now())
-        claim = claim_of(buyer.name, key, "order", quote_id)
+        claim = claim_of(buyer.asker, key, "order", quote_id)
 
         async def work() -> OrderView:
             stored = await self._quote(buyer, quote_id)
@@ -127,17 +131,17 @@ class Desk:
             self._check_quoted(buyer, stored)
             return await self._orders.place(stored, claim, buyer.budget)
 
-        return await self._once.run(claim, work, lambda order_id: self._orders.get(buyer.name, order_id))
+        return await self._once.run(claim, work, lambda order_id: self._orders.get(buyer.name, order_id, buyer.agent))
 
     async def get_order(self, buyer: Buyer, order_id: str, wait_s: float = 0) -> OrderView:
         """An order as it stands, or once it stands still within `wait_s` seconds."""
         if wait_s > 0:
-            return await self._orders.wait(buyer.name, order_id, wait_s)
-        return await self._orders.get(buyer.name, order_id)
+            return await self._orders.wait(buyer.name, order_id, wait_s, buyer.agent)
+        return await self._orders.get(buyer.name, order_id, buyer.agent)
 
     async def orders(self, buyer: Buyer) -> tuple[OrderView, ...]:
         """Every order of the buyer, latest first."""
-        return await self._orders.list(buyer.name)
+        return await self._orders.list(buyer.name, buyer.agent)
 
     async def extend(self, buyer: Buyer, order_id: str, extension: Extension, key: str) -> OrderView:
         """Make a lease last longer everywhere or nowhere. Returns once the extension is durable and under way.
@@ -145,7 +149,7 @@ class Desk:
         Raises NOT_FOUND, INCOMPATIBLE_STATE, POLICY_DENIED, INVALID_ARGUMENT, or why an operator refused.
         """
         buyer.may(Deed.EXTEND, self._clock.now())
-        claim = claim_of(buyer.name, key, "extend", order_id, extension)
+        claim = claim_of(buyer.asker, key, "extend", order_id, extension)
 
         async def work() -> OrderView:
             stored = await self._extending.quote(await self._longer(buyer, order_id, extension))
@@ -155,17 +159,32 @@ class Desk:
                 await self._extending.let_go(stored)
                 raise problem.with_outcome(Outcome.UNDONE) from problem
 
-        return await self._once.run(claim, work, lambda _: self._orders.get(buyer.name, order_id))
+        return await self._once.run(claim, work, lambda _: self._orders.get(buyer.name, order_id, buyer.agent))
 
     async def release(self, buyer: Buyer, order_id: str, key: str) -> OrderView:
         """End a lease everywhere. Legal in every state, and again."""
         buyer.may(Deed.RELEASE, self._clock.now())
-        claim = claim_of(buyer.name, key, "release", order_id)
+        claim = claim_of(buyer.asker, key, "release", order_id)
 
         async def work() -> OrderView:
-            return await self._orders.release(buyer.name, order_id, claim)
+            return await self._orders.release(buyer.name, order_id, claim, buyer.agent)
 
-        return await self._once.run(claim, work, lambda _: self._orders.get(buyer.name, order_id))
+        return await self._once.run(claim, work, lambda _: self._orders.get(buyer.name, order_id, buyer.agent))
+
+    async def revoke(self, buyer: Buyer, mandate_h: str, key: str) -> RevocationView:
+        """Take a mandate of the buyer back, whether an agent has shown it yet or not. Leases under it go on.
+
+        Raises POLICY_DENIED for an agent, also one that would revoke its own.
+        """
+        if buyer.agent is not None:
+            why = "an agent revokes no mandates; the buyer does, with a key of its own"
+            raise Problem("POLICY_DENIED", why, outcome=Outcome.NONE)
+
+        async def work() -> RevocationView:
+            at = await self._revocations.revoke(buyer.name, mandate_h, self._clock.now())
+            return RevocationView(mandate=mandate_h, revoked_at=moment(at))
+
+        return await self._once.run(claim_of(buyer.asker, key, "revoke", mandate_h), work, lambda _: work())
 
     # --- what there is to see ----------------------------------------------------------------------------
 
@@ -175,7 +194,7 @@ class Desk:
 
     async def document(self, buyer: Buyer, document_h: str) -> str:
         """A signed document of the buyer's quotes and orders, by its hash."""
-        found = await self._quotes.get_document(buyer.name, document_h)
+        found = await self._quotes.get_document(buyer.name, document_h, buyer.agent)
         if found is None:
             raise not_found(f"document {document_h}")
         return found
@@ -188,7 +207,7 @@ class Desk:
         if stored is not None and stored.state in OPEN and self._clock.now() >= stored.claims.exp:
             await self._move(stored, State.EXPIRED)
             stored = await self._quotes.get_quote(buyer.name, quote_id)
-        if stored is None:
+        if stored is None or buyer.agent not in {None, stored.agent}:
             raise not_found(f"quote {quote_id}")
         return stored
 
@@ -197,7 +216,7 @@ class Desk:
 
     async def _longer(self, buyer: Buyer, order_id: str, extension: Extension) -> Longer:
         state = await self._order_store.get_order(buyer.name, order_id)
-        if state is None:
+        if state is None or not state.terms.of_agent(buyer.agent):
             raise not_found(f"order {order_id}")
         if state.state is not State.ACTIVE:
             why = f"the order is {state.state}; only an ACTIVE one can be extended"

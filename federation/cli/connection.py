@@ -23,7 +23,12 @@ CA: Final = "ca"
 
 def ask(broker: str, key: str | None, question: Callable[[BrokerClient], Awaitable[T]]) -> T:
     """What `question` makes of an open client. Raises `Problem`."""
-    return asyncio.run(_ask(broker, caller(key), question))
+    return ask_as(broker, caller(key), question)
+
+
+def ask_as(broker: str, who: str | Agent, question: Callable[[BrokerClient], Awaitable[T]]) -> T:
+    """The same for whoever it is. Raises `Problem`."""
+    return asyncio.run(_ask(broker, who, question))
 
 
 async def _ask(broker: str, who: str | Agent, question: Callable[[BrokerClient], Awaitable[T]]) -> T:

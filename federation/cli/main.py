@@ -40,7 +40,7 @@ COMMANDS: Final = {
     "trust": Command("federation.cli.trust", "trust", "Who is trusted, and why or why not."),
     "anchor": Command("federation.cli.anchor", "anchor", "Keep a trust domain: enrol, mark, revoke, rotate, serve."),
     "keys": Command("federation.cli.keys", "keys", "Make and replace the keys of a node."),
-    "mandate": Command("federation.cli.mandate", "mandate", "Sign and read mandates: what an agent may do for you."),
+    "mandate": Command("federation.cli.mandate", "mandate", "Sign and revoke mandates: what an agent may do for you."),
     "grant": Command("federation.cli.grant", "grant", "Let somebody connect at a UNI of yours."),
     "mcp": Command("federation.cli.mcp", "mcp", "Serve an agent over standard input and output (MCP)."),
     "demo": Command("federation.cli.demo.command", "demo", "Fifteen real networks on this machine, one purchase."),

@@ -1,21 +1,27 @@
-"""`peerway mandate`: sign and read mandates."""
+"""`peerway mandate`: sign, read and revoke mandates."""
 
 from __future__ import annotations
 
 import re
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from federation.cli.options import BANDWIDTH, CODES, MONEY, NAMES, TIME
+from federation.cli.connection import ask_as, caller, print_json
+from federation.cli.options import BANDWIDTH, CODES, MONEY, NAMES, TIME, broker_options
 from schemas.price import Money
 from schemas.problem import Problem, invalid
 
+if TYPE_CHECKING:
+    from federation.client.agent import Agent
+    from schemas.mandate import Mandate
+
 ABOUT: Final = """\
 A mandate is what a buyer signs for an agent: what it may order at one broker, within which limits, for how much money.
-The agent shows it with its own key, which the mandate names; the broker keeps the budget and passes on only less.
+The agent shows it with its own key, which the mandate names; the broker keeps the budget and passes on only less. An
+agent sees what was asked with its own key; a buyer with a mandate for a key of its own sees what all its agents asked.
 """
 EXAMPLES: Final = """\
 \b
@@ -28,6 +34,9 @@ The buyer signs, the agent acts:
       --agent AGENT_KEY_ID --total 500EUR --per-order 50EUR --until 2027-01-01T00:00Z > mandate.jwt
   export PEERWAY_MANDATE=mandate.jwt PEERWAY_AGENT_KEY=agent.json
   peerway quote Utrecht@SURF Milan@GARR --bandwidth 10G --for 2h
+The buyer takes it back; leases go on until they are released:
+  peerway mandate revoke mandate.jwt --sign-with buyer.json
+\b
 The broker's configuration names the buyer: [[buyers]] name, entity, and jwks, made with
 `peerway keys public buyer.json > buyer.jwks`.
 """
@@ -35,7 +44,7 @@ KEY_ID: Final = re.compile(r"[A-Za-z0-9_\-]{43}")
 DEEDS: Final = ("quote", "order", "extend", "release")
 
 
-@click.group(epilog=EXAMPLES, help=f"Sign and read mandates.\n\n{ABOUT}")
+@click.group(epilog=EXAMPLES, help=f"Sign, read and revoke mandates.\n\n{ABOUT}")
 def mandate() -> None:
     """See the help of the group."""
 
@@ -94,12 +103,51 @@ def show(file: Path) -> None:
     """Print what the mandate in FILE says. Its signature is for the broker to verify."""
     import msgspec
 
+    mandate_h, claims = _read(file)
+    told = {"hash": mandate_h} | msgspec.to_builtins(claims)
+    click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+
+
+@mandate.command(epilog=EXAMPLES)
+@click.argument("mandate_or_hash", metavar="FILE_OR_HASH")
+@click.option("--sign-with", "signing", type=click.Path(path_type=Path), help="The key file of its buyer.")
+@broker_options
+def revoke(*, broker: str, key: str | None, as_json: bool, mandate_or_hash: str, signing: Path | None) -> None:
+    """Take back the mandate in FILE_OR_HASH at the broker that it names.
+
+    Say who you are with --sign-with and the key that signed the mandate, or as for every other command: with your
+    bearer key, or under a mandate for a key of your own. No agent revokes. From then on the broker gives no token under
+    the mandate and takes no order; leases go on, and you release them.
+    """
+    file = Path(mandate_or_hash)
+    if KEY_ID.fullmatch(mandate_or_hash) and not file.exists():
+        if signing is not None:
+            raise invalid("--sign-with", "needs the mandate itself, which says whose it is and for which broker")
+        mandate_h, who = mandate_or_hash, caller(key)
+    else:
+        mandate_h, claims = _read(file)
+        who = caller(key) if signing is None else _itself(signing, claims)
+    told = ask_as(broker, who, lambda client: client.revoke(mandate_h))
+    if as_json:
+        print_json(told)
+    else:
+        click.echo(f"Revoked since {told.revoked_at:%Y-%m-%d %H:%M:%SZ}: {told.mandate}")
+
+
+def _itself(signing: Path, claims: Mandate) -> Agent:
+    """The buyer that signed a mandate, at the broker that it names."""
+    from federation.client.signing import buyer_itself
+
+    return buyer_itself(signing, buyer=claims.iss, broker=claims.aud)
+
+
+def _read(file: Path) -> tuple[str, Mandate]:
+    """A mandate's hash and what it says, unverified. Raises `Problem` naming the file."""
     from federation.trust.jose import doc_hash, unverified
     from schemas.mandate import Mandate
 
     try:
         text = file.read_text(encoding="ascii").strip()
-        claims = msgspec.to_builtins(unverified(text, Mandate))
+        return doc_hash(text), unverified(text, Mandate)
     except (OSError, ValueError, Problem) as error:
         raise invalid(str(file), f"holds no mandate that can be read: {error}") from error
-    click.echo(msgspec.json.format(msgspec.json.encode({"hash": doc_hash(text)} | claims), indent=2).decode())

@@ -124,7 +124,7 @@ def refused(status: int, body: bytes) -> Problem:
         error = msgspec.json.decode(body, type=dict[str, Any]).get("error", "")
     except msgspec.MsgspecError:
         error = f"status {status}"
-    why = "it must be for this broker, for your key, signed by a buyer it knows, and not have ended"
+    why = "it must be for this broker, for your key, signed by a buyer it knows, neither ended nor revoked"
     return Problem("UNAUTHENTICATED", f"the broker does not take the mandate ({error}): {why}", outcome=Outcome.NONE)
 
 

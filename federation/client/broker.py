@@ -13,7 +13,7 @@ from federation.client.agent import ATTEMPTS, Agent, Bearer, Identity, Proving
 from federation.client.lease import Lease
 from federation.client.retry import persistent
 from federation.node.seams import Entropy, SystemClock, SystemEntropy
-from schemas.answer import FederationView, OrderView, QuoteView, SearchAnswer
+from schemas.answer import FederationView, OrderView, QuoteView, RevocationView, SearchAnswer
 from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
 from schemas.problem import Problem, from_dict, invalid
@@ -101,7 +101,7 @@ class BrokerClient:
         return await self._ask("GET", f"/orders/{order_id}", OrderView, query=query, wait_s=wait_s)
 
     async def orders(self) -> tuple[OrderView, ...]:
-        """Every order of this buyer."""
+        """Every order of this buyer; under a mandate, those of the agent's key."""
         return await self._ask("GET", "/orders", tuple[OrderView, ...])
 
     async def extend(self, order_id: str, extension: Extension, key: str | None = None) -> OrderView:
@@ -111,6 +111,10 @@ class BrokerClient:
     async def release(self, order_id: str, key: str | None = None) -> OrderView:
         """End a lease everywhere; legal in every state, and again."""
         return await self._write(f"/orders/{order_id}/release", OrderView, None, key)
+
+    async def revoke(self, mandate_h: str, key: str | None = None) -> RevocationView:
+        """Take back a mandate by its hash, as the buyer that signed it."""
+        return await self._write(f"/mandates/{mandate_h}/revoke", RevocationView, None, key)
 
     async def federation(self) -> FederationView:
         """The federation as the broker knows it now."""

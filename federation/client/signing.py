@@ -8,10 +8,12 @@ from typing import Any, Final
 
 import msgspec
 
+from federation.client.agent import Agent
 from federation.node.seams import SystemClock, SystemEntropy
 from federation.trust.jose import sign_jws
 from federation.trust.keys import PrivateKey
 from federation.trust.keyset import load_key_set
+from schemas.access import AGENT_TOKEN_LIFE_S
 from schemas.authority import AUTHORITY_TYPE, Authority, Spend
 from schemas.grant import GRANT_LIFE_S, EndpointGrant
 from schemas.jurisdiction import expand
@@ -54,6 +56,31 @@ def sign_mandate(
         authorization_details=(authority,),
     )
     return sign_jws(_key(key), _checked(claims))
+
+
+def buyer_itself(key: Path, *, buyer: str, broker: str) -> Agent:
+    """The buyer acting with its own key, under a mandate for that key that allows no deed and ends in some minutes:
+    enough to see, and to revoke. Raises `Problem`."""
+    now, own = SystemClock().now(), _key(key)
+    nothing = Authority(
+        type=AUTHORITY_TYPE,
+        actions=(),
+        max_bandwidth_bps=1,
+        spend=Spend(ccy="EUR", per_order_micro=0, total_micro=0, until=now),
+        max_hops=1,
+        depth=DEPTH,
+    )
+    claims = Mandate(
+        iss=buyer,
+        sub=buyer,
+        aud=broker,
+        iat=now,
+        exp=now + AGENT_TOKEN_LIFE_S,
+        jti=SystemEntropy().token(),
+        cnf=AgentKey(own.kid),
+        authorization_details=(nothing,),
+    )
+    return Agent(own, sign_jws(own, _checked(claims)))
 
 
 def sign_grant(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from federation.tokens.access import Holder, Issuer, issue_access
@@ -15,17 +15,33 @@ from federation.tokens.replay import Replay
 from schemas.access import AGENT_TOKEN_LIFE_S, Actor, Confirmation
 from schemas.authority import Authority
 from schemas.problem import Problem
+from schemas.segment import EntityId, Hash
 
 PROOF_ROLE: Final = "dpop"
+Revoked = Callable[[EntityId, Hash], Awaitable[bool]]
+
+
+async def nothing_revoked(buyer: EntityId, mandate_h: Hash) -> bool:
+    """Where mandates only end by themselves."""
+    return False
 
 
 class AgentTokens:
     """Implements `TokenEndpoint` for one broker. `url` is the endpoint as agents call it, unless the listener knows
-    better."""
+    better; `revoked` says whether a buyer took back the mandate with a hash."""
 
-    def __init__(self, issuer: Issuer, url: str, keys_of: KeysOf, replay: Replay, nonces: Nonces) -> None:
+    def __init__(
+        self,
+        issuer: Issuer,
+        url: str,
+        keys_of: KeysOf,
+        replay: Replay,
+        nonces: Nonces,
+        *,
+        revoked: Revoked = nothing_revoked,
+    ) -> None:
         self._issuer, self._url, self._keys_of = issuer, url, keys_of
-        self._replay, self._nonces = replay, nonces
+        self._replay, self._nonces, self._revoked = replay, nonces, revoked
 
     async def answer(self, form: Mapping[str, str], connection: Connection, now: int) -> TokenAnswer:
         """A token bound to the agent's key, for the mandate's authority or less; every answer brings a nonce."""
@@ -37,13 +53,15 @@ class AgentTokens:
         return answer._replace(headers=nonce)
 
     async def _answer(self, form: Mapping[str, str], connection: Connection, now: int) -> TokenAnswer:
-        """(1) form (2) proof of this request (3) mandate (4) for this key (5) narrowed (6) proof not seen before."""
+        """(1) form (2) proof of this request (3) mandate (4) for this key (5) in force (6) narrowed (7) proof new."""
         assertion, asked = assertion_of(form), details_of(form)
         if connection.proof is None:
             raise TokenRefused("invalid_dpop_proof", "a DPoP proof is missing")
         url = connection.url or self._url
         proven = check_proof(connection.proof, "POST", url, now=now, nonces=self._nonces)
         given = self._given(assertion, proven, now)
+        if await self._revoked(given.claims.iss, given.hash):
+            raise TokenRefused("invalid_grant", "the mandate was revoked")
         authority = _narrowed(given.authority, asked)
         if not await self._replay.first(PROOF_ROLE, proven.jkt, proven.jti, until=proven.until, now=now):
             raise TokenRefused("invalid_dpop_proof", "the proof was used before")

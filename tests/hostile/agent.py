@@ -9,9 +9,13 @@ from typing import Any, Final
 import msgspec
 from msgspec import structs
 
+from federation.broker.authority.power import Power
+from federation.broker.orders.coordinator import Coordinator
+from federation.broker.orders.saga.decide import begin
+from federation.broker.orders.terms import order_terms
 from federation.broker.spend.protocols import Wanted
 from federation.broker.store.spends import SpendRows
-from federation.broker.store.sqlite import open_database
+from federation.broker.store.sqlite import SqliteStore, open_database
 from federation.tokens.access import Call, Holder, issue_access, verify_call
 from federation.tokens.agent_gate import AgentGate
 from federation.tokens.agents import AgentTokens
@@ -21,11 +25,15 @@ from federation.tokens.mandate import Budget, verify_mandate
 from federation.tokens.narrows import passed_on
 from federation.tokens.replay import Seen
 from schemas.access import Actor, Confirmation
+from schemas.lease import State
 from schemas.price import Money
 from schemas.problem import Problem
+from schemas.segment import window
 from tests.hostile.control import beaten
 from tests.support.authority import AGENT, AUTHORITY, BROKER, BUYER, RATES, STRANGER, Cast
-from tests.support.seams import NOW
+from tests.support.seams import NOW, CountingEntropy
+from tests.support.world.run import KEY, Plan, World
+from tests.support.world.run import RATES as PRICES
 
 ORDERS, TOKENS = f"{BROKER}/peerway/v1/orders", f"{BROKER}/oauth/token"
 NONCES: Final = Nonces(b"sixteen bytes at least")
@@ -65,6 +73,27 @@ async def asks_for_more_than_its_mandate(folder: Path) -> None:
     if answer.status != 200:
         beaten(answer.reason or "")
     assert answer.body["authorization_details"][0]["max_bandwidth_bps"] == 10**10
+
+
+async def looks_at_what_another_agent_ordered(folder: Path) -> None:
+    """T4: a second agent of the same buyer has learnt the id of an order; with it, it could read, extend and end it."""
+    world = World(1, Plan(operators=1, trouble=False), asyncio.get_running_loop())
+    mine, another = "m" * 43, "n" * 43
+    power = Power(mandate_h="h" * 43, buyer=BUYER, agent=AGENT, authority=passed_on(AUTHORITY), txn="txn-1", key=mine)
+    quote = structs.replace(world.path_quote(window(NOW, NOW + 3600)), power=power)
+    state, _ = begin(order_terms(quote, "order-1", PRICES, NOW), NOW + 3600, NOW * 1_000_000)
+    async with open_database(folder / "broker.db") as database, asyncio.TaskGroup() as tasks:
+        store = SqliteStore(database)
+        await store.put_quote(quote, None)
+        await store.begin(structs.replace(state, state=State.FAILED), quote.id, None, ())
+        orders = Coordinator(
+            key=KEY, peers={}, store=store, quotes=store, rates=PRICES, clock=world.clock, entropy=CountingEntropy(),
+            tasks=tasks,
+        )  # fmt: skip
+        assert (await orders.get(quote.buyer, "order-1", mine)).state is State.FAILED
+        seen = await asyncio.gather(orders.get(quote.buyer, "order-1", another), return_exceptions=True)
+    if isinstance(seen[0], Problem):
+        beaten(seen[0].detail)
 
 
 async def shows_a_stolen_token_with_a_key_of_its_own(folder: Path) -> None:

@@ -17,16 +17,17 @@ from federation.broker.authority.access import BuyerAccess
 from federation.broker.authority.buyers import Buyers
 from federation.broker.authority.door import Door
 from federation.broker.config import Limits, Rates
-from federation.client.agent import Proving
+from federation.client.agent import Agent, Proving
 from federation.node.seams import SystemClock
 from federation.tokens.access import Issuer
 from federation.tokens.dpop import make_proof
 from federation.tokens.replay import Seen
 from federation.trust.certificates import pem
+from federation.trust.jose import doc_hash
 from federation.trust.keys import generate
 from schemas.entity import Jwks
 from tests.hostile.control import beaten
-from tests.support.agents import BROKER, CAROL, Principal
+from tests.support.agents import BROKER, CAROL, Principal, TakenBack
 from tests.support.exchange import FakeExchange
 from tests.support.operator_world import BROKER as BROKER_1
 from tests.support.operator_world import OperatorWorld
@@ -36,8 +37,10 @@ from tests.support.seams import CountingEntropy
 class Front:
     """A broker's front, an honest agent of Carol's that has its token, and a thief with a network of its own."""
 
-    def __init__(self, url: str, session: aiohttp.ClientSession, agent: Proving) -> None:
-        self.orders, self.session, self.agent = f"{url}/peerway/v1/orders", session, agent
+    def __init__(self, url: str, session: aiohttp.ClientSession, given: Agent, taken_back: TakenBack) -> None:
+        self.orders, self.session = f"{url}/peerway/v1/orders", session
+        self.agent = Proving(given, url, SystemClock(), CountingEntropy("agent"))
+        self.taken_back, self.mandate_h = taken_back, doc_hash(given.mandate)
 
     async def wire(self) -> dict[str, str]:
         """What the agent's next order looks like on the wire."""
@@ -59,12 +62,14 @@ async def front(folder: Path) -> AsyncIterator[Front]:
     carol, clock, entropy = Principal(), SystemClock(), CountingEntropy()
     (folder / "carol.jwks").write_bytes(msgspec.json.encode(Jwks((carol.key.jwk(),))))
     access = BuyerAccess(name="carol", entity=CAROL, jwks=str(folder / "carol.jwks"))
+    taken_back, given = TakenBack(), carol.agent()
     door = Door(
         Issuer(BROKER, generate(), entropy.token),
         Buyers([access], Rates().table()),
         Seen(),
         b"secret of the door",
         clock,
+        revocations=taken_back,
     )
     exchange: Any = FakeExchange()
     server = TestServer(HttpFace(lambda buyer: exchange, door, Limits(), Seams(clock, entropy)).app())
@@ -72,7 +77,7 @@ async def front(folder: Path) -> AsyncIterator[Front]:
     url = str(server.make_url("")).rstrip("/")
     try:
         async with aiohttp.ClientSession() as session:
-            yield Front(url, session, Proving(carol.agent(), url, clock, CountingEntropy("agent")))
+            yield Front(url, session, given, taken_back)
     finally:
         await server.close()
 
@@ -97,6 +102,16 @@ async def repeats_an_order_at_a_broker(folder: Path) -> None:
         status = await broker.send(seen, "the thief's")
     if status == 401:
         beaten("a proof counts once")
+
+
+async def orders_under_a_mandate_that_was_taken_back(folder: Path) -> None:
+    """T5: whoever has the agent's key, and a token of before, goes on after the buyer revoked the mandate."""
+    async with front(folder) as broker:
+        assert await broker.send(await broker.wire(), "before") != 401
+        await broker.taken_back.revoke("carol", broker.mandate_h, SystemClock().now())
+        status = await broker.send(await broker.wire(), "after")
+    if status == 401:
+        beaten("the mandate was revoked")
 
 
 async def calls_an_operator_in_another_brokers_name(folder: Path) -> None:

@@ -129,6 +129,11 @@ def without_end(reserve: Any) -> Any:
     return enter
 
 
+async def still_in_force(self: Any, entity: str, mandate_h: str) -> bool:
+    """Nobody asks whether a mandate was revoked."""
+    return False
+
+
 class Believing:
     """A signature algorithm that never says no."""
 
@@ -168,6 +173,14 @@ CONTROLS: Final = (
     Control(
         "T4", "UNIs of others need their owner's grant (from plain buyers)", "operators.orders.letting.check_endpoints",
         nothing, broker.connects_without_documents_at_a_uni_of_another,
+    ),
+    Control(
+        "T4", "of one buyer's agents each has its own", "federation.broker.orders.saga.state.Terms.of_agent",
+        always(True), agent.looks_at_what_another_agent_ordered,
+    ),
+    Control(
+        "T5", "a mandate can be taken back", "federation.broker.authority.door.Door._revoked",
+        instead(still_in_force), daemons.orders_under_a_mandate_that_was_taken_back,
     ),
     Control(
         "T5", "an agent's token is bound to its key", "federation.tokens.access.verify_access",

@@ -159,16 +159,16 @@ async def test_a_mandate_for_another_broker_key_or_time_gives_no_token(market: M
 async def test_a_quote_is_ordered_under_its_own_mandate_only_and_released_after_the_time_to_order(
     market: Market,
 ) -> None:
-    carol = market.carol
-    async with market.client(carol.agent()) as one, market.client(carol.agent()) as other:
+    carol, agent = market.carol, market.carol.agent()
+    async with market.client(agent) as one, market.client(carol.agent(key=agent.key)) as renewed:
         quote = await one.quote(INTENT)
         with pytest.raises(Problem) as caught:
-            await other.order(quote.id)
+            await renewed.order(quote.id)
         assert (caught.value.code, caught.value.field) == ("POLICY_DENIED", "mandate.mandate_h")
         order = await active(one, await one.order(quote.id))
         late = wide()
         ended = structs.replace(late, spend=structs.replace(late.spend, until=SystemClock().now()))
-        async with market.client(carol.agent(ended)) as late_agent:
+        async with market.client(carol.agent(ended, key=agent.key)) as late_agent:
             assert (await released(late_agent, order)).state is State.RELEASED
 
 

@@ -11,13 +11,28 @@ from msgspec import structs
 from federation.client.agent import Agent
 from federation.node.seams import SystemClock, SystemEntropy
 from federation.trust.jose import sign_jws
-from federation.trust.keys import generate
+from federation.trust.keys import PrivateKey, generate
 from schemas.authority import AUTHORITY_TYPE, Authority, Deed, Spend
 from schemas.entity import Jwks
 from schemas.mandate import AgentKey, Mandate
 
 CAROL = "https://carol.example"
 BROKER = "https://broker.example"
+
+
+class TakenBack:
+    """Implements `Revocations` in memory."""
+
+    def __init__(self) -> None:
+        self._at: dict[tuple[str, str], int] = {}
+
+    async def revoke(self, buyer: str, mandate_h: str, now: int) -> int:
+        """See `Revocations`."""
+        return self._at.setdefault((buyer, mandate_h), now)
+
+    async def revoked(self, buyer: str, mandate_h: str) -> bool:
+        """See `Revocations`."""
+        return (buyer, mandate_h) in self._at
 
 
 class Principal:
@@ -32,9 +47,13 @@ class Principal:
         with (broker_folder / "config.toml").open("a") as config:
             config.write(f'[[buyers]]\nname = "{name}"\nentity = "{CAROL}"\njwks = "carol.jwks"\n')
 
-    def agent(self, authority: Authority | None = None, **changes: Any) -> Agent:
-        """An agent with a key of its own, and a mandate for it."""
-        now, key = SystemClock().now(), generate()
+    def itself(self) -> Agent:
+        """Carol, who acts with her own key under a mandate that she signed for herself."""
+        return self.agent(key=self.key)
+
+    def agent(self, authority: Authority | None = None, *, key: PrivateKey | None = None, **changes: Any) -> Agent:
+        """An agent with a key, a new one of its own if none is given, and a mandate for it."""
+        now, key = SystemClock().now(), key or generate()
         claims = Mandate(
             iss=CAROL,
             sub="carols-agent",

@@ -19,6 +19,7 @@ from schemas.answer import (
     PathView,
     QuoteView,
     Relaxation,
+    RevocationView,
     SearchAnswer,
     SegmentView,
 )
@@ -238,6 +239,10 @@ class FakeExchange:
         leases = tuple(structs.replace(lease, state=State.RELEASED, bill=half) for lease in order.segments)
         self.all_orders[order_id] = structs.replace(order, state=State.RELEASED, segments=leases, bill=bill)
         return self.all_orders[order_id]
+
+    async def revoke(self, mandate_h: str, key: str) -> RevocationView:
+        self._begin()
+        return RevocationView(mandate=self._once(key, mandate_h, mandate_h), revoked_at=moment(NOW))
 
     async def federation(self) -> FederationView:
         self._begin()

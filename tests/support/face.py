@@ -22,6 +22,7 @@ from federation.node.seams import SystemClock
 from federation.tokens.access import Issuer
 from federation.tokens.replay import Seen
 from federation.trust.keys import generate
+from tests.support.agents import TakenBack
 from tests.support.exchange import FakeExchange
 from tests.support.seams import CountingEntropy
 
@@ -31,7 +32,7 @@ def face_of(exchange_of: Callable[[Buyer], Exchange], buyers: Sequence[str] = ()
     entropy, clock = CountingEntropy(), SystemClock()
     accesses = [BuyerAccess(name=name, key_sha256=key_digest(f"{name}-key")) for name in buyers]
     issuer = Issuer("https://broker.example", generate(), entropy.token)
-    door = Door(issuer, Buyers(accesses, Rates().table()), Seen(), b"secret", clock)
+    door = Door(issuer, Buyers(accesses, Rates().table()), Seen(), b"secret", clock, revocations=TakenBack())
     return HttpFace(exchange_of, door, Limits(), Seams(clock, entropy))
 
 

@@ -53,6 +53,7 @@ class MemoryStore:
         self.quotes[quote_id] = structs.replace(found, state=move(present, to))
         return True
 
-    async def get_document(self, buyer: str, document_h: str) -> str | None:
+    async def get_document(self, buyer: str, document_h: str, agent: str | None = None) -> str | None:
         """See `QuoteStore`."""
+        assert agent is None, "nobody keeps agents apart here"
         return self.documents.get((buyer, document_h))

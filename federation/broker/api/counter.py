@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from federation.broker.authority.power import Buyer
 from federation.broker.desk import Desk
-from schemas.answer import FederationView, OrderView, QuoteView, SearchAnswer
+from schemas.answer import FederationView, OrderView, QuoteView, RevocationView, SearchAnswer
 from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
 from schemas.request import Extension
@@ -58,6 +58,10 @@ class Counter:
     async def release(self, order_id: str, key: str) -> OrderView:
         """See `Exchange.release`."""
         return await self._desk.release(self._buyer, order_id, key)
+
+    async def revoke(self, mandate_h: str, key: str) -> RevocationView:
+        """See `Exchange.revoke`."""
+        return await self._desk.revoke(self._buyer, mandate_h, key)
 
     async def federation(self) -> FederationView:
         """See `Exchange.federation`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from schemas.answer import FederationView, OrderView, QuoteView, SearchAnswer
+from schemas.answer import FederationView, OrderView, QuoteView, RevocationView, SearchAnswer
 from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
 from schemas.request import Extension
@@ -18,7 +18,8 @@ class Exchange(Protocol):
     """The operations of a buyer. Each raises `Problem`; `key` is the `Idempotency-Key` of a write.
 
     The same key with the same request has one effect and the same answer; with another request it raises
-    `IDEMPOTENCY_CONFLICT`. What belongs to another buyer is `NOT_FOUND`.
+    `IDEMPOTENCY_CONFLICT`. What belongs to another buyer, or to another agent of this one, is `NOT_FOUND`; a buyer that
+    acts for itself sees what its agents asked.
     """
 
     async def search(
@@ -60,7 +61,7 @@ class Exchange(Protocol):
         ...
 
     async def orders(self) -> tuple[OrderView, ...]:
-        """Every order of this buyer, latest first."""
+        """Every order of this buyer, or of this agent of it, latest first."""
         ...
 
     async def extend(self, order_id: str, extension: Extension, key: str) -> OrderView:
@@ -69,6 +70,10 @@ class Exchange(Protocol):
 
     async def release(self, order_id: str, key: str) -> OrderView:
         """End a lease everywhere; legal in every state, and again."""
+        ...
+
+    async def revoke(self, mandate_h: str, key: str) -> RevocationView:
+        """Take back a mandate of this buyer, by its hash: nothing is asked or ordered under it from then on."""
         ...
 
     async def federation(self) -> FederationView:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -10,7 +11,7 @@ from aiohttp import web
 from federation.broker.api.exchange import Exchange
 from federation.broker.config import Limits
 from federation.node.http import json_body
-from schemas.answer import FederationView, OrderView, QuoteView, SearchAnswer
+from schemas.answer import FederationView, OrderView, QuoteView, RevocationView, SearchAnswer
 from schemas.problem import invalid
 from schemas.request import Extension, OrderRequest, QuoteRequest, SearchRequest
 
@@ -19,6 +20,7 @@ BASE: Final = "/peerway/v1"
 KEY_HEADER: Final = "Idempotency-Key"
 KEY_CHARS_MAX: Final = 255
 WAIT_DIGITS_MAX: Final = 4
+HASH: Final = re.compile(r"[A-Za-z0-9_\-]{43}")
 READ_PROBLEMS: Final = ("INVALID_ARGUMENT", "UNAUTHENTICATED", "INTERNAL", "UNAVAILABLE")
 MANDATED: Final = "POLICY_DENIED"  # not within the mandate
 WRITE_PROBLEMS: Final = (*READ_PROBLEMS, "IDEMPOTENCY_CONFLICT", "PAYLOAD_TOO_LARGE")
@@ -37,6 +39,12 @@ class Call:
     def id(self) -> str:
         """The id in the path."""
         return self.request.match_info["id"]
+
+    def hash(self) -> str:
+        """The hash of a document in the path."""
+        if not HASH.fullmatch(self.id()):
+            raise invalid("id", "is no hash of a mandate: 43 base64url characters, as `peerway mandate show` prints")
+        return self.id()
 
     def key(self) -> str:
         """The `Idempotency-Key`."""
@@ -131,6 +139,11 @@ async def release(call: Call) -> OrderView:
     return await call.exchange.release(call.id(), call.key())
 
 
+async def revoke(call: Call) -> RevocationView:
+    """Take a mandate back."""
+    return await call.exchange.revoke(call.hash(), call.key())
+
+
 async def federation(call: Call) -> FederationView:
     """Who is there."""
     return await call.exchange.federation()
@@ -167,7 +180,10 @@ OPERATIONS: Final = (
             *USED, "QUOTE_EXPIRED", "QUOTE_USED", "HOLD_LOST", MANDATED, "OPERATOR_REFUSED", "OPERATOR_UNREACHABLE",
         ),
     ),
-    Operation("GET", "/orders", "listOrders", "Every order of this buyer.", orders, tuple[OrderView, ...]),
+    Operation(
+        "GET", "/orders", "listOrders", "Every order of this buyer; under a mandate, every order of the agent's key.",
+        orders, tuple[OrderView, ...],
+    ),
     Operation(
         "GET", "/orders/{id}", "getOrder", "An order as it stands; with wait_s, once it stands still or time is up.",
         get_order, OrderView, query=("wait_s",), problems=("NOT_FOUND",),
@@ -179,6 +195,11 @@ OPERATIONS: Final = (
     Operation(
         "POST", "/orders/{id}/release", "release", "End a lease everywhere. Legal in every state, and again.",
         release, OrderView, problems=("NOT_FOUND", MANDATED),
+    ),
+    Operation(
+        "POST", "/mandates/{id}/revoke", "revokeMandate",
+        "Take back a mandate by its hash, as its buyer: no token, quote or order under it from then on. Leases go on.",
+        revoke, RevocationView, problems=(MANDATED,),
     ),
     Operation(
         "GET", "/federation", "federation", "The federation as the broker knows it now.", federation, FederationView

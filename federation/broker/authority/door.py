@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from federation.broker.authority.buyers import Buyers
 from federation.broker.authority.power import Buyer, of_house, of_token
+from federation.broker.authority.revocations import Revocations
 from federation.node.callers import check_rate, network_of
 from federation.node.limits import Buckets, Rate
 from federation.node.seams import Clock
@@ -19,6 +20,7 @@ from federation.tokens.dpop import Nonces
 from federation.tokens.refusal import TokenRefused
 from federation.tokens.replay import Replay
 from schemas.problem import Problem
+from schemas.segment import EntityId, Hash
 
 TOKEN_PATH: Final = "/oauth/token"  # noqa: S105 - a path
 DPOP: Final = 'DPoP algs="ES256"'
@@ -56,15 +58,24 @@ class Door:
     """In front of every operation of one broker. `record` keeps the reason of each refusal, with the act refused."""
 
     def __init__(
-        self, me: Issuer, buyers: Buyers, replay: Replay, secret: bytes, clock: Clock, *, record: Record = unrecorded
+        self,
+        me: Issuer,
+        buyers: Buyers,
+        replay: Replay,
+        secret: bytes,
+        clock: Clock,
+        *,
+        revocations: Revocations,
+        record: Record = unrecorded,
     ) -> None:
         self._me, self._buyers, self._clock, self._record = me, buyers, clock, record
+        self._revocations = revocations
         self._buckets = Buckets(RATE)
         # One secret serves two ends, so each has its own key of it.
         nonces = Nonces(hmac.new(secret, b"dpop nonces", hashlib.sha256).digest())
         self._gate = AgentGate(me.entity, me.keys(), replay, nonces)
         self._nonces = nonces
-        self.tokens = AgentTokens(me, me.entity + TOKEN_PATH, buyers.keys_of, replay, nonces)
+        self.tokens = AgentTokens(me, me.entity + TOKEN_PATH, buyers.keys_of, replay, nonces, revoked=self._revoked)
 
     def pace(self, address: str) -> None:
         """Nobody is known yet, so one address has one bucket. Raises `TOO_MANY_REQUESTS`."""
@@ -92,7 +103,14 @@ class Door:
             also = " or 'Authorization: Bearer KEY'" if self._buyers.any_bearer else ""
             raise Problem("UNAUTHENTICATED", f"send 'Authorization: DPoP TOKEN' with a proof{also}")
         access = await self._gate.who(call, self._clock.now())
-        return Buyer(self._buyers.name_of(access.sub), of_token(access))
+        name = self._buyers.name_of(access.sub)
+        if await self._revoked(access.sub, access.mandate_h):
+            raise TokenRefused("invalid_token", "the mandate was revoked")
+        itself = access.cnf.jkt in self._buyers.keys_of(access.sub)
+        return Buyer(name, of_token(access, itself=itself))
+
+    async def _revoked(self, entity: EntityId, mandate_h: Hash) -> bool:
+        return await self._revocations.revoked(self._buyers.name_of(entity), mandate_h)
 
     def challenge(self, problem: Exception) -> dict[str, str]:
         """What goes with a 401: how to authenticate here, and a nonce to try again with."""

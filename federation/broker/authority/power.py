@@ -20,7 +20,7 @@ class Power(Struct, frozen=True, kw_only=True):
     """An authority at this broker: whose it is (`buyer`, entity id or name), who uses it, under which mandate.
 
     `mandate_h` is the hash of a signed mandate, or that of the limits which the configuration sets; `txn` is the same
-    on every hop of what is done under it.
+    on every hop of what is done under it. `key` is the thumbprint of an agent's key; none where the buyer itself acts.
     """
 
     mandate_h: Hash
@@ -28,6 +28,7 @@ class Power(Struct, frozen=True, kw_only=True):
     agent: str
     authority: Authority
     txn: Id
+    key: Hash | None = None
 
     @property
     def budget(self) -> Budget:
@@ -51,6 +52,16 @@ class Buyer(NamedTuple):
     power: Power | None = None
 
     @property
+    def agent(self) -> Hash | None:
+        """The key of an agent, which sees and touches what was asked with it and nothing else; none for the buyer."""
+        return None if self.power is None else self.power.key
+
+    @property
+    def asker(self) -> str:
+        """Whose idempotency keys count together: the buyer's own, or one agent's. No name has a slash."""
+        return self.name if self.agent is None else f"{self.name}/{self.agent}"
+
+    @property
     def budget(self) -> Budget | None:
         """What may be spent, where there is a mandate."""
         return None if self.power is None else self.power.budget
@@ -65,14 +76,16 @@ class Buyer(NamedTuple):
             raise problem.with_outcome(Outcome.NONE) from problem
 
 
-def of_token(access: AccessToken) -> Power:
-    """The power of an agent that showed its access token; it ends with the mandate, because the token does."""
+def of_token(access: AccessToken, *, itself: bool = False) -> Power:
+    """The power of an agent that showed its access token; it ends with the mandate, because the token does. A buyer may
+    act with a key of its own under a mandate that it signed for `itself`."""
     return Power(
         mandate_h=access.mandate_h,
         buyer=access.sub,
         agent=access.client_id,
         authority=access.authorization_details[0],
         txn=access.txn,
+        key=None if itself else access.cnf.jkt,
     )
 
 

@@ -69,7 +69,7 @@ class Coordinator:
     async def extend(self, quote: StoredQuote, claim: Claim, budget: Budget | None = None) -> OrderView:
         """See `Orders.extend`."""
         order_id = quote.claims.order or quote.id
-        lane, state = await self._find(quote.buyer, order_id)
+        lane, state = await self._find(quote.buyer, order_id, quote.agent)
         if lane is None:
             extend_asked(quote, state, self._clock.now_us())  # says why not
             raise Problem("INCOMPATIBLE_STATE", f"order {order_id} is over")
@@ -80,29 +80,29 @@ class Coordinator:
         wish = await lane.wish(lambda now: extend_asked(quote, now, self._clock.now_us()), claim, quote, charge)
         return order_view(wish)
 
-    async def release(self, buyer: str, order_id: str, claim: Claim | None) -> OrderView:
+    async def release(self, buyer: str, order_id: str, claim: Claim | None, agent: str | None = None) -> OrderView:
         """See `Orders.release`."""
-        lane, state = await self._find(buyer, order_id)
+        lane, state = await self._find(buyer, order_id, agent)
         if lane is not None:
             return order_view(await lane.wish(lambda _: ReleaseAsked(self._clock.now_us()), claim))
         if claim is not None:
             await self._store.save(state, (claim,), ())
         return order_view(state)
 
-    async def get(self, buyer: str, order_id: str) -> OrderView:
+    async def get(self, buyer: str, order_id: str, agent: str | None = None) -> OrderView:
         """See `Orders.get`."""
-        lane, state = await self._find(buyer, order_id)
+        lane, state = await self._find(buyer, order_id, agent)
         return order_view(lane.state if lane else state)
 
-    async def wait(self, buyer: str, order_id: str, wait_s: float) -> OrderView:
+    async def wait(self, buyer: str, order_id: str, wait_s: float, agent: str | None = None) -> OrderView:
         """See `Orders.wait`."""
-        lane, state = await self._find(buyer, order_id)
+        lane, state = await self._find(buyer, order_id, agent)
         return order_view(await lane.still(wait_s) if lane else state)
 
-    async def list(self, buyer: str) -> tuple[OrderView, ...]:
+    async def list(self, buyer: str, agent: str | None = None) -> tuple[OrderView, ...]:
         """See `Orders.list`."""
         stored = await self._store.list_orders(buyer)
-        return tuple(order_view(self._present(state)) for state in stored)
+        return tuple(order_view(self._present(state)) for state in stored if state.terms.of_agent(agent))
 
     # --- what the daemon calls -----------------------------------------------------------------------------
 
@@ -157,13 +157,13 @@ class Coordinator:
     def _forget(self, order_id: str) -> None:
         del self._lanes[order_id]
 
-    async def _find(self, buyer: str, order_id: str) -> tuple[Lane | None, OrderState]:
+    async def _find(self, buyer: str, order_id: str, agent: str | None) -> tuple[Lane | None, OrderState]:
         self._check_open()
         lane = self._lanes.get(order_id)
-        if lane is not None and lane.state.terms.buyer == buyer:
+        if lane is not None and lane.state.terms.buyer == buyer and lane.state.terms.of_agent(agent):
             return lane, lane.state
         stored = await self._store.get_order(buyer, order_id)
-        if stored is None:
+        if stored is None or not stored.terms.of_agent(agent):
             raise not_found(f"order {order_id}")
         self.resume(stored)  # one that recovery has not reached yet
         return self._lanes.get(order_id), stored

@@ -19,7 +19,9 @@ from schemas.answer import OrderView
 
 
 class Orders(Protocol):
-    """Orders of all buyers; each method sees one buyer's. Every method raises `Problem`."""
+    """Orders of all buyers; each method sees one buyer's, and with `agent` only what was ordered with that key. Every
+    method raises `Problem`.
+    """
 
     async def place(self, quote: StoredQuote, claim: Claim, budget: Budget | None = None) -> OrderView:
         """Commit to a held path quote. Returns once that is durable, before the operators have answered; the order
@@ -37,23 +39,23 @@ class Orders(Protocol):
         """
         ...
 
-    async def release(self, buyer: str, order_id: str, claim: Claim | None) -> OrderView:
+    async def release(self, buyer: str, order_id: str, claim: Claim | None, agent: str | None = None) -> OrderView:
         """End it everywhere. Legal in every state, and again: then it answers with the present state. Returns once
         the wish is durable. Raises NOT_FOUND.
         """
         ...
 
-    async def get(self, buyer: str, order_id: str) -> OrderView:
+    async def get(self, buyer: str, order_id: str, agent: str | None = None) -> OrderView:
         """The order as it stands. Raises NOT_FOUND."""
         ...
 
-    async def wait(self, buyer: str, order_id: str, wait_s: float) -> OrderView:
+    async def wait(self, buyer: str, order_id: str, wait_s: float, agent: str | None = None) -> OrderView:
         """The order once it stands still (ACTIVE, ended, or waiting for a later start), or after `wait_s` seconds as
         it then is. Raises NOT_FOUND.
         """
         ...
 
-    async def list(self, buyer: str) -> tuple[OrderView, ...]:
+    async def list(self, buyer: str, agent: str | None = None) -> tuple[OrderView, ...]:
         """Every order of this buyer, latest first."""
         ...
 

@@ -40,6 +40,7 @@ def order_terms(quote: StoredQuote, order_id: str, rates: RateTable, now_s: int)
         parts=_parts(quote),
         total=claims.total,
         rates=_needed(quote, rates),
+        agent=quote.agent,
     )
 
 

@@ -42,6 +42,11 @@ class StoredQuote(Struct, frozen=True, kw_only=True):
     power: Power | None = None
     grants: tuple[str, ...] = ()
 
+    @property
+    def agent(self) -> str | None:
+        """The key of the agent that asked; none for the buyer itself."""
+        return None if self.power is None else self.power.key
+
     def documents(self) -> Iterator[str]:
         """Every signed document of this quote: rfqs, segment quotes and the path-quote."""
         for held in self.held:
@@ -90,6 +95,6 @@ class QuoteStore(Protocol):
         COMMITTED, and written in the transaction that stores the order."""
         ...
 
-    async def get_document(self, buyer: str, document_h: str) -> str | None:
-        """A signed document of this buyer's quotes and orders, by its hash."""
+    async def get_document(self, buyer: str, document_h: str, agent: str | None = None) -> str | None:
+        """A signed document of this buyer's quotes and orders, by its hash; with `agent`, of that key's alone."""
         ...

@@ -15,6 +15,7 @@ from federation.broker.spend.rules import expense_id
 from federation.broker.store.claims import bind
 from federation.broker.store.documents import file_documents
 from federation.broker.store.quotes import use
+from federation.broker.store.revocations import check_in_force
 from federation.broker.store.spends import credit_unused, reserve, settle_order
 from federation.node.sqlite import Database
 from schemas.lease import TERMINAL, State
@@ -43,6 +44,7 @@ class OrderRows:
         def work(connection: sqlite3.Connection) -> None:
             check_usable(connection, state.terms.buyer, quote_id)
             if charge is not None:
+                check_in_force(connection, state.terms.buyer, charge.budget.mandate_h)
                 reserve(connection, charge.budget, charge.wanted, charge.now)
             _save(connection, state, [claim] if claim else [], filed)
             connection.execute("INSERT INTO uses (quote_id, order_id) VALUES (?, ?)", (quote_id, state.terms.id))
@@ -116,7 +118,8 @@ def _save(connection: sqlite3.Connection, state: OrderState, claims: Sequence[Cl
             for position, (part, leg) in enumerate(zip(terms.parts, state.legs, strict=True))
         ],
     )
-    file_documents(connection, terms.buyer, [(one.document_h, one.operator, one.document) for one in filed])
+    rows = [(one.document_h, one.operator, one.document) for one in filed]
+    file_documents(connection, terms.buyer, terms.agent, rows)
     for claim in claims:
         bind(connection, claim, terms.id)
     _settle(connection, state)

@@ -36,9 +36,9 @@ class QuoteRows:
         move(present, to)
         return await self._database.write(lambda connection: _move(connection, buyer, quote_id, present, to))
 
-    async def get_document(self, buyer: str, document_h: str) -> str | None:
+    async def get_document(self, buyer: str, document_h: str, agent: str | None = None) -> str | None:
         """See `QuoteStore.get_document`."""
-        return await self._database.read(lambda connection: find_document(connection, buyer, document_h))
+        return await self._database.read(lambda connection: find_document(connection, buyer, document_h, agent))
 
 
 def _put(connection: sqlite3.Connection, quote: StoredQuote, claim: Claim | None) -> None:
@@ -50,7 +50,7 @@ def _put(connection: sqlite3.Connection, quote: StoredQuote, claim: Claim | None
     for held in quote.held:
         rows.append((doc_hash(held.rfq_jws), held.operator, held.rfq_jws))
         rows.append((held.quote_h, held.operator, held.quote_jws))
-    file_documents(connection, quote.buyer, rows)
+    file_documents(connection, quote.buyer, quote.agent, rows)
     if claim is not None:
         bind(connection, claim, quote.id)
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from federation.broker.store.claims import ClaimRows
 from federation.broker.store.orders import OrderRows
 from federation.broker.store.quotes import QuoteRows
+from federation.broker.store.revocations import RevocationRows
 from federation.broker.store.spends import SpendRows
 from federation.node.sqlite import Database
 
 
-class SqliteStore(ClaimRows, QuoteRows, OrderRows, SpendRows):
-    """Implements `ClaimStore`, `QuoteStore`, `OrderStore` and `SpendLedger` over one open database."""
+class SqliteStore(ClaimRows, QuoteRows, OrderRows, SpendRows, RevocationRows):
+    """Implements `ClaimStore`, `QuoteStore`, `OrderStore`, `SpendLedger` and `Revocations` over one open database."""
 
 
 def open_database(path: Path) -> AbstractAsyncContextManager[Database]:

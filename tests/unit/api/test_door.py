@@ -20,6 +20,7 @@ from federation.tokens.access import Issuer
 from federation.tokens.replay import Seen
 from federation.trust.keys import generate
 from schemas.problem import Problem
+from tests.support.agents import TakenBack
 from tests.support.exchange import FakeExchange
 from tests.support.seams import CountingEntropy, FixedClock
 
@@ -34,7 +35,7 @@ class Front:
         clock, entropy = FixedClock(), CountingEntropy()
         issuer = Issuer("https://broker.example", generate(), entropy.token)
         buyers = Buyers([BuyerAccess(name="alice", key_sha256=key_digest("alice-key"))], Rates().table())
-        self.door = Door(issuer, buyers, Seen(), b"secret", clock, record=self.record)
+        self.door = Door(issuer, buyers, Seen(), b"secret", clock, revocations=TakenBack(), record=self.record)
         self.app = HttpFace(lambda _: FakeExchange(), self.door, Limits(), Seams(clock, entropy)).app()
 
     def record(self, problem: Problem, act: str) -> None:

@@ -70,7 +70,8 @@ class Part(Struct, frozen=True, kw_only=True):
 
 
 class Terms(Struct, frozen=True, kw_only=True):
-    """What was agreed when the order was placed; never changes. `rates` convert bills to the currency of `total`."""
+    """What was agreed when the order was placed; never changes. `rates` convert bills to the currency of `total`;
+    `agent` is the key of the agent that ordered, none for the buyer itself."""
 
     id: Id
     buyer: str
@@ -83,6 +84,11 @@ class Terms(Struct, frozen=True, kw_only=True):
     parts: tuple[Part, ...]
     total: Money
     rates: RateTable
+    agent: Hash | None = None
+
+    def of_agent(self, key: Hash | None) -> bool:
+        """Whether an agent with this key may know of the order; the buyer itself, without one, always may."""
+        return key is None or key == self.agent
 
 
 class Leg(Struct, frozen=True, kw_only=True, omit_defaults=True):
