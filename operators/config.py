@@ -24,6 +24,7 @@ Count = Annotated[int, Meta(ge=1, le=10**9)]
 BuyerName = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9.\-]*\Z")]
 
 
+PORTS: Final = ("http_port", "grpc_port", "public_port", "health_port")
 ANYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - where a listener may be, and nobody can dial
 
 
@@ -40,13 +41,15 @@ class Listen(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     `hosts` are the names and addresses that others dial: the first stands in the endpoints of its metadata, all of them
     in its TLS leaf. If left out, `host`, or in a trust domain in a folder what the metadata there say. At `public_port`
-    anybody may read who this operator is; `[public]` says how it speaks.
+    anybody may read who this operator is; `[public]` says how it speaks. At `health_port` whatever watches over the
+    process learns that it serves, in plain HTTP without a certificate, and nothing else.
     """
 
     host: str = "127.0.0.1"
     http_port: Port = 8100
     grpc_port: Port = 8101
     public_port: Port | None = None
+    health_port: Port | None = None
     hosts: tuple[str, ...] = ()
 
     @property
@@ -189,16 +192,20 @@ def check(config: OperatorConfig, path: Path) -> None:
         if value in seen:
             raise invalid(f"{path}: {field}", f"repeats {seen[value]}; each is given once")
         seen[value] = field
-    ports = [config.listen.http_port, config.listen.grpc_port, config.listen.public_port]
-    for index, name in ((1, "grpc_port"), (2, "public_port")):
-        if ports[index] and ports[index] in ports[:index]:
-            other = ("http_port", "grpc_port")[ports.index(ports[index])]
-            raise invalid(f"{path}: listen.{name}", f"is the same as {other}; each listener needs its own port")
+    _check_ports(config.listen, path)
     check_public(config.trust, config.public, config.listen.host, config.listen.public_port, path)
     if config.trust.domain is None and not config.listen.names:
         raise invalid(f"{path}: listen.hosts", "is empty; name the host that others dial, for example surf.example")
     for index, route_class in enumerate(config.route_classes):
         _check_class(route_class, config.zone, f"{path}: route_classes[{index}]", path)
+
+
+def _check_ports(listen: Listen, path: Path) -> None:
+    ports = [getattr(listen, name) for name in PORTS]
+    for index, name in enumerate(PORTS):
+        if ports[index] and ports[index] in ports[:index]:
+            other = PORTS[ports.index(ports[index])]
+            raise invalid(f"{path}: listen.{name}", f"is the same as {other}; each listener needs its own port")
 
 
 def _check_class(route_class: ClassCard, zone: str, place: str, path: Path) -> None:
@@ -244,6 +251,7 @@ host = "127.0.0.1"
 http_port = 8100                      # Sonata and documents; 0 lets the system choose
 grpc_port = 8101                      # the mesh: offer sheets, deltas, confirm
 public_port = 8102                    # who this operator is: https://surf.example/.well-known/ leads here
+# health_port = 8103                  # GET /healthz in plain HTTP for what watches over the process, and nothing else
 hosts = ["surf.example"]              # what others dial: in its endpoints and its TLS leaf
 
 # [public]

@@ -21,13 +21,14 @@ import msgspec
 
 from federation.node.audit import STRANGER, Audit
 from federation.node.bearer import Keyring
-from federation.node.callers import callers, rates, refusals
+from federation.node.callers import Guesses, address_rates, callers, rates, refusals
 from federation.node.certificate import server_tls
+from federation.node.health import health_app
 from federation.node.http import listen
 from federation.node.identity.keyfile import KeyFile
 from federation.node.identity.membership import Membership, membership
 from federation.node.identity.presence import Presence
-from federation.node.limits import Buckets
+from federation.node.limits import Buckets, Rate
 from federation.node.mtls.mutual import Mutual
 from federation.node.outside import outside
 from federation.node.rpc import Guard
@@ -70,6 +71,7 @@ STORE: Final = "operator.sqlite"
 BROKERS: Final = "connectivity_broker"
 HOUSEKEEPING_S: Final = 3_600.0
 DRAIN_S: Final = 10.0
+PROBES: Final = Rate(per_second=50, burst=1_000)
 log = logging.getLogger(__name__)
 
 
@@ -80,6 +82,7 @@ class Running(NamedTuple):
     http: int
     grpc: int
     public: int | None
+    health: int | None
     desk: Desk
     publisher: Publisher
     mutual: Mutual
@@ -108,7 +111,8 @@ async def run(paths: Sequence[Path], stop: asyncio.Event) -> None:
 
 def _tell(running: Running, ms: int) -> None:
     offers = running.publisher.offers
-    ports = {"http": running.http, "grpc": running.grpc} | ({"public": running.public} if running.public else {})
+    others = {"public": running.public, "health": running.health}
+    ports = {"http": running.http, "grpc": running.grpc} | {name: port for name, port in others.items() if port}
     line = {"ready": running.entity, **ports, "offers": offers, "ms": ms}
     sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
     sys.stdout.flush()
@@ -153,7 +157,8 @@ async def operator(
         said = functools.partial(_said, config, protocol, mutual, (http, grpc))
         public = await _present(stack, group, config, lambda: Presence(config, protocol, said, clock))
         await _join(stack, group, config, members)
-        yield Running(config.entity, http, grpc, public, desk, publisher, mutual, members)
+        health = await _health(stack, config, clock)
+        yield Running(config.entity, http, grpc, public, health, desk, publisher, mutual, members)
 
 
 async def _serve(stack: AsyncExitStack, config: OperatorConfig, faces: Faces, mutual: Mutual) -> tuple[int, int]:
@@ -167,7 +172,7 @@ async def _serve(stack: AsyncExitStack, config: OperatorConfig, faces: Faces, mu
     def judge(leaf: bytes) -> str:
         return gate.admit(mutual.judge(leaf))
 
-    guard = (refusals(audit), callers(judge, keys), rates(buckets, clock))
+    guard = (refusals(audit), callers(judge, keys, Guesses(clock)), rates(buckets, clock))
     record = functools.partial(_record, audit)
     app, tls = operator_app(desk, config.contact, guard, tokens, record), mutual.tls
     http = await listen(app, at.host, at.http_port, stack, tls.server_context())
@@ -208,6 +213,14 @@ async def _present(
     port = await listen(presence.app(), at.host, at.public_port, stack, server_tls(config.public.tls, "public.tls"))
     stack.callback(group.create_task(presence.run(), name="keys").cancel)
     return port
+
+
+async def _health(stack: AsyncExitStack, config: OperatorConfig, clock: Clock) -> int | None:
+    """Tell whatever watches over the process that everything is up; the port, where it has one."""
+    at = config.listen
+    if at.health_port is None:
+        return None
+    return await listen(health_app(address_rates(Buckets(PROBES), clock)), at.host, at.health_port, stack)
 
 
 def _said(

@@ -313,7 +313,7 @@ class _Broker:
 
     def _quoting_limits(self) -> QuotingLimits:
         limits = self._config.limits
-        return QuotingLimits(rounds_max=limits.rounds, hold_s=limits.hold_s)
+        return QuotingLimits(rounds_max=limits.rounds, hold_s=limits.hold_s, at_once_max=limits.quotes_at_once)
 
     def _view(self, market: Market, federation: Federation, circle: Circle) -> FederationView:
         return federation_view(

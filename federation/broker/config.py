@@ -89,6 +89,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     wait_s: Annotated[int, Meta(ge=1, le=60)] = 30
     paths: Annotated[int, Meta(ge=1, le=16)] = 8
     body_bytes: Annotated[int, Meta(ge=1024, le=1 << 20)] = 65_536
+    quotes_at_once: Annotated[int, Meta(ge=1, le=1000)] = 16
 
 
 class Search(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -280,4 +281,5 @@ operator_timeout_s = 10
 wait_s = 30                           # the longest a caller may wait on an order in one request
 paths = 8                             # the most candidate paths in one answer
 body_bytes = 65_536
+quotes_at_once = 16                   # the most quotes, extensions among them, that one buyer may have under way
 """

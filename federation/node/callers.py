@@ -21,7 +21,7 @@ from aiohttp.typedefs import Middleware
 
 from federation.node.audit import STRANGER, Audit
 from federation.node.bearer import Keyring
-from federation.node.limits import Buckets
+from federation.node.limits import Buckets, Rate
 from federation.node.seams import Clock
 from schemas.problem import Problem
 
@@ -29,6 +29,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Judge = Callable[[bytes], str]
 CALLER: Final = web.RequestKey("caller", str)
 LEAF: Final = web.RequestKey("leaf", str)
+WRONG_KEYS: Final = Rate(per_second=1, burst=20)  # of one address
 
 
 def caller_of(request: web.Request) -> str:
@@ -46,19 +47,42 @@ def leaf_of(request: web.Request) -> str:
     return request[LEAF]
 
 
-def callers(judge: Judge, keys: Keyring[str] | None = None) -> Middleware:
+class Guesses:
+    """Wrong bearer keys, counted by address: after too many no key of that address is looked at for a while.
+
+    A right one is not looked at either, or the answer would tell that it is.
+    """
+
+    def __init__(self, clock: Clock, rate: Rate = WRONG_KEYS) -> None:
+        self._clock, self._wrong = clock, Buckets(rate)
+
+    def who(self, keys: Keyring[str], request: web.Request) -> str:
+        """Whose key a request shows. Raises `UNAUTHENTICATED`, `TOO_MANY_REQUESTS`."""
+        address, now_us = network_of(request.remote or ""), self._clock.now_us()
+        if wait_s := self._wrong.look(address, now_us):
+            why = f"too many wrong keys came from your address; the next is looked at in {wait_s} s"
+            raise Problem("TOO_MANY_REQUESTS", why, retry_after_s=wait_s)
+        try:
+            return keys.who(request.headers.get("Authorization"))
+        except Problem:
+            self._wrong.take(address, now_us)
+            raise
+
+
+def callers(judge: Judge, keys: Keyring[str] | None = None, guesses: Guesses | None = None) -> Middleware:
     """Nobody gets past who is not a member by the authority of its own, or has one of `keys` and no certificate.
 
-    Raises `UNAUTHENTICATED`.
+    `guesses` goes with `keys`. Raises `UNAUTHENTICATED`, `TOO_MANY_REQUESTS`.
     """
+    assert (keys is None) == (guesses is None), "whoever takes keys counts the wrong ones"
 
     @web.middleware
     async def known(request: web.Request, handler: Handler) -> web.StreamResponse:
         leaf = _leaf(request)
         if leaf is not None:
             request[CALLER], request[LEAF] = judge(leaf), thumbprint(leaf)
-        elif keys is not None:
-            request[CALLER] = keys.who(request.headers.get("Authorization"))
+        elif keys is not None and guesses is not None:
+            request[CALLER] = guesses.who(keys, request)
         else:
             raise Problem("UNAUTHENTICATED", "no certificate came with the connection")
         return await handler(request)

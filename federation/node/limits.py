@@ -1,13 +1,17 @@
-"""How much one caller may ask: a token bucket per entity (pure: time is an argument, memory is bounded).
+"""How much one caller may ask, over time and at once (pure: time is an argument, memory is bounded).
 
-A bucket that is full again remembers nothing, so it is forgotten. While more callers than fit are active, those that
-come last share one bucket: whoever invents names gains no more than one caller's share.
+Over time each has a bucket. One that is full again remembers nothing, so it is forgotten. While more callers than fit
+are active, those that come last share one bucket: whoever invents names gains no more than one caller's share.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, NamedTuple
+
+from schemas.problem import Outcome, Problem
 
 CALLERS_MAX: Final = 4096
 SECOND_US: Final = 1_000_000
@@ -40,15 +44,26 @@ class Buckets:
     def take(self, caller: str, now_us: int) -> int:
         """Take one request of `caller`: 0 where it may go on, else for how many seconds it must wait, at least 1."""
         self._forget(now_us)
-        fits = caller in self._buckets or len(self._buckets) < self._callers_max
-        name = caller if fits else REST
+        name = self._name(caller)
         left = self._left(name, now_us)
         enough = left >= SECOND_US
         self._keep(name, left - SECOND_US if enough else left, now_us)
-        return 0 if enough else -(-(SECOND_US - left) // (self._rate.per_second * SECOND_US))
+        return 0 if enough else self._wait_s(left)
+
+    def look(self, caller: str, now_us: int) -> int:
+        """What `take` would answer now; nothing is taken."""
+        left = self._left(self._name(caller), now_us)
+        return 0 if left >= SECOND_US else self._wait_s(left)
 
     def __len__(self) -> int:
         return len(self._buckets)
+
+    def _name(self, caller: str) -> str:
+        fits = caller in self._buckets or len(self._buckets) < self._callers_max
+        return caller if fits else REST
+
+    def _wait_s(self, left: int) -> int:
+        return -(-(SECOND_US - left) // (self._rate.per_second * SECOND_US))
 
     def _left(self, name: str, now_us: int) -> int:
         full = self._rate.burst * SECOND_US
@@ -69,3 +84,26 @@ class Buckets:
             if oldest is None or self._left(oldest, now_us) < full:
                 return
             del self._buckets[oldest]
+
+
+class AtOnce:
+    """How many of something each caller has under way, so that one of them leaves room for the others."""
+
+    def __init__(self, most: int, what: str) -> None:
+        """`what` is their name in the plural."""
+        self._most, self._what = most, what
+        self._under_way = Counter[str]()
+
+    @contextmanager
+    def one(self, caller: str) -> Iterator[None]:
+        """One more while the block lasts. Raises `TOO_MANY_REQUESTS`, with nothing done."""
+        if self._under_way[caller] >= self._most:
+            why = f"{self._most} {self._what} of yours are under way, no more at a time; ask again when one is answered"
+            raise Problem("TOO_MANY_REQUESTS", why, outcome=Outcome.NONE, retry_after_s=1)
+        self._under_way[caller] += 1
+        try:
+            yield
+        finally:
+            self._under_way[caller] -= 1
+            if not self._under_way[caller]:
+                del self._under_way[caller]

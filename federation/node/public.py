@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from federation.node.health import add_health
 from federation.node.http import BODY_BYTES_MAX, problem_middleware
 
 WELL_KNOWN: Final = "/.well-known/openid-federation"
@@ -20,10 +21,11 @@ def public_app(entity: str, configuration: Document, *guard: Middleware) -> web.
     """An application that serves the entity's configuration where others look for it (OpenID Federation section 9).
 
     `configuration` gives the present one, signed. More public documents are added with `publish`; `guard` stands in
-    front of all of them.
+    front of all of them. Beside them it says that the node serves.
     """
     app = web.Application(middlewares=[problem_middleware, *guard], client_max_size=BODY_BYTES_MAX)
     publish(app, base_path(entity) + WELL_KNOWN, configuration, STATEMENT_TYPE)
+    add_health(app)
     return app
 
 

@@ -14,7 +14,8 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from federation.node.callers import LEAF, caller_of
-from federation.node.http import BODY_BYTES_MAX, problem_middleware, reply
+from federation.node.health import add_health
+from federation.node.http import BODY_BYTES_MAX, problem_middleware
 from federation.sonata.envelopes import SellerProfile
 from federation.sonata.seller import BASE, seller_app
 from federation.tokens.endpoint import Connection, TokenEndpoint
@@ -33,7 +34,7 @@ def operator_app(
 ) -> web.Application:
     """The whole application of one operator; `record` keeps why a token was refused."""
     app = web.Application(middlewares=[problem_middleware], client_max_size=BODY_BYTES_MAX)
-    app.router.add_get("/healthz", _health)
+    add_health(app)
     ours = web.Application(middlewares=[*guard])
     ours.router.add_get("/documents/{hash}", _Documents(desk).get)
     app.add_subapp(PEERWAY, ours)
@@ -47,10 +48,6 @@ def operator_app(
 
 def _connection(request: web.Request) -> Connection:
     return Connection(entity=caller_of(request) if LEAF in request else None, x5t=request.get(LEAF))
-
-
-async def _health(_: web.Request) -> web.Response:
-    return reply({"status": "ok"})
 
 
 class _Documents:

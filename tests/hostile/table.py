@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from contextlib import nullcontext
 from typing import Any, Final
 
 from federation.tokens.access import verify_access
@@ -15,7 +16,7 @@ from federation.trust.keys import public_keys
 from schemas.access import AccessToken, Confirmation
 from schemas.entity import EntityStatement
 from schemas.token import TYPES
-from tests.hostile import agent, broker, daemons, forger, operator, registry
+from tests.hostile import agent, broker, buyer, daemons, forger, operator, registry
 from tests.hostile.control import Control, always, any_audience, instead, nothing
 
 BOUNDLESS: Final = {typ: kind._replace(bytes_max=10**9) for typ, kind in TYPES.items()}
@@ -132,6 +133,11 @@ def without_end(reserve: Any) -> Any:
 async def still_in_force(self: Any, entity: str, mandate_h: str) -> bool:
     """Nobody asks whether a mandate was revoked."""
     return False
+
+
+def without_number(one: Any) -> Any:
+    """Whoever has some under way may have more."""
+    return lambda self, caller: nullcontext()
 
 
 class Believing:
@@ -324,6 +330,10 @@ CONTROLS: Final = (
         always(0), operator.calls_a_hundred_times_a_second,
     ),
     Control(
+        "T16", "wrong keys are counted", "federation.node.limits.Buckets.look",
+        always(0), buyer.guesses_keys_without_end,
+    ),
+    Control(
         "T16", "a caller has so many calls under way", "federation.node.rpc.CALLS_EACH_MAX",
         instead(10**9), operator.keeps_streams_until_none_are_left,
     ),
@@ -334,6 +344,10 @@ CONTROLS: Final = (
     Control(
         "T19", "a broker holds so much", "operators.orders.caps.HoldCaps.check",
         nothing, broker.keeps_an_interface_from_everybody,
+    ),
+    Control(
+        "T19", "a buyer has so many quotes under way", "federation.node.limits.AtOnce.one",
+        without_number, buyer.asks_for_a_hundred_quotes_at_once,
     ),
     Control(
         "oracle", "one sentence for every reason", "federation.node.audit.veil",

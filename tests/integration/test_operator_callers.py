@@ -13,6 +13,7 @@ import grpc.aio
 import pytest
 
 from federation.node.audit import FILE
+from federation.node.callers import WRONG_KEYS
 from federation.node.mtls.own import LEAF, Own
 from federation.trust.certificates import pem
 from schemas.gen.mesh.v1 import mesh_pb2 as pb
@@ -107,6 +108,46 @@ async def test_where_no_plain_buyer_is_configured_tls_itself_asks_for_a_certific
     async with world.run():
         assert await status(world, None, PLAIN_KEY) is None
         assert await status(world, world.broker.node.own.leaf_file) == 200
+
+
+async def test_wrong_keys_of_one_address_are_counted_and_members_go_on(tmp_path: Path) -> None:
+    async with OperatorWorld(tmp_path).run() as world:
+        guesses = [await guessed(world, f"guess-{number}") for number in range(WRONG_KEYS.burst + 5)]
+        assert guesses == [401] * WRONG_KEYS.burst + [429] * 5
+        assert await guessed(world, PLAIN_KEY) == 429, "or the answer would tell that it is the right one"
+        assert await guessed(world, PLAIN_KEY, "127.0.0.2") == 404, "no such document, so the key is known"
+        assert await status(world, world.broker.node.own.leaf_file) == 200
+        world.clock.advance(1)
+        assert [await guessed(world, key) for key in (PLAIN_KEY, "guess", PLAIN_KEY)] == [404, 401, 429]
+        assert (tmp_path / "data" / FILE).read_text().count("this key is not known here") <= WRONG_KEYS.burst + 1
+
+
+async def guessed(world: OperatorWorld, key: str, address: str = "127.0.0.1") -> int:
+    """What a bearer key gets from an address, where a document is asked for that is not there."""
+    connector = aiohttp.TCPConnector(ssl=shown(world, None), local_addr=(address, 0))
+    async with (
+        aiohttp.ClientSession(connector=connector, headers={"Authorization": f"Bearer {key}"}) as session,
+        session.get(f"{world.origin}/peerway/v1/documents/{'h' * 43}") as response,
+    ):
+        return response.status
+
+
+async def test_health_is_told_without_a_certificate_where_no_plain_buyer_is_configured(tmp_path: Path) -> None:
+    world = OperatorWorld(tmp_path)
+    path = tmp_path / "operator.toml"
+    text = path.read_text().replace("[[buyers]]\nname", "# ").replace("key_sha256", "# ")
+    path.write_text(text.replace("grpc_port = 0 }", "grpc_port = 0, health_port = 0 }"))
+    async with world.run(), aiohttp.ClientSession() as probe:
+        assert world.running.health
+        base = f"http://127.0.0.1:{world.running.health}"
+        async with probe.get(f"{base}/healthz") as answer:
+            assert (answer.status, await answer.json()) == (200, {"status": "ok"})
+        for method, route in (("GET", "/"), ("GET", f"/{PRODUCTS}"), ("POST", "/oauth/token"), ("POST", "/healthz")):
+            async with probe.request(method, base + route) as answer:
+                assert answer.status in {400, 404}
+    with pytest.raises(aiohttp.ClientConnectorError):
+        async with aiohttp.ClientSession() as probe:
+            await probe.get(f"{base}/healthz")
 
 
 async def test_a_certificate_goes_before_a_key(tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ async def test_configuration_statement_list_and_status_are_read_over_tls(tmp_pat
         assert await statements.subordinates(own) == (AUDITOR,)
         assert unverified_of(await statements.statement(own, AUDITOR)).sub == AUDITOR
         assert await statements.status(f"{ANCHOR}/federation/status")
+        assert await egress.get(f"{ANCHOR}/healthz") == b'{"status":"ok"}'
 
 
 async def test_without_the_root_nothing_is_read(tmp_path: Path) -> None:

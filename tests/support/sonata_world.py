@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from aiohttp import ClientSession, web
 
 from federation.node.bearer import Keyring, key_digest
-from federation.node.callers import callers
+from federation.node.callers import Guesses, callers
 from federation.node.http import listen
 from federation.sonata.asking import BuyerProfile, Ordered
 from federation.sonata.buyer import SonataBuyer
@@ -116,7 +116,7 @@ async def world(*, inspected: bool = False) -> AsyncIterator[World]:
     keyring = Keyring({key_digest(bearer): entity for entity, bearer in KEYS.items()})
     async with AsyncExitStack() as stack:
         app = web.Application()
-        app.add_subapp(BASE, seller_app(desk, SELLER_PROFILE, [callers(nobody, keyring)]))
+        app.add_subapp(BASE, seller_app(desk, SELLER_PROFILE, [callers(nobody, keyring, Guesses(clock))]))
         session = await stack.enter_async_context(ClientSession())
         url = f"http://127.0.0.1:{await listen(app, '127.0.0.1', 0, stack)}{BASE}"
         inspector = Inspector(session, url)

@@ -53,10 +53,15 @@ class Extending:
     def __init__(self, quoting: Quoting) -> None:
         self._searching, self._terms = quoting.searching, quoting.searching.terms
         self._peers, self._author = quoting.peers, quoting.author
-        self._store, self._limits = quoting.store, quoting.limits
+        self._store, self._limits, self._turns = quoting.store, quoting.limits, quoting.turns
 
     async def quote(self, longer: Longer) -> StoredQuote:
-        """A firm quote over all segments, durably stored. Raises POLICY_DENIED, or why an operator refused."""
+        """A firm quote over all segments, durably stored. Raises POLICY_DENIED, TOO_MANY_REQUESTS, or why an operator
+        refused."""
+        with self._turns.one(longer.quote.buyer):
+            return await self._quote(longer)
+
+    async def _quote(self, longer: Longer) -> StoredQuote:
         self._check_policy(longer)
         hand = Hand(
             self._peers,

@@ -31,6 +31,7 @@ from federation.broker.quotes.protocols import Claim, QuoteStore, StoredQuote
 from federation.broker.quotes.seal import Bought, path_view, seal
 from federation.broker.quotes.tally import Tally, broken, labels_agree, tally, worse
 from federation.broker.quotes.within import Within
+from federation.node.limits import AtOnce
 from schemas.intent import Intent
 from schemas.problem import Outcome, Problem
 
@@ -40,12 +41,14 @@ NO_WAY: Final = "no other path satisfies the intent"
 
 
 class QuotingLimits(Struct, frozen=True, kw_only=True):
-    """How hard one quote is tried: rounds of asking, seconds in all, seconds that each hold lasts."""
+    """How hard one quote is tried: rounds of asking, seconds in all, seconds that each hold lasts; how many quotes one
+    buyer may have under way, each of which holds what others want."""
 
     rounds_max: int = 4
     total_s_max: float = 5.0
     round_s_least: float = 0.5
     hold_s: int = 30
+    at_once_max: int = 16
 
 
 class Quoting:
@@ -61,7 +64,7 @@ class Quoting:
     ) -> None:
         self.searching, self.peers, self.author = searching, peers, author
         self.store, self.limits = store, limits
-        self.turn = asyncio.Lock()
+        self.turn, self.turns = asyncio.Lock(), AtOnce(limits.at_once_max, "quotes")
 
     async def quote(
         self, buyer: str, intent: Intent, claim: Claim, power: Power | None = None, grants: tuple[str, ...] = ()
@@ -70,8 +73,13 @@ class Quoting:
 
         Raises INVALID_ARGUMENT, POLICY_DENIED (naming the axis of the authority), NO_FEASIBLE_PATH (nothing was asked),
         or the code that says most of why operators refused, with `failed` and, where holds are left to expire,
-        `left_to_expire` in `extra`.
+        `left_to_expire` in `extra`; TOO_MANY_REQUESTS where the buyer has as many under way as it may.
         """
+        with self.turns.one(buyer):
+            return await self._quote(Asked(buyer, intent, power, grants), claim)
+
+    async def _quote(self, asked: Asked, claim: Claim) -> StoredQuote:
+        intent, power = asked.intent, asked.power
         within = None if power is None else Within(power.authority, self.searching.terms)
         sight = await self.searching.look(within.confined(intent, self.searching.sheets) if within else intent, 1)
         if within is not None:
@@ -79,7 +87,7 @@ class Quoting:
             within.check_first(await self.searching.look(intent, 1) if failed else sight)
         if isinstance(sight.found, Infeasible):
             raise no_path(sight, self.searching.terms)
-        attempt = Attempt(self, Asked(buyer, intent, power, grants), sight)
+        attempt = Attempt(self, asked, sight)
         try:
             stored = await attempt.run(sight.found.routes[0])
             if within is not None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.node.limits import Buckets, Rate
+from federation.node.limits import AtOnce, Buckets, Rate
+from schemas.problem import Outcome, Problem
 
 SECOND_US = 1_000_000
 T0 = 1_795_000_000 * SECOND_US
@@ -69,3 +71,26 @@ def test_nobody_ever_gets_more_than_burst_and_rate_allow(asked: list[tuple[str, 
         given_us[caller] = given_us.get(caller, 0) + (buckets.take(caller, now) == 0)
     for count in given_us.values():
         assert count <= rate.burst + (now - T0) * rate.per_second // SECOND_US + 1
+
+
+def test_a_look_takes_nothing_and_says_what_taking_would() -> None:
+    buckets = Buckets(Rate(per_second=1, burst=2))
+    assert [buckets.look("a", T0) for _ in range(10)] == [0] * 10
+    assert [buckets.take("a", T0) for _ in range(2)] == [0, 0]
+    assert buckets.look("a", T0) == buckets.take("a", T0) == 1
+    assert buckets.look("a", T0 + SECOND_US) == 0
+
+
+def test_one_caller_has_so_many_under_way_and_others_theirs() -> None:
+    turns = AtOnce(2, "quotes")
+    with turns.one("ann"), turns.one("ann"):
+        with pytest.raises(Problem, match="2 quotes of yours are under way") as caught, turns.one("ann"):
+            pass
+        assert (caught.value.code, caught.value.outcome) == ("TOO_MANY_REQUESTS", Outcome.NONE)
+        assert caught.value.retry_after_s == 1
+        with turns.one("bob"):
+            pass
+    with pytest.raises(ValueError, match="lost"), turns.one("ann"):
+        raise ValueError("lost")
+    with turns.one("ann"), turns.one("ann"):
+        pass

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from federation.broker.once import claim_of
 from federation.broker.quotes.quoting import QuotingLimits
@@ -271,6 +272,20 @@ async def race(market: SmallMarket, buyers: int, seed: int) -> tuple[int, set[st
     assert len(won) + len(lost) == buyers
     assert market.held() == {"Alpha": len(won), "Beta": len(won), "Gamma": len(won), "Delta": 0}
     return len(won), {problem.code for problem in lost}
+
+
+def test_one_buyer_has_so_many_quotes_under_way_and_the_others_go_on() -> None:
+    async def main(market: SmallMarket) -> None:
+        asked = ["crowd"] * 20 + ["ann"]
+        answers = await asyncio.gather(*(market.quote(buyer) for buyer in asked), return_exceptions=True)
+        refused = [answer for answer in answers if isinstance(answer, Problem)]
+        assert {(problem.code, problem.outcome) for problem in refused} == {("TOO_MANY_REQUESTS", Outcome.NONE)}
+        assert len(refused) == 17
+        assert not isinstance(answers[-1], BaseException)
+        assert market.held()["Alpha"] == 4
+        await market.quote("crowd")
+
+    world(main, limits=structs.replace(LIMITS, at_once_max=3))
 
 
 @pytest.mark.parametrize("seed", range(8))
