@@ -128,7 +128,11 @@ class Contact(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class OperatorConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Everything an operator is told from outside."""
+    """Everything an operator is told from outside.
+
+    `fabric` names the driver of its network. Where that cannot hold a lease to its boundary, none is taken, unless
+    `bounded_elsewhere` says that something else in this network does.
+    """
 
     entity: EntityId
     name: Name
@@ -151,6 +155,7 @@ class OperatorConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     contact: Contact
     billing_account: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
     fabric: Id = "null"
+    bounded_elsewhere: bool = False
 
 
 def load_config(path: Path) -> OperatorConfig:
@@ -227,6 +232,8 @@ footprint = "footprint.json"          # its network: write one with `peerway-ope
 disclosure = "auto"                   # mesh: an offer per pair of interfaces; abstract: a graph; auto: mesh while small
 currency = "EUR"                      # every amount below is in millionths of it
 zone = "Europe/Amsterdam"             # the IANA zone in which time bands are read
+fabric = "null"                       # the driver of its network; null drives nothing, and carries no packet
+# bounded_elsewhere = true            # leases are held to their boundaries, though not by the driver
 billing_account = "SURF-1"            # plain Sonata buyers must name it in their orders; leave it out to take any
 
 [keys]                                # never one key for two ends; make the first two with `peerway keys new`

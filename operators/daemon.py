@@ -141,6 +141,7 @@ async def operator(
             caps=HoldCaps(config.holds, {name: i.speed_bps for name, i in network.interfaces.items()}),
             store=SqliteStore(database),
             driver=driver or find_driver(config.fabric, "fabric"),
+            bounded_elsewhere=config.bounded_elsewhere,
             timers=Timers(clock),
             holds=config.holds,
             horizon=lambda: span(clock.now(), config.calendar.horizon_days).to_s,

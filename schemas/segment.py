@@ -118,7 +118,11 @@ class End(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Segment(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Two ends, a bandwidth both ways, an MTU, a window, a route class; a boundary if what it carries is bounded."""
+    """Two ends, a bandwidth both ways, an MTU, a window, a route class; a boundary if what it carries is bounded.
+
+    A boundary stands in the first and the last segment of a path alone, whose operators put it into force; its `a` is
+    what lies beyond the segment's `a`.
+    """
 
     a: End
     z: End

@@ -25,6 +25,7 @@ _PLACES: Final[Mapping[str, str]] = MappingProxyType(
         "segment.window": f"{CONFIGURATION}/start",
         "segment.window.start": f"{CONFIGURATION}/start",
         "segment.window.end": f"{CONFIGURATION}/end",
+        "segment.boundary": f"{CONFIGURATION}/boundary",
         "limits": f"{CONFIGURATION}/limits",
         "rfq": f"{CONFIGURATION}/rfq",
         "order": f"{CONFIGURATION}/order",

@@ -22,8 +22,14 @@ class Wiring(NamedTuple):
 class Driver(Protocol):
     """Both acts may be repeated after a restart: what is up already, or down already, is no error.
 
-    Whatever a driver raises counts as "the network did not do it".
+    Whatever a driver raises counts as "the network did not do it". `bounds` says that it holds traffic to the boundary
+    of a segment: nothing but its flows, and no more than its bytes. One that does not say so is handed none.
     """
+
+    @property
+    def bounds(self) -> bool:
+        """Whether it puts boundaries into force."""
+        ...
 
     async def bring_up(self, product: Id, wiring: Wiring) -> None:
         """Return once the segment carries traffic."""

@@ -1,4 +1,7 @@
-"""The driver that drives nothing: every act succeeds at once, and what is up is remembered."""
+"""The driver that drives nothing: every act succeeds at once, and what is up is remembered.
+
+It carries no packet, so none crosses a boundary; a network that carries any needs a driver of its own.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ class NullDriver:
     """`up` holds the wiring of every product that is up."""
 
     NAME: ClassVar = "null"
+    bounds: ClassVar = True
 
     def __init__(self) -> None:
         self.up: dict[str, Any] = {}

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from msgspec import structs
 
+from operators.fabric.driver import Driver
 from operators.inventory.calendar import Refusal
 from operators.inventory.footprint import Enni, Uni
 from operators.inventory.ledger import Claim, Inventory, LabelTaken, Refused
@@ -64,6 +65,13 @@ def plan_extension(network: Network, lease: Lease, asked: Segment, limits: Limit
     a, z = lease.segment.a, lease.segment.z
     tariff = network.tariff(asked.route_class, a.interface, z.interface, km, Action.MODIFY)
     return Plan(structs.replace(asked, a=a, z=z), lease.route, promise, tariff)
+
+
+def check_boundary(asked: Segment, driver: Driver, *, elsewhere: bool) -> None:
+    """That a boundary is put into force by the driver, or `elsewhere` in this network. Raises `NOT_IMPLEMENTED`."""
+    if asked.boundary is not None and not (elsewhere or getattr(driver, "bounds", False)):
+        why = "this operator's network holds no traffic to a boundary, so it takes none"
+        raise Problem("NOT_IMPLEMENTED", why, field="segment.boundary")
 
 
 def claim_of(name: Id, segment: Segment, route: tuple[Id, ...]) -> Claim:
@@ -149,6 +157,7 @@ def _check_same(held: Segment, asked: Segment) -> None:
         "bandwidth_bps": held.bandwidth_bps == asked.bandwidth_bps,
         "mtu": held.mtu == asked.mtu,
         "route_class": held.route_class == asked.route_class,
+        "boundary": held.boundary == asked.boundary,
     }
     for name, agrees in same.items():
         if not agrees:

@@ -10,7 +10,7 @@ from federation.sonata.asks import check_rfq
 from federation.sonata.protocols import Caller, QuoteAsk, QuoteRecord
 from operators.access.gate import Named
 from operators.inventory.ledger import Claim
-from operators.orders.admission import REFUSALS, Plan, claim_of, plan_extension, plan_segment, refuse
+from operators.orders.admission import REFUSALS, Plan, check_boundary, claim_of, plan_extension, plan_segment, refuse
 from operators.orders.fsm import Entry, Quote, check_extensible, stepped
 from operators.orders.keeping import Batch, Document
 from operators.orders.letting import admitted_rfq, check_plain
@@ -166,6 +166,7 @@ class Quoting:
 
     def _plan(self, wish: _Wish, now: int) -> Plan:
         shop, ask = self._shop, wish.ask
+        check_boundary(ask.segment, shop.driver, elsewhere=shop.bounded_elsewhere)
         if ask.action is not Action.MODIFY:
             return plan_segment(
                 shop.network, shop.inventory, ask.segment, ask.limits, now=now, horizon_s=shop.horizon()

@@ -53,6 +53,7 @@ class Shop:
     horizon: Callable[[], int]
     changed: Callable[[Iterable[Id]], None]
     billing_account: str | None = None
+    bounded_elsewhere: bool = False
     admission: Admission | None = None
     events: Events = field(default_factory=Events)
     locks: Locks = field(default_factory=Locks)

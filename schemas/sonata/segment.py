@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field, structs
 
+from schemas.boundary import FLOWS_MAX, PREFIXES_MAX, Boundary, Flow, PortRange, Prefix
 from schemas.problem import invalid
 from schemas.segment import Bps, End, Id, Label, Limits, Micros, Mtu, Ppb, Segment, Time, Window
 
@@ -45,6 +46,22 @@ class ConfiguredLimits(Struct, rename="camel", frozen=True, forbid_unknown_field
     carbon_mg_gb: Micros | UnsetType = UNSET
 
 
+class ConfiguredFlow(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Traffic between prefixes beyond `a` and prefixes beyond `z`, both ways; `ports` are those of the `z` end."""
+
+    a: Annotated[tuple[Prefix, ...], Meta(min_length=1, max_length=PREFIXES_MAX)]
+    z: Annotated[tuple[Prefix, ...], Meta(min_length=1, max_length=PREFIXES_MAX)]
+    protocol: Literal["any", "tcp", "udp", "sctp"] | UnsetType = UNSET
+    ports: Annotated[tuple[PortRange, ...], Meta(max_length=PREFIXES_MAX)] | UnsetType = UNSET
+
+
+class ConfiguredBoundary(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the segment may carry: these flows and nothing else, and at most so many bytes in all."""
+
+    flows: Annotated[tuple[ConfiguredFlow, ...], Meta(max_length=FLOWS_MAX)] | UnsetType = UNSET
+    bytes_max: Annotated[int, Meta(ge=1, le=10**18)] | UnsetType = UNSET
+
+
 class SegmentConfiguration(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The configuration of a segment, or, with its members left out, of the release of one.
 
@@ -59,6 +76,7 @@ class SegmentConfiguration(Struct, rename="camel", frozen=True, forbid_unknown_f
     start: Time | UnsetType = UNSET
     end: Time | UnsetType = UNSET
     route_class: Id | UnsetType = UNSET
+    boundary: ConfiguredBoundary | UnsetType = UNSET
     limits: ConfiguredLimits | UnsetType = UNSET
     rfq: Jws | UnsetType = UNSET
     order: Jws | UnsetType = UNSET
@@ -84,6 +102,7 @@ def configuration(
         start=segment.window.start,
         end=segment.window.end,
         route_class=segment.route_class,
+        boundary=UNSET if segment.boundary is None else _written_boundary(segment.boundary),
         limits=_written_limits(limits),
         rfq=UNSET if rfq is None else rfq,
         order=UNSET if order is None else order,
@@ -109,7 +128,8 @@ def missing(written: SegmentConfiguration) -> tuple[str, ...]:
 
 
 def segment_of(written: SegmentConfiguration) -> Segment:
-    """The segment that `written`, of which nothing is missing, describes. Raises `Problem` on a window that is none."""
+    """The segment that `written`, of which nothing is missing, describes. Raises `Problem` on a window or a boundary
+    that is none."""
     return Segment(
         a=_end(_given(written.a)),
         z=_end(_given(written.z)),
@@ -117,6 +137,7 @@ def segment_of(written: SegmentConfiguration) -> Segment:
         mtu=MTU_DEFAULT if written.mtu is UNSET else written.mtu,
         window=_window(written),
         route_class=ROUTE_CLASS_DEFAULT if written.route_class is UNSET else written.route_class,
+        boundary=None if written.boundary is UNSET else _boundary(written.boundary),
     )
 
 
@@ -144,12 +165,44 @@ def _window(written: SegmentConfiguration) -> Window:
         raise invalid("segment.window", str(error)) from error
 
 
+def _boundary(written: ConfiguredBoundary) -> Boundary:
+    try:
+        flows = () if written.flows is UNSET else tuple(_flow(flow) for flow in written.flows)
+        return Boundary(flows=flows, bytes_max=given_or_none(written.bytes_max))
+    except ValueError as error:
+        raise invalid("segment.boundary", str(error)) from error
+
+
+def _flow(written: ConfiguredFlow) -> Flow:
+    return Flow(
+        a=written.a,
+        z=written.z,
+        protocol="any" if written.protocol is UNSET else written.protocol,
+        ports=() if written.ports is UNSET else written.ports,
+    )
+
+
 def _end(written: ConfiguredEnd) -> End:
     return End(written.interface, given_or_none(written.label))
 
 
 def _written_end(end: End) -> ConfiguredEnd:
     return ConfiguredEnd(end.interface, UNSET if end.label is None else end.label)
+
+
+def _written_boundary(boundary: Boundary) -> ConfiguredBoundary:
+    flows = tuple(
+        ConfiguredFlow(
+            a=flow.a,
+            z=flow.z,
+            protocol=UNSET if flow.protocol == "any" else flow.protocol,
+            ports=flow.ports or UNSET,
+        )
+        for flow in boundary.flows
+    )
+    return ConfiguredBoundary(
+        flows=flows or UNSET, bytes_max=UNSET if boundary.bytes_max is None else boundary.bytes_max
+    )
 
 
 def _written_limits(limits: Limits) -> ConfiguredLimits | UnsetType:

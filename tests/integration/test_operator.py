@@ -6,12 +6,15 @@ from pathlib import Path
 
 import grpc.aio
 import pytest
+from msgspec import structs
 
+from operators.fabric.null import NullDriver
+from schemas.boundary import Boundary, Flow
 from schemas.lease import State
 from schemas.price import Line, Money
 from schemas.problem import Problem
 from schemas.quote import Action
-from schemas.segment import moment, window
+from schemas.segment import Segment, moment, window
 from schemas.sonata.states import OrderState, ProductStatus, QuoteState
 from tests.support.footprints import GBPS
 from tests.support.operator_world import HOUR, UNI_A, UNI_C, Deal, OperatorWorld, plan
@@ -21,11 +24,25 @@ pytestmark = pytest.mark.asyncio
 INSIDE = "link-b--c"
 
 
-def extension(deal: Deal, seconds: int) -> dict[str, object]:
-    """What is asked for to prolong a lease."""
+BOUNDARY = Boundary(flows=(Flow(a=("10.1.0.0/16",), z=("10.2.0.0/16",), protocol="tcp", ports=("443",)),), bytes_max=9)
+
+
+class Boundless(NullDriver):
+    """A driver of a network that carries whatever it is handed."""
+
+    bounds = False
+
+
+def extended_of(deal: Deal, seconds: int = 600) -> Segment:
+    """The segment of a lease in the window after it."""
     held = deal.receipts[-1].segment
     longer = plan(gbps=held.bandwidth_bps // GBPS, start=held.window.end_s, duration_s=seconds)
-    return {"segment": longer, "action": Action.MODIFY, "product": deal.product}
+    return structs.replace(longer, boundary=held.boundary)
+
+
+def extension(deal: Deal, seconds: int) -> dict[str, object]:
+    """What is asked for to prolong a lease."""
+    return {"segment": extended_of(deal, seconds), "action": Action.MODIFY, "product": deal.product}
 
 
 async def test_a_purchase_from_quote_to_bill(tmp_path: Path) -> None:
@@ -70,6 +87,43 @@ async def test_a_purchase_from_quote_to_bill(tmp_path: Path) -> None:
         )
         assert released.bill.total.micro == 7_394_445
         world.assert_nothing_held()
+
+
+async def test_the_driver_receives_exactly_the_boundary_that_was_signed(tmp_path: Path) -> None:
+    async with OperatorWorld(tmp_path).run() as world:
+        deal = await world.broker.lease(plan(boundary=BOUNDARY))
+        assert deal.held.segment.boundary == deal.receipts[-1].segment.boundary == BOUNDARY
+        assert world.driver.up[deal.product].segment.boundary == BOUNDARY
+
+        other = Boundary(bytes_max=10)
+        for changed in (None, other):
+            asked = structs.replace(extended_of(deal), boundary=changed)
+            with pytest.raises(Problem, match="differs from the lease") as caught:
+                await world.broker.ask(asked, action=Action.MODIFY, product=deal.product)
+            assert caught.value.field == "segment.boundary"
+        longer = await world.broker.ask(extended_of(deal), action=Action.MODIFY, product=deal.product)
+        assert longer.held.segment.boundary == BOUNDARY
+
+
+async def test_a_boundary_that_no_driver_keeps_is_not_taken(tmp_path: Path) -> None:
+    world = OperatorWorld(tmp_path)
+    world.driver = Boundless()
+    async with world.run():
+        with pytest.raises(Problem, match="holds no traffic to a boundary") as caught:
+            await world.broker.ask(plan(boundary=BOUNDARY))
+        assert (caught.value.code, caught.value.field) == ("NOT_IMPLEMENTED", "segment.boundary")
+        world.assert_nothing_held()
+        assert (await world.broker.lease(plan())).receipts[-1].state is State.ACTIVE
+
+
+async def test_a_boundary_is_taken_where_something_else_in_the_network_keeps_it(tmp_path: Path) -> None:
+    world = OperatorWorld(tmp_path)
+    world.driver = Boundless()
+    written = tmp_path / "operator.toml"
+    written.write_text("bounded_elsewhere = true\n" + written.read_text())
+    async with world.run():
+        deal = await world.broker.lease(plan(boundary=BOUNDARY))
+        assert world.driver.up[deal.product].segment.boundary == BOUNDARY
 
 
 async def test_what_came_of_it_can_be_asked_for(tmp_path: Path) -> None:

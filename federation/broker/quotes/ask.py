@@ -11,6 +11,7 @@ from federation.broker.quotes.labels import Labels
 from federation.node.seams import Clock, Entropy
 from federation.trust.jose import sign_jws
 from federation.trust.keys import PrivateKey
+from schemas.boundary import Boundary
 from schemas.price import ceil_div
 from schemas.quote import Action, Rfq
 from schemas.segment import PPB, End, Limits, Promise, Segment, Window
@@ -64,8 +65,11 @@ class Author:
 
 
 def segment_of(route: Route, index: int, labels: Labels, shape: Shape) -> Segment:
-    """Segment `index` of a route as asked for, with the labels of the places at its ends."""
-    wanted = route.segments[index]
+    """Segment `index` of a route as asked for, with the labels of the places at its ends.
+
+    Only the operators at the ends of the path learn its boundary: those in between have no part in it.
+    """
+    wanted, outermost = route.segments[index], {0, len(route.segments) - 1}
     return Segment(
         a=End(wanted.a, labels[index]),
         z=End(wanted.z, labels[index + 1]),
@@ -73,16 +77,18 @@ def segment_of(route: Route, index: int, labels: Labels, shape: Shape) -> Segmen
         mtu=shape.mtu,
         window=shape.window,
         route_class=wanted.route_class,
+        boundary=shape.boundary if index in outermost else None,
     )
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What is the same for every segment of a path."""
+    """What is the same for every segment of a path, and the boundary that its ends keep."""
 
     bandwidth_bps: int
     mtu: int
     window: Window
+    boundary: Boundary | None = None
 
 
 def room(limits: Limits, route: Route, index: int) -> Limits:

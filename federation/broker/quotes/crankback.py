@@ -18,7 +18,8 @@ from schemas.problem import Outcome, Problem
 
 # These say something of the operator, not of one segment: it is not asked again for this quote.
 WHOLE_OPERATOR: Final = frozenset(
-    "OPERATOR_UNREACHABLE DOCUMENT_INVALID TOO_MANY_REQUESTS POLICY_DENIED INCOMPATIBLE_STATE NOT_FOUND".split()
+    "OPERATOR_UNREACHABLE DOCUMENT_INVALID TOO_MANY_REQUESTS POLICY_DENIED INCOMPATIBLE_STATE NOT_FOUND"
+    " NOT_IMPLEMENTED".split()
 )
 # Where several failed for different reasons, the answer carries the code that says most about what to do next.
 WEIGHT: Final = (

@@ -162,6 +162,6 @@ def fits(present: HeldQuote, ask: Ask) -> bool:
     return (
         all(have.interface == want.interface and want.label in {None, have.label} for have, want in ends)
         and (held.route_class, held.bandwidth_bps, held.mtu) == (wanted.route_class, wanted.bandwidth_bps, wanted.mtu)
-        and held.window == wanted.window
+        and (held.window, held.boundary) == (wanted.window, wanted.boundary)
         and present.quote.product == ask.product
     )

@@ -116,7 +116,7 @@ class Attempt:
         buyer, intent, power, self._grants = asked
         self._quoting, self._limits, self._power = quoting, quoting.limits, power
         self._buyer, self._intent, self._sight = buyer, intent, sight
-        self._shape = Shape(intent.bandwidth_bps, intent.mtu, sight.query.window)
+        self._shape = Shape(intent.bandwidth_bps, intent.mtu, sight.query.window, intent.boundary)
         rates = quoting.searching.terms.rates
         self._hand = Hand(quoting.peers, quoting.author, buyer, quoting.limits.hold_s, power=power, rates=rates)
         self._token = quoting.author.entropy.token()

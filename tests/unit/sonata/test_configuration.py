@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from jsonschema import Draft7Validator
 
+from schemas.boundary import FLOWS_MAX, NAMES_MAX, PREFIXES_MAX, Boundary, Flow
 from schemas.pattern import published
 from schemas.problem import Outcome, Problem
 from schemas.segment import SEGMENT_URN, End, Limits, Segment, window
@@ -28,8 +29,20 @@ from schemas.sonata.segment import (
 
 PATH = Path(__file__).resolve().parents[3] / "schemas/jsonschema/segment.v1.json"
 SCHEMA: dict[str, Any] = json.loads(PATH.read_text())
+BOUNDARY = Boundary(
+    flows=(
+        Flow(a=("10.1.0.0/16",), z=("192.0.2.0/24", "10.2.0.0/16"), protocol="udp", ports=("53", "5000-5010")),
+        Flow(a=("2001:db8:1::/48",), z=("2001:db8:2::/48",)),
+    ),
+    bytes_max=10**12,
+)
 SEGMENT = Segment(
-    a=End("uni-1", 7), z=End("enni:x"), bandwidth_bps=10, mtu=9000, window=window(1_795_000_000, 1_795_003_600)
+    a=End("uni-1", 7),
+    z=End("enni:x"),
+    bandwidth_bps=10,
+    mtu=9000,
+    window=window(1_795_000_000, 1_795_003_600),
+    boundary=BOUNDARY,
 )
 TOKEN = "e30.e30.c2ln"
 
@@ -63,6 +76,13 @@ def test_what_is_written_is_read_and_fits_the_schema(limits: Limits) -> None:
     assert (segment_of(read), limits_of(read), read.rfq, read.receipt) == (SEGMENT, limits, TOKEN, TOKEN)
 
 
+def test_the_schema_bounds_a_boundary_as_the_structs_do() -> None:
+    flow, flows = SCHEMA["definitions"]["flow"]["properties"], SCHEMA["properties"]["boundary"]["properties"]["flows"]
+    assert flows["maxItems"] == FLOWS_MAX
+    assert {flow[name]["maxItems"] for name in ("a", "z", "ports")} == {PREFIXES_MAX}
+    assert PREFIXES_MAX <= NAMES_MAX
+
+
 def test_defaults_are_those_of_a_segment() -> None:
     body = plain(configuration(SEGMENT))
     del body["mtu"], body["routeClass"]
@@ -90,6 +110,10 @@ def test_a_release_carries_its_order_alone() -> None:
         {"a": {"interface": "x", "vlan": 4}},
         {"limits": {"latencyUs": -1}},
         {"limits": {"speed": 1}},
+        {"boundary": {"flows": [{"a": ["10.0.0.0/8"]}]}},
+        {"boundary": {"flows": [{"a": ["10.0.0.0/8"], "z": ["10.0.0.0/8"], "protocol": "icmp"}]}},
+        {"boundary": {"bytesMax": 0}},
+        {"boundary": {"bytes": 1}},
         {"rfq": "nonsense"},
         {"rfq": "a.b." + "c" * JWS_CHARS_MAX},
         {"colour": "red"},

@@ -11,11 +11,13 @@ import pytest
 from msgspec import structs
 
 from federation.broker.once import claim_of
+from federation.broker.quotes.hand import Ask, fits
 from federation.broker.quotes.quoting import QuotingLimits
 from federation.broker.quotes.tally import labels_agree
 from federation.trust.jose import verify_jws
 from federation.trust.keys import public_keys
 from federation.trust.merkle import path_root
+from schemas.boundary import Boundary, Flow
 from schemas.entity import Jwks
 from schemas.lease import State
 from schemas.price import Money
@@ -93,6 +95,21 @@ def test_a_buyer_has_another_name_at_every_operator() -> None:
         subs = {operator.name: {rfq.sub for rfq in operator.asked} for operator in market.operators}
         assert [len(subs[name]) for name in ("Alpha", "Beta", "Gamma")] == [2, 2, 2]
         assert not subs["Alpha"] & subs["Beta"]
+
+    world(main)
+
+
+def test_only_the_operators_at_the_ends_learn_the_boundary() -> None:
+    boundary = Boundary(flows=(Flow(a=("10.1.0.0/16",), z=("10.2.0.0/16",)),))
+
+    async def main(market: SmallMarket) -> None:
+        stored = await market.quote(boundary=boundary)
+        assert [one.quote.segment.boundary for one in stored.held] == [boundary, None, boundary]
+        assert [rfq.segment.boundary for rfq in market.beta.asked] == [None]
+        # What is held for one boundary is not what is asked for with another.
+        held, asked = stored.held[0], Ask(operator=ALPHA, segment=stored.held[0].quote.segment)
+        assert fits(held, asked)
+        assert not fits(held, structs.replace(asked, segment=structs.replace(asked.segment, boundary=None)))
 
     world(main)
 
