@@ -26,6 +26,10 @@ PURE = (
     "federation/broker/paths/",
     "federation/broker/orders/saga/",
     "federation/broker/spend/",
+    "federation/evidence/checkpoint.py",
+    "federation/evidence/note.py",
+    "federation/evidence/tree.py",
+    "federation/evidence/witness.py",
     "federation/policy/limits.py",
     "federation/tokens/access.py",
     "federation/tokens/agent_gate.py",
@@ -81,6 +85,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
 
 # Modules that nothing imports and that are no entry point, with the reason why they stay.
 UNIMPORTED: dict[str, str] = {
+    "federation/evidence/witness.py": "the rule alone; the listener that asks it follows",
     "federation/trust/throwaway.py": "writes domains in folders for the tests and for compose/pair",
 }
 
