@@ -37,12 +37,14 @@ from federation.node.sqlite import Database
 from federation.sonata.seller import BASE
 from federation.tokens.access import Issuer
 from federation.tokens.brokers import BrokerTokens
+from federation.tokens.endpoint import TokenEndpoint
 from federation.tokens.sqlite import ReplayRows
 from federation.trust.certificates import x5c
 from federation.trust.chain import Member
 from operators.access.admit import Admission
 from operators.access.gate import Gate
 from operators.access.owners import Owners, owners_of
+from operators.access.rights import Heeding
 from operators.access.signer import Signer
 from operators.api.http import PEERWAY, operator_app
 from operators.api.mesh import MeshService, mesh_server, serve_mesh
@@ -94,7 +96,7 @@ class Faces(NamedTuple):
 
     desk: Desk
     publisher: Publisher
-    tokens: BrokerTokens
+    tokens: TokenEndpoint
 
 
 async def run(paths: Sequence[Path], stop: asyncio.Event) -> None:
@@ -153,7 +155,7 @@ async def operator(
         publisher.open()
         desk = Desk(shop)
         group = await _background(stack, desk, publisher, mutual)
-        tokens = BrokerTokens(issuer, gate.keys_of, ReplayRows(database))
+        tokens = Heeding(BrokerTokens(issuer, gate.keys_of, ReplayRows(database)), gate)
         http, grpc = await _serve(stack, config, Faces(desk, publisher, tokens), mutual)
         said = functools.partial(_said, config, protocol, mutual, (http, grpc))
         public = await _present(stack, group, config, lambda: Presence(config, protocol, said, clock))

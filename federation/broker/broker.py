@@ -51,6 +51,7 @@ from federation.broker.store.sqlite import SqliteStore, open_database
 from federation.node.audit import STRANGER, Audit
 from federation.node.certificate import server_tls
 from federation.node.http import listen
+from federation.node.identity.heed import Heed
 from federation.node.identity.keyfile import KeyFile
 from federation.node.identity.membership import Membership, membership
 from federation.node.identity.presence import Presence
@@ -106,6 +107,7 @@ class Circle:
     members: Membership
     mutual: Mutual
     clock: Clock
+    heed: Heed
 
     def facts(self, entity: str) -> Attestation | None:
         """What recognised auditors attest of an operator now."""
@@ -154,7 +156,7 @@ async def believe(identity: Identity, egress: Egress, stack: AsyncExitStack) -> 
             raise invalid(config.keys.private, f"is not the key of a broker {config.entity} in the trust domain")
         mutual.check_published(me)
     members.on_change(mutual.believe)
-    return Circle(members, mutual, clock)
+    return Circle(members, mutual, clock, Heed(members, clock))
 
 
 def _secret(data: Path, entropy: Entropy) -> bytes:
@@ -295,7 +297,14 @@ class _Broker:
         mesh = MeshChannel(member.entity, dialled, timeout_s=timeout_s)
         here, members = self._config.entity, circle.members
         return SonataOperator(
-            member.entity, here, lambda: members.domain, buyer=buyer, mesh=mesh, clock=self._clock, right=right
+            member.entity,
+            here,
+            lambda: members.domain,
+            buyer=buyer,
+            mesh=mesh,
+            clock=self._clock,
+            right=right,
+            heed=circle.heed,
         )
 
     def _author(self) -> Author:

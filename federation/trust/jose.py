@@ -108,6 +108,19 @@ def unverified(token: str, claims: type[T]) -> T:
     return _claims(payload, claims)
 
 
+def claimed_kid(token: str) -> str | None:
+    """Which key a document says that it was signed with, before it can be verified; None where it does not say."""
+    part = token.partition(".")[0]
+    if not 0 < len(part) <= HEADER_KEPT_MAX or not part.isascii():
+        return None
+    try:
+        header = _json(b64url_decode(part))
+    except (ValueError, RecursionError):
+        return None
+    kid = header.get("kid") if isinstance(header, dict) else None
+    return kid if isinstance(kid, str) and len(kid) <= KID_LENGTH_MAX else None
+
+
 def _split(token: str, kind: Kind) -> tuple[bytes, Any, bytes, bytes]:
     if len(token) > kind.bytes_max:
         _refuse(f"larger than {kind.bytes_max} bytes")

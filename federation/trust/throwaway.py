@@ -86,6 +86,17 @@ class ThrowawayDomain:
         )
         self._admit(entity, changed, key)
 
+    def publish_keys(self, entity: str, *keys: PrivateKey) -> None:
+        """Let these keys sign the documents of an operator or broker from now on, and no others."""
+        metadata, key = self._members[entity]
+        operator, broker = metadata.connectivity_operator, metadata.connectivity_broker
+        changed = structs.replace(
+            metadata,
+            connectivity_operator=operator and structs.replace(operator, jwks=jwks(*keys)),
+            connectivity_broker=broker and structs.replace(broker, jwks=jwks(*keys)),
+        )
+        self._admit(entity, changed, key)
+
     def attest(self, auditor: str, operator: str, facts: Attestation) -> None:
         """Let a recognised auditor attest `facts` about an operator."""
         mark = facts_mark(self._auditors[auditor], auditor, operator, facts, now=self._now)

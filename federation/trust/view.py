@@ -69,6 +69,7 @@ class TrustView:
         self._entities: tuple[str, ...] = self._known
         self._strangers: dict[str, None] = {}
         self._found: dict[str, Resolution] = {}
+        self._reread: dict[str, Resolution] = {}
         self._told: list[Callable[[TrustDomain], None]] = []
         self._places = asyncio.Semaphore(AT_ONCE_MAX)
         self.domain = TrustDomain({})
@@ -104,15 +105,25 @@ class TrustView:
 
     async def refresh(self) -> TrustDomain:
         """Look for members, resolve those whose time has come, and replace the domain where anything changed."""
+        self._reread.clear()
         for anchor in self._resolver.anchors:
             self._resolver.forget(anchor)  # whom it lets give marks may be another today
         if self._listing:
             self._entities = await self._discover()
         wanted = tuple(dict.fromkeys((*self._entities, *self._strangers)))[:ENTITIES_MAX]
         found = await asyncio.gather(*(self._resolve(entity) for entity in wanted))
-        self._found = {one.entity: one for one in found}
+        self._found = {one.entity: self._reread.get(one.entity, one) for one in found}
         self._publish()
         return self.domain
+
+    async def reread(self, entity: str) -> None:
+        """Read now what an entity says of itself, and what is said of it. Where nobody answers, nothing changes."""
+        if entity not in self._found:
+            return
+        self._resolver.forget(entity)
+        found = self._reread[entity] = await self._resolve(entity)
+        self._found[entity] = found
+        self._publish()
 
     async def member(self, entity: str, now: int) -> Member:
         """A member, resolved at once where it is not known yet. Raises `NOT_FOUND`."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple, TypeVar
 
+from federation.node.identity.heed import Heed
 from federation.node.identity.membership import Membership
 from federation.node.seams import Clock
 from federation.trust.chain import Member
@@ -37,7 +38,7 @@ class Gate:
     def __init__(self, me: EntityId, served: Collection[EntityId], membership: Membership, clock: Clock) -> None:
         """`served` are the brokers of the configuration; every member that is a broker where it is empty."""
         self._me, self._served, self._clock = me, frozenset(served), clock
-        self._membership = membership
+        self._membership, self._heed = membership, Heed(membership, clock)
 
     def admit(self, entity: EntityId) -> EntityId:
         """The member, if it is a broker that is served here. Raises `UNAUTHENTICATED`, `POLICY_DENIED`."""
@@ -57,6 +58,10 @@ class Gate:
             return Named(unverified(token, claims).jti, doc_hash(token))
         except Problem as problem:
             raise _refused(problem, claims, field) from problem
+
+    async def heed(self, token: str, caller: EntityId) -> None:
+        """Before a document of `caller` is verified: read of its keys where this one is new. Does not raise."""
+        await self._heed(caller, token)
 
     def verify(self, token: str, claims: type[Signed], caller: EntityId, field: str) -> Signed:
         """Claims of a document that the caller itself signed, for us. Raises `DOCUMENT_INVALID`."""

@@ -27,6 +27,7 @@ class Confirming:
         named = self._shop.gate.name(token, Confirm, "confirm")
 
         async def first() -> str:
+            await self._shop.gate.heed(token, broker)
             claims = self._shop.gate.verify(token, Confirm, broker, "confirm")
             async with self._shop.locks.hold(f"{LEASE}:{claims.product}"):
                 lease = await self._shop.find_lease(claims.product, broker)

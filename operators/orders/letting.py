@@ -14,8 +14,9 @@ from schemas.quote import Rfq, SegmentQuote
 from schemas.segment import Segment
 
 
-def admitted_rfq(shop: Shop, caller: Caller, token: str) -> Rfq:
+async def admitted_rfq(shop: Shop, caller: Caller, token: str) -> Rfq:
     """An rfq that its caller may ask. Raises `Problem`."""
+    await shop.gate.heed(token, caller.entity)
     if shop.admission is None:
         return shop.gate.verify(token, Rfq, caller.entity, "rfq")
     return shop.admission.rfq(_shown(caller, token), _known(caller), shop.now()).claims
@@ -23,6 +24,7 @@ def admitted_rfq(shop: Shop, caller: Caller, token: str) -> Rfq:
 
 async def admitted_order(shop: Shop, caller: Caller, token: str) -> Order:
     """An order that its caller may place, for a quote that is here. Raises `Problem`."""
+    await shop.gate.heed(token, caller.entity)
     if shop.admission is None:
         return shop.gate.verify(token, Order, caller.entity, "order")
     named = unverified(token, Order).quote_h

@@ -55,7 +55,7 @@ class Quoting:
         token, named = ask.rfq, self._shop.gate.name(ask.rfq, Rfq, "rfq")
 
         async def first() -> QuoteRecord:
-            rfq = admitted_rfq(self._shop, caller, token)
+            rfq = await admitted_rfq(self._shop, caller, token)
             check_rfq(ask, rfq)
             wish = _Wish(ask, caller.entity, rfq.sub, rfq.hold_s, named, rfq.replaces, rfq.mandate_h, rfq.grant_h)
             return await self._decide(wish)

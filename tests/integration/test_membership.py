@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from federation.client.broker import BrokerClient
 from federation.node.outside import outside
 from federation.node.seams import SystemClock
 from federation.trust.history import key_at, verify_history
-from federation.trust.jose import unverified, verify_jws
+from federation.trust.jose import claimed_kid, unverified, verify_jws
 from federation.trust.keys import generate
 from federation.trust.keyset import KeySet, dump_key_set, load_key_set
 from federation.trust.resolve import unverified_of
@@ -69,10 +70,17 @@ class Domain:
 
 @pytest_asyncio.fixture
 async def domain(tmp_path: Path) -> AsyncIterator[Domain]:
+    async with standing(tmp_path, "refresh_s = 1\nreread_s = 1\n") as made:
+        yield made
+
+
+@asynccontextmanager
+async def standing(tmp_path: Path, trust: str = "") -> AsyncIterator[Domain]:
+    """An anchor and a broker that run; `trust` is what every node's configuration says beside its anchors."""
     with PortReserve() as ports:
         stage = await build(tmp_path, THREE, ports, SystemClock())
         for config in (stage.broker_config, *(one.config for one in stage.players)):
-            config.write_text(config.read_text().replace("[trust]\n", "[trust]\nrefresh_s = 1\nreread_s = 1\n"))
+            config.write_text(config.read_text().replace("[trust]\n", f"[trust]\n{trust}"))
         async with Processes(tmp_path) as processes:
             listening = [p for entity in (ANCHOR, AUDITOR) for p in ("--port", str(stage.places.port(entity)))]
             superiors = processes.start("anchor", [*SERVE_ANCHOR, *map(str, stage.superiors), *listening])
@@ -180,6 +188,31 @@ async def test_protocol_and_federation_keys_change_under_load(domain: Domain) ->
     assert len(quotes) > 10
     assert await keys_of(domain.stage, SURF) == ({protocol[1]}, {federation[1]})
     await check_evidence(domain.stage, quotes, former=protocol[0])
+
+
+@pytest.mark.asyncio
+async def test_protocol_keys_that_are_swapped_without_an_overlap_are_believed_at_once(tmp_path: Path) -> None:
+    """Nodes that read one another again after twelve hours, and buyers that do not notice."""
+    async with standing(tmp_path) as domain:
+        await domain.start("surf")
+        async with domain.client() as client:
+
+            async def there() -> bool:
+                return SURF in await offering(client)
+
+            await until(there)
+            for folder in (domain.own("surf"), domain.stage.folder / "broker"):
+                fresh, signers = generate(), set[str]()
+                (folder / "protocol.json").write_bytes(dump_key_set(KeySet((fresh,))))
+
+                async def bought_under_it(kid: str = fresh.kid, signers: set[str] = signers) -> bool:
+                    view = await client.quote(INTENT)
+                    quote = unverified(view.document, PathQuote).path[0].quote or ""
+                    signers |= {claimed_kid(quote) or "", claimed_kid(view.document) or ""}
+                    await client.decline(view.id)
+                    return kid in signers
+
+                await until(bought_under_it)
 
 
 async def check_evidence(stage: Stage, quotes: list[str], former: str) -> None:

@@ -6,6 +6,7 @@ First a broker's adapters alone, calling as fast as they can; then a whole feder
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -27,9 +28,12 @@ from federation.node.settings import EgressRules
 from federation.trust.certificates import Certificate
 from federation.trust.chain import TrustDomain
 from federation.trust.domain import load_domain
+from federation.trust.keys import PrivateKey, generate
+from federation.trust.keyset import load_key_set
 from operators.config import load_config as load_operator
 from operators.daemon import operator
 from schemas.intent import Intent
+from schemas.problem import Problem
 from tests.support.federation import BROKER_ENTITY, ENDS, GBPS, TinyFederation, retried, tiny_federation
 from tests.support.footprints import ENTITY
 from tests.support.operator_world import BROKER, OperatorWorld, plan
@@ -168,6 +172,40 @@ async def buying(client: BrokerClient, answered: list[str]) -> None:
         quote = await client.quote(INTENT)
         await client.decline(quote.id)
         answered.append(quote.id)
+
+
+async def test_what_a_daemon_signs_with_a_retired_key_is_refused(tmp_path: Path) -> None:
+    async with one_process(tmp_path) as (made, nodes), made.client() as client:
+
+        async def publish(*keys: PrivateKey) -> None:
+            made.domain.publish_keys(nodes[0].entity, *keys)
+            for node in nodes:
+                await node.members.refresh()
+
+        first = load_key_set((tmp_path / made.plans[0].name / "key.json").read_bytes(), "key").signer
+        await client.decline((await client.quote(INTENT)).id)
+        await publish(generate())
+        with pytest.raises(Problem) as caught:
+            await client.quote(INTENT)
+        assert caught.value.code == "DOCUMENT_INVALID"
+        assert "kid names no key of the signer" in json.dumps(caught.value.as_dict())
+        await publish(generate(), first)
+        await client.decline((await client.quote(INTENT)).id)
+
+
+async def test_an_operator_refuses_what_a_broker_signs_with_a_retired_key(tmp_path: Path) -> None:
+    world = OperatorWorld(tmp_path, now=SystemClock().now())
+    async with world.run():
+        retired, fresh = world.broker.key, generate()
+        assert (await world.broker.ask(plan(start=world.clock.now()))).answer.quote_jws
+        world.domain.publish_keys(BROKER, fresh)
+        world.broker.key = fresh
+        assert (await world.broker.ask(plan(start=world.clock.now()))).answer.quote_jws, "read of at once"
+        world.broker.key = retired
+        with pytest.raises(Problem) as caught:
+            await world.broker.ask(plan(start=world.clock.now()))
+        assert caught.value.code == "DOCUMENT_INVALID"
+        assert "kid names no key of the signer" in (tmp_path / "data" / "audit.jsonl").read_text()
 
 
 async def test_a_whole_federation_changes_its_keys_under_its_buyers(tmp_path: Path) -> None:

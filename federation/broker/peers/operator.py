@@ -41,6 +41,13 @@ STATES: Final = frozenset(map(str, State))
 GONE: Final = frozenset({"NOT_FOUND", "INCOMPATIBLE_STATE"})
 
 
+Heed = Callable[[str, str], Awaitable[None]]
+
+
+async def heedless(entity: str, token: str) -> None:
+    """Where the keys that are known are all there are."""
+
+
 class Right(NamedTuple):
     """How a broker gets its rights at operators: their tokens, bound to the certificate that it shows now."""
 
@@ -49,7 +56,8 @@ class Right(NamedTuple):
 
 
 class SonataOperator:
-    """An `OperatorPeer`. Its keys are those of the trust domain that is believed now, asked for at every use."""
+    """An `OperatorPeer`. Its keys are those of the trust domain that is believed now, asked for at every use; `heed` is
+    told of each of its documents before, so that a key that is new is read of."""
 
     def __init__(
         self,
@@ -61,11 +69,13 @@ class SonataOperator:
         mesh: MeshChannel,
         clock: Clock,
         right: Right | None = None,
+        heed: Heed = heedless,
     ) -> None:
         self.entity = entity
         self.name = domain().member(entity, clock.now()).name
         self._broker, self._domain = broker, domain
         self._buyer, self._mesh, self._clock, self._right = buyer, mesh, clock, right
+        self._heed = heed
 
     async def quote(self, rfq_jws: str, rfq: Rfq, permit: Permit | None = None) -> HeldQuote:
         """See `OperatorPeer.quote`. An answer that does not verify is declined at once."""
@@ -75,6 +85,7 @@ class SonataOperator:
                 raise answer.refusal
         except Problem as problem:
             raise self._translated(problem) from problem
+        await self._heeded(answer.quote_jws)
         try:
             return self._held(answer, rfq_jws, rfq)
         except Problem as problem:
@@ -116,6 +127,7 @@ class SonataOperator:
             )
         except Problem as problem:
             raise self._translated(problem) from problem
+        await self._heeded(answer.receipt_jws)
         return self._receipt(answer, order_jws, order, held, later=False)
 
     async def find_order(self, order_jws: str, order: Order, held: HeldQuote | None) -> LeaseReceipt | None:
@@ -124,7 +136,10 @@ class SonataOperator:
             answer = await self._buyer.find_order(order.jti)
         except Problem as problem:
             raise self._translated(problem) from problem
-        return None if answer is None else self._receipt(answer, order_jws, order, held, later=True)
+        if answer is None:
+            return None
+        await self._heeded(answer.receipt_jws)
+        return self._receipt(answer, order_jws, order, held, later=True)
 
     def _receipt(
         self, answer: OrderAnswer, order_jws: str, order: Order, held: HeldQuote | None, *, later: bool
@@ -149,8 +164,10 @@ class SonataOperator:
             answer = await self._mesh.confirm(confirm_jws.encode())
         except Problem as problem:
             raise self._translated(problem) from problem
+        jws = answer.decode("ascii", errors="replace")
+        await self._heeded(jws)
         try:
-            jws, now = answer.decode("ascii", errors="replace"), self._clock.now()
+            now = self._clock.now()
             receipt = verified_confirmation(jws, confirm_jws, confirm, keys=self._keys(), now=now)
         except Problem as problem:
             raise self._own(problem, Outcome.UNKNOWN) from problem
@@ -164,6 +181,7 @@ class SonataOperator:
             if problem.code == "NOT_FOUND":
                 return None
             raise self._translated(problem) from problem
+        await self._heeded(found.receipt_jws)
         try:
             if found.receipt_jws is None:
                 raise Problem("DOCUMENT_INVALID", f"the inventory shows no receipt of {product}")
@@ -182,13 +200,13 @@ class SonataOperator:
     async def sheet(self) -> SheetPages:
         """See `OperatorPeer.sheet`."""
         manifest, pages = await self._mesh.sheet()
-        return SheetPages(manifest=self._published(manifest, Manifest), pages=pages)
+        return SheetPages(manifest=await self._published(manifest, Manifest), pages=pages)
 
     async def watch(self, from_version: int) -> AsyncGenerator[Delta, None]:
         """See `OperatorPeer.watch`."""
         async with aclosing(self._mesh.deltas(from_version)) as deltas:
             async for delta in deltas:
-                yield self._published(delta, Delta)
+                yield await self._published(delta, Delta)
 
     async def watch_leases(self) -> AsyncGenerator[LeaseHint, None]:
         """See `OperatorPeer.watch_leases`. A state that is none of ours is passed over: it is only a hint."""
@@ -233,10 +251,15 @@ class SonataOperator:
     def _keys(self) -> Mapping[str, PublicKey]:
         return self._domain().member(self.entity, self._clock.now()).keys
 
-    def _published(self, document: bytes, kind: type[P]) -> P:
+    async def _heeded(self, token: str | None) -> None:
+        if token is not None:
+            await self._heed(self.entity, token)
+
+    async def _published(self, document: bytes, kind: type[P]) -> P:
         """A document addressed to nobody, verified."""
+        text = document.decode("ascii", errors="replace")
+        await self._heeded(text)
         try:
-            text = document.decode("ascii", errors="replace")
             return verify_jws(text, kind, self._keys(), now=self._clock.now(), iss=self.entity)
         except Problem as problem:
             raise self._own(problem, None) from problem

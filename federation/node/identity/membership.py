@@ -44,6 +44,10 @@ class Membership(Protocol):
         """Look now."""
         ...
 
+    async def reread(self, entity: str) -> None:
+        """Read one member again now, because it seems to have changed. Does not raise for what others say or do not."""
+        ...
+
     async def run(self) -> None:
         """Look again and again until cancelled."""
         ...
@@ -118,6 +122,13 @@ class Folder:
         """Read it now. Raises `Problem`."""
         self.look()
         return self.domain
+
+    async def reread(self, entity: str) -> None:
+        """Read it now; what cannot be read leaves what was."""
+        try:
+            self.look()
+        except Problem as problem:
+            log.warning("the trust domain cannot be read: %s", problem)
 
     async def run(self) -> None:
         """Read it again and again until cancelled; what cannot be read leaves what was."""
