@@ -33,6 +33,12 @@ class Money(Struct, frozen=True, forbid_unknown_fields=True):
     currency: Currency
     micro: Micro
 
+    def __str__(self) -> str:
+        """Exact, for a sentence: `EUR 12.50`, `CHF 0.000001`."""
+        units, rest = divmod(self.micro, PPM)
+        digits = f"{rest:06d}".rstrip("0")
+        return f"{self.currency} {units:,}.{digits:0<2}"
+
 
 class Line(Struct, frozen=True, forbid_unknown_fields=True):
     """One line of a price or bill: `set_up`, `port`, `bandwidth`, `minimum` or `exit`, in micro-units."""

@@ -33,7 +33,7 @@ RUNNERS: tuple[tuple[str, str | None], ...] = (
     ("peerway", "small_federation"),
     ("peerway-operator", "alone"),
 )
-BUYER = ("PEERWAY_BROKER", "PEERWAY_KEY", "PEERWAY_ANCHORS", "PEERWAY_AT")
+BUYER = ("PEERWAY_BROKER", "PEERWAY_MANDATE", "PEERWAY_AGENT_KEY", "PEERWAY_ANCHORS", "PEERWAY_AT")
 ENTRY_POINTS = {"peerway": "federation.cli.main", "peerway-operator": "operators.cli.main"}
 
 

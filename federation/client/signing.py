@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from federation.client.agent import Agent
-from federation.node.seams import SystemClock, SystemEntropy
+from federation.node.seams import Clock, SystemClock, SystemEntropy
 from federation.trust.jose import sign_jws
 from federation.trust.keys import PrivateKey
 from federation.trust.keyset import load_key_set
@@ -37,9 +37,10 @@ def sign_mandate(
     per_order_micro: int,
     until: int,
     limits: Mapping[str, Any],
+    clock: Clock | None = None,
 ) -> str:
     """A mandate, valid from now. Raises `Problem` naming what is wrong."""
-    now = SystemClock().now()
+    now = (clock or SystemClock()).now()
     if not now < until <= now + MANDATE_LIFE_S:
         raise invalid("--until", "must lie between now and a year from now")
     authority = _authority(limits, Spend(

@@ -65,6 +65,8 @@ def test_four_steps_hold_and_nothing_is_left(tmp_path: Path) -> None:
     assert not {"Liberty", "Vodafone DE"} & set(names[1])
     assert impossible["search"]["binding"]
     assert impossible["search"]["relaxations"]
+    assert "EUR 200.00 in all" in bought["asked"]
+    assert "EUR 50.00 for one order" in bought["claims"][0]["seen"], "the mandate refuses what is above it"
     assert bought["order"]["state"] == "RELEASED"
     assert bought["order"]["bill"]["total"]["micro"] > 0
     assert report["measured"]
@@ -94,10 +96,17 @@ def test_kept_it_serves_until_its_stop_script_is_run(tmp_path: Path) -> None:
     out, err = running.communicate(timeout=240)
     assert running.returncode == 0, err
     addresses = json.loads(out)["addresses"]
-    env = os.environ | {name: addresses[name] for name in ("PEERWAY_BROKER", "PEERWAY_KEY")} | {"PYTHONPATH": str(ROOT)}
-    words = [sys.executable, "-m", "federation.cli.main", "orders", "--json"]
-    orders = subprocess.run(words, env=env, capture_output=True, text=True, check=True)
-    assert [order["state"] for order in json.loads(orders.stdout)] == ["RELEASED"]
+    named = ("PEERWAY_BROKER", "PEERWAY_MANDATE", "PEERWAY_AGENT_KEY")
+    env = os.environ | {name: addresses[name] for name in named} | {"PYTHONPATH": str(ROOT)}
+
+    def peerway(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "federation.cli.main", *words]
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+    assert [order["state"] for order in json.loads(peerway("orders", "--json").stdout)] == ["RELEASED"]
+    revoked = peerway("mandate", "revoke", addresses["PEERWAY_MANDATE"], "--sign-with", addresses["BUYER_KEY"])
+    assert revoked.returncode == 0, revoked.stderr
+    assert peerway("orders").returncode == 4
     subprocess.run(["sh", "-c", addresses["STOP"]], check=True, timeout=60)
     assert left(tmp_path) == ([], [])
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import httpx2
 import msgspec
 import pytest
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
 
 from federation.node.seams import SystemClock, SystemEntropy
 from federation.trust.jose import sign_jws, unverified
@@ -17,7 +20,7 @@ from schemas.intent import Intent
 from schemas.lease import State
 from schemas.problem import Problem
 from schemas.segment import window
-from tests.support.federation import Plan, tiny_federation
+from tests.support.federation import BrokerPlan, Plan, tiny_federation
 
 OWNER, BROKER, NORTH = "https://hospital.example", "https://broker.example", "https://north.example"
 ALONE = Plan(
@@ -26,6 +29,7 @@ ALONE = Plan(
     {},
     ("oslo", "kiel"),
 )
+ASKED = {"from_place": "Oslo@north", "to_place": "Kiel@north", "bandwidth_mbps": 100, "duration_s": 600}
 INTENT = Intent(a="Oslo@north", z="Kiel@north", bandwidth_bps=10**8, duration_s=600)
 
 
@@ -41,7 +45,7 @@ async def test_it_is_sold_with_the_grant_for_this_broker_alone(tmp_path: Path) -
         }  # fmt: skip
         return sign_jws(owner, EndpointGrant(**(said | changes)))  # type: ignore[arg-type]
 
-    async with tiny_federation(tmp_path, (ALONE,), start=False) as made:
+    async with tiny_federation(tmp_path, (ALONE,), desk=BrokerPlan(agents=True), start=False) as made:
         drawn = tmp_path / "north" / "footprint.json"
         footprint = json.loads(drawn.read_text())
         footprint["unis"][0]["owner"] = OWNER
@@ -68,3 +72,13 @@ async def test_it_is_sold_with_the_grant_for_this_broker_alone(tmp_path: Path) -
             order = await alice.order(quote.id)
             assert (await alice.get_order(order.id, 20)).state is State.ACTIVE
             await alice.release(order.id)
+        async with (
+            httpx2.AsyncClient(headers={"Authorization": "Bearer alice-key"}) as http,
+            Client(streamable_http_client(made.mcp, http_client=http)) as agent,
+        ):
+            for refused in ([], [grant(uni="uni-kiel")], ["no.grant.at-all"]):
+                answer = await agent.call_tool("quote", ASKED | {"grants": refused})
+                assert answer.is_error, refused
+            told = await agent.call_tool("quote", ASKED | {"grants": [grant()]})
+        assert told.structured_content
+        assert told.structured_content["state"] == "HELD"

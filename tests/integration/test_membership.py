@@ -54,7 +54,7 @@ class Domain:
         await self.processes.ready(self.processes.start(host, [*OPERATOR, "--config", str(player.config)]))
 
     def client(self) -> BrokerClient:
-        return BrokerClient(self.stage.broker, self.stage.buyer_key)
+        return BrokerClient(self.stage.broker, self.stage.given.agent)
 
     async def anchor(self, order: Enrol | Remove) -> None:
         """What a command of `peerway anchor` does."""

@@ -112,6 +112,7 @@ class FakeExchange:
         self.all_orders: dict[str, OrderView] = {}
         self.keys: dict[str, tuple[object, str]] = {}
         self.intents: list[Intent] = []
+        self.grants: list[tuple[str, ...]] = []
         self.fail: Exception | None = None
 
     def _begin(self) -> None:
@@ -146,6 +147,7 @@ class FakeExchange:
     async def quote(self, intent: Intent, key: str, grants: tuple[str, ...] = ()) -> QuoteView:
         self._begin()
         self.intents.append(intent)
+        self.grants.append(grants)
         if intent.bandwidth_bps == 13:
             span = window(NOW, NOW + (intent.duration_s or 3600))
             told = msgspec.to_builtins(no_path(span))

@@ -123,8 +123,14 @@ class SearchArgs(IntentArgs, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class QuoteArgs(IntentArgs, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """An intent, and a key that makes a repetition harmless."""
+    """An intent, grants for ends that belong to others, and a key that makes a repetition harmless."""
 
+    grants: Annotated[
+        tuple[str, ...],
+        Meta(
+            max_length=2, description="endpoint grants (compact JWS) of whoever owns the UNIs at the ends, if not you"
+        ),
+    ] = ()
     idempotency_key: Annotated[
         Annotated[str, Meta(min_length=8, max_length=100)] | None,
         Meta(description="repeat it to get the same quote when an answer was lost"),

@@ -51,7 +51,8 @@ def tool_rows(entropy: Entropy) -> tuple[ToolRow, ...]:
     """Every tool; `entropy` makes a quote's idempotency key where the agent gives none."""
 
     async def quote(exchange: Exchange, asked: QuoteArgs) -> QuoteBrief:
-        return quote_brief(await exchange.quote(_intent(asked), asked.idempotency_key or entropy.token()))
+        key = asked.idempotency_key or entropy.token()
+        return quote_brief(await exchange.quote(_intent(asked), key, asked.grants))
 
     return (
         ToolRow(
@@ -68,7 +69,8 @@ def tool_rows(entropy: Entropy) -> tuple[ToolRow, ...]:
             "quote",
             "Get a firm quote",
             "A firm signed price for the best path, with capacity and labels held at every operator until expires_at "
-            "(seconds). Costs nothing. Order it with place_order before it expires.",
+            "(seconds). Costs nothing. Order it with place_order before it expires. Where the UNI at an end belongs to "
+            "somebody else, its operator quotes with the owner's grant only.",
             QuoteArgs,
             QuoteBrief,
             quote,

@@ -42,7 +42,7 @@ def check_intent(authority: Authority, intent: Intent, rates: RateTable) -> None
 def _check_budget(authority: Authority, budget: Money | None, rates: RateTable) -> None:
     most = None if budget is None else _most(authority, budget.currency, rates)
     if budget is not None and most is not None and budget.micro > most:
-        why = f"the budget is above the {most} micro-{budget.currency} that the mandate allows for one order"
+        why = f"the budget is above the {Money(budget.currency, most)} that the mandate allows for one order"
         raise denied("spend", why)
 
 
@@ -91,7 +91,8 @@ def check_price(authority: Authority, most: Money, rates: RateTable) -> None:
     micro = rates.convert(most, spend.ccy).micro
     allowed = min(spend.per_order_micro, spend.total_micro)
     if micro > allowed:
-        why = f"this may come to {micro} micro-{spend.ccy}, and the mandate allows {allowed} for one order"
+        came, most = Money(spend.ccy, micro), Money(spend.ccy, allowed)
+        why = f"this may come to {came}, with the exit cost, and the mandate allows {most} for one order"
         raise denied("spend", why)
 
 

@@ -147,14 +147,14 @@ class Extending:
         for first, one in zip(longer.quote.held, held, strict=True):
             most = at_first_tariff(first.quote, longer.window)
             if one.quote.total.currency != most.currency or one.quote.total.micro > most.micro:
-                why = f"{self._name(one.operator)} asks {_said(one.quote.total)}, and at the tariff of the lease it is"
-                raise Problem("OPERATOR_REFUSED", f"{why} {_said(most)}; the lease keeps its end")
+                why = f"{self._name(one.operator)} asks {one.quote.total}, and at the tariff of the lease it is"
+                raise Problem("OPERATOR_REFUSED", f"{why} {most}; the lease keeps its end")
         most_micro = MICRO_MAX
         if longer.quote.intent.budget is not None:
             most_micro = ceiling(longer.quote.intent.budget, added.currency, self._terms.rates)
         whole = longer.total.micro + added.micro
         if whole > most_micro:
-            why = f"the lease would cost {_said(Money(added.currency, whole))}, more than the budget"
+            why = f"the lease would cost {Money(added.currency, whole)}, more than the budget"
             raise Problem("NO_FEASIBLE_PATH", f"{why}; the lease keeps its end", field="budget")
 
 
@@ -163,10 +163,6 @@ def at_first_tariff(quote: SegmentQuote, added: Window) -> Money:
     plain = structs.replace(quote.tariff, terms=tuple(t for t in quote.tariff.terms if t.factor_ppm > PPM))
     lines = usage(plain, quote.segment.bandwidth_bps, added.start_s, added.end_s, added.duration_s)
     return Money(quote.tariff.currency, total(lines))
-
-
-def _said(money: Money) -> str:
-    return f"{money.micro} micro-{money.currency}"
 
 
 def interconnect_us(quote: StoredQuote) -> tuple[int, ...]:

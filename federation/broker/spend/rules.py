@@ -23,10 +23,12 @@ def expense_of(budget: Budget, wanted: Wanted, taken_micro: int, now: int) -> Ex
     if now >= budget.until:
         raise _denied("the mandate's time to order is over", budget, taken_micro)
     if micro > budget.per_order_micro:
-        why = f"one order may cost {budget.per_order_micro} micro-{budget.ccy}, and this may come to {micro}"
+        most = Money(budget.ccy, budget.per_order_micro)
+        why = f"one order may cost {most}, and this may come to {Money(budget.ccy, micro)}, with the exit cost"
         raise _denied(why, budget, taken_micro)
     if micro > budget.total_micro - taken_micro:
-        why = f"{budget.total_micro - taken_micro} micro-{budget.ccy} are left, and this may come to {micro}"
+        left = Money(budget.ccy, budget.total_micro - taken_micro)
+        why = f"{left} is left under the mandate, and this may come to {Money(budget.ccy, micro)}, with the exit cost"
         raise _denied(why, budget, taken_micro)
     return Expense(
         id=wanted.id, mandate_h=budget.mandate_h, state=Spent.RESERVED, wanted=wanted, ccy=budget.ccy, micro=micro
@@ -47,9 +49,9 @@ def settled(found: Expense, bill: Money) -> Expense:
     if found.state is Spent.SETTLED and micro == found.micro:
         return found
     if found.state is Spent.SETTLED:
-        raise _impossible(f"{found.id} was settled at {found.micro} micro-{found.ccy}")
+        raise _impossible(f"{found.id} was settled at {Money(found.ccy, found.micro)}")
     if micro > found.micro:
-        raise _impossible(f"{found.id} comes to {micro} micro-{found.ccy}, above the {found.micro} set aside")
+        raise _impossible(f"{found.id} comes to {Money(found.ccy, micro)}, above what was set aside")
     return structs.replace(found, state=Spent.SETTLED, micro=micro)
 
 

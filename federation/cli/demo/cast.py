@@ -15,6 +15,8 @@ from schemas.jurisdiction import GROUPS, Attestation, ClassFacts
 BROKER: Final = "https://broker.example"
 AUDITOR: Final = "https://auditor.example"
 BUYER: Final = "demo"
+BUYER_ENTITY: Final = "https://buyer.example"
+AGENT: Final = "demo-agent"
 EU_SURCHARGE_PPM: Final = 1_150_000
 DOMESTIC_SURCHARGE_PPM: Final = 1_080_000
 # Invented for the demo: what one unit is worth in millionths of a euro, and the day it is said to be of.

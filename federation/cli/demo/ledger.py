@@ -84,7 +84,7 @@ async def believed(stage: Stage) -> TrustDomain:
     trust, clock = load_config(stage.broker_config).trust, SystemClock()
     async with (
         outside(trust.egress) as egress,
-        membership(trust, BROKER, stage.folder / "buyer", egress, clock, entity_types=()) as members,
+        membership(trust, BROKER, stage.folder / "visitor", egress, clock, entity_types=()) as members,
     ):
         return await members.refresh()
 

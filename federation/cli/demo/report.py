@@ -15,7 +15,7 @@ from federation.cli.demo.claims import Claim, DemoReport, Step
 from schemas.answer import FederationView
 
 EXCLUDED_SHOWN_MAX: Final = 12
-BUYER: Final = ("PEERWAY_BROKER", "PEERWAY_KEY", "PEERWAY_ANCHORS", "PEERWAY_AT")
+BUYER: Final = ("PEERWAY_BROKER", "PEERWAY_MANDATE", "PEERWAY_AGENT_KEY", "PEERWAY_ANCHORS", "PEERWAY_AT")
 MEASURED: Final = (
     "Where the PoPs of these networks are, and which of them are joined inside a network: CAIDA, August 2024.",
     "Times, memory and counts: taken on this machine, now. The first start compiles the search for later ones, which "
@@ -112,5 +112,5 @@ def _left_running(addresses: Mapping[str, str]) -> Iterator[str]:
     yield "Left running. To buy by hand:"
     yield from (f"  export {name}={addresses[name]}" for name in BUYER)
     yield f"To end it:\n  {addresses['STOP']}"
-    yield "Operators, and the agents' face of the broker:"
+    yield "Operators, the agents' face of the broker, and the key that signed the mandate:"
     yield from (f"  {name}={value}" for name, value in addresses.items() if name not in (*BUYER, "STOP"))

@@ -63,7 +63,7 @@ async def _play(audience: Audience, folder: Path, processes: Processes, *, every
         groups = shares(stage.players) if everyone else [(player,) for player in stage.players]
         await _start(audience, stage, groups, processes)
     start_s = time.perf_counter() - begun
-    async with BrokerClient(stage.broker, stage.buyer_key) as client:
+    async with BrokerClient(stage.broker, stage.given.agent) as client:
         steps = await _steps(audience, client, stage, everyone=everyone)
         federation = await client.federation()
     ok = bool(steps) and all(step.held for step in steps)
@@ -102,7 +102,7 @@ async def _complete(stage: Stage, broker: Node) -> None:
     """Wait until the broker has the offers of every operator. Raises `Problem`."""
     there = 0
     try:
-        async with asyncio.timeout(READY_S_MAX), BrokerClient(stage.broker, stage.buyer_key) as client:
+        async with asyncio.timeout(READY_S_MAX), BrokerClient(stage.broker, stage.given.agent) as client:
             while there < len(stage.players):
                 await asyncio.sleep(POLL_S)
                 there = sum(one.connected and one.offers > 0 for one in (await client.federation()).operators)
@@ -133,9 +133,11 @@ def _addresses(stage: Stage, processes: Processes) -> dict[str, str]:
     operators = {f"OPERATOR_{p.performer.host.upper()}": p.sonata for p in stage.players}
     return {
         "PEERWAY_BROKER": stage.broker,
-        "PEERWAY_KEY": stage.buyer_key,
+        "PEERWAY_MANDATE": str(stage.given.mandate),
+        "PEERWAY_AGENT_KEY": str(stage.given.agent_key),
         "PEERWAY_MCP": stage.mcp,
         "PEERWAY_ANCHORS": str(stage.folder / TRUST / "anchors.json"),
         "PEERWAY_AT": str(stage.folder / TRUST / "places"),
+        "BUYER_KEY": str(stage.given.key),
         "STOP": f"sh {shlex.quote(str(stop))}",
     } | operators

@@ -10,6 +10,7 @@ from typing import Any, Final
 from msgspec import structs
 
 from federation.cli import units
+from federation.cli.demo.buyer import PER_ORDER, TOTAL
 from federation.cli.demo.claims import Claim, Step, claim
 from federation.cli.demo.ledger import Inspector, bill_claims, members_claim
 from federation.cli.demo.stage import Stage
@@ -31,6 +32,7 @@ IMPOSSIBLE_US: Final = 5_000
 IMPOSSIBLE_BUDGET: Final = Money("EUR", 15_000_000)
 USE_S: Final = 3
 EXTENSION_S: Final = 1_800
+BEYOND_S: Final = 86_400
 OPERATORS_MIN: Final = 3
 CHEAPEST: Final = Intent(
     a="Utrecht@SURF", z="Milan@GARR", bandwidth_bps=10**10, duration_s=7_200, limits=Limits(latency_us=LATENCY_US)
@@ -41,7 +43,7 @@ Tell = Callable[[Step], None]
 
 
 class Scenario:
-    """Acts as the buyer. `tell` hears of each step when it is over, `say` what is going on meanwhile."""
+    """Acts as the buyer's agent. `tell` hears of each step when it is over, `say` what is going on meanwhile."""
 
     def __init__(self, client: BrokerClient, stage: Stage, tell: Tell, say: Callable[[str], None]) -> None:
         self._client, self._stage, self._tell, self._say = client, stage, tell, say
@@ -117,13 +119,15 @@ class Scenario:
     async def _purchase(self) -> Step:
         async with Inspector(self._stage) as inspector:
             before = await inspector.products()
+            self._say("asking for more than the mandate allows")
+            beyond = await self._beyond()
             self._say("asking every operator of the path for a firm quote")
             quote = await self._client.quote(SOVEREIGN)
             self._say("ordering; waiting until every operator is up and confirmed")
             begun = time.perf_counter()
             order = await active(self._client, await self._client.order(quote.id))
             active_ms = (time.perf_counter() - begun) * 1000
-            claims = [claim("nothing was sold before", not any(before.values())), *_active_claims(order)]
+            claims = [beyond, claim("nothing was sold before", not any(before.values())), *_active_claims(order)]
             claims += await inspector.active_claims(order)
             self._say(f"ACTIVE after {active_ms:.0f} ms; using it for {USE_S} s")
             await asyncio.sleep(USE_S)
@@ -138,12 +142,22 @@ class Scenario:
             claims += await inspector.empty_claims()
         return Step(
             title="Bought, used, extended, released",
-            asked="a firm quote for step 2, ordered",
+            asked="a firm quote for step 2, ordered by an agent under its buyer's mandate: "
+            f"at most {units.money(PER_ORDER)} an order, {units.money(TOTAL)} in all",
             claims=tuple(claims),
             quote=quote,
             order=ended,
             notes=(f"from the order to ACTIVE on {len(order.segments)} operators: {active_ms:.0f} ms", _data_plane()),
         )
+
+    async def _beyond(self) -> Claim:
+        """An order that the mandate does not allow is refused before any operator hears of it."""
+        what = f"{units.duration(BEYOND_S)} of it would cost more than one order may, and the broker refuses"
+        try:
+            quote = await self._client.quote(structs.replace(SOVEREIGN, duration_s=BEYOND_S))
+        except Problem as problem:
+            return claim(what, (problem.code, problem.field) == ("POLICY_DENIED", "mandate.spend"), problem.detail)
+        return claim(what, False, f"quoted at {units.money(quote.total)}")
 
     async def _search(self, intent: Intent) -> tuple[SearchAnswer, float | None]:
         answer = await self._client.search(intent)

@@ -1,14 +1,13 @@
 """What has to lie ready before the first process starts: the anchor's books, footprints, keys and configurations.
 
 Everything is below one temporary folder. Nothing in it is worth keeping: the keys are made now, the anchor is
-throwaway, and the buyer's bearer key opens loopback only. Members are enrolled as `peerway anchor enrol` does it; who
+throwaway, and the buyer spends money that nobody has. Members are enrolled as `peerway anchor enrol` does it; who
 they are, each of them says on a listener of its own.
 """
 
 from __future__ import annotations
 
 import json
-import secrets
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,10 +16,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from federation.anchor.throwaway import ANCHOR, ThrowawayAnchor, throwaway_anchor
+from federation.cli.demo.buyer import Delegation, delegate
 from federation.cli.demo.cast import (
     AUDITOR,
     BROKER,
     BUYER,
+    BUYER_ENTITY,
     DOMESTIC_SURCHARGE_PPM,
     EU_SURCHARGE_PPM,
     RATES_DATE,
@@ -31,7 +32,6 @@ from federation.cli.demo.cast import (
     class_countries,
 )
 from federation.cli.demo.ports import LOOPBACK, PortReserve
-from federation.node.bearer import key_digest
 from federation.node.seams import Clock
 from federation.node.settings import TLS, EgressRules
 from federation.trust.keys import PrivateKey, dump_private, generate
@@ -40,9 +40,9 @@ from schemas.problem import Problem
 
 FOOTPRINT: Final = (sys.executable, "-m", "operators.cli.main", "footprint")
 TRUST: Final = "trust"
+BUYER_FOLDER: Final = "buyer"
 METRO_KM: Final = 60
 PPM: Final = 10**6
-KEY_BYTES: Final = 24
 PROMISES: Final = """\
 end = { jitter_ns = 20_000, loss_ppb = 100, unavailability_ppb = 20_000, carbon_mg_gb = 300 }
 hop = { jitter_ns = 30_000, loss_ppb = 200, unavailability_ppb = 50_000, carbon_mg_gb = 250 }
@@ -85,7 +85,7 @@ class Stage:
     broker_config: Path
     broker: str
     mcp: str
-    buyer_key: str
+    given: Delegation
     places: Places
 
     @property
@@ -108,8 +108,8 @@ async def build(folder: Path, performers: Sequence[Performer], ports: PortReserv
     everybody = (ANCHOR, AUDITOR, BROKER, *(one.entity for one in performers))
     places = Places({entity: f"http://{LOOPBACK}:{ports.take()}" for entity in everybody})
     players = tuple(_player(folder, one, footprints[one.entity], places, ports) for one in performers)
-    broker, mcp, buyer_key = ports.take(), ports.take(), _secret()
-    config = _write(folder / "broker" / "broker.toml", _broker_toml(players, (broker, mcp), buyer_key, places))
+    broker, mcp, given = ports.take(), ports.take(), delegate(folder / BUYER_FOLDER, clock)
+    config = _write(folder / "broker" / "broker.toml", _broker_toml(players, (broker, mcp), given, places))
     async with throwaway_anchor(folder / TRUST, AUDITOR, clock) as anchor:
         for player in players:
             facts = attestation(player.performer, _crossed(footprints[player.performer.entity]))
@@ -118,7 +118,7 @@ async def build(folder: Path, performers: Sequence[Performer], ports: PortReserv
     lines = "".join(f"{entity}={place}\n" for entity, place in places.every.items())
     _write(folder / TRUST / "places", lines)
     address = f"http://{LOOPBACK}:"
-    return Stage(folder, players, config, f"{address}{broker}", f"{address}{mcp}/mcp", buyer_key, places)
+    return Stage(folder, players, config, f"{address}{broker}", f"{address}{mcp}/mcp", given, places)
 
 
 async def _admit(anchor: ThrowawayAnchor, player: Player, facts: Attestation | None) -> None:
@@ -227,7 +227,7 @@ exit_micro = {performer.exit}
 {PROMISES}"""
 
 
-def _broker_toml(players: Sequence[Player], ports: tuple[int, int], buyer_key: str, places: Places) -> str:
+def _broker_toml(players: Sequence[Player], ports: tuple[int, int], given: Delegation, places: Places) -> str:
     worth = "".join(f"{currency} = {ppm}\n" for currency, ppm in WORTH_PPM.items())
     return f"""\
 entity = "{BROKER}"
@@ -248,7 +248,8 @@ mcp_port = {ports[1]}
 public_port = {places.port(BROKER)}
 [[buyers]]
 name = "{BUYER}"
-key_sha256 = "{key_digest(buyer_key)}"
+entity = "{BUYER_ENTITY}"
+jwks = "{given.jwks}"
 [rates]
 date = "{RATES_DATE}"
 [rates.worth_ppm]
@@ -259,7 +260,3 @@ def _write(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def _secret() -> str:
-    return secrets.token_hex(KEY_BYTES)

@@ -6,8 +6,10 @@ import msgspec
 import pytest
 from mcp import Client
 
+from federation.broker.api.briefs import QuoteArgs, SearchArgs
 from federation.broker.api.tools import tool_server
 from schemas.problem import Problem
+from schemas.request import QuoteRequest, SearchRequest
 from tests.support.exchange import FakeExchange
 from tests.support.seams import CountingEntropy
 
@@ -46,6 +48,26 @@ async def test_an_agent_buys_and_releases_a_path() -> None:
         ended = await told(agent, "release_lease", {"order_id": order["order_id"]})
         assert ended["bill"]["total"] == {"currency": "EUR", "micro": 1_500_000}
         assert ended["next_actions"] == []
+
+
+@pytest.mark.asyncio
+async def test_grants_go_to_the_broker_with_the_quote() -> None:
+    exchange = FakeExchange()
+    async with client(exchange) as agent:
+        await told(agent, "quote", ASKED | {"grants": ["e30.e30.one", "e30.e30.two"]})
+        await told(agent, "quote", ASKED)
+        assert exchange.grants == [("e30.e30.one", "e30.e30.two"), ()]
+        (quote,) = [tool for tool in (await agent.list_tools()).tools if tool.name == "quote"]
+        assert quote.input_schema["properties"]["grants"]["maxItems"] == 2
+        assert "owner" in (quote.description or "")
+
+
+def test_whatever_is_asked_over_http_can_be_asked_by_an_agent() -> None:
+    """Each member of a request stands among an agent's arguments, by this table where it has another name."""
+    for request, arguments in ((QuoteRequest, QuoteArgs), (SearchRequest, SearchArgs)):
+        asked = {field.name for field in msgspec.structs.fields(request)} - {"intent"}
+        known = {{"max_paths": "paths"}.get(name, name) for name in arguments.__struct_fields__}
+        assert asked <= known, request
 
 
 @pytest.mark.asyncio
@@ -103,6 +125,8 @@ async def test_the_list_is_short_stable_and_says_what_each_tool_does() -> None:
         ("quote", ASKED | {"bandwidth_mbps": 0}, "bandwidth_mbps"),
         ("quote", ASKED | {"bandwidth_mbps": "10000"}, "bandwidth_mbps"),
         ("quote", ASKED | {"end": "2026-12-01T08:00:00Z"}, "arguments"),
+        ("quote", ASKED | {"grants": "e30.e30.one"}, "grants"),
+        ("quote", ASKED | {"grants": ["a", "b", "c"]}, "grants"),
         ("quote", ASKED | {"start": "2026-12-01T08:00:00"}, "start"),
         ("search_paths", ASKED | {"max_paths": 50}, "max_paths"),
         ("place_order", {}, "quote_id"),

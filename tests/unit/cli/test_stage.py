@@ -9,6 +9,7 @@ import pytest
 
 from federation.anchor.hatch import Show, order_at
 from federation.anchor.throwaway import ANCHOR
+from federation.broker.authority.buyers import Buyers
 from federation.broker.config import load_config as load_broker
 from federation.cli.demo.cast import (
     AUDITOR,
@@ -24,6 +25,7 @@ from federation.cli.demo.cast import (
 from federation.cli.demo.ports import PortReserve
 from federation.cli.demo.processes import Processes
 from federation.cli.demo.stage import build
+from federation.tokens.mandate import verify_mandate
 from federation.trust.jose import unverified
 from operators.config import load_config as load_operator
 from operators.inventory.footprint import load as load_footprint
@@ -51,6 +53,10 @@ async def test_the_stage_is_set_so_that_both_daemons_read_their_configuration(tm
     assert broker.operators == (), "every member that is an operator is dealt with"
     assert len(broker.trust.egress.literals) == 2 * len(stage.players)
     assert stage.broker == f"http://127.0.0.1:{broker.listen.http_port}"
+    (buyer,) = broker.buyers
+    assert buyer.key_sha256 is None, "nobody has a bearer key"
+    assert verify_mandate(stage.given.agent.mandate, Buyers([buyer], broker.rates.table()).keys_of, broker=BROKER,
+                          now=clock.now()).claims.cnf.jkt == stage.given.agent.key.kid  # fmt: skip
     assert broker.trust.domain is None, "nothing is read but what members and the anchor serve"
     enrolled = (await order_at(stage.superiors[0], Show(), clock))["members"]
     marked = (await order_at(stage.superiors[1], Show(), clock))["marks"]

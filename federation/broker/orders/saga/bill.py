@@ -39,9 +39,8 @@ def disputes(state: OrderState) -> Iterator[str]:
     """A sentence for every operator that bills more than it sold."""
     for index, leg in enumerate(state.legs):
         if state.was_active and leg.bill and (owed := due(state, index, leg.bill)) != leg.bill.total:
-            claim = f"{leg.bill.total.micro} micro-{leg.bill.total.currency}"
             name = state.terms.parts[index].name
-            yield f"{name} bills {claim}; by its quote it is at most {owed.micro} micro-{owed.currency}"
+            yield f"{name} bills {leg.bill.total}; by its quote it is at most {owed}"
 
 
 def due(state: OrderState, index: int, bill: Bill) -> Money:
