@@ -18,13 +18,17 @@ class Beaten(Exception):
 
 
 class Control(NamedTuple):
-    """`place` is the one name that `off` replaces: from what stands there to what lets the attack through."""
+    """`place` is the one name that `off` replaces: from what stands there to what lets the attack through.
+
+    `beneath` are other names, where the same check is made once more and is left out as well.
+    """
 
     threat: str
     name: str
     place: str
     off: Callable[[Any], Any]
     attack: Attack
+    beneath: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -33,9 +37,10 @@ class Control(NamedTuple):
 
     def switch_off(self, patch: pytest.MonkeyPatch) -> None:
         """For this test alone."""
-        owner, _, name = self.place.rpartition(".")
-        found = _find(owner)
-        patch.setattr(found, name, self.off(getattr(found, name)))
+        for place, off in ((self.place, self.off), *((one, nothing) for one in self.beneath)):
+            owner, _, name = place.rpartition(".")
+            found = _find(owner)
+            patch.setattr(found, name, off(getattr(found, name)))
 
 
 def _find(dotted: str) -> Any:

@@ -23,14 +23,18 @@ from federation.tokens.access import Issuer
 from federation.tokens.dpop import make_proof
 from federation.tokens.replay import Seen
 from federation.trust.certificates import pem
-from federation.trust.jose import doc_hash
+from federation.trust.jose import doc_hash, sign_jws
 from federation.trust.keys import generate
 from schemas.entity import Jwks
+from schemas.price import Money
+from schemas.problem import Problem
+from schemas.quote import Rfq
 from tests.hostile.control import beaten
 from tests.support.agents import BROKER, CAROL, Principal, TakenBack
 from tests.support.exchange import FakeExchange
+from tests.support.footprints import ENTITY
 from tests.support.operator_world import BROKER as BROKER_1
-from tests.support.operator_world import OperatorWorld
+from tests.support.operator_world import MANDATE_H, OperatorWorld, plan
 from tests.support.seams import CountingEntropy
 
 
@@ -112,6 +116,52 @@ async def orders_under_a_mandate_that_was_taken_back(folder: Path) -> None:
         status = await broker.send(await broker.wire(), "after")
     if status == 401:
         beaten("the mandate was revoked")
+
+
+@asynccontextmanager
+async def daemon(folder: Path) -> AsyncIterator[OperatorWorld]:
+    """An operator's daemon; what is refused to who attacks leaves as it is, not in the group of its tasks."""
+    refused: Problem | None = None
+    async with OperatorWorld(folder).run() as world:
+        try:
+            yield world
+        except Problem as problem:
+            refused = problem
+    if refused is not None:
+        raise refused
+
+
+async def shows_an_operator_a_token_over_another_certificate(folder: Path) -> None:
+    """T5: a token and a protocol key were stolen from one machine of a broker; the thief sits on another one of it, and
+    has a certificate of the same broker, but not the one that the token was given to."""
+    async with daemon(folder) as world:
+        broker = world.broker
+        rfq = Rfq(mandate_h=MANDATE_H, **broker.party(), segment=plan())
+        stolen = {"Authorization": f"Bearer {broker.token(rfq.sub, MANDATE_H)}"}
+        broker.node.rotate()
+        connector = aiohttp.TCPConnector(ssl=broker.node.tls.client_context(ENTITY))
+        async with aiohttp.ClientSession(connector=connector) as there:
+            sonata = broker.licensed(f"{world.origin}/mefApi/sonata", lambda: there)
+            answer = await sonata.quote(sign_jws(broker.key, rfq), rfq, shown=stolen)
+    assert answer.quote_jws
+
+
+async def orders_at_an_operator_at_another_price(folder: Path) -> None:
+    """T8: the quote that the daemon holds, with a price of the broker's own in the order that it signs."""
+    async with daemon(folder) as world:
+        deal = await world.broker.ask(plan())
+        placed = await world.broker.order(deal, amount=Money("EUR", 1))
+    assert placed.product
+
+
+async def takes_a_hold_at_an_operator_with_another_quote(folder: Path) -> None:
+    """T8: the hold of a dear quote is ordered, and the document says the cheap one of the same broker."""
+    async with daemon(folder) as world:
+        cheap, dear = await world.broker.ask(plan(gbps=1)), await world.broker.ask(plan(gbps=20))
+        assert cheap.answer.quote_jws
+        swapped = {"quote_h": doc_hash(cheap.answer.quote_jws), "amount": cheap.held.total}
+        placed = await world.broker.order(dear, **swapped)
+    assert placed.product
 
 
 async def calls_an_operator_in_another_brokers_name(folder: Path) -> None:

@@ -205,6 +205,10 @@ CONTROLS: Final = (
         binding_unread, broker.uses_a_token_over_another_certificate,
     ),
     Control(
+        "T5", "an operator's token is bound to the TLS leaf (at a daemon)", "operators.access.admit.verify_access",
+        binding_unread, daemons.shows_an_operator_a_token_over_another_certificate,
+    ),
+    Control(
         "T5", "an agent's token is bound to its key (at a broker)", "federation.tokens.access.verify_access",
         binding_unread, daemons.orders_at_a_broker_with_a_stolen_token,
     ),
@@ -239,6 +243,14 @@ CONTROLS: Final = (
     Control(
         "T8", "an order names the quote that is held", "operators.access.admit._quoted",
         some_quote, broker.orders_on_a_quote_that_was_never_held,
+    ),
+    Control(
+        "T8", "an order says what was quoted (at a daemon)", "operators.access.admit._quoted",
+        whatever_is_held, daemons.orders_at_an_operator_at_another_price, ("operators.orders.placed._check_document",),
+    ),
+    Control(
+        "T8", "an order names the quote whose hold it takes (at a daemon)", "operators.orders.placed._check_document",
+        nothing, daemons.takes_a_hold_at_an_operator_with_another_quote,
     ),
     Control(
         "T9", "anchors have the keys of this node's configuration", "federation.trust.chain._root",
