@@ -39,12 +39,23 @@ async def persistent(call: Callable[[], Awaitable[T]], address: str, *, write: b
 
 
 def _passing(error: BaseException) -> bool:
+    if isinstance(error, aiohttp.ClientSSLError):
+        return False  # the same certificate will be shown again
     return isinstance(error, NETWORK) or (isinstance(error, Problem) and error.code == "UNAVAILABLE")
 
 
 def _unreachable(address: str, error: Exception, *, write: bool) -> Problem:
+    if isinstance(error, aiohttp.ClientSSLError):
+        return Problem("UNAVAILABLE", _no_tls(address, error), outcome=Outcome.NONE if write else None)
     never_arrived = isinstance(error, aiohttp.ClientConnectorError)
     why = str(error.os_error.strerror or error) if isinstance(error, aiohttp.ClientConnectorError) else str(error)
     detail = f"no broker answers at {address} ({why or 'time is up'}); is it running there?"
     outcome = (Outcome.NONE if never_arrived else Outcome.UNKNOWN) if write else None
     return Problem("UNAVAILABLE", detail, outcome=outcome)
+
+
+def _no_tls(address: str, error: aiohttp.ClientSSLError) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = getattr(error.certificate_error, "verify_message", "") or str(error.certificate_error)
+        return f"the certificate shown at {address} is not believed ({why}); name its authority: --ca FILE (PEERWAY_CA)"
+    return f"what answers at {address} does not speak TLS as we do ({error.os_error}); is it http:// there?"

@@ -69,6 +69,7 @@ async def test_two_brokers_do_not_share_a_data_folder(lonely: TinyFederation) ->
         ("port", "is in use"),
         ("toml", "config.toml"),
         ("key", "listen.http_prot"),
+        ("an open address", "listen.host: is no loopback address"),
         ("no private key", "key.json"),
         ("another private key", "is not the key of a broker"),
         ("no trust domain", "trust"),
@@ -87,6 +88,8 @@ async def test_a_start_that_cannot_be_is_one_clear_line(lonely: TinyFederation, 
             config.write_text(text.replace("listen = {", "listen = ["))
         elif break_it == "key":
             config.write_text(text.replace("http_port", "http_prot"))
+        elif break_it == "an open address":
+            config.write_text(text.replace("listen = {", 'listen = { host = "0.0.0.0",'))
         elif break_it == "no private key":
             key.unlink()
         elif break_it == "another private key":

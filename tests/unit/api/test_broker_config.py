@@ -60,6 +60,44 @@ def test_a_mistake_is_named_with_file_and_key(tmp_path: Path, before: str, after
     assert str(tmp_path) in str(caught.value)
 
 
+KEYED = f'key_sha256 = "{"0" * 64}"'
+MANDATED = 'entity = "https://bob.example"\njwks = "buyer.jwks"'
+
+
+@pytest.mark.parametrize(
+    ("listen", "buyer", "says"),
+    [
+        ('host = "0.0.0.0"', MANDATED, "listen.host"),
+        ('host = "2001:db8::1"', MANDATED, "listen.host"),
+        ('host = "10.0.0.7"\nclosed_network = true', MANDATED, None),
+        ('host = "0.0.0.0"\ntls = { certificate = "c.pem", private_key = "c.key" }', MANDATED, None),
+        ('host = "0.0.0.0"\ntls = { certificate = "c.pem", private_key = "c.key" }', KEYED, "buyers[0].key_sha256"),
+        ('host = "10.0.0.7"\nclosed_network = true', KEYED, None),
+    ],
+)
+def test_agents_are_listened_to_without_tls_on_loopback_and_closed_networks_alone(
+    tmp_path: Path, listen: str, buyer: str, says: str | None
+) -> None:
+    text = f"""\
+entity = "https://broker.example"
+name = "Broker"
+data = "data"
+keys = {{ private = "protocol.json", federation = "federation.json" }}
+trust = {{ domain = "trust", anchors = "anchors.json" }}
+[[buyers]]
+name = "bob"
+{buyer}
+[listen]
+{listen}
+"""
+    if says is None:
+        assert load_config(written(tmp_path, text)).listen.sheltered == ("tls" not in listen)
+        return
+    with pytest.raises(Problem) as caught:
+        load_config(written(tmp_path, text))
+    assert says in str(caught.value)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(Problem, match=r"absent\.toml"):
         load_config(tmp_path / "absent.toml")
