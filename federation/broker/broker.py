@@ -12,7 +12,7 @@ import functools
 import json
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +64,7 @@ from federation.sonata.asking import BuyerProfile
 from federation.sonata.buyer import SonataBuyer
 from federation.tokens.access import Issuer
 from federation.tokens.sqlite import ReplayRows
+from federation.trust.belief import Belief, belief
 from federation.trust.certificates import x5c
 from federation.trust.chain import Member
 from federation.trust.egress import Egress
@@ -116,6 +117,10 @@ class Circle:
     def marks(self, entity: str) -> frozenset[str]:
         """The types of the trust marks that recognised auditors gave an operator."""
         return self.members.domain.mark_types(entity, self.clock.now())
+
+    def believed(self, entities: Iterable[str]) -> Belief:
+        """What is believed of members now, as bytes."""
+        return belief(self.members.domain, entities, self.clock.now())
 
 
 def serve_broker(path: Path) -> int:
@@ -202,7 +207,7 @@ class _Broker:
         federation = Federation(peers.present, self._clock, self._entropy)
         warming = Warming()
         market = Market(federation, graphs, warming.prepare)
-        terms = Terms(config.rates.table(), circle.facts, circle.marks)
+        terms = Terms(config.rates.table(), circle.facts, circle.marks, circle.believed)
         searching = Searching(
             market, terms, self._clock, searches, monotonic_us=monotonic_us, warming=warming, long=long, turn=turn()
         )

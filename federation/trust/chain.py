@@ -81,21 +81,30 @@ class Member:
 
 @dataclass(frozen=True)
 class Mark:
-    """A verified mark of any type that its issuer may give; `attest` is empty where the type attests no facts."""
+    """A verified mark of any type that its issuer may give; `attest` is empty where the type attests no facts.
+
+    `token` is the mark itself, `status` the uri of its status list and that list as it was believed.
+    """
 
     type: str
     issuer: str
     attest: Attestation
     exp: int
+    token: str = ""
+    status: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
 class TrustDomain:
-    """The members that verified, and why each other one was rejected."""
+    """The members that verified, and why each other one was rejected.
+
+    `chains` holds the statements behind each member and each issuer of a mark, from its own configuration upwards.
+    """
 
     members: Mapping[str, Member]
     marks: Mapping[str, tuple[Mark, ...]] = field(default_factory=dict)
     rejected: Mapping[str, str] = field(default_factory=dict)
+    chains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def member(self, entity: str, now: int) -> Member:
         """The member, if it is believed at `now`. Raises `NOT_FOUND`."""
@@ -113,15 +122,17 @@ class TrustDomain:
         return tuple(m for _, m in sorted(self.members.items()) if m.metadata.connectivity_broker)
 
     def facts(self, entity: str, now: int) -> Attestation | None:
-        """What a recognised auditor attests of an operator at `now`; the mark that lasts longest counts."""
-        valid = [mark for mark in self._valid(entity, now) if mark.type == FACTS_MARK]
-        return max(valid, key=lambda mark: mark.exp).attest if valid else None
+        """What a recognised auditor attests of an operator at `now`; the mark that lasts longest counts, of equals the
+        one whose bytes come last, so that everybody who sees these marks sees the same facts."""
+        valid = [mark for mark in self.valid_marks(entity, now) if mark.type == FACTS_MARK]
+        return max(valid, key=lambda mark: (mark.exp, mark.token)).attest if valid else None
 
     def mark_types(self, entity: str, now: int) -> frozenset[str]:
         """The types of all marks that auditors recognised for them gave an operator, as far as valid at `now`."""
-        return frozenset(mark.type for mark in self._valid(entity, now))
+        return frozenset(mark.type for mark in self.valid_marks(entity, now))
 
-    def _valid(self, entity: str, now: int) -> tuple[Mark, ...]:
+    def valid_marks(self, entity: str, now: int) -> tuple[Mark, ...]:
+        """Every mark about an operator that counts at `now`."""
         return tuple(mark for mark in self.marks.get(entity, ()) if mark.exp > now)
 
 

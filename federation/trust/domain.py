@@ -80,7 +80,7 @@ def verify_domain(files: DomainFiles, anchors: Mapping[str, Jwks], now: int) -> 
     for entity in members:
         tokens = (*files.members[entity].marks, *carried_marks(chains[entity].own))
         marks[entity], _ = verify_marks(tokens, entity, grounds)
-    return TrustDomain(members, marks, rejected)
+    return TrustDomain(members, marks, rejected, {entity: chain.tokens for entity, chain in chains.items()})
 
 
 def chain_in(files: DomainFiles, entity: str, roots: frozenset[str]) -> tuple[str, ...]:

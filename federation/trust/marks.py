@@ -73,13 +73,14 @@ def lists_named(tokens: Iterable[str], entity: str, grounds: Grounds) -> set[tup
 def verify_mark(token: str, entity: str, grounds: Grounds) -> Mark:
     """A mark about `entity` that may be believed. Raises `DOCUMENT_INVALID`."""
     mark, issuer = _genuine(token, entity, grounds)
-    exp = min(mark.exp, issuer.exp)
+    exp, status = min(mark.exp, issuer.exp), None
     if mark.status:
         index = mark.status.status_list
         if index.uri not in grounds.lists:
             raise _refused(mark, f"its status list {index.uri} cannot be had, so it may be revoked")
         exp = min(exp, verify_status(grounds.lists[index.uri], index, mark.iss, issuer.keys, grounds.now).exp)
-    return Mark(mark.trust_mark_type, mark.iss, mark.attest, exp)
+        status = (index.uri, grounds.lists[index.uri])
+    return Mark(mark.trust_mark_type, mark.iss, mark.attest, exp, token, status)
 
 
 def verify_marks(tokens: Iterable[str], entity: str, grounds: Grounds) -> tuple[tuple[Mark, ...], tuple[str, ...]]:

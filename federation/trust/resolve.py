@@ -61,7 +61,8 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Resolution:
-    """What is known of an entity: its chain and member, or why there is none; its marks; every way that was tried."""
+    """What is known of an entity: its chain and member, or why there is none; its marks, with the chains of those who
+    gave them; every way that was tried."""
 
     entity: str
     chain: Chain | None
@@ -69,6 +70,7 @@ class Resolution:
     marks: tuple[Mark, ...] = ()
     marks_refused: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
+    issuers: tuple[Chain, ...] = ()
 
     @property
     def silent(self) -> bool:
@@ -150,8 +152,8 @@ class Resolver:
         found = await self.resolve_chain(entity)
         if found.chain is None:
             return found
-        marks, refused = await self._marks(found.chain)
-        return Resolution(entity, found.chain, found.member, marks, refused, found.attempts)
+        marks, refused, issuers = await self._marks(found.chain)
+        return Resolution(entity, found.chain, found.member, marks, refused, found.attempts, issuers)
 
     async def resolve_chain(self, entity: str) -> Resolution:
         """The entity without its marks; cached until half of the chain's life, failures for a minute."""
@@ -356,20 +358,21 @@ class Resolver:
 
     # --- marks ------------------------------------------------------------------------------------------------
 
-    async def _marks(self, chain: Chain) -> tuple[tuple[Mark, ...], tuple[str, ...]]:
+    async def _marks(self, chain: Chain) -> tuple[tuple[Mark, ...], tuple[str, ...], tuple[Chain, ...]]:
         tokens = list(carried_marks(chain.own))
         with suppress(Problem):
             tokens += await self.statements.marks(chain.entity)
         tokens = tokens[:MARKS_MAX]
         if not tokens:
-            return (), ()
+            return (), (), ()
         roots = await self._roots()
         named = sorted(issuers_named(tokens, roots))[:MARKS_MAX]
         resolved = [(await self.resolve_chain(issuer)).chain for issuer in named]
         issuers = {one.entity: one for one in resolved if one}
         grounds = Grounds(issuers, roots, {}, self._now())
         lists = await self._status_lists(tokens, chain.entity, grounds)
-        return verify_marks(tokens, chain.entity, Grounds(issuers, roots, lists, self._now()))
+        marks, refused = verify_marks(tokens, chain.entity, Grounds(issuers, roots, lists, self._now()))
+        return marks, refused, tuple(issuers[name] for name in sorted({mark.issuer for mark in marks}))
 
     async def _roots(self) -> dict[str, EntityStatement]:
         roots = {}

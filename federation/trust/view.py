@@ -150,7 +150,7 @@ class TrustView:
                 log.info("%s is not there yet: %s", entity, rejected[entity])
             else:
                 log.warning("%s is not trusted: %s", entity, rejected[entity])
-        domain = TrustDomain(members, marks, rejected)
+        domain = TrustDomain(members, marks, rejected, _statements(self._found.values()))
         changed = domain != self.domain
         self.domain = domain
         if changed:
@@ -195,6 +195,12 @@ class TrustView:
     async def _chain(self, entity: str) -> Resolution:
         async with self._places:
             return await self._resolver.resolve_chain(entity)
+
+
+def _statements(found: Iterable[Resolution]) -> dict[str, tuple[str, ...]]:
+    """The statements behind members and behind the issuers of their marks, which this node need not look for itself."""
+    chains = [chain for one in found if one.member for chain in (*one.issuers, one.chain) if chain]
+    return {chain.entity: chain.tokens for chain in chains}
 
 
 def _lists(own: EntityStatement) -> bool:

@@ -13,9 +13,11 @@ from msgspec import structs
 from federation.broker.orders.protocols import Filed, OrderStore
 from federation.broker.orders.saga.decide import begin
 from federation.broker.orders.saga.state import OrderState
-from federation.broker.orders.terms import order_terms
+from federation.broker.orders.terms import order_terms, rates_hash
+from federation.broker.quotes.basis import canonical, kept_of
 from federation.broker.quotes.protocols import Claim, ClaimStore, QuoteStore, StoredQuote
 from federation.broker.store.sqlite import SqliteStore, migrations, open_database
+from federation.trust.belief import Belief
 from federation.trust.jose import doc_hash
 from schemas.lease import State
 from schemas.problem import Problem
@@ -74,6 +76,31 @@ async def test_a_quote_comes_back_as_it_was_and_to_its_buyer_alone(store: Store,
         assert await store.get_document(BUYER, doc_hash(document)) == document
         assert await store.get_document("bob", doc_hash(document)) is None
     assert await store.claim(claim(f"quote {quote.id}"), NOW) == quote.id
+
+
+@pytest.mark.asyncio
+async def test_what_a_quote_rests_on_is_kept_with_it_once_for_all(store: Store, world: World) -> None:
+    kept = kept_of(Belief(chains={"https://op0.example": ("a.b.c", "d.e.f")}, marks=("a.b.c",)), NOW, RATES)
+    quotes = [structs.replace(world.path_quote(window(NOW, NOW + 60 + n)), basis=kept.basis) for n in range(2)]
+    for quote in quotes:
+        await store.put_quote(quote, claim(f"quote {quote.id}"), kept.texts)
+        found = await store.get_quote(BUYER, quote.id)
+        assert found is not None
+        assert found.basis == kept.basis
+    texts = await store.get_texts([*kept.basis.hashes(), rates_hash(RATES), "n" * 43])
+    assert texts == kept.texts
+    assert sorted(texts.values()) == sorted(["a.b.c", "d.e.f", canonical(RATES).decode()])
+    again = await store.get_texts([*kept.basis.hashes()])
+    assert set(again) == kept.basis.hashes()
+
+
+@pytest.mark.asyncio
+async def test_a_quote_that_is_not_stored_leaves_no_text(store: Store, world: World) -> None:
+    quote = await quoted(store, world)
+    other = structs.replace(quote, id="other")
+    with pytest.raises(Problem):
+        await store.put_quote(other, claim(f"quote {quote.id}", "another digest"), {"h" * 43: "text"})
+    assert await store.get_texts(["h" * 43]) == {}
 
 
 @pytest.mark.asyncio

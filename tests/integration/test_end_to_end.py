@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,17 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from federation.broker.quotes.protocols import StoredQuote
 from federation.client.broker import BrokerClient
 from federation.client.lease import active, extended, released
-from federation.trust.domain import load_domain
-from federation.trust.jose import doc_hash, unverified, verify_jws
+from federation.trust.chain import verify_chain
+from federation.trust.domain import load_domain, read_anchors
+from federation.trust.jose import doc_hash, sha256_b64, unverified, verify_jws
+from federation.trust.marks import Grounds, verify_mark
 from federation.trust.merkle import path_root
 from schemas.answer import OrderView
+from schemas.boundary import Boundary, Flow
+from schemas.entity import TrustMark
 from schemas.intent import Intent
 from schemas.jurisdiction import Sovereignty
 from schemas.lease import State
@@ -32,7 +39,7 @@ from schemas.problem import Problem
 from schemas.quote import PathQuote, SegmentQuote
 from schemas.request import Extension
 from schemas.segment import Limits, moment
-from tests.support.federation import BROKER_ENTITY, ENDS, GBPS, TinyFederation, retried, tiny_federation
+from tests.support.federation import AUDITOR_ENTITY, BROKER_ENTITY, ENDS, GBPS, TinyFederation, retried, tiny_federation
 
 ROOT = Path(__file__).parents[2]
 INTENT = Intent(a=ENDS[0], z=ENDS[1], bandwidth_bps=GBPS, duration_s=600)
@@ -96,6 +103,58 @@ async def _check_documents(federation: TinyFederation, client: BrokerClient, doc
         assert [line for line in receipt.bill.lines if line.name in {"port", "bandwidth"} and line.micro] == [
             line for line in used if line.micro
         ]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_a_quote_rests_on_is_kept_and_verifies_without_anybody(federation: TinyFederation) -> None:
+    async with federation.client() as client:
+        quote = await client.quote(INTENT)
+        await client.decline(quote.id)
+    iat = unverified(quote.document, PathQuote).iat
+    claims, body = unverified(quote.document, PathQuote), kept_quote(federation, quote.id)
+    assert body.basis is not None
+    texts = kept_texts(federation, {*body.basis.hashes(), claims.intent_h, claims.rates_h})
+    assert msgspec.json.decode(texts[claims.intent_h], type=Intent) == INTENT
+    anchors = read_anchors(federation.folder / "trust" / "anchors.json")
+    chains = {
+        entity: verify_chain([texts[one] for one in hashes], anchors, iat)
+        for entity, hashes in body.basis.chains.items()
+    }
+    assert set(chains) == {BROKER_ENTITY, AUDITOR_ENTITY, *(segment.operator for segment in claims.path)}
+    roots = {chain.anchor: chain.root for chain in chains.values()}
+    lists = {uri: texts[one] for uri, one in body.basis.status_lists.items()}
+    marks = [texts[one] for one in body.basis.marks]
+    for segment in claims.path:
+        (mine,) = [mark for mark in marks if unverified(mark, TrustMark).sub == segment.operator]
+        assert verify_mark(mine, segment.operator, Grounds(chains, roots, lists, iat)).attest.legal_domicile
+
+
+def kept_quote(federation: TinyFederation, quote_id: str) -> StoredQuote:
+    """A quote as the broker's file has it."""
+    with closing(sqlite3.connect(federation.folder / "broker" / "data" / "broker.sqlite3")) as file:
+        (body,) = file.execute("SELECT body FROM quotes WHERE id = ?", (quote_id,)).fetchone()
+    return msgspec.json.decode(body, type=StoredQuote)
+
+
+def kept_texts(federation: TinyFederation, hashes: set[str]) -> dict[str, str]:
+    """Texts as the broker's file has them, each under its true hash."""
+    with closing(sqlite3.connect(federation.folder / "broker" / "data" / "broker.sqlite3")) as file:
+        rows = dict(file.execute("SELECT hash, text FROM kept"))
+    found = {name: rows[name] for name in hashes}
+    assert all(name in {doc_hash(text), sha256_b64(text.encode())} for name, text in found.items())
+    return found
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_boundary_is_signed_by_the_operators_at_the_ends(federation: TinyFederation) -> None:
+    boundary = Boundary(flows=(Flow(a=("10.1.0.0/16",), z=("10.2.0.0/16",), protocol="tcp", ports=("443",)),))
+    async with federation.client() as client:
+        order = await bought(client, msgspec.structs.replace(INTENT, boundary=boundary))
+        receipts = [unverified(await client.document(one.receipt_h or ""), Receipt) for one in order.segments]
+        assert [receipt.segment.boundary for receipt in receipts] == [boundary, None, boundary]
+        longer = await extended(client, order, Extension(by_s=300))
+        assert longer.window.end_s == order.window.end_s + 300
+        assert (await released(client, longer)).state is State.RELEASED
 
 
 @pytest.mark.asyncio(loop_scope="module")

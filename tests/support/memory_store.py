@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from msgspec import structs
 
+from federation.broker.quotes.basis import NO_TEXTS
 from federation.broker.quotes.protocols import Claim, StoredQuote
 from federation.trust.jose import doc_hash
 from schemas.lease import State, move
@@ -17,6 +20,7 @@ class MemoryStore:
         self.quotes: dict[str, StoredQuote] = {}
         self.claims: dict[tuple[str, str], tuple[str, str | None]] = {}
         self.documents: dict[tuple[str, str], str] = {}
+        self.texts: dict[str, str] = {}
         self.fail: Problem | None = None
 
     async def claim(self, claim: Claim, now_s: int) -> str | None:
@@ -30,15 +34,20 @@ class MemoryStore:
         """See `ClaimStore`."""
         self.claims[claim.buyer, claim.key] = (claim.digest, answer_id)
 
-    async def put_quote(self, quote: StoredQuote, claim: Claim | None) -> None:
+    async def put_quote(self, quote: StoredQuote, claim: Claim | None, texts: Mapping[str, str] = NO_TEXTS) -> None:
         """See `QuoteStore`."""
         if self.fail:
             raise self.fail
         self.quotes[quote.id] = quote
         for document in quote.documents():
             self.documents[quote.buyer, doc_hash(document)] = document
+        self.texts |= texts
         if claim:
             await self.answer(claim, quote.id)
+
+    async def get_texts(self, hashes: Iterable[str]) -> dict[str, str]:
+        """See `QuoteStore`."""
+        return {one: self.texts[one] for one in hashes if one in self.texts}
 
     async def get_quote(self, buyer: str, quote_id: str) -> StoredQuote | None:
         """See `QuoteStore`."""

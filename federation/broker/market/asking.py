@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -13,6 +13,7 @@ from federation.broker.discovery.known import Known
 from federation.broker.discovery.places import at_site, in_city
 from federation.broker.paths.query import End, Limit, Query, Weighing
 from federation.policy.limits import mark_refusals, refusals, together
+from federation.trust.belief import NOTHING, Belief
 from schemas.intent import Intent, Weights
 from schemas.jurisdiction import Attestation
 from schemas.price import Money, RateTable, ceil_div
@@ -33,13 +34,21 @@ def no_marks(entity: str) -> frozenset[str]:
     return frozenset()
 
 
+def no_belief(entities: Iterable[str]) -> Belief:
+    """Where nobody keeps what facts rest on."""
+    return NOTHING
+
+
 @dataclass(frozen=True)
 class Terms:
-    """What every question of one broker shares: its rates, what auditors attest of an operator now, and its marks."""
+    """What every question of one broker shares: its rates, what auditors attest of an operator now, and its marks;
+    `believed` gives the bytes that all of this rests on.
+    """
 
     rates: RateTable
     facts: Facts
     marks: Marks = no_marks
+    believed: Callable[[Iterable[str]], Belief] = no_belief
 
 
 def query_of(intent: Intent, known: Known, terms: Terms, now: int, paths: int) -> Query:

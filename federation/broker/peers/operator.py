@@ -33,7 +33,7 @@ from schemas.quote import Rfq
 # What an operator may say in our words; anything else it says about a request of ours is a plain refusal.
 KEPT: Final = frozenset(
     "LABEL_TAKEN CAPACITY_CHANGED TOO_MANY_REQUESTS HOLD_LOST QUOTE_USED QUOTE_EXPIRED INCOMPATIBLE_STATE NOT_FOUND "
-    "OPERATOR_REFUSED OPERATOR_UNREACHABLE POLICY_DENIED".split()
+    "OPERATOR_REFUSED OPERATOR_UNREACHABLE POLICY_DENIED NOT_IMPLEMENTED".split()
 )
 A = TypeVar("A")
 P = TypeVar("P", bound=Struct)

@@ -16,7 +16,7 @@ from federation.broker.quotes.grants import granted_to
 from federation.broker.quotes.hand import Ask, Hand
 from federation.broker.quotes.protocols import StoredQuote
 from federation.broker.quotes.quoting import Quoting
-from federation.broker.quotes.seal import Bought, path_view, seal
+from federation.broker.quotes.seal import Bought, Sealed, path_view, seal
 from federation.broker.quotes.tally import labels_agree, tally
 from federation.broker.quotes.within import Within
 from federation.policy.limits import judge, lacking_marks
@@ -72,10 +72,10 @@ class Extending:
             rates=self._terms.rates,
         )
         try:
-            stored = self._sealed(longer, await self._asked(longer, hand))
+            stored, texts = self._sealed(longer, await self._asked(longer, hand))
             if longer.power is not None:
                 Within(longer.power.authority, self._terms).check_quote(stored, before=longer.total)
-            await self._store.put_quote(stored, None)
+            await self._store.put_quote(stored, None, texts)
         except Problem as problem:
             await hand.let_go((), self._limits.total_s_max)
             raise hand.told(problem) from problem
@@ -127,7 +127,7 @@ class Extending:
     def _name(self, operator: str) -> str:
         return self._peers[operator].name if operator in self._peers else operator
 
-    def _sealed(self, longer: Longer, held: tuple[HeldQuote, ...]) -> StoredQuote:
+    def _sealed(self, longer: Longer, held: tuple[HeldQuote, ...]) -> Sealed:
         before = longer.quote
         found = tally(held, interconnect_us(before), before.claims.total.currency, self._terms.rates)
         broken = before.intent.limits.broken_by(found.promise)

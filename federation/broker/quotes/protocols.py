@@ -5,17 +5,19 @@ One transaction per method; a method returns only after a durable commit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from msgspec import Struct
 
 from federation.broker.authority.power import Power
 from federation.broker.peers.protocols import HeldQuote
+from federation.broker.quotes.basis import NO_TEXTS, Basis
 from schemas.answer import PathView
 from schemas.intent import Intent
 from schemas.lease import State
 from schemas.quote import PathQuote
+from schemas.segment import Hash
 
 
 class StoredQuote(Struct, frozen=True, kw_only=True):
@@ -25,7 +27,8 @@ class StoredQuote(Struct, frozen=True, kw_only=True):
     `claims` its claims. `held` are the segment quotes in path order, oriented along the path: the z end of
     each meets the a end of the next. `state` is HELD (or QUOTED when a segment holds nothing) until it
     becomes COMMITTED, EXPIRED or DECLINED. `order` is the order this quote extends (action modify), or the
-    one it was used for. `power` is the authority it was asked under, and `grants` the endpoint grants that came along.
+    one it was used for. `power` is the authority it was asked under, `grants` the endpoint grants that came along, and
+    `basis` what was believed of everybody concerned.
     """
 
     id: str
@@ -41,6 +44,7 @@ class StoredQuote(Struct, frozen=True, kw_only=True):
     order: str | None = None
     power: Power | None = None
     grants: tuple[str, ...] = ()
+    basis: Basis | None = None
 
     @property
     def agent(self) -> str | None:
@@ -81,9 +85,13 @@ class ClaimStore(Protocol):
 class QuoteStore(Protocol):
     """End-to-end quotes."""
 
-    async def put_quote(self, quote: StoredQuote, claim: Claim | None) -> None:
-        """Store the quote, every document of it and, as the claim's answer, its id: all or nothing. There is no claim
-        where the quote is but a step to the answer, as for an extension."""
+    async def put_quote(self, quote: StoredQuote, claim: Claim | None, texts: Mapping[Hash, str] = NO_TEXTS) -> None:
+        """Store the quote, every document of it, the texts it rests on by their hashes and, as the claim's answer, its
+        id: all or nothing. There is no claim where the quote is but a step to the answer, as for an extension."""
+        ...
+
+    async def get_texts(self, hashes: Iterable[Hash]) -> dict[Hash, str]:
+        """Texts that quotes rest on, by their hashes; those that are not there are missing."""
         ...
 
     async def get_quote(self, buyer: str, quote_id: str) -> StoredQuote | None:

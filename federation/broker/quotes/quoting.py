@@ -28,7 +28,7 @@ from federation.broker.quotes.grants import granted_to
 from federation.broker.quotes.hand import Ask, Hand
 from federation.broker.quotes.labels import Labels, repick, spread
 from federation.broker.quotes.protocols import Claim, QuoteStore, StoredQuote
-from federation.broker.quotes.seal import Bought, path_view, seal
+from federation.broker.quotes.seal import Bought, Sealed, path_view, seal
 from federation.broker.quotes.tally import Tally, broken, labels_agree, tally, worse
 from federation.broker.quotes.within import Within
 from federation.node.limits import AtOnce
@@ -89,10 +89,10 @@ class Quoting:
             raise no_path(sight, self.searching.terms)
         attempt = Attempt(self, asked, sight)
         try:
-            stored = await attempt.run(sight.found.routes[0])
+            stored, texts = await attempt.run(sight.found.routes[0])
             if within is not None:
                 within.check_quote(stored)
-            await self.store.put_quote(stored, claim)
+            await self.store.put_quote(stored, claim, texts)
         except Problem as problem:
             await attempt.let_go(())
             raise attempt.told(problem) from problem
@@ -125,15 +125,15 @@ class Attempt:
         self._rounds = 0
         self._deadline = asyncio.get_running_loop().time() + quoting.limits.total_s_max
 
-    async def run(self, first: Route) -> StoredQuote:
+    async def run(self, first: Route) -> Sealed:
         """Rounds of asking until every operator of a path has granted, or nothing is left to try.
 
         Attempts that each hold half of the last of something would all fail. So one that others may stand in the way
         of lets go, and comes back when it is its turn: of those that come back, one at a time asks.
         """
         async with AsyncExitStack() as turn:
-            stored, route = None, first
-            while stored is None:
+            sealed, route = None, first
+            while sealed is None:
                 self._check_limits()
                 way = await self._way(route)
                 if self._may_come_back and (way is None or self._rounds >= self._limits.rounds_max // 2):
@@ -142,8 +142,8 @@ class Attempt:
                 if way is None:
                     raise self._given_up(NO_WAY)
                 route, labels = way
-                stored = await self._round(route, labels)
-        return stored
+                sealed = await self._round(route, labels)
+        return sealed
 
     def _check_limits(self) -> None:
         if self._left_s() <= self._limits.round_s_least:
@@ -192,7 +192,7 @@ class Attempt:
                 chosen[place] = have.label if have and have.interface == interface else chosen[place]
         return tuple(chosen)
 
-    async def _round(self, route: Route, labels: Labels) -> StoredQuote | None:
+    async def _round(self, route: Route, labels: Labels) -> Sealed | None:
         """Ask every operator of the route at once. None: something was refused, and is ruled out now."""
         self._rounds += 1
         asks = [
@@ -217,7 +217,7 @@ class Attempt:
             if isinstance(answer, Problem):
                 self._ruled = self._ruled.refused(wanted, self._name(wanted.operator), answer)
 
-    def _judged(self, route: Route, held: tuple[HeldQuote, ...]) -> StoredQuote | None:
+    def _judged(self, route: Route, held: tuple[HeldQuote, ...]) -> Sealed | None:
         """The signed quote, if the sum of what was granted keeps the intent; otherwise what fell short is ruled out."""
         assert labels_agree(held), "both sides of an interconnect were asked for one label"
         query, terms = self._sight.query, self._quoting.searching.terms

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
-
-import msgspec
-from msgspec import Struct
+from typing import Final, NamedTuple
 
 from federation.broker.authority.power import Power
 from federation.broker.market.asking import Terms
 from federation.broker.market.views import Sheets, countries_of, end_view
 from federation.broker.peers.protocols import HeldQuote
 from federation.broker.quotes.ask import Author
+from federation.broker.quotes.basis import canonical_hash, kept_of
 from federation.broker.quotes.protocols import StoredQuote
 from federation.broker.quotes.tally import Tally
-from federation.trust.jose import doc_hash, sha256_b64, sign_jws
+from federation.trust.jose import doc_hash, sign_jws
 from federation.trust.merkle import path_root
 from schemas.answer import PathView, QuoteView, SegmentView
 from schemas.intent import Intent
@@ -45,7 +43,14 @@ class Bought:
     grants: tuple[str, ...] = ()
 
 
-def seal(bought: Bought, path: PathView, author: Author, terms: Terms) -> StoredQuote:
+class Sealed(NamedTuple):
+    """A quote to be stored, with the texts that it rests on, by their hashes."""
+
+    quote: StoredQuote
+    texts: Mapping[str, str]
+
+
+def seal(bought: Bought, path: PathView, author: Author, terms: Terms) -> Sealed:
     """Sign the path-quote. It expires a second before the first of its segment quotes, so that all can be ordered."""
     first, now = bought.held[0].quote, author.clock.now()
     claims = PathQuote(
@@ -72,7 +77,9 @@ def seal(bought: Bought, path: PathView, author: Author, terms: Terms) -> Stored
         mandate_h=bought.power.mandate_h if bought.power else None,
     )
     document = sign_jws(author.key, claims)
-    return StoredQuote(
+    belief = terms.believed((author.entity, *(one.operator for one in bought.held)))
+    kept = kept_of(belief, now, bought.intent, terms.rates)
+    quote = StoredQuote(
         id=claims.jti,
         buyer=bought.buyer,
         state=State.HELD if all(one.quote.held for one in bought.held) else State.QUOTED,
@@ -86,12 +93,9 @@ def seal(bought: Bought, path: PathView, author: Author, terms: Terms) -> Stored
         order=bought.order,
         power=bought.power,
         grants=bought.grants,
+        basis=kept.basis,
     )
-
-
-def canonical_hash(document: Struct) -> str:
-    """Hash of unsigned data: base64url SHA-256 of its JSON with sorted members, defaults left out, no spaces."""
-    return sha256_b64(msgspec.json.encode(document, order="sorted"))
+    return Sealed(quote, kept.texts)
 
 
 def path_view(bought: Bought, names: Mapping[str, str], sheets: Sheets, terms: Terms, why: str = "") -> PathView:

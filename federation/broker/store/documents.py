@@ -1,9 +1,14 @@
-"""Signed documents by hash, each with the two parties it is between: a buyer of this broker, and an operator."""
+"""Signed documents by hash, each with the two parties it is between: a buyer of this broker, and an operator.
+
+Beside them the texts that quotes rest on, each kept once for all of them: statements, marks, status lists, rates.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+from schemas.segment import Hash
 
 
 def file_documents(
@@ -24,3 +29,14 @@ def find_document(connection: sqlite3.Connection, buyer: str, document_h: str, a
         (document_h, buyer, agent, agent),
     ).fetchone()
     return None if row is None else str(row["document"])
+
+
+def keep_texts(connection: sqlite3.Connection, texts: Mapping[Hash, str]) -> None:
+    """Keep texts under their hashes; the same hash again changes nothing."""
+    connection.executemany("INSERT OR IGNORE INTO kept (hash, text) VALUES (?, ?)", texts.items())
+
+
+def find_texts(connection: sqlite3.Connection, hashes: Iterable[Hash]) -> dict[Hash, str]:
+    """Those of the texts that are kept."""
+    rows = (connection.execute("SELECT hash, text FROM kept WHERE hash = ?", (one,)).fetchone() for one in hashes)
+    return {row["hash"]: row["text"] for row in rows if row is not None}

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable, Mapping
 
 import msgspec
 from msgspec import structs
 
+from federation.broker.quotes.basis import NO_TEXTS
 from federation.broker.quotes.protocols import Claim, StoredQuote
 from federation.broker.store.claims import bind
-from federation.broker.store.documents import file_documents, find_document
+from federation.broker.store.documents import file_documents, find_document, find_texts, keep_texts
 from federation.node.sqlite import Database
 from federation.trust.jose import doc_hash
 from schemas.lease import State, move
+from schemas.segment import Hash
 
 _DECODER = msgspec.json.Decoder(StoredQuote)
 
@@ -23,9 +26,18 @@ class QuoteRows:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put_quote(self, quote: StoredQuote, claim: Claim | None) -> None:
+    async def put_quote(self, quote: StoredQuote, claim: Claim | None, texts: Mapping[Hash, str] = NO_TEXTS) -> None:
         """See `QuoteStore.put_quote`."""
-        await self._database.write(lambda connection: _put(connection, quote, claim))
+
+        def work(connection: sqlite3.Connection) -> None:
+            keep_texts(connection, texts)
+            _put(connection, quote, claim)
+
+        await self._database.write(work)
+
+    async def get_texts(self, hashes: Iterable[Hash]) -> dict[Hash, str]:
+        """See `QuoteStore.get_texts`."""
+        return await self._database.read(lambda connection: find_texts(connection, hashes))
 
     async def get_quote(self, buyer: str, quote_id: str) -> StoredQuote | None:
         """See `QuoteStore.get_quote`."""

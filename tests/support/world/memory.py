@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -10,6 +10,7 @@ from msgspec import structs
 
 from federation.broker.orders.protocols import Filed
 from federation.broker.orders.saga.state import OrderState
+from federation.broker.quotes.basis import NO_TEXTS
 from federation.broker.quotes.protocols import Claim, StoredQuote
 from federation.broker.spend.protocols import Charge
 from federation.trust.jose import doc_hash
@@ -28,6 +29,7 @@ class MemoryStore:
         self.uses: dict[str, str] = {}
         self.claims: dict[tuple[str, str], tuple[str, str | None]] = {}
         self.documents: dict[tuple[str, str], str] = {}
+        self.texts: dict[str, str] = {}
 
     # --- claims --------------------------------------------------------------------------------------------
 
@@ -47,12 +49,16 @@ class MemoryStore:
 
     # --- quotes --------------------------------------------------------------------------------------------
 
-    async def put_quote(self, quote: StoredQuote, claim: Claim) -> None:
+    async def put_quote(self, quote: StoredQuote, claim: Claim, texts: Mapping[str, str] = NO_TEXTS) -> None:
         assert quote.id not in self.quotes
         await self.answer(claim, quote.id)
+        self.texts |= texts
         self.quotes[quote.id] = quote
         for document in quote.documents():
             self.documents[quote.buyer, doc_hash(document)] = document
+
+    async def get_texts(self, hashes: Iterable[str]) -> dict[str, str]:
+        return {one: self.texts[one] for one in hashes if one in self.texts}
 
     async def get_quote(self, buyer: str, quote_id: str) -> StoredQuote | None:
         return self._mine(self.quotes.get(quote_id), buyer, lambda quote: quote.buyer)

@@ -13,8 +13,8 @@ from federation.broker.orders.protocols import Filed
 from federation.broker.orders.recovery import listen_for_hints, recover
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.peers.protocols import LeaseHint
+from federation.broker.quotes.basis import canonical_hash
 from federation.broker.quotes.protocols import Claim, StoredQuote
-from federation.broker.quotes.seal import canonical_hash
 from federation.trust.jose import doc_hash
 from operators.orders import fsm
 from schemas.lease import State
