@@ -19,7 +19,8 @@ DECISION_LIFE_S: Final = 10 * 366 * 86400
 POLICY_LIFE_S: Final = 5 * 366 * 86400
 POLICY_CHARS_MAX: Final = 24 * 1024
 
-PolicyName = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[a-z][a-z0-9\-]*(\.[a-z0-9\-]+)*\Z")]
+POLICY_NAME_PATTERN: Final = r"^[a-z][a-z0-9\-]*(\.[a-z0-9\-]+)*\Z"
+PolicyName = Annotated[str, Meta(min_length=1, max_length=60, pattern=POLICY_NAME_PATTERN)]
 DataClass = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]*\Z")]
 
 
