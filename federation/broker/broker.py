@@ -24,6 +24,7 @@ from federation.broker.api.http import HttpFace, Seams
 from federation.broker.api.tls import agents_tls, origins_of
 from federation.broker.authority.buyers import Buyers
 from federation.broker.authority.door import TOKEN_PATH, Door
+from federation.broker.authority.filing import Filing
 from federation.broker.authority.power import Buyer
 from federation.broker.config import BrokerConfig, load_config
 from federation.broker.desk import Desk
@@ -41,12 +42,13 @@ from federation.broker.peers.mesh import MeshChannel
 from federation.broker.peers.operator import Right, SonataOperator
 from federation.broker.peers.reach import Reach
 from federation.broker.peers.token_source import PostedTokens
-from federation.broker.peers.tokens import OperatorTokens
+from federation.broker.peers.tokens import Fetched, Need, OperatorTokens
 from federation.broker.quotes.ask import Author
 from federation.broker.quotes.extension import Extending
 from federation.broker.quotes.permits import Permits
 from federation.broker.quotes.quoting import Quoting, QuotingLimits
 from federation.broker.roster import Roster
+from federation.broker.standing import Standing
 from federation.broker.store.sqlite import SqliteStore, open_database
 from federation.node.audit import STRANGER, Audit
 from federation.node.certificate import server_tls
@@ -199,11 +201,13 @@ class _Broker:
         known(circle)
         presence = await self._present(circle.mutual)
         reach = await self._stack.enter_async_context(Reach(circle.mutual.tls, egress))
-        right = self._right(circle, reach)
+        right = self._right(circle, reach, store)
         peers = Roster(functools.partial(self._peer, circle, reach, right), config.operators)
         if config.trust.domain is None:
             await circle.members.refresh()
         circle.members.on_change(peers.follow)
+        standing = Standing(store, self._clock)
+        circle.members.on_change(standing.follow)
         federation = Federation(peers.present, self._clock, self._entropy)
         warming = Warming()
         market = Market(federation, graphs, warming.prepare)
@@ -228,6 +232,7 @@ class _Broker:
                 tasks.create_task(market.run(), name="market"),
                 tasks.create_task(circle.mutual.run(), name="TLS leaf"),
                 tasks.create_task(circle.members.run(), name="trust domain"),
+                tasks.create_task(standing.run(), name="who is who"),
                 tasks.create_task(self._warm(warming, market, graphs), name="kernel"),
                 *([tasks.create_task(presence.run(), name="keys")] if presence else []),
             ]
@@ -275,7 +280,7 @@ class _Broker:
         )
         return Metadata(federation_entity=named, connectivity_broker=role)
 
-    def _right(self, circle: Circle, reach: Reach) -> Right:
+    def _right(self, circle: Circle, reach: Reach, filing: Filing) -> Right:
         """How this broker gets tokens of operators: one cache for all of them."""
         who = self._identity
 
@@ -286,7 +291,12 @@ class _Broker:
             return role.token_endpoint or f"{at.scheme}://{at.netloc}{TOKEN_PATH}"
 
         issuer = Issuer(self._config.entity, who.key, who.entropy.token)
-        tokens = OperatorTokens(PostedTokens(issuer, endpoint, reach, who.clock), who.clock)
+
+        async def keep(need: Need, fetched: Fetched) -> None:
+            if need.party is not None:
+                await filing.file(need.party, need.operator, (fetched.asked, fetched.token))
+
+        tokens = OperatorTokens(PostedTokens(issuer, endpoint, reach, who.clock), who.clock, keep)
         self._stack.push_async_callback(tokens.close)
         return Right(tokens, lambda: circle.mutual.x5t)
 
@@ -323,7 +333,7 @@ class _Broker:
         issuer = Issuer(config.entity, who.key, who.entropy.token)
         audit = self._stack.enter_context(Audit(Path(config.data), who.clock, who.entropy))
         record = functools.partial(_note, audit)
-        return Door(issuer, buyers, replay, who.secret, who.clock, revocations=store, record=record)
+        return Door(issuer, buyers, replay, who.secret, who.clock, revocations=store, record=record, filing=store)
 
     def _quoting_limits(self) -> QuotingLimits:
         limits = self._config.limits

@@ -19,6 +19,7 @@ from schemas.segment import EntityId, Hash
 
 PROOF_ROLE: Final = "dpop"
 Revoked = Callable[[EntityId, Hash], Awaitable[bool]]
+Keep = Callable[[Given, str, str], Awaitable[None]]
 
 
 async def nothing_revoked(buyer: EntityId, mandate_h: Hash) -> bool:
@@ -26,9 +27,14 @@ async def nothing_revoked(buyer: EntityId, mandate_h: Hash) -> bool:
     return False
 
 
+async def unkept(given: Given, mandate: str, token: str) -> None:
+    """Where nobody files what was shown and given."""
+
+
 class AgentTokens:
     """Implements `TokenEndpoint` for one broker. `url` is the endpoint as agents call it, unless the listener knows
-    better; `revoked` says whether a buyer took back the mandate with a hash."""
+    better; `revoked` says whether a buyer took back the mandate with a hash; `keep` files a mandate and the token
+    given for it, before anybody has that."""
 
     def __init__(
         self,
@@ -39,9 +45,10 @@ class AgentTokens:
         nonces: Nonces,
         *,
         revoked: Revoked = nothing_revoked,
+        keep: Keep = unkept,
     ) -> None:
         self._issuer, self._url, self._keys_of = issuer, url, keys_of
-        self._replay, self._nonces, self._revoked = replay, nonces, revoked
+        self._replay, self._nonces, self._revoked, self._keep = replay, nonces, revoked, keep
 
     async def answer(self, form: Mapping[str, str], connection: Connection, now: int) -> TokenAnswer:
         """A token bound to the agent's key, for the mandate's authority or less; every answer brings a nonce."""
@@ -66,7 +73,9 @@ class AgentTokens:
         if not await self._replay.first(PROOF_ROLE, proven.jkt, proven.jti, until=proven.until, now=now):
             raise TokenRefused("invalid_dpop_proof", "the proof was used before")
         life_s = min(AGENT_TOKEN_LIFE_S, given.claims.exp - now)
-        return granted(self._issue(given, proven, authority, now, life_s), "DPoP", life_s, authority)
+        token = self._issue(given, proven, authority, now, life_s)
+        await self._keep(given, assertion, token)
+        return granted(token, "DPoP", life_s, authority)
 
     def _given(self, assertion: str, proven: Proven, now: int) -> Given:
         try:

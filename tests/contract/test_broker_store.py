@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from msgspec import structs
 
+from federation.broker.authority.filing import Party, Stood
 from federation.broker.orders.protocols import Filed, OrderStore
 from federation.broker.orders.saga.decide import begin
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.orders.terms import order_terms, rates_hash
 from federation.broker.quotes.basis import canonical, kept_of
 from federation.broker.quotes.protocols import Claim, ClaimStore, QuoteStore, StoredQuote
+from federation.broker.standing import Standing
 from federation.broker.store.sqlite import SqliteStore, migrations, open_database
 from federation.trust.belief import Belief
+from federation.trust.chain import TrustDomain
 from federation.trust.jose import doc_hash
 from schemas.lease import State
 from schemas.problem import Problem
 from schemas.segment import window
-from tests.support.seams import NOW
+from tests.support.seams import NOW, FixedClock
 from tests.support.world.memory import MemoryStore
 from tests.support.world.run import BUYER, RATES, Plan, World
 
@@ -101,6 +104,66 @@ async def test_a_quote_that_is_not_stored_leaves_no_text(store: Store, world: Wo
     with pytest.raises(Problem):
         await store.put_quote(other, claim(f"quote {quote.id}", "another digest"), {"h" * 43: "text"})
     assert await store.get_texts(["h" * 43]) == {}
+
+
+@pytest.mark.asyncio
+async def test_documents_are_filed_for_one_party(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "broker.sqlite") as database:
+        rows = SqliteStore(database)
+        for _ in range(2):
+            await rows.file(Party(BUYER, "k" * 43), None, ("a.b.c", "d.e.f"))
+        await rows.file(Party(BUYER, None), "https://op0.example", ("g.h.i",))
+        assert await rows.get_document(BUYER, doc_hash("a.b.c"), "k" * 43) == "a.b.c"
+        assert await rows.get_document(BUYER, doc_hash("g.h.i")) == "g.h.i"
+        assert await rows.get_document(BUYER, doc_hash("g.h.i"), "k" * 43) is None
+        assert await rows.get_document("bob", doc_hash("a.b.c")) is None
+
+
+@pytest.mark.asyncio
+async def test_every_chain_that_was_believed_can_be_found_later(tmp_path: Path) -> None:
+    one, two = ("own1.x.s", "about.y.s", "root.z.s"), ("own2.x.s", "about.y.s", "root.z.s")
+    async with open_database(tmp_path / "broker.sqlite") as database:
+        rows = SqliteStore(database)
+        clock = FixedClock()
+        standing = Standing(rows, clock)
+        for chains in ({"https://a": one}, {"https://a": one}, {"https://a": two, "https://b": one}, {}):
+            standing.follow(TrustDomain({}, chains=chains))
+            await standing.write()
+            clock.advance(60)
+        assert await rows.chains("https://a") == (Stood(NOW, one), Stood(NOW + 120, two))
+        assert await rows.chains("https://b") == (Stood(NOW + 120, one),)
+        assert await rows.chains("https://c") == ()
+    async with open_database(tmp_path / "broker.sqlite") as database:
+        again = Standing(SqliteStore(database), clock)
+        again.follow(TrustDomain({}, chains={"https://a": two}))
+        await again.write()
+        assert await SqliteStore(database).chains("https://a") == (Stood(NOW, one), Stood(NOW + 120, two))
+
+
+@pytest.mark.asyncio
+async def test_while_the_store_cannot_write_it_is_tried_again() -> None:
+    class Sulky:
+        """Writes at the second attempt."""
+
+        def __init__(self) -> None:
+            self.tried: list[Mapping[str, Sequence[str]]] = []
+
+        async def put_chains(self, at: int, chains: Mapping[str, Sequence[str]]) -> None:
+            self.tried.append(dict(chains))
+            if len(self.tried) == 1:
+                raise Problem("UNAVAILABLE", "the disk is full")
+
+        async def chains(self, entity: str) -> tuple[Stood, ...]:
+            raise AssertionError("nobody asks")
+
+    sulky = Sulky()
+    standing = Standing(sulky, FixedClock())
+    standing.follow(TrustDomain({}, chains={"https://a": ("x.y.z",)}))
+    with pytest.raises(Problem):
+        await standing.write()
+    await standing.write()
+    await standing.write()
+    assert sulky.tried == [{"https://a": ("x.y.z",)}] * 2
 
 
 @pytest.mark.asyncio

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +17,18 @@ from federation.cli.main import run
 from federation.client.agent import Agent
 from federation.client.broker import BrokerClient
 from federation.client.lease import active, released
-from federation.trust.jose import doc_hash
-from federation.trust.keys import dump_private
+from federation.tokens.narrows import narrows
+from federation.trust.jose import doc_hash, unverified
+from federation.trust.keys import b64url_decode, dump_private
+from schemas.access import AccessToken, DelegationGrant
 from schemas.intent import Intent
 from schemas.lease import State
+from schemas.mandate import Mandate
 from schemas.problem import Outcome, Problem
+from schemas.quote import PathQuote
 from schemas.request import Extension
 from tests.support.agents import Principal
-from tests.support.federation import BrokerPlan, Plan, TinyFederation, tiny_federation
+from tests.support.federation import BROKER_ENTITY, BrokerPlan, Plan, TinyFederation, tiny_federation
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ALONE = Plan(
@@ -88,6 +95,38 @@ async def test_an_agent_finds_nothing_of_another_and_the_buyer_finds_all(
         assert [found.id for found in await one.orders()] == [order.id]
         assert (await released(buyer, order)).state is State.RELEASED
         assert (await released(buyer, bought)).state is State.RELEASED
+
+
+def typ(document: str) -> object:
+    return json.loads(b64url_decode(document.partition(".")[0]))["typ"]
+
+
+async def test_what_an_agent_acted_under_is_filed_for_it_at_every_hop(
+    market: tuple[TinyFederation, Principal],
+) -> None:
+    made, carol = market
+    agent, stranger = carol.agent(), carol.agent()
+    async with BrokerClient(made.broker, agent) as one, BrokerClient(made.broker, stranger) as other:
+        quote = await one.quote(INTENT)
+        mandate_h = unverified(quote.document, PathQuote).mandate_h
+        assert await one.document(mandate_h or "") == agent.mandate
+        assert (await refused(other.document(mandate_h or ""))).code == "NOT_FOUND"
+        await one.decline(quote.id)
+    with closing(sqlite3.connect(made.folder / "broker" / "data" / "broker.sqlite3")) as file:
+        rows = file.execute("SELECT document FROM documents WHERE agent = ?", (agent.key.kid,))
+        filed = [text for (text,) in rows]
+        stood = file.execute("SELECT entity FROM standing").fetchall()
+    tokens = [unverified(text, AccessToken) for text in filed if typ(text) == "at+jwt"]
+    asked = [unverified(text, DelegationGrant) for text in filed if typ(text) == "authorization-grant+jwt"]
+    assert {one.mandate_h for one in (*tokens, *asked)} == {mandate_h}
+    assert {one.iss for one in tokens} == {BROKER_ENTITY, ALONE.entity}
+    (there,) = [one for one in tokens if one.iss == ALONE.entity]
+    (slice_,) = asked
+    assert (slice_.aud, slice_.sub, slice_.txn) == (there.iss, there.sub, there.txn)
+    (mine,) = [one for one in tokens if one.iss == BROKER_ENTITY]
+    for child, parent in ((there, slice_), (slice_, mine), (mine, unverified(agent.mandate, Mandate))):
+        assert narrows(child.authorization_details[0], parent.authorization_details[0])
+    assert {entity for (entity,) in stood} >= {BROKER_ENTITY, ALONE.entity}
 
 
 async def test_a_revoked_mandate_is_worth_nothing_at_once_and_after_a_restart(

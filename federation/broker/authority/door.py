@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from federation.broker.authority.buyers import Buyers
+from federation.broker.authority.filing import Filing, Party
 from federation.broker.authority.power import Buyer, of_house, of_token
 from federation.broker.authority.revocations import Revocations
 from federation.node.callers import check_rate, network_of
@@ -17,6 +18,7 @@ from federation.tokens.access import Call, Issuer
 from federation.tokens.agent_gate import AgentGate
 from federation.tokens.agents import AgentTokens
 from federation.tokens.dpop import Nonces
+from federation.tokens.mandate import Given
 from federation.tokens.refusal import TokenRefused
 from federation.tokens.replay import Replay
 from schemas.problem import Problem
@@ -55,7 +57,8 @@ def unrecorded(problem: Problem, act: str) -> None:
 
 
 class Door:
-    """In front of every operation of one broker. `record` keeps the reason of each refusal, with the act refused."""
+    """In front of every operation of one broker. `record` keeps the reason of each refusal, with the act refused,
+    `filing` the mandates that were shown and the tokens given for them."""
 
     def __init__(
         self,
@@ -67,15 +70,17 @@ class Door:
         *,
         revocations: Revocations,
         record: Record = unrecorded,
+        filing: Filing | None = None,
     ) -> None:
         self._me, self._buyers, self._clock, self._record = me, buyers, clock, record
-        self._revocations = revocations
+        self._revocations, self._filing = revocations, filing
         self._buckets = Buckets(RATE)
         # One secret serves two ends, so each has its own key of it.
         nonces = Nonces(hmac.new(secret, b"dpop nonces", hashlib.sha256).digest())
         self._gate = AgentGate(me.entity, me.keys(), replay, nonces)
         self._nonces = nonces
-        self.tokens = AgentTokens(me, me.entity + TOKEN_PATH, buyers.keys_of, replay, nonces, revoked=self._revoked)
+        url = me.entity + TOKEN_PATH
+        self.tokens = AgentTokens(me, url, buyers.keys_of, replay, nonces, revoked=self._revoked, keep=self._file)
 
     def pace(self, address: str) -> None:
         """Nobody is known yet, so one address has one bucket. Raises `TOO_MANY_REQUESTS`."""
@@ -108,6 +113,12 @@ class Door:
             raise TokenRefused("invalid_token", "the mandate was revoked")
         itself = access.cnf.jkt in self._buyers.keys_of(access.sub)
         return Buyer(name, of_token(access, itself=itself))
+
+    async def _file(self, given: Given, mandate: str, token: str) -> None:
+        if self._filing is not None:
+            buyer, key = given.claims.iss, given.claims.cnf.jkt
+            party = Party(self._buyers.name_of(buyer), None if key in self._buyers.keys_of(buyer) else key)
+            await self._filing.file(party, None, (mandate, token))
 
     async def _revoked(self, entity: EntityId, mandate_h: Hash) -> bool:
         return await self._revocations.revoked(self._buyers.name_of(entity), mandate_h)

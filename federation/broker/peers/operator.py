@@ -237,7 +237,7 @@ class SonataOperator:
         return await call(await self._shown(permit, self._right, anew=True))
 
     async def _shown(self, permit: Permit, right: Right, *, anew: bool = False) -> Mapping[str, str]:
-        need = Need(self.entity, permit.authority, permit.chained, right.x5t())
+        need = Need(self.entity, permit.authority, permit.chained, right.x5t(), permit.party)
         try:
             token = await right.tokens.token(need)
             if anew:

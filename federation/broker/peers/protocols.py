@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
+from federation.broker.authority.filing import Party
 from federation.tokens.assertion import Chained
 from schemas.authority import Authority
 from schemas.lease import State
@@ -70,11 +71,14 @@ class LeaseHint(Struct, frozen=True, kw_only=True):
 
 
 class Permit(NamedTuple):
-    """What a broker shows one operator of the authority it acts under: a slice of it, for whom, and endpoint grants."""
+    """What a broker shows one operator of the authority it acts under: a slice of it, for whom, and endpoint grants.
+
+    `party` is for whom it is filed here, which no operator is shown."""
 
     authority: Authority
     chained: Chained
     grants: tuple[str, ...] = ()
+    party: Party | None = None
 
 
 class OperatorPeer(Protocol):

@@ -50,9 +50,10 @@ class PostedTokens:
     async def fetch(self, need: Need) -> Fetched:
         """See `TokenSource.fetch`. Raises OPERATOR_REFUSED, OPERATOR_UNREACHABLE."""
         now = self._clock.now()
+        asked = delegation_grant(self._broker, need.operator, need.authority, need.chained, now=now)
         form = {
             "grant_type": JWT_BEARER,
-            "assertion": delegation_grant(self._broker, need.operator, need.authority, need.chained, now=now),
+            "assertion": asked,
             "client_assertion_type": CLIENT_ASSERTION,
             "client_assertion": client_assertion(self._broker, need.operator, now=now),
         }
@@ -62,7 +63,7 @@ class PostedTokens:
             raise Problem("OPERATOR_UNREACHABLE", "the operator gives no tokens now", extra=extra)
         if status != 200:
             raise Problem("OPERATOR_REFUSED", "the operator gave no token for this mandate", extra=extra)
-        return _read(body, need)
+        return _read(body, need)._replace(asked=asked)
 
 
 def _read(body: bytes, need: Need) -> Fetched:

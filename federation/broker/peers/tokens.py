@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple, Protocol
 
+from federation.broker.authority.filing import Party
 from federation.node.seams import Clock
 from federation.tokens.assertion import Chained
 from schemas.authority import Authority
@@ -17,13 +19,15 @@ KEPT_MAX: Final = 10_000
 class Need(NamedTuple):
     """For what a token is needed: at whom, with which slice of which mandate, bound to which of our certificates.
 
-    The slice is part of it: a token got for one agent's authority must not serve another's that is narrower.
+    The slice is part of it: a token got for one agent's authority must not serve another's that is narrower. `party` is
+    for whom what is got is filed.
     """
 
     operator: EntityId
     authority: Authority
     chained: Chained
     x5t: Hash
+    party: Party | None = None
 
     @property
     def name(self) -> tuple[EntityId, Hash, str, str, Authority, Hash]:
@@ -33,10 +37,18 @@ class Need(NamedTuple):
 
 
 class Fetched(NamedTuple):
-    """A token, and for how many seconds it counts."""
+    """A token, for how many seconds it counts, and the document that it was asked for with."""
 
     token: str
     expires_in_s: int
+    asked: str = ""
+
+
+Keep = Callable[[Need, Fetched], Awaitable[None]]
+
+
+async def unkept(need: Need, fetched: Fetched) -> None:
+    """Where nobody files tokens."""
 
 
 class TokenSource(Protocol):
@@ -53,10 +65,10 @@ class _Kept(NamedTuple):
 
 
 class OperatorTokens:
-    """A cache before a `TokenSource`."""
+    """A cache before a `TokenSource`. `keep` files a token before it is used for the first time."""
 
-    def __init__(self, source: TokenSource, clock: Clock) -> None:
-        self._source, self._clock = source, clock
+    def __init__(self, source: TokenSource, clock: Clock, keep: Keep = unkept) -> None:
+        self._source, self._clock, self._keep = source, clock, keep
         self._kept: dict[tuple[object, ...], _Kept] = {}
         self._fetching: dict[tuple[object, ...], asyncio.Future[str]] = {}
 
@@ -88,6 +100,7 @@ class OperatorTokens:
     async def _fetch(self, need: Need) -> str:
         asked_us = self._clock.now_us()
         fetched = await self._source.fetch(need)
+        await self._keep(need, fetched)
         if len(self._kept) >= KEPT_MAX:
             self._kept = {name: kept for name, kept in self._kept.items() if kept.until_us > asked_us}
         if len(self._kept) < KEPT_MAX:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from federation.broker.authority.filing import Party
 from federation.broker.authority.power import Power
 from federation.broker.peers.protocols import Permit
 from federation.broker.peers.pseudonym import pseudonym
@@ -33,4 +34,5 @@ class Permits(NamedTuple):
             buyer=pseudonym(self.secret, buyer, operator),
             agent=pseudonym(self.secret, f"agent {power.agent}", operator),
         )
-        return Permit(slice_for(power.authority, operator, currency, self.rates), chained, grants)
+        party = Party(buyer, power.key)
+        return Permit(slice_for(power.authority, operator, currency, self.rates), chained, grants, party)

@@ -52,7 +52,8 @@ class StoredQuote(Struct, frozen=True, kw_only=True):
         return None if self.power is None else self.power.key
 
     def documents(self) -> Iterator[str]:
-        """Every signed document of this quote: rfqs, segment quotes and the path-quote."""
+        """Every signed document of this quote: endpoint grants, rfqs, segment quotes and the path-quote."""
+        yield from self.grants
         for held in self.held:
             yield held.rfq_jws
             yield held.quote_jws

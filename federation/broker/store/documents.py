@@ -1,14 +1,38 @@
 """Signed documents by hash, each with the two parties it is between: a buyer of this broker, and an operator.
 
-Beside them the texts that quotes rest on, each kept once for all of them: statements, marks, status lists, rates.
+Beside them the texts that quotes rest on, each kept once for all of them: statements, marks, status lists, rates; and
+which chains of statements were believed when.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from schemas.segment import Hash
+from federation.broker.authority.filing import Party, Stood
+from federation.node.sqlite import Database
+from federation.trust.jose import doc_hash
+from schemas.segment import EntityId, Hash
+
+
+class DocumentRows:
+    """Implements `Filing` and `Chronicle`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def file(self, party: Party, operator: EntityId | None, documents: Sequence[str]) -> None:
+        """See `Filing.file`."""
+        rows = [(doc_hash(document), operator, document) for document in documents]
+        await self._database.write(lambda connection: file_documents(connection, party.buyer, party.agent, rows))
+
+    async def put_chains(self, at: int, chains: Mapping[EntityId, Sequence[str]]) -> None:
+        """See `Chronicle.put_chains`."""
+        await self._database.write(lambda connection: _put_chains(connection, at, chains))
+
+    async def chains(self, entity: EntityId) -> tuple[Stood, ...]:
+        """See `Chronicle.chains`."""
+        return await self._database.read(lambda connection: _chains(connection, entity))
 
 
 def file_documents(
@@ -40,3 +64,18 @@ def find_texts(connection: sqlite3.Connection, hashes: Iterable[Hash]) -> dict[H
     """Those of the texts that are kept."""
     rows = (connection.execute("SELECT hash, text FROM kept WHERE hash = ?", (one,)).fetchone() for one in hashes)
     return {row["hash"]: row["text"] for row in rows if row is not None}
+
+
+def _put_chains(connection: sqlite3.Connection, at: int, chains: Mapping[EntityId, Sequence[str]]) -> None:
+    for entity, tokens in chains.items():
+        texts = {doc_hash(token): token for token in tokens}
+        keep_texts(connection, texts)
+        row = (entity, ",".join(doc_hash(token) for token in tokens), at)
+        connection.execute("INSERT OR IGNORE INTO standing (entity, chain, at_s) VALUES (?, ?, ?)", row)
+
+
+def _chains(connection: sqlite3.Connection, entity: EntityId) -> tuple[Stood, ...]:
+    query = "SELECT at_s, chain FROM standing WHERE entity = ? ORDER BY at_s, chain"
+    rows = [(row["at_s"], row["chain"].split(",")) for row in connection.execute(query, (entity,))]
+    texts = find_texts(connection, {name for _, chain in rows for name in chain})
+    return tuple(Stood(at, tuple(texts[name] for name in chain)) for at, chain in rows)

@@ -58,7 +58,8 @@ def _put(connection: sqlite3.Connection, quote: StoredQuote, claim: Claim | None
         "INSERT INTO quotes (id, buyer, state, order_id, exp, body) VALUES (?, ?, ?, ?, ?, ?)",
         (quote.id, quote.buyer, quote.state, quote.order, quote.claims.exp, msgspec.json.encode(quote)),
     )
-    rows: list[tuple[str, str | None, str]] = [(quote.document_h, None, quote.document)]
+    rows: list[tuple[str, str | None, str]] = [(doc_hash(grant), None, grant) for grant in quote.grants]
+    rows.append((quote.document_h, None, quote.document))
     for held in quote.held:
         rows.append((doc_hash(held.rfq_jws), held.operator, held.rfq_jws))
         rows.append((held.quote_h, held.operator, held.quote_jws))

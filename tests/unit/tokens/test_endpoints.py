@@ -27,7 +27,7 @@ from federation.tokens.assertion import Chained, client_assertion, delegation_gr
 from federation.tokens.brokers import BrokerTokens
 from federation.tokens.dpop import Nonces, make_proof
 from federation.tokens.endpoint import CLIENT_ASSERTION, JWT_BEARER, Connection, TokenAnswer
-from federation.tokens.mandate import verify_mandate
+from federation.tokens.mandate import Given, verify_mandate
 from federation.tokens.narrows import narrows, passed_on, slice_for
 from federation.tokens.refusal import TokenRefused
 from federation.tokens.replay import Replay, Seen
@@ -97,6 +97,21 @@ async def test_an_agent_gets_a_token_for_its_mandate_and_key(desk: Desk) -> None
     assert claims.cnf == Confirmation(jkt=proven.jkt)
     assert narrows(claims.authorization_details[0], AUTHORITY)
     assert answer.body["authorization_details"] == [msgspec.to_builtins(claims.authorization_details[0])]
+
+
+@pytest.mark.asyncio
+async def test_mandate_and_token_are_filed_before_the_agent_has_it(desk: Desk) -> None:
+    filed: list[tuple[str, str, str]] = []
+
+    async def keep(given: Given, mandate: str, token: str) -> None:
+        filed.append((given.hash, mandate, token))
+
+    desk.agents = AgentTokens(desk.cast.issuer(BROKER), URL, desk.cast.keys_of, desk.seen, NONCES, keep=keep)
+    mandate = desk.cast.mandate()
+    answer = await desk.ask(mandate, desk.proof())
+    assert filed == [(doc_hash(mandate), mandate, answer.body["access_token"])]
+    assert (await desk.ask(mandate, desk.proof(BUYER))).status == 400
+    assert len(filed) == 1, "what is refused is not filed"
 
 
 @pytest.mark.asyncio

@@ -53,6 +53,22 @@ async def test_a_token_is_fetched_once_and_kept_for_four_fifths_of_its_life() ->
 
 
 @pytest.mark.asyncio
+async def test_a_token_is_filed_once_before_anybody_uses_it_and_not_used_where_it_cannot_be() -> None:
+    source, filed, full = Source(), list[tuple[Need, str]](), Problem("UNAVAILABLE", "the disk is full")
+
+    async def keep(need: Need, fetched: Fetched) -> None:
+        if len(source.asked) == 1:
+            raise full
+        filed.append((need, fetched.token))
+
+    cache = OperatorTokens(source, FixedClock(), keep)
+    with pytest.raises(Problem, match="full"):
+        await cache.token(NEED)
+    assert [await cache.token(NEED) for _ in range(3)] == ["token-2"] * 3
+    assert filed == [(NEED, "token-2")]
+
+
+@pytest.mark.asyncio
 async def test_no_token_serves_another_need() -> None:
     source = Source()
     cache = OperatorTokens(source, FixedClock())
