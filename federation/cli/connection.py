@@ -55,6 +55,11 @@ def caller(key: str | None) -> str | Agent:
     return key
 
 
+def under_mandate() -> bool:
+    """Whether this command acts under a mandate, whose limits then count beside those of the command."""
+    return _given(MANDATE) is not None
+
+
 def remember(context: click.Context, option: click.Parameter, value: str | None) -> None:
     """Keep what every command that asks a broker takes, and none has to hand on."""
     context.meta[f"peerway.{(option.name or '').replace('_', '-')}"] = value

@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from federation.cli.options import BANDWIDTH, TIME
+from federation.cli.options import BANDWIDTH, ENTITY, TIME
 
 EXAMPLES: Final = """\
 \b
@@ -28,11 +28,11 @@ def grant() -> None:
 
 
 @grant.command(epilog=EXAMPLES)
-@click.option("--as", "owner", required=True, metavar="ENTITY", help="The owner's entity id.")
+@click.option("--as", "owner", type=ENTITY, required=True, metavar="ENTITY", help="The owner's entity id.")
 @click.option("--sign-with", "key", type=click.Path(path_type=Path), required=True, help="The owner's key file.")
-@click.option("--at", "operator", required=True, metavar="ENTITY", help="The operator of the UNI.")
+@click.option("--at", "operator", type=ENTITY, required=True, metavar="ENTITY", help="The operator of the UNI.")
 @click.option("--uni", required=True, metavar="ID", help="The UNI.")
-@click.option("--for", "subject", required=True, metavar="ENTITY", help="The broker that may connect there.")
+@click.option("--for", "subject", type=ENTITY, required=True, metavar="ENTITY", help="The broker that may connect.")
 @click.option("--bandwidth", type=BANDWIDTH, required=True, help="At most: 10G.")
 @click.option("--from", "start", type=TIME, help="For leases from then on; from now if not given.")
 @click.option("--until", type=TIME, required=True, help="For leases that end by then, within a year.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from federation.cli.connection import ask_as, caller, print_json
-from federation.cli.options import BANDWIDTH, CODES, MONEY, NAMES, TIME, broker_options
+from federation.cli.options import BANDWIDTH, CODES, ENTITY, MONEY, NAMES, TIME, broker_options
 from schemas.price import Money
 from schemas.problem import Problem, invalid
 
@@ -50,9 +50,9 @@ def mandate() -> None:
 
 
 @mandate.command(epilog=EXAMPLES)
-@click.option("--as", "buyer", required=True, metavar="ENTITY", help="The buyer's entity id.")
+@click.option("--as", "buyer", type=ENTITY, required=True, metavar="ENTITY", help="The buyer's entity id.")
 @click.option("--sign-with", "key", type=click.Path(path_type=Path), required=True, help="The buyer's key file.")
-@click.option("--to", "broker", required=True, metavar="ENTITY", help="The one broker that it is for.")
+@click.option("--to", "broker", type=ENTITY, required=True, metavar="ENTITY", help="The one broker that it is for.")
 @click.option(
     "--agent", required=True, metavar="KEY_ID", help="The id of the agent's key: `peerway keys show` tells it."
 )
@@ -79,6 +79,8 @@ def _claims(given: dict[str, Any]) -> dict[str, Any]:
     per_order: Money = given["per_order"] or total
     if per_order.currency != total.currency:
         raise invalid("--per-order", f"must be in {total.currency}, as the total is")
+    if per_order.micro > total.micro:
+        raise invalid("--per-order", f"is more than the total of {total}")
     if not KEY_ID.fullmatch(given["agent"]):
         raise invalid("--agent", "is no key id; `peerway keys show FILE` prints it, 43 characters")
     if unknown := sorted(set(given["actions"]) - set(DEEDS)):

@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 from msgspec import structs
 
-from federation.cli.connection import ask, print_json
+from federation.cli.connection import ask, print_json, under_mandate
 from federation.cli.exits import Exit
 from federation.cli.options import LATENCY, MONEY, OBJECTIVES, broker_options, intent_from, intent_options
 from federation.client.broker import BrokerClient
@@ -17,6 +17,7 @@ from schemas.intent import Intent, Objective
 from schemas.problem import invalid
 
 BACKUP_NAMES: Final = ("backup", "backup_latency", "backup_hops", "backup_budget")
+MANDATED: Final = "the limits of your mandate count too: peerway mandate show"
 APART: Final = tuple(one.value for one in Apart)
 EPILOG = """\
 \b
@@ -98,4 +99,5 @@ def _print(answer: SearchAnswer, *, as_json: bool) -> None:
         *search_lines(answer),
         *(front_lines(answer.front) if answer.front else ()),
         *(backup_lines(answer.backup, answer) if answer.backup else ()),
+        *((MANDATED,) if under_mandate() and (answer.excluded or not answer.found) else ()),
     )

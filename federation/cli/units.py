@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
+import msgspec
+
 from schemas.intent import PLACE_PATTERN, Objective
 from schemas.price import PPM, Money
 from schemas.request import check_front
-from schemas.segment import BANDWIDTH_BPS_MAX, PPB, WINDOW_S_MAX
+from schemas.segment import BANDWIDTH_BPS_MAX, PPB, WINDOW_S_MAX, EntityId
 
 _BANDWIDTH: Final = re.compile(
     r"(\d+(?:\.\d+)?)\s*(?:([kMGT])(?:bps|bit/s|b/s)?|(?:bps|bit/s|b/s))", re.IGNORECASE | re.ASCII
@@ -42,6 +44,16 @@ def parse_place(text: str) -> str:
     if not re.fullmatch(PLACE_PATTERN, text):
         raise ValueError(f"'{text}' is no place; {PLACE_HELP}")
     return text
+
+
+def parse_entity(text: str) -> str:
+    """An entity id: `https://surf.example`."""
+    try:
+        found: str = msgspec.convert(text.strip(), EntityId)
+    except msgspec.ValidationError as error:
+        why = "is no entity id; write https://surf.example, in lower case, without a slash at its end"
+        raise ValueError(f"'{text}' {why}") from error
+    return found
 
 
 def parse_names(text: str) -> tuple[str, ...]:

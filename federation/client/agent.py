@@ -15,13 +15,16 @@ import aiohttp
 import msgspec
 from msgspec import Meta, Struct
 
-from federation.node.seams import Clock, Entropy
+from federation.node.seams import Clock, Entropy, SystemClock
 from federation.tokens.dpop import make_proof
 from federation.tokens.endpoint import JWT_BEARER
+from federation.trust.jose import unverified
 from federation.trust.keys import PrivateKey
 from federation.trust.keyset import load_key_set
 from schemas.access import AGENT_TOKEN_LIFE_S
+from schemas.mandate import Mandate
 from schemas.problem import Outcome, Problem, invalid
+from schemas.segment import moment
 
 TOKEN_PATH: Final = "/oauth/token"  # noqa: S105 - a path
 NONCE: Final = "DPoP-Nonce"
@@ -136,11 +139,25 @@ def _read(body: bytes) -> _Given:
 
 
 def load_agent(mandate: Path, key: Path) -> Agent:
-    """An agent from its two files. Raises `Problem` naming the one at fault."""
+    """An agent from its two files; of several keys, the one that the mandate names.
+
+    Raises `Problem` naming the file at fault: also for a mandate for another key, and for one that has ended.
+    """
     texts = []
     for path in (mandate, key):
         try:
             texts.append(path.read_bytes())
         except OSError as error:
             raise invalid(str(path), f"cannot be read ({error.strerror})") from error
-    return Agent(load_key_set(texts[1], str(key)).signer, texts[0].decode("ascii", errors="replace").strip())
+    token = texts[0].decode("ascii", errors="replace").strip()
+    try:
+        claims = unverified(token, Mandate)
+    except Problem as problem:
+        raise invalid(str(mandate), f"holds no mandate that can be read: {problem.detail}") from problem
+    if SystemClock().now() >= claims.exp:
+        ended = f"{moment(claims.exp):%Y-%m-%d %H:%M:%SZ}"
+        raise invalid(str(mandate), f"the mandate ended at {ended}; ask its buyer for another")
+    found = {one.kid: one for one in load_key_set(texts[1], str(key)).keys}
+    if claims.cnf.jkt not in found:
+        raise invalid(str(key), f"is not the key that the mandate is for, {claims.cnf.jkt}")
+    return Agent(found[claims.cnf.jkt], token)

@@ -40,7 +40,7 @@ def check_path(authority: Authority, bandwidth_bps: int, path: Sequence[Stretch]
     Raises `POLICY_DENIED` naming the first axis on which it does not.
     """
     if bandwidth_bps > authority.max_bandwidth_bps:
-        raise _denied("max_bandwidth_bps", f"the mandate allows {authority.max_bandwidth_bps} bit/s")
+        raise _denied("max_bandwidth_bps", f"the mandate allows {authority.max_bandwidth_bps:,} bit/s")
     if len(path) > authority.max_hops:
         raise _denied("max_hops", f"the mandate allows {authority.max_hops} segments, the path has {len(path)}")
     if authority.data_class is not None and authority.data_class not in data_classes:

@@ -26,7 +26,7 @@ Marks = Callable[[str], frozenset[str]]
 def check_intent(authority: Authority, intent: Intent, rates: RateTable) -> None:
     """An intent that asks for no more than the authority gives. Raises `POLICY_DENIED` naming the axis."""
     if intent.bandwidth_bps > authority.max_bandwidth_bps:
-        raise denied("max_bandwidth_bps", f"the mandate allows {authority.max_bandwidth_bps} bit/s")
+        raise denied("max_bandwidth_bps", f"the mandate allows {authority.max_bandwidth_bps:,} bit/s")
     if intent.hops is not None and intent.hops > authority.max_hops:
         raise denied("max_hops", f"the mandate allows {authority.max_hops} segments; ask for no more, or leave it out")
     if authority.data_class is not None and authority.data_class not in DATA_CLASSES:

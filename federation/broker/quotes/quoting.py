@@ -83,8 +83,10 @@ class Quoting:
         within = None if power is None else Within(power.authority, self.searching.terms)
         sight = await self.searching.look(within.confined(intent, self.searching.sheets) if within else intent, 1)
         if within is not None:
-            failed = isinstance(sight.found, Infeasible)
-            within.check_first(await self.searching.look(intent, 1) if failed else sight)
+            within.check_first(sight)
+            if isinstance(sight.found, Infeasible):
+                for other in within.looser(intent, self.searching.sheets):
+                    within.check_first(await self.searching.look(other, 1))
         if isinstance(sight.found, Infeasible):
             raise no_path(sight, self.searching.terms)
         attempt = Attempt(self, asked, sight)

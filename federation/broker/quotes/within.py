@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from msgspec import structs
+
 from federation.broker.authority.asked import check_intent, check_price, check_segments, confined
 from federation.broker.market.asking import Terms
 from federation.broker.market.searching import Sight
@@ -25,6 +27,11 @@ class Within(NamedTuple):
         """The intent with the authority's own limits. Raises POLICY_DENIED where it names more than these."""
         check_intent(self.authority, intent, self.terms.rates)
         return confined(self.authority, intent, operators, self.terms.facts, self.terms.marks)
+
+    def looser(self, intent: Intent, operators: Iterable[str]) -> tuple[Intent, ...]:
+        """What to search instead where nothing was found within the authority, to tell which of its axes stands in the
+        way: without its ceiling for one order, then without any of it."""
+        return structs.replace(self.confined(intent, operators), budget=intent.budget), intent
 
     def check_first(self, sight: Sight) -> None:
         """The best path that was found, with what leaving it would cost, before anybody is asked for a quote.
