@@ -130,6 +130,9 @@ async def test_what_a_mandate_does_not_allow_is_refused_on_its_axis(market: Mark
     for axis, authority in narrow.items():
         problem = await refused(market, market.carol.agent(authority))
         assert (problem.code, problem.field, problem.outcome) == ("POLICY_DENIED", axis, Outcome.NONE), axis
+    dear = wide(total=most - 1, jurisdictions=("NO", "DE"))
+    problem = await refused(market, market.carol.agent(dear))
+    assert (problem.field, "EUR" in problem.detail) == ("mandate.spend", True), "the axis that stands in the way"
     asked = structs.replace(INTENT, sovereignty=Sovereignty(countries=("NO", "DE", "SE")))
     problem = await refused(market, market.carol.agent(wide(jurisdictions=("NO", "DE"))), asked)
     assert (problem.code, problem.field) == ("POLICY_DENIED", "mandate.jurisdictions")
