@@ -337,7 +337,12 @@ class _Broker:
 
     def _quoting_limits(self) -> QuotingLimits:
         limits = self._config.limits
-        return QuotingLimits(rounds_max=limits.rounds, hold_s=limits.hold_s, at_once_max=limits.quotes_at_once)
+        return QuotingLimits(
+            rounds_max=limits.rounds,
+            total_s_max=limits.quote_s,
+            hold_s=limits.hold_s,
+            at_once_max=limits.quotes_at_once,
+        )
 
     def _view(self, market: Market, federation: Federation, circle: Circle) -> FederationView:
         return federation_view(

@@ -85,6 +85,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     hold_s: Annotated[int, Meta(ge=1, le=300)] = 30
     rounds: Annotated[int, Meta(ge=1, le=16)] = 4
+    quote_s: Annotated[int, Meta(ge=1, le=120)] = 5
     operator_timeout_s: Annotated[int, Meta(ge=1, le=120)] = 10
     wait_s: Annotated[int, Meta(ge=1, le=60)] = 30
     paths: Annotated[int, Meta(ge=1, le=16)] = 8
@@ -277,6 +278,7 @@ compiled = true                       # false: the same answers, slower, and no 
 [limits]
 hold_s = 30                           # how long operators are asked to hold what they quote
 rounds = 4                            # how often a path is searched again when an operator refuses
+quote_s = 5                           # how long is tried for one quote, all rounds together
 operator_timeout_s = 10
 wait_s = 30                           # the longest a caller may wait on an order in one request
 paths = 8                             # the most candidate paths in one answer

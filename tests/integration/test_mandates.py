@@ -26,7 +26,7 @@ from schemas.price import Money, RateTable
 from schemas.problem import Outcome, Problem
 from schemas.request import Extension
 from tests.support.agents import Principal, wide
-from tests.support.federation import BrokerPlan, Plan, TinyFederation, tiny_federation
+from tests.support.federation import CLIENT_S, BrokerPlan, Plan, TinyFederation, tiny_federation
 
 ALONE = Plan(
     "north",
@@ -46,7 +46,7 @@ class Market:
         self.federation, self.carol = federation, carol
 
     def client(self, agent: Agent) -> BrokerClient:
-        return BrokerClient(self.federation.broker, agent)
+        return BrokerClient(self.federation.broker, agent, timeout_s=CLIENT_S)
 
     async def most(self) -> int:
         """What one order may come to, micro-EUR."""
@@ -65,7 +65,7 @@ class Market:
 @pytest_asyncio.fixture
 async def market(tmp_path: Path) -> AsyncIterator[Market]:
     carol = Principal()
-    async with tiny_federation(tmp_path, (ALONE,), desk=BrokerPlan(hold_s=60), start=False) as made:
+    async with tiny_federation(tmp_path, (ALONE,), desk=BrokerPlan().patient(), start=False) as made:
         carol.introduce(tmp_path / "broker")
         await made.start("north")
         await made.start("broker")

@@ -19,7 +19,8 @@ from schemas.problem import Problem
 from tests.support.federation import ENDS, GBPS, LINE, BrokerPlan, Plan, TinyFederation, tiny_federation
 
 BUYERS = tuple(f"buyer-{number:02}" for number in range(32))
-GIGABIT = Intent(a=ENDS[0], z=ENDS[1], bandwidth_bps=GBPS, duration_s=600)
+GIGABIT = Intent(a=ENDS[0], z=ENDS[1], bandwidth_bps=GBPS, duration_s=3600)
+DESK = BrokerPlan(("first", *BUYERS)).patient()
 REFUSALS = {"CAPACITY_CHANGED", "LABEL_TAKEN", "NO_FEASIBLE_PATH", "TOO_MANY_REQUESTS", "OPERATOR_REFUSED"}
 
 
@@ -63,7 +64,7 @@ async def check_books(federation: TinyFederation, won: Sequence[OrderView]) -> N
 
 @pytest.mark.asyncio
 async def test_the_last_gigabit_is_sold_once(tmp_path: Path) -> None:
-    async with tiny_federation(tmp_path, line(enni_gbps=10), desk=BrokerPlan(("first", *BUYERS))) as federation:
+    async with tiny_federation(tmp_path, line(enni_gbps=10), desk=DESK) as federation:
         nine = await buys(federation, "first", msgspec.structs.replace(GIGABIT, bandwidth_bps=9 * GBPS))
         assert isinstance(nine, OrderView)
         won = await race(federation, GIGABIT)
@@ -80,7 +81,7 @@ async def test_the_last_gigabit_is_sold_once(tmp_path: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_the_last_labels_are_held_by_one_each_and_the_same_on_both_sides(tmp_path: Path) -> None:
-    async with tiny_federation(tmp_path, line(enni_gbps=100, labels="100-107"), desk=BrokerPlan(BUYERS)) as federation:
+    async with tiny_federation(tmp_path, line(enni_gbps=100, labels="100-107"), desk=DESK) as federation:
         small = msgspec.structs.replace(GIGABIT, bandwidth_bps=10**7)
         won = await race(federation, small)
         assert 1 <= len(won) <= 8

@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -40,6 +40,7 @@ from schemas.sonata.states import ProductStatus
 BROKER_ENTITY = "https://broker.example"
 AUDITOR_ENTITY = "https://auditor.example"
 T = TypeVar("T")
+CLIENT_S = 600  # what a test waits for is never cut off by a busy machine
 GBPS = 10**9
 ENDED = frozenset({ProductStatus.TERMINATED, ProductStatus.CANCELLED})
 PROFILE = BuyerProfile(name="Test", number="+00-0000000", email_address="test@broker.example", billing_account="test")
@@ -71,11 +72,20 @@ class Plan:
 
 @dataclass(frozen=True)
 class BrokerPlan:
-    """The broker: who buys, whether agents may (MCP costs a second at start), how long it asks operators to hold."""
+    """The broker: who buys, whether agents may (MCP costs a second at start), how long it asks operators to hold.
+
+    `patient` is for many at once: no hold ends and no operator is given up because a busy machine takes its time.
+    """
 
     buyers: Sequence[str] = ("alice", "bob")
     agents: bool = False
     hold_s: int = 30
+    quote_s: int = 5
+    operator_timeout_s: int = 10
+
+    def patient(self) -> BrokerPlan:
+        """The same broker, with as much time for everything as it can have."""
+        return replace(self, hold_s=300, quote_s=120, operator_timeout_s=120)
 
 
 NORTH = Plan(
@@ -116,7 +126,7 @@ class TinyFederation:
         return [plan.name for plan in self.plans] + ["broker"]
 
     def client(self, buyer: str = "alice") -> BrokerClient:
-        return BrokerClient(self.broker, f"{buyer}-key")
+        return BrokerClient(self.broker, f"{buyer}-key", timeout_s=CLIENT_S)
 
     async def start(self, *names: str) -> None:
         """Start nodes and wait until they serve."""
@@ -298,6 +308,7 @@ data = "data"
 keys = {{ private = "key.json", tls = "tls" }}
 trust = {{ domain = "../trust", anchors = "../trust/anchors.json", egress = {egress} }}
 listen = {{ http_port = {http}, mcp_port = {mcp}, mcp = {str(desk.agents).lower()} }}
-limits = {{ hold_s = {desk.hold_s} }}
+limits = {{ hold_s = {desk.hold_s}, quote_s = {desk.quote_s}, operator_timeout_s = {desk.operator_timeout_s} }}
 rates = {{ date = "2026-11-02", worth_ppm = {{ EUR = 1_000_000, CHF = 1_068_000 }} }}
+search = {{ compiled = false }} # the demo searches compiled; every broker here would pay seconds for it
 {known}"""
