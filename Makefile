@@ -46,8 +46,9 @@ $(STAMP): requirements/dev.lock pyproject.toml
 demo: $(STAMP) ## fifteen real networks on loopback: search, buy, use and release a path
 	@$(BIN)/peerway demo $(ARGS)
 
-# One worker per processor; the tests of a file share what is made for them. SPREAD= runs all in one process.
-SPREAD ?= -n auto --dist loadfile
+# One worker per processor; the tests of a file share what is made for them. In the order of folders: files that take
+# long come before tests/unit, so no worker is left with a long one at the end. SPREAD= runs all in one process.
+SPREAD ?= -n auto --dist loadfile --no-loadscope-reorder
 test: $(STAMP) ## the whole suite at everyday figures
 	@$(BIN)/python -m pytest $(SPREAD) -m "not long" $(ARGS)
 

@@ -17,12 +17,12 @@ from federation.broker.paths.query import Query
 from federation.broker.paths.route import Route
 from schemas.backup import Apart
 from schemas.intent import Objective
-from tests.property.test_paths import LONG, naming, route_key
 from tests.support.braids import braided
 from tests.support.brute_pairs import Key, Thing, Tried, always, scattered, things, tried, unavoidable
 from tests.support.brute_paths import Walk, judged, keeps, key, walks
 from tests.support.federations import focused, small
 from tests.support.path_queries import cranked, limited, marked, question, required, ruled
+from tests.support.path_worlds import LONG, naming, route_key
 from tests.support.paths import ask
 from tests.support.route_check import faults, piece_of
 

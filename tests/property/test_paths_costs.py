@@ -11,8 +11,8 @@ from federation.broker.paths.graph import Graph
 from federation.broker.paths.query import Query
 from federation.broker.paths.search import Found, find
 from schemas.intent import Objective
-from tests.property.test_paths import Walk, case, naming
-from tests.support.brute_paths import keeps
+from tests.support.brute_paths import Walk, keeps
+from tests.support.path_worlds import case, naming
 
 CASES = 2000 if os.environ.get("PEERWAY_TEST_LONG") == "1" else 160
 CHUNKS = 4

@@ -15,9 +15,9 @@ from federation.broker.paths.infeasible import NEEDS, Infeasible, Relaxed
 from federation.broker.paths.query import Query
 from federation.broker.paths.search import Found, find
 from schemas.segment import Limits
-from tests.property.test_paths import case, meant, naming, route_key
 from tests.support.brute_paths import Walk, keeps, key, price, walks
 from tests.support.path_queries import RULES
+from tests.support.path_worlds import case, meant, naming, route_key
 from tests.support.route_check import faults
 
 LONG = os.environ.get("PEERWAY_TEST_LONG") == "1"

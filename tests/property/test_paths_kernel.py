@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from random import Random
 
 import pytest
@@ -11,20 +9,16 @@ from msgspec import structs
 
 pytest.importorskip("numpy")
 
-from federation.broker.discovery.sheet import OperatorSheet
 from federation.broker.paths.graph import Graph
-from federation.broker.paths.kernel.compiled import Code, available, compiled
+from federation.broker.paths.kernel.compiled import Code
 from federation.broker.paths.kernel.engine import Engine
-from federation.broker.paths.query import Query
 from federation.broker.paths.search import Found, find
-from federation.broker.paths.usable import Usable
-from federation.broker.paths.work import Fixed, Solved, Work
-from schemas.intent import Objective
 from schemas.segment import Limits
-from tests.property.test_paths import LONG, Walk, case, naming, pointed, ranked, route_key
 from tests.support.brute_paths import walks
 from tests.support.federations import focused
+from tests.support.kernels import Counting, mostly, taken
 from tests.support.path_queries import question
+from tests.support.path_worlds import LONG, World, case, naming, pointed, ranked, route_key
 from tests.support.route_check import faults
 
 CASES = 3000 if LONG else 96
@@ -32,42 +26,7 @@ CHUNKS = 8
 TROUBLES = ("labels", "shares", "sums", "price", "avoided")
 
 
-class Counting(Engine):
-    """Counts what it answers itself, so that a test in which the solver does all the work fails."""
-
-    answered = left = 0
-
-    def solve(self, usable: Usable, ask: object, work: Work, fixed: Fixed) -> Solved | None:
-        solved = super().solve(usable, ask, work, fixed)  # type: ignore[arg-type]
-        self.answered += solved is not None
-        self.left += solved is None
-        return solved
-
-
-@contextmanager
-def mostly(engine: Counting) -> Iterator[None]:
-    """Says that the engine left no more than one solve in five to the solver."""
-    yield
-    assert engine.answered > 4 * engine.left
-
-
-@pytest.fixture(scope="module", params=["as it stands", "compiled"])
-def code(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Code:
-    if request.param == "as it stands":
-        return Code()
-    if not available():
-        pytest.skip("numba is not installed")
-    return compiled(tmp_path_factory.getbasetemp() / "kernel")
-
-
-def taken(query: Query) -> Query:
-    """The question without what the kernel leaves to the solver."""
-    objective = query.objective if query.objective is Objective.LATENCY else Objective.PRICE
-    query = structs.replace(query, operators_required=frozenset())
-    return structs.replace(query, objective=objective, limits=structs.replace(query.limits, carbon_mg_gb=None))
-
-
-def compare(engine: Engine, world: tuple[dict[str, OperatorSheet], Query, list[Walk]], k: int) -> None:
+def compare(engine: Engine, world: World, k: int) -> None:
     """The best `k` paths are those of the enumeration, proven, and each holds by itself."""
     sheets, query, every = world
     if query.operators_required:  # which the enumeration has noted of every path
@@ -81,8 +40,8 @@ def compare(engine: Engine, world: tuple[dict[str, OperatorSheet], Query, list[W
         assert not list(faults(sheets, query, route))
 
 
-@pytest.mark.parametrize("chunk", range(CHUNKS))
 @pytest.mark.parametrize("share", [0.0, 0.15, 0.5])
+@pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_the_best_paths_are_the_best_of_all(code: Code, chunk: int, share: float) -> None:
     engine = Counting(code)
     with mostly(engine):

@@ -13,30 +13,21 @@ pytest.importorskip("numpy")
 from federation.broker.discovery.sheet import OperatorSheet
 from federation.broker.market.market import advance
 from federation.broker.paths.graph import Graph
-from federation.broker.paths.kernel.compiled import Code, available, compiled
+from federation.broker.paths.kernel.compiled import Code
 from federation.broker.paths.kernel.engine import Engine
 from federation.broker.paths.kernel.live import GBPS, HOURLY, STEPS
 from federation.broker.paths.query import Query
 from federation.broker.paths.search import Found, find
 from schemas.offer import Offer
 from schemas.segment import Limits
-from tests.property.test_paths import LONG, naming, route_key
-from tests.property.test_paths_kernel import taken
 from tests.support.federations import focused
+from tests.support.kernels import taken
 from tests.support.path_queries import question
+from tests.support.path_worlds import LONG, naming, route_key
 
 CASES = 300 if LONG else 6
 CHANGES = 12
 Sheets = Mapping[str, OperatorSheet]
-
-
-@pytest.fixture(scope="module", params=["as it stands", "compiled"])
-def code(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Code:
-    if request.param == "as it stands":
-        return Code()
-    if not available():
-        pytest.skip("numba is not installed")
-    return compiled(tmp_path_factory.getbasetemp() / "kernel")
 
 
 def walked(rng: Random, sheets: Sheets, *, room: bool) -> dict[str, OperatorSheet]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from itertools import pairwise
+from typing import NamedTuple
 
 from federation.broker.discovery.sheet import OperatorSheet
 from federation.broker.paths.query import Query
@@ -51,41 +52,139 @@ class Walk:
         return tuple((p.operator, i) for p in self.pieces for i in (p.a, p.z))
 
 
+class Step(NamedTuple):
+    """A piece of a path, and all that it adds to one, whatever comes before and after."""
+
+    piece: Piece
+    there: tuple[str, str] | None
+    swaps: bool
+    promise: Promise
+    paid: int
+    width: int
+    mtu: int
+    term_s: int
+    lacking: Names
+    absent: frozenset[str]
+
+
 def walks(sheets: Mapping[str, OperatorSheet], query: Query) -> list[Walk]:
     """Every path, whatever limits, rules and capacity say; excluded items, labels and missing rates are obeyed."""
-    targets = {end for end in query.targets if _uni(sheets, end)}
-    found = []
-    for end in dict.fromkeys(query.sources):
-        if _uni(sheets, end):
-            for pieces in _onward(sheets, query, targets, (), end):
-                walk = judged(sheets, query, pieces)
-                if walk is not None:
-                    found.append(walk)
-    return found
+    return list(_Trial(sheets, query).walks())
+
+
+def judged(sheets: Mapping[str, OperatorSheet], query: Query, pieces: tuple[Piece, ...]) -> Walk | None:
+    """One path as a whole; None where something of it is excluded or nothing is known of it."""
+    return _Trial(sheets, query).judged(pieces)
+
+
+class _Trial:
+    """One question to one federation. What is true of an interface or of a piece by itself is found out once."""
+
+    def __init__(self, sheets: Mapping[str, OperatorSheet], query: Query) -> None:
+        self._sheets, self._query = sheets, query
+        self._free: dict[tuple[str, str], int] = {}
+        self._steps: dict[tuple[str, str], list[Step]] = {}
+
+    def walks(self) -> Iterator[Walk]:
+        """Every path from every source to every target."""
+        targets = {end for end in self._query.targets if _uni(self._sheets, end)}
+        for end in dict.fromkeys(self._query.sources):
+            if _uni(self._sheets, end):
+                for steps in self._onward(targets, (), end, self._labels(end)):
+                    yield self._walk(steps)
+
+    def judged(self, pieces: tuple[Piece, ...]) -> Walk | None:
+        """One path, by its pieces."""
+        steps = tuple(step for piece in pieces if (step := self._step(piece)) is not None)
+        labels = self._labels((pieces[0].operator, pieces[0].a))
+        for place, step in enumerate(steps):
+            after = [(piece.operator, piece.a) for piece in pieces[place + 1 : place + 2]]
+            labels = self._after(step, labels) & (self._labels(after[0]) if after else -1)
+        return self._walk(steps) if len(steps) == len(pieces) and labels else None
+
+    def _onward(
+        self, targets: set[tuple[str, str]], before: tuple[Step, ...], here: tuple[str, str], labels: int
+    ) -> Iterator[tuple[Step, ...]]:
+        seen = {here[0], *(step.piece.operator for step in before)}
+        for step in self._from(here):
+            left = self._after(step, labels)
+            if not left:
+                continue
+            path = (*before, step)
+            if (here[0], step.piece.z) in targets:
+                yield path
+            if step.there is not None and step.there[0] not in seen:
+                yield from self._onward(targets, path, step.there, left & self._labels(step.there))
+
+    def _labels(self, end: tuple[str, str]) -> int:
+        """Labels that may be used at an interface, as a mask."""
+        if end not in self._free:
+            published = self._sheets[end[0]].interfaces[end[1]].labels
+            self._free[end] = labels.parse(published) & ~self._query.banned_labels.get(end, 0)
+        return self._free[end]
+
+    def _after(self, step: Step, before: int) -> int:
+        """Labels possible behind a piece: any free one where it can swap, else one of those before it."""
+        there = self._labels((step.piece.operator, step.piece.z))
+        return there if step.swaps and before else there & before
+
+    def _from(self, here: tuple[str, str]) -> list[Step]:
+        if here not in self._steps:
+            found = map(self._step, _pieces(self._sheets[here[0]], self._query, here[1]))
+            self._steps[here] = [step for step in found if step is not None]
+        return self._steps[here]
+
+    def _step(self, piece: Piece) -> Step | None:
+        """None where it is excluded, or its price cannot be told."""
+        sheet, query = self._sheets[piece.operator], self._query
+        currencies = {sheet.currency, query.currency}
+        if len(currencies) > 1 and not currencies <= query.rates.worth_ppm.keys():
+            return None
+        if not query.excluded.isdisjoint({(piece.operator, piece.a), (piece.operator, piece.z)}):
+            return None
+        ends = [sheet.interfaces[name] for name in (piece.a, piece.z)]
+        items: list[Interface | Offer] = [*ends, *piece.offers]
+        free = (steps_least(item.free, query.window.start_s, query.window.end_s) for item in items)
+        promise = Promise()
+        for offer in piece.offers:
+            promise = promise.then(offer.promise)
+        return Step(
+            piece,
+            beyond(self._sheets, piece.operator, piece.z),
+            all(end.swap for end in ends),
+            promise,
+            _paid(sheet, query, piece, query.bandwidth_bps),
+            min(*free, *(end.speed_bps for end in ends)),
+            min(end.mtu for end in ends),
+            sheet.classes[piece.route_class].minimum_term_s,
+            *_rules(query, piece),
+        )
+
+    def _walk(self, steps: tuple[Step, ...]) -> Walk:
+        missing = self._query.operators_required - {step.piece.operator for step in steps}
+        return Walk(
+            tuple(step.piece for step in steps),
+            self._promise(steps),
+            sum(step.paid for step in steps),
+            min(step.width for step in steps),
+            min(step.mtu for step in steps),
+            max(step.term_s for step in steps),
+            frozenset(("operators_required", name) for name in missing).union(*(step.lacking for step in steps)),
+            frozenset[str]().union(*(step.absent for step in steps)),
+        )
+
+    def _promise(self, steps: tuple[Step, ...]) -> Promise:
+        path = Promise().then(steps[0].promise)
+        for before, step in pairwise(steps):
+            ours = self._sheets[before.piece.operator].interfaces[before.piece.z]
+            theirs = self._sheets[step.piece.operator].interfaces[step.piece.a]
+            path = path.then(Promise(latency_us=max(ours.latency_us, theirs.latency_us))).then(step.promise)
+        return path
 
 
 def _uni(sheets: Mapping[str, OperatorSheet], end: tuple[str, str]) -> bool:
     sheet = sheets.get(end[0])
     return sheet is not None and end[1] in sheet.interfaces and sheet.interfaces[end[1]].kind is InterfaceKind.UNI
-
-
-def _onward(
-    sheets: Mapping[str, OperatorSheet],
-    query: Query,
-    targets: set[tuple[str, str]],
-    pieces: tuple[Piece, ...],
-    here: tuple[str, str],
-) -> Iterator[tuple[Piece, ...]]:
-    operator, entry = here
-    for piece in _pieces(sheets[operator], query, entry):
-        path = (*pieces, piece)
-        if not _labels(sheets, query, path):
-            continue
-        if (operator, piece.z) in targets:
-            yield path
-        there = beyond(sheets, operator, piece.z)
-        if there is not None and there[0] not in {p.operator for p in path}:
-            yield from _onward(sheets, query, targets, path, there)
 
 
 def beyond(sheets: Mapping[str, OperatorSheet], operator: str, name: str) -> tuple[str, str] | None:
@@ -120,104 +219,34 @@ def _pieces(sheet: OperatorSheet, query: Query, entry: str) -> Iterator[Piece]:
                         stack.append((there, (*used, offer), seen | {there}))
 
 
-def judged(sheets: Mapping[str, OperatorSheet], query: Query, pieces: tuple[Piece, ...]) -> Walk | None:
-    ends = [(p.operator, name) for p in pieces for name in (p.a, p.z)]
-    interfaces = [sheets[o].interfaces[name] for o, name in ends]
-    known = all(
-        sheets[p.operator].currency == query.currency
-        or {sheets[p.operator].currency, query.currency} <= query.rates.worth_ppm.keys()
-        for p in pieces
-    )
-    if not known or any(end in query.excluded for end in ends) or not _labels(sheets, query, pieces):
-        return None
-    start, end = query.window.start_s, query.window.end_s
-    free = [steps_least(item.free, start, end) for item in [*interfaces, *(o for p in pieces for o in p.offers)]]
-    lacking, absent = _rules(sheets, query, pieces)
-    return Walk(
-        pieces,
-        _promise(sheets, pieces),
-        price(sheets, query, pieces, query.bandwidth_bps),
-        min(*free, *(i.speed_bps for i in interfaces)),
-        min(i.mtu for i in interfaces),
-        max(sheets[p.operator].classes[p.route_class].minimum_term_s for p in pieces),
-        lacking,
-        absent,
-    )
-
-
 def price(sheets: Mapping[str, OperatorSheet], query: Query, pieces: tuple[Piece, ...], bandwidth_bps: int) -> int:
     """What a buyer pays for a path at some bandwidth."""
-    paid = 0
-    for piece in pieces:
-        sheet = sheets[piece.operator]
-        rates = sum(o.hourly_micro for o in piece.offers), sum(o.gbps_hourly_micro for o in piece.offers)
-        tariff = sheet.classes[piece.route_class].tariff(sheet.currency, *rates)
-        lines = charge(tariff, bandwidth_bps, query.window.start_s, query.window.end_s, query.term_s)
-        paid += query.rates.convert(Money(sheet.currency, total(lines)), query.currency).micro
-    return paid
+    return sum(_paid(sheets[piece.operator], query, piece, bandwidth_bps) for piece in pieces)
 
 
-def _promise(sheets: Mapping[str, OperatorSheet], pieces: tuple[Piece, ...]) -> Promise:
-    path = Promise()
-    for place, piece in enumerate(pieces):
-        inside = Promise()
-        for offer in piece.offers:
-            inside = inside.then(offer.promise)
-        path = path.then(inside)
-        if place + 1 < len(pieces):
-            there = pieces[place + 1]
-            ours, theirs = sheets[piece.operator].interfaces[piece.z], sheets[there.operator].interfaces[there.a]
-            path = path.then(Promise(latency_us=max(ours.latency_us, theirs.latency_us)))
-    return path
+def _paid(sheet: OperatorSheet, query: Query, piece: Piece, bandwidth_bps: int) -> int:
+    rates = sum(o.hourly_micro for o in piece.offers), sum(o.gbps_hourly_micro for o in piece.offers)
+    tariff = sheet.classes[piece.route_class].tariff(sheet.currency, *rates)
+    lines = charge(tariff, bandwidth_bps, query.window.start_s, query.window.end_s, query.term_s)
+    return query.rates.convert(Money(sheet.currency, total(lines)), query.currency).micro
 
 
-def _free_labels(query: Query, operator: str, interface: Interface) -> frozenset[int]:
-    return _values(interface.labels) - _values(labels.ranges(query.banned_labels.get((operator, interface.id), 0)))
-
-
-@cache
-def _values(text: str) -> frozenset[int]:
-    mask = labels.parse(text)
-    return frozenset(value for value in range(1, 4095) if mask >> value & 1)
-
-
-def _labels(sheets: Mapping[str, OperatorSheet], query: Query, pieces: tuple[Piece, ...]) -> bool:
-    """Whether every place can have a label, kept from end to end of a segment that cannot swap."""
-
-    def free(operator: str, name: str) -> frozenset[int]:
-        return _free_labels(query, operator, sheets[operator].interfaces[name])
-
-    possible = free(pieces[0].operator, pieces[0].a)
-    for place, piece in enumerate(pieces):
-        there = free(piece.operator, piece.z)
-        if place + 1 < len(pieces):
-            there &= free(pieces[place + 1].operator, pieces[place + 1].a)
-        interfaces = sheets[piece.operator].interfaces
-        swaps = interfaces[piece.a].swap and interfaces[piece.z].swap
-        possible = there if swaps and possible else there & possible
-    return bool(possible)
-
-
-def _rules(
-    sheets: Mapping[str, OperatorSheet], query: Query, pieces: tuple[Piece, ...]
-) -> tuple[Names, frozenset[str]]:
+def _rules(query: Query, piece: Piece) -> tuple[Names, frozenset[str]]:
     """Names that each rule would have to allow, and rules for which a fact is missing."""
-    lacking, absent = set(), set()
-    lacking |= {("operators_required", name) for name in query.operators_required - {p.operator for p in pieces}}
-    for piece in pieces:
-        for name in (piece.a, piece.z):
-            lacking |= query.closed.get((piece.operator, name), frozenset())
-        if query.operators_allowed is not None and piece.operator not in query.operators_allowed:
-            lacking.add(("operators_allowed", piece.operator))
-        if piece.operator in query.operators_denied:
-            lacking.add(("operators_denied", piece.operator))
-        if query.route_classes is not None and piece.route_class not in query.route_classes:
-            lacking.add(("route_classes", piece.route_class))
-        for refusal in query.refused.get((piece.operator, piece.route_class), ()):
-            if refusal.lacking is None:
-                absent.add(str(refusal.rule))
-            else:
-                lacking |= {(str(refusal.rule), name) for name in refusal.lacking}
+    lacking, absent = set[tuple[str, str]](), set[str]()
+    for name in (piece.a, piece.z):
+        lacking |= query.closed.get((piece.operator, name), frozenset())
+    if query.operators_allowed is not None and piece.operator not in query.operators_allowed:
+        lacking.add(("operators_allowed", piece.operator))
+    if piece.operator in query.operators_denied:
+        lacking.add(("operators_denied", piece.operator))
+    if query.route_classes is not None and piece.route_class not in query.route_classes:
+        lacking.add(("route_classes", piece.route_class))
+    for refusal in query.refused.get((piece.operator, piece.route_class), ()):
+        if refusal.lacking is None:
+            absent.add(str(refusal.rule))
+        else:
+            lacking |= {(str(refusal.rule), name) for name in refusal.lacking}
     return frozenset(lacking), frozenset(absent)
 
 

@@ -11,8 +11,8 @@ from federation.broker.discovery.sheet import OperatorSheet
 from federation.broker.paths.graph import Graph
 from federation.broker.paths.search import find
 from schemas.interface import Peer
-from tests.property.test_paths import case
 from tests.support.federations import entity, small
+from tests.support.path_worlds import case
 from tests.support.paths import interface, operator
 
 A, B, C = entity(0), entity(1), entity(2)

@@ -15,8 +15,8 @@ from federation.policy.limits import Refusal
 from schemas.intent import Objective
 from schemas.offer import ClassTerms
 from schemas.segment import Limits
-from tests.property.test_paths import case, ranked, route_key
 from tests.support.federations import GBPS, entity
+from tests.support.path_worlds import case, ranked, route_key
 from tests.support.paths import ask, interface, offer, operator, to
 
 
