@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -21,7 +20,7 @@ from federation.tokens.replay import Seen
 from federation.trust.destinations import Rules, destination, endpoint
 from federation.trust.jose import unverified, verify_jws, verify_proof
 from federation.trust.keys import b64url
-from federation.trust.resolve import FETCHES_MAX, Resolver
+from federation.trust.resolve import FETCHES_MAX
 from federation.trust.statements import parse_list
 from federation.trust.status import is_set
 from schemas.entity import StatusBits
@@ -29,9 +28,8 @@ from schemas.problem import Problem
 from schemas.token import TYPES
 from tests.support import vectors
 from tests.support.authority import AGENT, BROKER, OPERATOR, Cast
-from tests.support.loops import run
 from tests.support.seams import FixedClock
-from tests.support.trust_tree import ANCHOR, LEAF, MIDDLE, Tree, superior
+from tests.support.trust_tree import ANCHOR, LEAF, MIDDLE, Tree, resolved, superior
 
 GOLDEN: Final[Mapping[str, dict[str, Any]]] = json.loads(vectors.PATH.read_text())["documents"]
 TYPS: Final = sorted(TYPES)
@@ -177,15 +175,7 @@ def resolver(data: bytes) -> None:
     for piece in data.split(b"\xff\xff")[:5]:
         if len(piece) > 1:
             tree.replaced[QUESTIONS[piece[0] % len(QUESTIONS)]] = _answer(piece[1:])
-
-    async def main() -> Any:
-        made = Resolver(tree, tree.anchors(), now=tree.clock.now, rng=random.Random(7))
-        try:
-            return await made.resolve(LEAF)
-        finally:
-            await made.close()
-
-    found = run(main(), tree.clock.advance)
+    found = resolved(tree)
     assert sum(tree.asked.values()) <= FETCHES_MAX + 1
     assert found.member is None or found.member.path in {(LEAF, MIDDLE, ANCHOR), (LEAF, ANCHOR)}
 

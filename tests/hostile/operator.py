@@ -97,18 +97,26 @@ async def speaks_in_another_members_name(folder: Path) -> None:
     assert body == {"caller": BROKER}
 
 
+@asynccontextmanager
+async def guarded_mesh(node: Node, folder: Path) -> AsyncIterator[int]:
+    """A member's mesh behind its guard, which lets everybody call as often as they like."""
+    with Audit(folder, node.clock, CountingEntropy()) as audit:
+        server = guarded_server(Guard(node.judge, Buckets(Rate(per_second=1000, burst=1000)), audit, node.clock))
+        add_MeshServicer_to_server(Echo(), server)
+        port = server.add_secure_port("127.0.0.1:0", node.tls.server_credentials())
+        await server.start()
+        try:
+            yield port
+        finally:
+            await server.stop(None)
+
+
 async def speaks_in_another_members_name_on_the_mesh(folder: Path) -> None:
     """T13: the same leaf over gRPC."""
     surf, _, evil = members(folder, FixedClock())
     forged = evil.forge(BROKER, folder / "forged.pem").read_bytes()
     async with AsyncExitStack() as stack:
-        audit = stack.enter_context(Audit(folder, surf.clock, CountingEntropy()))
-        buckets = Buckets(Rate(per_second=1000, burst=1000))
-        server = guarded_server(Guard(surf.judge, buckets, audit, surf.clock))
-        add_MeshServicer_to_server(Echo(), server)
-        port = server.add_secure_port("127.0.0.1:0", surf.tls.server_credentials())
-        await server.start()
-        stack.push_async_callback(server.stop, None)
+        port = await stack.enter_async_context(guarded_mesh(surf, folder))
         shown = grpc.ssl_channel_credentials(pem(surf.own.certificate), forged, forged)
         channel = await stack.enter_async_context(grpc.aio.secure_channel(f"localhost:{port}", shown))
         stub: Any = MeshStub(channel)
@@ -136,13 +144,7 @@ async def keeps_streams_until_none_are_left(folder: Path) -> None:
     """T16: one member watches over many connections, each stream for an hour."""
     surf, broker, _ = members(folder, FixedClock())
     async with AsyncExitStack() as stack:
-        audit = stack.enter_context(Audit(folder, surf.clock, CountingEntropy()))
-        buckets = Buckets(Rate(per_second=1000, burst=1000))
-        server = guarded_server(Guard(surf.judge, buckets, audit, surf.clock))
-        add_MeshServicer_to_server(Echo(), server)
-        port = server.add_secure_port("127.0.0.1:0", surf.tls.server_credentials())
-        await server.start()
-        stack.push_async_callback(server.stop, None)
+        port = await stack.enter_async_context(guarded_mesh(surf, folder))
         kept = [await _watching(stack, broker, port) for _ in range(3)]
     if sum(kept) == CALLS_EACH_MAX:
         beaten("no more than its share")

@@ -24,7 +24,7 @@ from schemas.gen.mesh.v1 import mesh_pb2 as pb
 from schemas.gen.mesh.v1.mesh_pb2_grpc import MeshServicer, MeshStub, add_MeshServicer_to_server
 from schemas.problem import Problem
 from tests.support.seams import CountingEntropy, FixedClock
-from tests.support.speaking import BROKER, EVIL, SURF, Node, members
+from tests.support.speaking import BROKER, EVIL, SURF, Node, members, rotating
 
 pytestmark = pytest.mark.asyncio
 PLENTY = Rate(per_second=100_000, burst=100_000)
@@ -227,19 +227,10 @@ async def test_leaves_and_authorities_rotate_under_load_without_a_failed_call(tm
         held = channel_to(broker.tls, SURF, target(port), drain_s=DEADLINE_S)
         answers: list[bytes] = []
 
-        async def calls(count: int) -> None:
-            for _ in range(count):
-                answers.append(await confirm(held.get()))  # noqa: PERF401 - counted while it grows
+        async def call(number: int) -> None:
+            answers.append(await confirm(held.get()))
 
-        async with asyncio.TaskGroup() as tasks:
-            at_work = [tasks.create_task(calls(50)) for _ in range(8)]
-            for step in range(8):
-                while len(answers) < 40 * (step + 1):
-                    assert not any(task.cancelled() for task in at_work), "a call was cut off"
-                    await asyncio.sleep(0)
-                broker.rotate()
-                surf.rotate()
-                surf.believe(*([surf, broker, evil] if step % 2 else [surf, broker]))
+        await rotating(surf, broker, evil, call)
         await held.close()
     assert answers == [BROKER.encode()] * 400
     assert len(shown) == 9, "the server saw every leaf that the broker ever had"

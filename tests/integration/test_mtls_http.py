@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,7 +21,7 @@ from federation.trust.destinations import Rules
 from federation.trust.egress import Egress
 from schemas.problem import Problem
 from tests.support.seams import CountingEntropy, FixedClock
-from tests.support.speaking import BROKER, EVIL, SURF, Node, members
+from tests.support.speaking import BROKER, EVIL, SURF, Node, members, rotating
 
 PLENTY = Rate(per_second=100_000, burst=100_000)
 
@@ -209,22 +208,12 @@ async def test_leaves_and_authorities_rotate_under_load_without_a_failed_request
         sessions = session_to(broker.tls, SURF, egress, drain_s=60.0)
         answers: list[tuple[int, bytes]] = []
 
-        async def calls(count: int) -> None:
-            for number in range(count):
-                url = "https://surf.example/who"
-                headers = {"Connection": "close"} if number % 3 == 0 else {}
-                async with sessions.get().get(url, headers=headers) as response:
-                    answers.append((response.status, await response.read()))
+        async def call(number: int) -> None:
+            headers = {"Connection": "close"} if number % 3 == 0 else {}
+            async with sessions.get().get("https://surf.example/who", headers=headers) as response:
+                answers.append((response.status, await response.read()))
 
-        async with asyncio.TaskGroup() as tasks:
-            at_work = [tasks.create_task(calls(50)) for _ in range(8)]
-            for step in range(8):
-                while len(answers) < 40 * (step + 1):
-                    assert not any(task.cancelled() for task in at_work), "a call was cut off"
-                    await asyncio.sleep(0)
-                broker.rotate()
-                surf.rotate()
-                surf.believe(*([surf, broker, evil] if step % 2 else [surf, broker]))
+        await rotating(surf, broker, evil, call)
         await sessions.close()
         await egress.close()
     assert answers == [(200, b'{"caller":"https://broker.example"}')] * 400

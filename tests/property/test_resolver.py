@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import random
-from typing import Any
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federation.trust.resolve import FETCHES_MAX, Resolution, Resolver
-from tests.support.loops import run
+from federation.trust.resolve import FETCHES_MAX
 from tests.support.seams import FixedClock
-from tests.support.trust_tree import ANCHOR, AUDITOR, LEAF, MIDDLE, STATUS, Tree, superior
+from tests.support.trust_tree import ANCHOR, AUDITOR, LEAF, MIDDLE, STATUS, Tree, resolved, superior
 
 SECOND, EVIL = "https://second.example", "https://evil.example"
 QUESTIONS = st.sampled_from(
@@ -52,24 +48,13 @@ ANSWERS = st.one_of(
 )
 
 
-def resolve(tree: Tree) -> Resolution:
-    async def main() -> Any:
-        made = Resolver(tree, tree.anchors(), now=tree.clock.now, rng=random.Random(7))
-        try:
-            return await made.resolve(LEAF)
-        finally:
-            await made.close()
-
-    return run(main(), tree.clock.advance)
-
-
 @settings(max_examples=150)
 @given(st.dictionaries(QUESTIONS, ANSWERS, min_size=1, max_size=4), st.sets(st.sampled_from([LEAF, MIDDLE, AUDITOR])))
 def test_no_answer_makes_it_raise_or_trust_another(answers: dict[tuple[str, ...], str], silent: set[str]) -> None:
     tree = Tree(FixedClock())
     tree.nodes, tree.issuers = TREE.nodes, TREE.issuers
     tree.replaced, tree.silent = answers, silent
-    found = resolve(tree)
+    found = resolved(tree)
     assert sum(tree.asked.values()) <= 3 * FETCHES_MAX
     if found.member is None:
         assert found.why_not
@@ -88,6 +73,6 @@ def test_no_graph_of_superiors_costs_more_than_the_caps(graph: list[list[str]]) 
         entity = f"https://n{number}.example"
         tree.add(entity, *dict.fromkeys(names), metadata=superior(entity))
     tree.add(LEAF, *[f"https://n{number}.example" for number in range(4)])
-    found = resolve(tree)
+    found = resolved(tree)
     assert found.member is None
     assert sum(tree.asked.values()) <= FETCHES_MAX

@@ -6,8 +6,9 @@ after the handshake.
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -85,3 +86,24 @@ def members(folder: Path, clock: FixedClock, entities: Iterable[str] = (SURF, BR
     for node in nodes:
         node.believe(*nodes)
     return nodes
+
+
+async def rotating(server: Node, caller: Node, other: Node, call: Callable[[int], Awaitable[None]]) -> None:
+    """400 calls by 8 callers; every 40, both ends take a new leaf, and the server believes `other` or no longer."""
+    answered = 0
+
+    async def calls(count: int) -> None:
+        nonlocal answered
+        for number in range(count):
+            await call(number)
+            answered += 1
+
+    async with asyncio.TaskGroup() as tasks:
+        at_work = [tasks.create_task(calls(50)) for _ in range(8)]
+        for step in range(8):
+            while answered < 40 * (step + 1):
+                assert not any(task.cancelled() for task in at_work), "a call was cut off"
+                await asyncio.sleep(0)
+            caller.rotate()
+            server.rotate()
+            server.believe(*([server, caller, other] if step % 2 else [server, caller]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from federation.trust.issue import (
 )
 from federation.trust.jose import sign_jws, unverified
 from federation.trust.keys import PrivateKey, generate
+from federation.trust.resolve import Resolution, Resolver
 from schemas.entity import (
     FACTS_MARK,
     AuditorMetadata,
@@ -32,6 +34,7 @@ from schemas.entity import (
 )
 from schemas.jurisdiction import Attestation
 from schemas.problem import Problem
+from tests.support.loops import run
 from tests.support.seams import FixedClock
 
 ANCHOR, MIDDLE, LEAF = "https://anchor.example", "https://middle.example", "https://surf.leaf.example"
@@ -190,3 +193,16 @@ class Tree:
 def resign(key: PrivateKey, token: str, **claims: Any) -> str:
     """A statement with some claims replaced, signed again."""
     return sign_jws(key, msgspec.structs.replace(unverified(token, EntityStatement), **claims))
+
+
+def resolved(tree: Tree, entity: str = LEAF) -> Resolution:
+    """What a resolver finds of an entity, on the tree's own time."""
+
+    async def main() -> Resolution:
+        made = Resolver(tree, tree.anchors(), now=tree.clock.now, rng=random.Random(7))
+        try:
+            return await made.resolve(entity)
+        finally:
+            await made.close()
+
+    return run(main(), tree.clock.advance)
