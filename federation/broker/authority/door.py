@@ -105,8 +105,9 @@ class Door:
             power = of_house(self._me.entity, name, self._buyers.house(name), self._me.token())
             return Buyer(name, power)
         if scheme != "dpop":
-            also = " or 'Authorization: Bearer KEY'" if self._buyers.any_bearer else ""
-            raise Problem("UNAUTHENTICATED", f"send 'Authorization: DPoP TOKEN' with a proof{also}")
+            also = "or 'Authorization: Bearer KEY'" if self._buyers.any_bearer else "bearer keys are not taken here"
+            why = f"act under a mandate: send 'Authorization: DPoP TOKEN' with a proof; {also}"
+            raise Problem("UNAUTHENTICATED", why)
         access = await self._gate.who(call, self._clock.now())
         name = self._buyers.name_of(access.sub)
         if await self._revoked(access.sub, access.mandate_h):

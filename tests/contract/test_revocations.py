@@ -1,0 +1,82 @@
+"""What every memory of revoked mandates must do, and that no order begins under one, whoever raced to begin it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from msgspec import structs
+
+from federation.broker.authority.power import Power
+from federation.broker.authority.revocations import Revocations
+from federation.broker.orders.protocols import Filed
+from federation.broker.orders.saga.decide import begin
+from federation.broker.orders.terms import charge_of, order_terms
+from federation.broker.store.sqlite import SqliteStore, open_database
+from federation.tokens.narrows import passed_on
+from schemas.problem import Outcome, Problem
+from schemas.segment import window
+from tests.support.agents import TakenBack
+from tests.support.authority import AGENT, AUTHORITY
+from tests.support.authority import BUYER as ENTITY
+from tests.support.seams import NOW
+from tests.support.world.run import BUYER, RATES, Plan, World
+
+pytestmark = pytest.mark.asyncio
+MANDATE, ANOTHER, KEY, OTHER_KEY = "m" * 43, "n" * 43, "k" * 43, "l" * 43
+
+
+@pytest_asyncio.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    async with open_database(tmp_path / "broker.sqlite") as database:
+        yield SqliteStore(database)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def revocations(request: pytest.FixtureRequest, store: SqliteStore) -> Revocations:
+    return TakenBack() if request.param == "memory" else store
+
+
+async def test_a_mandate_is_revoked_once_by_its_buyer_alone(revocations: Revocations) -> None:
+    assert not await revocations.revoked("carol", MANDATE)
+    assert await revocations.revoke("carol", MANDATE, NOW) == NOW
+    assert await revocations.revoke("carol", MANDATE, NOW + 9) == NOW, "again changes nothing"
+    assert await revocations.revoked("carol", MANDATE)
+    assert not await revocations.revoked("carol", ANOTHER)
+    assert not await revocations.revoked("bob", MANDATE)
+
+
+async def test_no_order_begins_after_the_revocation_and_nothing_of_it_is_kept(store: SqliteStore) -> None:
+    world = World(1, Plan(operators=2, trouble=False), asyncio.get_running_loop())
+    power = Power(mandate_h=MANDATE, buyer=ENTITY, agent=AGENT, authority=passed_on(AUTHORITY), txn="txn-1", key=KEY)
+    quotes = [structs.replace(world.path_quote(window(NOW, NOW + 60)), power=power) for _ in range(2)]
+    budget = power.budget._replace(per_order_micro=10**12, total_micro=10**13)
+    for number, quote in enumerate(quotes):
+        await store.put_quote(quote, None)
+        state, _ = begin(order_terms(quote, f"order-{number}", RATES, NOW), NOW + 60, NOW * 1_000_000)
+        filed = [Filed(document_h=str(number) * 43, operator="https://op0.example", document=f"d{number}")]
+        charge = charge_of(budget, quote, state.terms.id, RATES, NOW)
+        if number == 0:
+            await store.begin(state, quote.id, None, filed, charge)
+            await store.revoke(BUYER, MANDATE, NOW)
+            continue
+        with pytest.raises(Problem) as caught:
+            await store.begin(state, quote.id, None, filed, charge)
+        assert (caught.value.code, caught.value.outcome) == ("POLICY_DENIED", Outcome.NONE)
+    assert [state.terms.id for state in await store.list_orders(BUYER)] == ["order-0"]
+    assert [expense.id for expense in await store.reserved()] == ["order-0"]
+    assert await store.get_document(BUYER, "1" * 43) is None
+
+
+async def test_documents_are_the_agents_who_asked_and_the_buyers(store: SqliteStore) -> None:
+    world = World(1, Plan(operators=2, trouble=False), asyncio.get_running_loop())
+    power = Power(mandate_h=MANDATE, buyer=ENTITY, agent=AGENT, authority=passed_on(AUTHORITY), txn="txn-1", key=KEY)
+    quote = structs.replace(world.path_quote(window(NOW, NOW + 60)), power=power)
+    await store.put_quote(quote, None)
+    document_h = quote.held[0].quote_h
+    for agent, found in ((None, True), (KEY, True), (OTHER_KEY, False)):
+        assert (await store.get_document(BUYER, document_h, agent) is not None) == found, agent
+    assert await store.get_document("bob", document_h) is None
