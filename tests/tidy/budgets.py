@@ -26,7 +26,7 @@ def function_length(tree: Tree, ratchet: Ratchet = LONG_FUNCTIONS) -> Iterator[F
 def functions(source: Source) -> Iterator[tuple[str, int]]:
     """Every function as `path::name` with its lines; the longest of a name counts."""
     found: dict[str, int] = {}
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             start = min([node.lineno, *(d.lineno for d in node.decorator_list)])
             key = f"{source.path}::{node.name}"

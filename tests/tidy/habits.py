@@ -97,7 +97,7 @@ def unsafe(tree: Tree) -> Iterator[Finding]:
         for found in source.imports:
             if found.top in UNSAFE_MODULES:
                 yield source.finding(found.line, f"imports {found.top}")
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in UNSAFE_CALLS:
                 yield source.finding(node.lineno, f"calls {node.func.id}")
 
@@ -115,8 +115,8 @@ def finished(tree: Tree) -> Iterator[Finding]:
 def names_used(source: Source) -> Iterator[tuple[int, str]]:
     """Every name of another module that a file uses, in full and under its own name."""
     known = local_names(source.tree)
-    inner = {id(node.value) for node in ast.walk(source.tree) if isinstance(node, ast.Attribute)}
-    for node in ast.walk(source.tree):
+    inner = {id(node.value) for node in source.nodes if isinstance(node, ast.Attribute)}
+    for node in source.nodes:
         if isinstance(node, ast.Name | ast.Attribute) and id(node) not in inner:
             head, dot, rest = dotted(node).partition(".")
             if head in known:

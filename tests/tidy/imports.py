@@ -108,7 +108,7 @@ def unimported(tree: Tree) -> Iterator[Finding]:
             for found in source.imports
             if (reached := tree.resolve(found.target)) is not source and reached
         }
-        strings = (n.value for n in ast.walk(source.tree) if isinstance(n, ast.Constant) and isinstance(n.value, str))
+        strings = (n.value for n in source.nodes if isinstance(n, ast.Constant) and isinstance(n.value, str))
         used |= {tree.modules[name].path for name in strings if name in tree.modules}
     for source in tree.packaged:
         quiet = source.is_package or source.path.endswith("__main__.py") or source.path in UNIMPORTED

@@ -48,6 +48,11 @@ class Source:
     def tree(self) -> ast.Module:
         return ast.parse(self.text, self.path)
 
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Every node of the tree: several rules look at all of them."""
+        return list(ast.walk(self.tree))
+
     @property
     def is_package(self) -> bool:
         return self.path.endswith("__init__.py")
@@ -72,7 +77,7 @@ class Source:
         typing_only = {id(n) for block in type_checking_blocks(self.tree) for n in ast.walk(block)}
         return [
             Import(target, node.lineno, id(node) in typing_only)
-            for node in ast.walk(self.tree)
+            for node in self.nodes
             if isinstance(node, ast.Import | ast.ImportFrom | ast.Call)
             for target in import_targets(node, self.folder)
         ]

@@ -15,6 +15,7 @@ from tests.tidy.tree import Finding, Source, Tree, under
 PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 # "contract test" is the one use of that word; a header field keeps the name that HTTP gave it.
 CONTRACT_TEST = re.compile(r"\bcontract[ _-]tests?\b|\btests/contract\b", re.IGNORECASE)
+ANY = re.compile("|".join(WORDS), re.IGNORECASE)  # most texts hold none of them, not even inside a word
 AGREEMENTS = (".proto", ".yaml", ".yml", ".toml")
 NOT_PROSE = re.compile(r"^```.*?^```|`[^`\n]*`|\]\([^)]*\)|<?https?://\S+", re.MULTILINE | re.DOTALL)
 
@@ -40,13 +41,15 @@ def judge(path: str, texts: Iterator[tuple[int, str]] | enumerate[str]) -> Itera
 
 def banned_in(text: str) -> set[str]:
     """The banned words in a text or an identifier, in the singular."""
+    if not ANY.search(text):
+        return set()
     parts = (part.lower() for part in PART.findall(CONTRACT_TEST.sub("", text)))
     return {word for part in parts for word in (part, part.removesuffix("s")) if word in WORDS}
 
 
 def python_words(source: Source) -> Iterator[tuple[int, str]]:
     """The names that a file gives (not those it uses of others), its strings and its comments."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 yield node.lineno, name
