@@ -13,7 +13,7 @@ from schemas.problem import Outcome, Problem, invalid
 from schemas.request import Extension
 from schemas.segment import moment
 
-POLL_S: Final = 20
+POLL_S: Final = 20  # the longest that one request waits; the broker answers as soon as nothing is on its way
 POLLS_MAX: Final = 6
 
 

@@ -20,13 +20,13 @@ class Dns:
 
     async def __call__(self, host: str, port: int) -> Sequence[Answer]:
         """Address family and address of every answer. Raises `OSError` where there is none."""
-        found = await asyncio.get_running_loop().run_in_executor(self._pool, _lookup, host, port)
-        return [(int(family), str(address[0])) for family, _, _, _, address in found]
+        return await asyncio.get_running_loop().run_in_executor(self._pool, _lookup, host, port)
 
     def close(self) -> None:
         """Begin no more lookups."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _lookup(host: str, port: int) -> list[tuple[socket.AddressFamily, int, int, str, tuple[str, int]]]:
-    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)  # type: ignore[return-value]
+def _lookup(host: str, port: int) -> list[Answer]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [(int(family), str(address[0])) for family, _, _, _, address in found]

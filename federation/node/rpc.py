@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
@@ -21,7 +20,7 @@ import msgspec
 
 from federation.node.audit import STRANGER, Audit
 from federation.node.callers import Judge, check_rate, thumbprint
-from federation.node.limits import Buckets
+from federation.node.limits import AtOnce, Buckets
 from federation.node.seams import Clock
 from schemas.problem import CATALOGUE, Outcome, Problem, invalid
 
@@ -89,7 +88,7 @@ class Guard(grpc.aio.ServerInterceptor):
 
     def __init__(self, judge: Judge, buckets: Buckets, audit: Audit, clock: Clock) -> None:
         self._judge, self._buckets, self._audit, self._clock = judge, buckets, audit, clock
-        self._under_way: Counter[str] = Counter()
+        self._at_once = AtOnce(CALLS_EACH_MAX, "calls")
 
     async def intercept_service(
         self,
@@ -119,7 +118,7 @@ class Guard(grpc.aio.ServerInterceptor):
                     return await behaviour(request, context)
             except grpc.aio.AbortError:
                 raise
-            except Exception as error:  # noqa: BLE001 - gRPC would tell the caller its text
+            except Exception as error:  # noqa: BLE001 - unseen here, gRPC would tell the caller its text
                 await self._refuse(context, error, method)
 
         return call
@@ -133,7 +132,7 @@ class Guard(grpc.aio.ServerInterceptor):
                             yield message
             except grpc.aio.AbortError:
                 raise
-            except Exception as error:  # noqa: BLE001 - gRPC would tell the caller its text
+            except Exception as error:  # noqa: BLE001 - unseen here, gRPC would tell the caller its text
                 await self._refuse(context, error, method)
 
         return call
@@ -142,16 +141,8 @@ class Guard(grpc.aio.ServerInterceptor):
     def _admitted(self, context: Context) -> Iterator[None]:
         """While a call is under way: one caller's streams leave room for those of others."""
         self._admit(context)
-        caller = caller_of()
-        if self._under_way[caller] >= CALLS_EACH_MAX:
-            raise Problem("TOO_MANY_REQUESTS", f"more than {CALLS_EACH_MAX} calls at once", retry_after_s=1)
-        self._under_way[caller] += 1
-        try:
+        with self._at_once.one(caller_of()):
             yield
-        finally:
-            self._under_way[caller] -= 1
-            if not self._under_way[caller]:
-                del self._under_way[caller]
 
     def _admit(self, context: Context) -> None:
         if context.time_remaining() is None:
@@ -173,7 +164,7 @@ def guarded_server(guard: Guard) -> grpc.aio.Server:
 
 def unexpected(error: Exception, method: str) -> Problem:
     """A fault of ours: written to the log in full, told without detail. What is not there is no fault."""
-    if isinstance(error, NotImplementedError):
+    if isinstance(error, NotImplementedError):  # raised by the generated servicers, for the methods a node leaves out
         return Problem("NOT_IMPLEMENTED", f"{method} is not served here")
     log.error("unexpected fault in %s", method, exc_info=error)
     return Problem("INTERNAL", "the fault is in this node's log, not in your request", outcome=Outcome.UNKNOWN)

@@ -86,7 +86,7 @@ def _value(entry: _Entry[T]) -> T:
         # A copy: a raised exception collects the traceback of everyone who meets it.
         problem = entry.problem
         raise Problem(problem.code, problem.detail, field=problem.field, extra=problem.extra)
-    return entry.value  # type: ignore[return-value]
+    return entry.value  # type: ignore[return-value]  # without a problem it was loaded, and T may itself hold None
 
 
 def _observed(task: asyncio.Task[T]) -> None:

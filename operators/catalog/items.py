@@ -109,4 +109,4 @@ def touched(layout: Layout, renderer: Renderer, network: Network, resources: set
 
 def key(item: Item) -> Key:
     """Kind and id, by which a delta replaces."""
-    return item.__struct_config__.tag, item.id  # type: ignore[return-value]
+    return item.__struct_config__.tag, item.id  # type: ignore[return-value]  # every Item has a text tag; msgspec types it wider

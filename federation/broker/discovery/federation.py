@@ -127,4 +127,4 @@ async def _for_ever(watch: Watch) -> None:
             await watch.run()
         except Exception:
             log.exception("a watch of offers ended by a fault, and begins anew")
-            await asyncio.sleep(RETRY_MOST_S)
+            await asyncio.sleep(RETRY_MOST_S)  # a fault that comes back at once must not fill the log

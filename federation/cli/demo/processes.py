@@ -19,7 +19,7 @@ from schemas.problem import Problem
 
 READY_S_MAX: Final = 90
 ENDING_S_MAX: Final = 8
-POLL_S: Final = 0.02
+POLL_S: Final = 0.02  # a child tells by its file of ready lines and by its end: nothing that can be awaited
 LOG_TAIL_LINES: Final = 4
 LOG_TAIL_CHARS_MAX: Final = 600
 OPERATOR: Final = (sys.executable, "-m", "operators.cli.main", "serve")

@@ -21,7 +21,7 @@ from federation.trust.statements import Elsewhere, HttpStatements
 from federation.trust.view import TrustView
 from schemas.problem import Problem
 
-REREAD_S: Final = 30  # how old a copy of a folder may be
+REREAD_S: Final = 30  # how old a copy of a folder may be: whoever writes there tells nobody
 SEEN: Final = "statements-seen.json"
 log = logging.getLogger(__name__)
 Tell = Callable[[TrustDomain], None]

@@ -29,7 +29,7 @@ from federation.trust.own import OwnConfiguration
 from schemas.entity import FederationEntity, Metadata, TrustMark
 from schemas.problem import Problem
 
-LOOK_S: Final = 2.0
+LOOK_S: Final = 2.0  # key files are changed by hand and by other processes, which tell nobody
 FORMER: Final = "former-keys.json"
 HISTORY: Final = "/federation/keys"
 HISTORY_TYPE: Final = "application/jwk-set+jwt"

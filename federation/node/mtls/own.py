@@ -36,7 +36,7 @@ AUTHORITY: Final = "tls-authority.pem"
 LEAF: Final = "tls-leaf.pem"
 NEXT: Final = "next"
 RENEW_SHARE: Final = 2  # a leaf is renewed when less than one part in two of its life is left
-LOOK_S: Final = 600.0
+LOOK_S: Final = 600.0  # far less than a leaf's life; one timer for the day it is due would miss a clock that is set
 log = logging.getLogger(__name__)
 
 
