@@ -54,8 +54,8 @@ async def test_an_operator_that_is_down_is_named_and_the_others_hold_nothing(fed
 
 @pytest.mark.asyncio
 async def test_an_expired_quote_is_refused_and_its_capacity_is_free(tmp_path: Path) -> None:
-    async with tiny_federation(tmp_path, desk=BrokerPlan(hold_s=1)) as federation, federation.client() as client:
-        quote = await client.quote(WHOLE)
+    async with tiny_federation(tmp_path, desk=BrokerPlan(hold_s=2)) as federation, federation.client() as client:
+        quote = await retried(lambda: client.quote(WHOLE))  # a busy machine may take longer than the hold lasts
         while (await client.get_quote(quote.id)).state is State.HELD:
             await asyncio.sleep(0.1)
         with pytest.raises(Problem) as caught:

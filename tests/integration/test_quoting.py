@@ -83,7 +83,7 @@ async def test_a_quote_holds_and_a_decline_lets_go(ring: TinyFederation) -> None
         await client.decline(again.id, "no-thanks-2")
 
 
-async def shown(client: BrokerClient, asked: Intent, tries: int = 60) -> None:
+async def shown(client: BrokerClient, asked: Intent, tries: int = 2000) -> None:
     """Wait until the offers show what was let go."""
     for _ in range(tries):
         if (await client.search(asked)).found:

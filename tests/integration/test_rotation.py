@@ -34,7 +34,7 @@ from operators.config import load_config as load_operator
 from operators.daemon import operator
 from schemas.intent import Intent
 from schemas.problem import Problem
-from tests.support.federation import BROKER_ENTITY, ENDS, GBPS, TinyFederation, retried, tiny_federation
+from tests.support.federation import BROKER_ENTITY, ENDS, GBPS, BrokerPlan, TinyFederation, retried, tiny_federation
 from tests.support.footprints import ENTITY
 from tests.support.operator_world import BROKER, OperatorWorld, plan
 from tests.support.speaking import BEGIN, DECADES_S, keys
@@ -149,7 +149,7 @@ class Node(NamedTuple):
 async def one_process(folder: Path) -> AsyncIterator[tuple[TinyFederation, list[Node]]]:
     """Three operators and a broker, the real daemons' roots beside one another."""
     clock, entropy, stop = SystemClock(), SystemEntropy(), asyncio.Event()
-    async with tiny_federation(folder, start=False) as made, AsyncExitStack() as stack:
+    async with tiny_federation(folder, desk=BrokerPlan().patient(), start=False) as made, AsyncExitStack() as stack:
         running = []
         for one in made.plans:
             config = load_operator(folder / one.name / "config.toml")

@@ -167,7 +167,7 @@ class TinyFederation:
         return [*command, "--config", str(self.folder / name / "config.toml")]
 
 
-async def retried(ask: Callable[[], Awaitable[T]], tries: int = 40, pause_s: float = 0.25) -> T:
+async def retried(ask: Callable[[], Awaitable[T]], tries: int = 1000, pause_s: float = 0.25) -> T:
     """The answer of `ask`, which may be refused while news of a restart or of freed capacity is on its way."""
     for _ in range(tries - 1):
         try:
