@@ -142,6 +142,7 @@ class EntityStatement(Struct, frozen=True, kw_only=True, omit_defaults=True):
     jwks: Jwks
     metadata: dict[str, dict[str, Any]] | None = None
     authority_hints: tuple[EntityId, ...] | None = None
+    trust_anchor_hints: tuple[EntityId, ...] | None = None
     metadata_policy: dict[str, dict[str, dict[str, Any]]] | None = None
     metadata_policy_crit: tuple[str, ...] | None = None
     constraints: Constraints | None = None
@@ -215,7 +216,7 @@ class Revoked(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class HistoricalKey(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A key of the past: what it signed from `iat` until `exp` may be believed, unless it was compromised."""
+    """A key of the past: what it signed from `iat`, or a later `nbf`, until `exp` counts, unless it was compromised."""
 
     kty: str
     crv: str
@@ -224,6 +225,7 @@ class HistoricalKey(Struct, frozen=True, kw_only=True, omit_defaults=True):
     kid: str
     exp: int
     iat: int = 0
+    nbf: int = 0
     alg: str = "ES256"
     use: str = "sig"
     revoked: Revoked | None = None

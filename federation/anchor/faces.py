@@ -6,6 +6,7 @@ own. Everything answered is signed but the lists, which are hints.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import parse_qs
@@ -24,6 +25,8 @@ STATUS_TYPE: Final = "application/statuslist+jwt"
 MARK_TYPE: Final = "application/trust-mark+jwt"
 MARK_STATUS_TYPE: Final = "application/trust-mark-status-response+jwt"
 HISTORY_TYPE: Final = "application/jwk-set+jwt"
+ERRORS: Final = {404: "not_found", 500: "server_error", 503: "temporarily_unavailable"}
+log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -51,18 +54,16 @@ class Faces:
     async def _list(self, request: web.Request) -> web.Response:
         """Section 8.2."""
         types, found = request.query.getall("entity_type", []), await self._registrar.members()
-        if wanted := request.query.get("intermediate"):
-            found = [member for member in found if member.intermediate == _flag("intermediate", wanted)]
-        if {"trust_marked", "trust_mark_type"} & set(request.query):
-            found = await self._with_marks(found, request)
+        if _wanted(request, "intermediate"):
+            found = [member for member in found if member.intermediate]
+        if _wanted(request, "trust_marked") or "trust_mark_type" in request.query:
+            found = await self._with_marks(found, request.query.get("trust_mark_type"))
         return reply([member.entity for member in found if set(types) <= {*member.types, "federation_entity"}])
 
-    async def _with_marks(self, found: list[Enrolled], request: web.Request) -> list[Enrolled]:
-        wanted_type, now = request.query.get("trust_mark_type"), self._clock.now()
-        rows = [row for row in await self._registrar.marks() if row.counts(now)]
-        marked = {row.subject for row in rows if wanted_type is None or row.type == wanted_type}
-        wanted = _flag("trust_marked", request.query.get("trust_marked", "true"))
-        return [member for member in found if (member.entity in marked) or not wanted]
+    async def _with_marks(self, found: list[Enrolled], wanted: str | None) -> list[Enrolled]:
+        now, rows = self._clock.now(), await self._registrar.marks()
+        marked = {row.subject for row in rows if row.counts(now) and wanted in {None, row.type}}
+        return [member for member in found if member.entity in marked]
 
     async def _mark(self, request: web.Request) -> web.Response:
         """Section 8.6."""
@@ -90,11 +91,14 @@ def _explained(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except Problem as problem:
-            error = {404: "not_found", 503: "temporarily_unavailable"}.get(problem.status, "invalid_request")
-            status = problem.status if problem.status in {404, 413, 503} else 400
-            return reply({"error": error, "error_description": str(problem)}, status=status)
+            status = problem.status if problem.status in {404, 413, 500, 503} else 400
+            return reply({"error": ERRORS.get(status, "invalid_request"), "error_description": str(problem)}, status)
         except ValueError as error:
-            return reply({"error": "invalid_request", "error_description": str(error)}, status=400)
+            return reply({"error": "invalid_request", "error_description": str(error)}, 400)
+        except Exception:
+            log.exception("unexpected fault in %s %s", request.method, request.path)
+            told = "the fault is in this node's log, not in your request"
+            return reply({"error": ERRORS[500], "error_description": told}, 500)
 
     return answer
 
@@ -106,7 +110,9 @@ def _one(request: web.Request, name: str) -> str:
     return values[0]
 
 
-def _flag(name: str, text: str) -> bool:
+def _wanted(request: web.Request, name: str) -> bool:
+    """A filter that is asked for: one that is false, or left out, filters nothing."""
+    text = request.query.get(name, "false")
     if text not in {"true", "false"}:
         raise invalid(name, "expected true or false")
     return text == "true"

@@ -95,7 +95,9 @@ class Registrar:
         return await self._fresh("configuration", sign, STATEMENT_LIFE_S // 2)
 
     async def statement(self, entity: str) -> str:
-        """What this superior says of a member. Raises `NOT_FOUND`."""
+        """What this superior says of a member. Raises `NOT_FOUND`, `INVALID_ARGUMENT`."""
+        if entity == self.me.entity:
+            raise invalid("sub", "of itself an entity speaks in its configuration")
         member = await self._member(entity)
 
         def sign(db: sqlite3.Connection, now: int) -> str:

@@ -20,7 +20,7 @@ from federation.trust.constraints import allowed_metadata, check_constraints
 from federation.trust.jose import unverified, verify_jws
 from federation.trust.keys import PublicKey, public_keys
 from federation.trust.metadata_policy import applied, merged
-from schemas.entity import FACTS_MARK, EntityStatement, Jwks, Metadata
+from schemas.entity import FACTS_MARK, EntityStatement, Jwks, Metadata, TrustMark
 from schemas.jurisdiction import Attestation
 from schemas.problem import Problem
 
@@ -28,6 +28,7 @@ DEPTH_MAX: Final = 4  # superiors above an entity, the anchor among them
 HINTS_MAX: Final = 4
 STATEMENT_BYTES_MAX: Final = 16 * 1024
 KEYS_MAX: Final = 16
+MARKS_READ_MAX: Final = 32
 
 
 @dataclass(frozen=True)
@@ -221,8 +222,25 @@ def _configuration(token: str, keys: Mapping[str, PublicKey], entity: str, now: 
         _refuse(at, "holds what only a superior may say (constraints, metadata_policy, source_endpoint)")
     if found.authority_hints == ():
         _refuse(at, "authority_hints is empty; an entity without superiors leaves it out")
+    if found.trust_anchor_hints is not None and not (found.trust_anchor_hints and found.authority_hints):
+        _refuse(at, "trust_anchor_hints is empty, or of an entity without superiors; both leave it out")
+    _check_labels(found, at)
     _check_both(found, at)
     return found
+
+
+def _check_labels(found: EntityStatement, at: str) -> None:
+    """A mark that is carried under another type than its own spoils the statement (section 3.2).
+
+    What cannot be read as one of our marks has no type to compare, and counts for nothing later.
+    """
+    for carried in (found.trust_marks or ())[:MARKS_READ_MAX]:
+        try:
+            said = unverified(carried.trust_mark, TrustMark).trust_mark_type
+        except Problem:
+            continue
+        if said != carried.trust_mark_type:
+            _refuse(at, f"carries a mark as {carried.trust_mark_type} that is one of {said}")
 
 
 def _statement(token: str, keys: Mapping[str, PublicKey], issuer: str, now: int) -> EntityStatement:
@@ -237,7 +255,8 @@ def _statement(token: str, keys: Mapping[str, PublicKey], issuer: str, now: int)
     at = f"statement of {issuer} about {found.sub}"
     if found.sub == issuer:
         _refuse(at, "a superior's statement is about another entity")
-    if found.authority_hints is not None or found.trust_marks or found.trust_mark_issuers or found.trust_mark_owners:
+    hints = found.authority_hints is not None or found.trust_anchor_hints is not None
+    if hints or found.trust_marks or found.trust_mark_issuers or found.trust_mark_owners:
         _refuse(at, "holds what only an entity may say of itself (authority_hints, trust_marks and the like)")
     _check_both(found, at)
     return found

@@ -19,6 +19,8 @@ def check_constraints(constraints: Constraints, below: Sequence[str]) -> None:
 
     Raises `DOCUMENT_INVALID`. Every entity below but the last is an intermediate.
     """
+    if ALWAYS_ALLOWED in (constraints.allowed_entity_types or ()):
+        raise _broken("allowed_entity_types", f"names {ALWAYS_ALLOWED}, which is always allowed and not to be named")
     longest, found = constraints.max_path_length, len(below) - 1
     if longest is not None and found > longest:
         raise _broken("max_path_length", f"{found} intermediates, {longest} allowed")

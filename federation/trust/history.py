@@ -33,7 +33,7 @@ def key_at(history: HistoricalKeys, kid: str, at: int) -> PublicKey:
         raise Problem("DOCUMENT_INVALID", "no key of the signer's past has this id", field="kid")
     if row.revoked and (row.revoked.reason == COMPROMISED or row.revoked.revoked_at <= at):
         raise Problem("DOCUMENT_INVALID", f"the key was revoked ({row.revoked.reason})", field="kid")
-    if not row.iat <= at < row.exp:
+    if not max(row.iat, row.nbf) <= at < row.exp:
         raise Problem("DOCUMENT_INVALID", "the key was not in use at that time", field="kid")
     return public_keys(Jwks((_plain(row),)))[kid]
 

@@ -28,8 +28,10 @@ def merged(policies: Sequence[Mapping[str, Any]], critical: frozenset[str] = fro
     """One policy from those of a chain, the anchor's first (section 6.1.4.1). Raises `DOCUMENT_INVALID`.
 
     Operators other than the standard ones are ignored, unless a statement names them in `metadata_policy_crit`, which
-    the caller gathers as `critical`.
+    the caller gathers as `critical`. Standard ones are never named there (section 3.2).
     """
+    if standard := critical.intersection(OPERATORS):
+        _refuse("metadata_policy_crit", f"{', '.join(sorted(standard))} is a standard operator and not named here")
     if unknown := critical.difference(OPERATORS):
         _refuse("metadata_policy_crit", f"{', '.join(sorted(unknown))} is not understood here")
     result: Policy = {}

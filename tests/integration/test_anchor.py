@@ -273,7 +273,11 @@ def test_the_lists_filter_as_the_specification_says(tmp_path: Path) -> None:
         assert await listed("?entity_type=connectivity_operator&entity_type=connectivity_broker") == []
         assert await listed("?entity_type=federation_entity") == [AUDITOR, SURF]
         assert await listed("?intermediate=true") == []
+        assert await listed("?intermediate=false") == [AUDITOR, SURF], "only true filters"
         assert await listed("?trust_marked=true") == []
+        assert await listed("?trust_marked=false") == [AUDITOR, SURF]
+        assert await listed("?trust_marked=false&trust_mark_type=https://t.example/1") == []
+        assert await listed("?what_nobody_knows=1&entity_type=connectivity_auditor") == [AUDITOR]
         assert (await listed("?intermediate=maybe"))["error"] == "invalid_request"
         index = await w.attest()
         about = f"?trust_mark_type={FACTS_MARK}"
@@ -327,6 +331,7 @@ def test_errors_have_the_form_of_the_specification(tmp_path: Path) -> None:
             (FETCH, (400, "invalid_request")),
             (f"{FETCH}?sub=https://nobody.example", (404, "not_found")),
             (f"{FETCH}?sub=a&sub=b", (400, "invalid_request")),
+            (f"{FETCH}?sub={ANCHOR}", (400, "invalid_request")),
         ):
             status, content, body = await w.get(path)
             assert (status, msgspec.json.decode(body)["error"], content) == (*wanted, "application/json")

@@ -10,15 +10,21 @@ from msgspec import structs
 
 from federation.trust.certificates import authority, der, leaf
 from federation.trust.chain import best_chain, member_of, verify_chain
-from federation.trust.issue import jwks
+from federation.trust.issue import jwks, plain_mark
 from federation.trust.keys import generate
-from schemas.entity import Constraints, NamingConstraints
+from schemas.entity import CarriedMark, Constraints, NamingConstraints
 from schemas.problem import Problem
 from tests.support.seams import NOW, FixedClock
 from tests.support.trust_tree import ANCHOR, LEAF, MIDDLE, Tree, operator, resign, superior
 
 UPPER = "https://upper.example"
 PATH = (LEAF, MIDDLE, UPPER, ANCHOR)
+
+
+MISLABELLED = CarriedMark(
+    trust_mark_type="https://t.example/1",
+    trust_mark=plain_mark(generate(), "https://audit.example", LEAF, "https://t.example/2", now=NOW),
+)
 
 
 @pytest.fixture
@@ -96,6 +102,12 @@ CLAIMS: list[tuple[int, dict[str, Any], str]] = [
     (0, {"crit": ("jti",)}, "crit"),
     (2, {"crit": ("jti",)}, "crit"),
     (1, {"metadata_policy_crit": ("regexp",)}, "regexp is not understood"),
+    (1, {"metadata_policy_crit": ("value",)}, "value is a standard operator"),
+    (0, {"trust_anchor_hints": ()}, "trust_anchor_hints is empty"),
+    (2, {"trust_anchor_hints": (ANCHOR,)}, "only an entity may say of itself"),
+    (4, {"trust_anchor_hints": ("https://other.example",)}, "an entity without superiors"),
+    (1, {"constraints": Constraints(allowed_entity_types=("federation_entity",))}, "which is always allowed"),
+    (0, {"trust_marks": (MISLABELLED,)}, "carries a mark as https://t.example/1 that is one of https://t.example/2"),
     (3, {"metadata_policy_crit": ("regexp",)}, "regexp is not understood"),
     (3, {"metadata_policy_crit": ()}, "metadata_policy_crit is empty"),
     (0, {"metadata_policy": {"t": {"p": {"value": 1}}}}, "only a superior may say"),

@@ -10,10 +10,11 @@ import pytest
 from federation.trust.chain import Chain, verify_chain
 from federation.trust.history import key_at, verify_history
 from federation.trust.issue import historical_keys, plain_mark, status_list
+from federation.trust.jose import unverified
 from federation.trust.keys import b64url, generate
 from federation.trust.marks import Grounds, carried_marks, lists_named, verify_mark, verify_marks
 from federation.trust.status import LIST_BYTES_MAX, is_set, status_bits
-from schemas.entity import FACTS_MARK, CarriedMark, HistoricalKey, Revoked, StatusBits
+from schemas.entity import FACTS_MARK, CarriedMark, EntityStatement, HistoricalKey, Revoked, StatusBits
 from schemas.problem import Problem
 from tests.support.seams import NOW, FixedClock
 from tests.support.trust_tree import ANCHOR, AUDITOR, FACTS, LEAF, STATUS, Tree, resign
@@ -106,13 +107,16 @@ def test_one_bad_mark_spoils_no_other(tree: Tree) -> None:
     assert (len(marks), len(refused)) == (1, 3)
 
 
-def test_a_carried_mark_that_belies_its_label_is_left_out(tree: Tree) -> None:
+def test_a_carried_mark_that_belies_its_label_spoils_the_configuration(tree: Tree) -> None:
+    """OpenID Federation 1.1, section 3.2: then the whole statement is rejected."""
     token = tree.attest(LEAF)
     assert carried_marks(chain(tree, LEAF, ANCHOR).own) == (token,)
     own = tree.chain(LEAF, ANCHOR)[0]
     lying = resign(tree.nodes[LEAF].key, own, trust_marks=(CarriedMark(trust_mark_type="x", trust_mark=token),))
     tokens = [lying, *tree.chain(LEAF, ANCHOR)[1:]]
-    assert carried_marks(verify_chain(tokens, tree.anchors(), NOW).own) == ()
+    with pytest.raises(Problem, match="carries a mark as x that is one of"):
+        verify_chain(tokens, tree.anchors(), NOW)
+    assert carried_marks(unverified(lying, EntityStatement)) == ()
 
 
 # --- status lists -----------------------------------------------------------------------------------------------
@@ -188,11 +192,11 @@ def test_other_widths_are_not_spoken() -> None:
 # --- keys of the past -------------------------------------------------------------------------------------------
 
 
-def past(tree: Tree, revoked: Revoked | None = None) -> tuple[str, Any]:
+def past(tree: Tree, revoked: Revoked | None = None, nbf: int = 0) -> tuple[str, Any]:
     former, present = generate(), tree.nodes[ANCHOR].key
     jwk = former.jwk()
     row = HistoricalKey(
-        kty=jwk.kty, crv=jwk.crv, x=jwk.x, y=jwk.y, kid=jwk.kid, iat=NOW - 200, exp=NOW - 100, revoked=revoked
+        kty=jwk.kty, crv=jwk.crv, x=jwk.x, y=jwk.y, kid=jwk.kid, iat=NOW - 200, exp=NOW - 100, nbf=nbf, revoked=revoked
     )
     token = historical_keys(present, ANCHOR, [row], now=NOW)
     return former.kid, verify_history(token, ANCHOR, {present.kid: present.key.public_key()}, NOW)
@@ -206,6 +210,14 @@ def test_a_former_key_proves_what_it_signed_in_its_time(tree: Tree) -> None:
             key_at(history, kid, at)
     with pytest.raises(Problem, match="no key of the signer's past"):
         key_at(history, "other", NOW - 150)
+
+
+def test_a_former_key_counts_not_before_the_time_it_names(tree: Tree) -> None:
+    """OpenID Federation 1.1, section 8.7.2: a key may be made earlier than it counts."""
+    kid, history = past(tree, nbf=NOW - 160)
+    assert key_at(history, kid, NOW - 160)
+    with pytest.raises(Problem, match="not in use"):
+        key_at(history, kid, NOW - 161)
 
 
 def test_a_superseded_key_counts_until_then_and_a_compromised_one_never(tree: Tree) -> None:
