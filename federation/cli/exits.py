@@ -27,7 +27,7 @@ Exit status:
   1    a fault on our side, or a demo whose claims did not hold
   2    the input is not valid; the message names the part and shows a right one
   3    no path satisfies every limit
-  4    refused: by an operator, by policy, or because the state does not allow it
+  4    refused: by an operator, by policy, because the state does not allow it, or evidence that does not hold
   5    the broker or an operator does not answer
   130  interrupted
 """

@@ -42,6 +42,7 @@ COMMANDS: Final = {
     "keys": Command("federation.cli.keys", "keys", "Make and replace the keys of a node."),
     "mandate": Command("federation.cli.mandate", "mandate", "Sign and revoke mandates: what an agent may do for you."),
     "policy": Command("federation.cli.policy", "policy", "Where data may go: list, show and check policies."),
+    "verify": Command("federation.cli.verify", "verify", "Whether evidence of a purchase holds, with no network."),
     "grant": Command("federation.cli.grant", "grant", "Let somebody connect at a UNI of yours."),
     "mcp": Command("federation.cli.mcp", "mcp", "Serve an agent over standard input and output (MCP)."),
     "demo": Command("federation.cli.demo.command", "demo", "Fifteen real networks on this machine, one purchase."),

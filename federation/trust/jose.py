@@ -108,6 +108,19 @@ def unverified(token: str, claims: type[T]) -> T:
     return _claims(payload, claims)
 
 
+def claimed_typ(token: str) -> str:
+    """The `typ` that a document claims in its header, to look up how it is to be read. Raises `DOCUMENT_INVALID`."""
+    part = token.partition(".")[0]
+    try:
+        header = _header(part) if len(part) <= HEADER_KEPT_MAX and part.isascii() else None
+    except (ValueError, RecursionError):
+        header = None
+    typ = header.get("typ") if isinstance(header, dict) else None
+    if not isinstance(typ, str):
+        _refuse("no compact JWS with a typ")
+    return typ
+
+
 def claimed_kid(token: str) -> str | None:
     """Which key a document says that it was signed with, before it can be verified; None where it does not say."""
     part = token.partition(".")[0]
