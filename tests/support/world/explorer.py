@@ -7,7 +7,6 @@ only to where the saga waits for it, or stands still.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from federation.broker.orders.saga.decide import begin, decide
@@ -55,8 +54,7 @@ class Op(NamedTuple):
     void: bool = False
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """Where everything stands. `stray` are acts whose sender no longer waits, still on their way."""
 
     state: OrderState
@@ -100,20 +98,20 @@ def following(node: Node) -> Iterator[Node]:
     for index, (kind, leg, sent_s) in enumerate(node.stray):
         op, _ = _applied(node, kind, leg, sent_s)
         left = (*node.stray[:index], *node.stray[index + 1 :])
-        yield replace(_with_op(node, leg, op), stray=left, trail=(*node.trail, f"late {kind} {leg}"))
+        yield _with_op(node, leg, op)._replace(stray=left, trail=(*node.trail, f"late {kind} {leg}"))
     if node.wake_us is not None:
         yield _told(_timed(node, node.wake_us), Tick(node.wake_us), "time")
     if node.crashes:
         strays = tuple(_stray(node, act) for act in node.flying)
-        crashed = replace(node, flying=(), stray=node.stray + strays, crashes=node.crashes - 1)
+        crashed = node._replace(flying=(), stray=node.stray + strays, crashes=node.crashes - 1)
         yield _told(crashed, Restarted(node.state.at_us), "crash")
     if node.releases and node.state.state not in TERMINAL:
-        yield _told(replace(node, releases=node.releases - 1), ReleaseAsked(node.state.at_us), "release")
+        yield _told(node._replace(releases=node.releases - 1), ReleaseAsked(node.state.at_us), "release")
 
 
 def _answers(node: Node, act: Act) -> Iterator[Node]:
     rest, name = (
-        replace(node, flying=tuple(one for one in node.flying if one != act)),
+        node._replace(flying=tuple(one for one in node.flying if one != act)),
         f"{type(act).__name__} {act.leg}",
     )
     at_us, kind = node.state.at_us, type(act).__name__
@@ -123,10 +121,10 @@ def _answers(node: Node, act: Act) -> Iterator[Node]:
     if not node.faults:
         return
     lost = Unanswered(at_us, act, LOST)
-    rest, answered = replace(rest, faults=rest.faults - 1), replace(answered, faults=answered.faults - 1)
+    rest, answered = rest._replace(faults=rest.faults - 1), answered._replace(faults=answered.faults - 1)
     yield _told(rest, lost, f"{name} lost")
     yield _told(answered, lost, f"{name} answer lost")
-    yield _told(replace(rest, stray=(*rest.stray, _stray(node, act))), lost, f"{name} delayed")
+    yield _told(rest._replace(stray=(*rest.stray, _stray(node, act))), lost, f"{name} delayed")
     if isinstance(act, SendOrder | SendConfirm):
         yield _told(rest, Refused(at_us, act, NO), f"{name} refused")
 
@@ -186,7 +184,7 @@ def billed(op: Op) -> int:
 
 def _timed(node: Node, at_us: int) -> Node:
     now_s = at_us // 1_000_000
-    return replace(node, ops=tuple(_timed_op(op, node, now_s) for op in node.ops))
+    return node._replace(ops=tuple(_timed_op(op, node, now_s) for op in node.ops))
 
 
 def _timed_op(op: Op, node: Node, now_s: int) -> Op:
@@ -203,7 +201,7 @@ def _timed_op(op: Op, node: Node, now_s: int) -> Op:
 
 def _told(node: Node, event: Event, what: str) -> Node:
     state, effects = decide(node.state, event)
-    return _with_effects(replace(node, state=state, trail=(*node.trail, what)), effects)
+    return _with_effects(node._replace(state=state, trail=(*node.trail, what)), effects)
 
 
 def _with_effects(node: Node, effects: tuple[object, ...]) -> Node:
@@ -213,11 +211,11 @@ def _with_effects(node: Node, effects: tuple[object, ...]) -> Node:
     )
     wakes = [e.at_us for e in effects if isinstance(e, WaitUntil)]
     new = tuple(act for act in acts if act not in node.flying)
-    return replace(node, flying=node.flying + new, wake_us=wakes[0] if wakes else None)
+    return node._replace(flying=node.flying + new, wake_us=wakes[0] if wakes else None)
 
 
 def _with_op(node: Node, leg: int, op: Op) -> Node:
-    return replace(node, ops=(*node.ops[:leg], op, *node.ops[leg + 1 :]))
+    return node._replace(ops=(*node.ops[:leg], op, *node.ops[leg + 1 :]))
 
 
 def alike(node: Node) -> object:
