@@ -1,21 +1,31 @@
 """An agent that needs a path for a task: it searches, quotes, orders, uses and releases over MCP, and exits 0.
 
-`python agent.py http://broker:8701/mcp KEY-FILE`. It speaks to the broker with the official MCP client alone.
+`python agent.py https://broker.example FOLDER ROOT`. It speaks with the official MCP client; beside it stands who it
+is: a mandate and a key in FOLDER, and for every request a proof of that key. ROOT vouches for the broker's listeners.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import sys
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 import httpx2
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from tenacity import retry, stop_after_delay, wait_fixed
 
+from federation.client.agent import Proving, load_agent
+from federation.node.seams import SystemClock, SystemEntropy
+
+HTTP_PORT, MCP_PORT = 8700, 8701
+TRIES: Final = 3  # as it is, with the broker's nonce, with a new token
 READY_WITHIN_S: Final = 90
 USE_S: Final = 3
 ASK: Final[dict[str, Any]] = {
@@ -27,11 +37,28 @@ ASK: Final[dict[str, Any]] = {
 }
 
 
-async def main(url: str, key: str) -> None:
+class Proofs(httpx2.Auth):
+    """Shows the agent's token and a proof for each request; takes the broker's nonces from its answers."""
+
+    requires_request_body = True
+
+    def __init__(self, proving: Proving, session: aiohttp.ClientSession) -> None:
+        self._proving, self._session = proving, session
+
+    async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        """One request, sent again while another proof may do."""
+        for _ in range(TRIES):
+            request.headers.update(await self._proving.headers(self._session, request.method, str(request.url)))
+            response = yield request
+            if not self._proving.heard(response.status_code, response.headers):
+                return
+
+
+async def main(broker: str, folder: Path, root: Path) -> None:
     """Buy a path, use it for a few seconds, give it back."""
-    found = await first_answer(url, key)
+    found = await first_answer(broker, folder, root)
     show("search_paths", f"{len(found['paths'])} path(s) for 10 Gb/s from Amsterdam on North to Milan on South")
-    async with connected(url, key) as client:
+    async with connected(broker, folder, root) as client:
         quote = await call(client, "quote", ASK)
         show("quote", f"{quote['quote_id']}: {euros(quote['total'])} for an hour, held until {quote['expires_at']}")
         order = await call(client, "place_order", {"quote_id": quote["quote_id"]})
@@ -44,19 +71,27 @@ async def main(url: str, key: str) -> None:
 
 
 @retry(stop=stop_after_delay(READY_WITHIN_S), wait=wait_fixed(1), reraise=True)
-async def first_answer(url: str, key: str) -> dict[str, Any]:
+async def first_answer(broker: str, folder: Path, root: Path) -> dict[str, Any]:
     """Search until broker and operators are up; the last failure is raised when they never are."""
-    async with connected(url, key) as client:
+    async with connected(broker, folder, root) as client:
         found = await call(client, "search_paths", ASK)
         if not found["found"]:
             raise RuntimeError(f"no path: {json.dumps(found)}")
         return found
 
 
-def connected(url: str, key: str) -> Client:
-    """A client that shows the agent's key."""
-    http = httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=30)
-    return Client(streamable_http_client(url, http_client=http))
+@asynccontextmanager
+async def connected(broker: str, folder: Path, root: Path) -> AsyncIterator[Client]:
+    """A client that acts under the agent's mandate."""
+    tls = ssl.create_default_context(cafile=str(root))
+    agent = load_agent(folder / "mandate.jwt", folder / "agent.json")
+    proving = Proving(agent, f"{broker}:{HTTP_PORT}", SystemClock(), SystemEntropy())
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as session,
+        httpx2.AsyncClient(auth=Proofs(proving, session), verify=tls, timeout=30) as http,
+        Client(streamable_http_client(f"{broker}:{MCP_PORT}/mcp", http_client=http)) as client,
+    ):
+        yield client
 
 
 async def call(client: Client, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -88,4 +123,4 @@ def show(tool: str, text: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], Path(sys.argv[2]).read_text().strip()))
+    asyncio.run(main(sys.argv[1], *map(Path, sys.argv[2:4])))

@@ -38,15 +38,17 @@ class ThrowawayAnchor:
 
 
 @asynccontextmanager
-async def throwaway_anchor(folder: Path, auditor: str, clock: Clock) -> AsyncIterator[ThrowawayAnchor]:
+async def throwaway_anchor(
+    folder: Path, auditor: str, clock: Clock, *, entity: str = ANCHOR
+) -> AsyncIterator[ThrowawayAnchor]:
     """Begin the books `folder`/anchor and `folder`/auditor, and the file of anchors `folder`/anchors.json."""
-    told = Me(entity=ANCHOR, name="Throwaway anchor")
-    other = Me(entity=auditor, name="Invented auditor", superiors=(ANCHOR,), auditor=True)
+    told = Me(entity=entity, name="Throwaway anchor")
+    other = Me(entity=auditor, name="Invented auditor", superiors=(entity,), auditor=True)
     async with open_books(folder / "anchor") as books, open_books(folder / "auditor") as papers:
         await begin(books, told, clock)
         key = await begin(papers, other, clock)
         anchor = Registrar(books, told, clock)
         await anchor.enrol(Enrolled(entity=auditor, jwks=jwks(key), types=(AUDITOR_TYPE,)), [FACTS_MARK])
-        believed = anchors_file(ANCHOR, await anchor.keys(), clock.now())
+        believed = anchors_file(entity, await anchor.keys(), clock.now())
         (folder / "anchors.json").write_bytes(msgspec.json.encode(believed))
         yield ThrowawayAnchor(anchor, Registrar(papers, other, clock))
