@@ -99,7 +99,8 @@ def _check_leg(leg: Leg) -> None:
         "least duration": (window.duration_s >= quote.tariff.minimum_term_s, True),
     }
     same(f"price of {leg.operator}", pairs)
-    same(f"order to {leg.operator}", {"amount": (leg.order.claims.amount, quote.total)})
+    if leg.order is not None:
+        same(f"order to {leg.operator}", {"amount": (leg.order.claims.amount, quote.total)})
 
 
 def _read(data: dict[str, Any], kind: type[T]) -> T:

@@ -14,7 +14,7 @@ from federation.evidence.verify.documents import strays
 from federation.evidence.verify.logs import logged, seen
 from federation.evidence.verify.narrowing import agent_tokens, hops
 from federation.evidence.verify.purchase import Lease, Purchase, purchase, releases_of
-from federation.evidence.verify.reading import Case, Item, unsound
+from federation.evidence.verify.reading import Case, Item, name_of, unsound
 from federation.evidence.verify.signatures import handed_in, moment_of, signed
 from schemas.access import AccessToken, DelegationGrant
 from schemas.evidence import Profile
@@ -55,7 +55,7 @@ def _check_answered(case: Case, found: Purchase) -> None:
     answered = {item.claims.order_h for lease in found.leases for item in lease.receipts}
     for one in found.rounds:
         for leg in one.legs:
-            if leg.order.hash not in answered:
+            if leg.order is not None and leg.order.hash not in answered:
                 raise unsound(f"the receipt of {leg.operator} for its order is missing")
     for lease in found.leases:
         for item in releases_of(case, lease):
@@ -113,8 +113,8 @@ def _check_beside(case: Case, found: Purchase) -> None:
     lists = {one.hash for item in case.decisions for mark in _marks(case, item) for one in _lists(case, mark, item)}
     if lists != {one.hash for one in case.lists}:
         raise unsound("a status list is shown that no mark names at that time")
-    policies = {ref.name for item in case.decisions for ref in item.claims.policies}
-    if policies != {text.name for text in case.bundle.policies}:
+    policies = {(ref.name, ref.policy_h) for item in case.decisions for ref in item.claims.policies}
+    if policies != {name_of(text) for text in case.bundle.policies}:
         raise unsound("policies are missing, or some are shown that no decision names")
     buyers = case.bundle.profile is Profile.BUYER
     if not buyers and (case.bundle.intent is not None or case.bundle.rates or case.bundle.house is not None):

@@ -65,7 +65,7 @@ def _check_round(found: Purchase, one: Round, action: Action) -> None:
 
 
 def _check_leg(found: Purchase, one: Round, leg: Leg) -> None:
-    rfq, quote, order = leg.rfq.claims, leg.quote.claims, leg.order.claims
+    rfq, quote = leg.rfq.claims, leg.quote.claims
     asked = {
         "iss": (quote.iss, rfq.aud),
         "operator": (quote.iss, leg.operator),
@@ -78,6 +78,9 @@ def _check_leg(found: Purchase, one: Round, leg: Leg) -> None:
         "data_class": (rfq.data_class in {None, one.decision.claims.data_class}, True),
     }
     same(f"quote of {leg.operator}", asked)
+    if leg.order is None:
+        return
+    order = leg.order.claims
     ordered = {
         "iss": (order.iss, found.broker),
         "aud": (order.aud, quote.iss),
@@ -167,7 +170,8 @@ def _check_confirm(found: Purchase, lease: Lease, item: Item[Confirm]) -> None:
 
 def _check_answers(case: Case, found: Purchase, lease: Lease, position: int) -> None:
     """Every receipt and confirm names an order that is shown, and its quote and root are those of that order."""
-    legs = {one.legs[position].order.hash: one for one in found.rounds if position < len(one.legs)}
+    there = [one for one in found.rounds if position < len(one.legs)]
+    legs = {order.hash: one for one in there if (order := one.legs[position].order) is not None}
     releases = {item.hash: item.claims for item in releases_of(case, lease)}
     for item in lease.receipts:
         receipt, one = item.claims, legs.get(item.claims.order_h)
@@ -182,8 +186,8 @@ def _check_answers(case: Case, found: Purchase, lease: Lease, position: int) -> 
             same(f"receipt of {lease.operator}", pairs)
         elif receipt.order_h not in releases:
             raise unsound(f"the order that a receipt of {lease.operator} answers is missing")
-    for order in releases.values():
-        _check_release(order, found, lease)
+    for released in releases.values():
+        _check_release(released, found, lease)
     for confirm in confirms_of(case, lease):
         ordered = legs.get(confirm.claims.order_h)
         root = None if ordered is None else ordered.decision.claims.path_root
@@ -213,6 +217,6 @@ def same(what: str, pairs: Mapping[str, tuple[object, object]]) -> None:
 
 def strays(case: Case, found: Purchase) -> Iterable[Item[Order]]:
     """Orders that belong to no segment of the purchase."""
-    known = {leg.order.hash for one in found.rounds for leg in one.legs}
+    known = {leg.order.hash for one in found.rounds for leg in one.legs if leg.order is not None}
     known |= {item.hash for lease in found.leases for item in releases_of(case, lease)}
     return [item for item in case.all(Order) if item.hash not in known]

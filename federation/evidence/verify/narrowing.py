@@ -145,12 +145,15 @@ def _check_leg(case: Case, one: Round, leg: Leg, source: Source) -> None:
     """The hops to one operator, and rfq and order within the last of them."""
     assert one.path is not None, "checked by the caller"
     rates, mandate_h = rates_of(case, one.path.claims), one.path.claims.mandate_h
-    rfq, order = leg.rfq.claims, leg.order.claims
+    rfq = leg.rfq.claims
     same(f"rfq to {leg.operator}", {"mandate_h": (rfq.mandate_h, mandate_h)})
     found = [hop for hop in hops(case, leg.operator) if hop.token.claims.mandate_h == mandate_h]
     for hop in found:
         _check_hop(hop, leg, source, rates)
-    for what, document in (("rfq", rfq), ("order", order)):
+    asked: list[tuple[str, Rfq | Order]] = [("rfq", rfq)]
+    if leg.order is not None:
+        asked.append(("order", leg.order.claims))
+    for what, document in asked:
         usable = [hop.token.claims for hop in found if _covers(hop.token.claims, document)]
         if not usable:
             raise unsound(f"no token of {leg.operator} is shown for the {what}")

@@ -14,7 +14,7 @@ from federation.evidence.verify.amounts import intent_of
 from federation.evidence.verify.attested import attested, decided, subjects
 from federation.evidence.verify.documents import same
 from federation.evidence.verify.purchase import purchase
-from federation.evidence.verify.reading import Case, Item, unsound
+from federation.evidence.verify.reading import Case, Item, name_of, unsound
 from federation.policy.context import Purchase as Circumstances
 from federation.policy.engine import LoadedPolicy, decide, load, schema_h
 from federation.policy.limits import judge, lacking_marks
@@ -30,17 +30,17 @@ _loaded = lru_cache(maxsize=2 * POLICIES_MAX)(load)  # many bundles name the sam
 
 def check(case: Case) -> str:
     """See above. Raises `DOCUMENT_INVALID`."""
-    loaded: dict[str, LoadedPolicy] = {}
+    loaded: dict[PolicyRef, LoadedPolicy] = {}
     if len(case.bundle.policies) > POLICIES_MAX:
         raise unsound(f"more than {POLICIES_MAX} policies")
     for decision in decided(case):
         _check_schema(case, decision)
         for ref in decision.claims.policies:
-            loaded.setdefault(ref.name, _load(case, ref))
-        _check_verdicts(case, decision, [loaded[ref.name] for ref in decision.claims.policies])
+            loaded[ref] = _load(case, ref)
+        _check_verdicts(case, decision, [loaded[ref] for ref in decision.claims.policies])
     if case.bundle.profile is Profile.BUYER:
         _check_intent(case)
-    names = ", ".join(sorted(loaded)) or "no policy was asked for"
+    names = ", ".join(sorted(ref.name for ref in loaded)) or "no policy was asked for"
     return f"{names}: {sum(len(one.claims.judged) for one in case.decisions)} verdicts, all permit"
 
 
@@ -52,10 +52,9 @@ def _check_schema(case: Case, decision: Item[Decision]) -> None:
 
 
 def _load(case: Case, ref: PolicyRef) -> LoadedPolicy:
-    texts = [text for text in case.bundle.policies if text.name == ref.name]
+    texts = [text for text in case.bundle.policies if name_of(text) == (ref.name, ref.policy_h)]
     if not texts:
-        raise unsound(f"the text of policy {ref.name} is missing")
-    same(f"policy {ref.name}", {"policy_h": (sha256_b64(texts[0].cedar.encode()), ref.policy_h)})
+        raise unsound(f"the text of policy {ref.name} is missing, or another than was decided by")
     _check_signed(case, texts[0])
     try:
         return _loaded(ref.name, texts[0].cedar)
@@ -64,7 +63,7 @@ def _load(case: Case, ref: PolicyRef) -> LoadedPolicy:
 
 
 def _check_signed(case: Case, text: PolicyText) -> None:
-    signed = case.signed_policies.get(text.name)
+    signed = case.signed_policies.get(name_of(text))
     if signed is not None:
         pairs = {
             "name": (signed.claims.name, text.name),

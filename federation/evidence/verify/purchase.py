@@ -18,13 +18,14 @@ from schemas.segment import EntityId, Hash, Id
 
 
 class Leg(NamedTuple):
-    """One segment of a round: whose, its quote by hash, and the documents where the profile shows them."""
+    """One segment of a round: whose, its quote by hash, and the documents. An extension may have come to nothing before
+    its order was answered."""
 
     operator: EntityId
     quote_h: Hash
     rfq: Item[Rfq]
     quote: Item[SegmentQuote]
-    order: Item[Order]
+    order: Item[Order] | None
 
 
 class Round(NamedTuple):
@@ -69,6 +70,8 @@ def _purchase(case: Case) -> Purchase:
     if len(brokers) != 1:
         raise unsound("the decisions are of several brokers")
     rounds = tuple(_round(case, item) for item in case.decisions)
+    if len({len(one.carried) for one in rounds}) != 1:
+        raise unsound("the decisions are about paths of different length")
     if case.bundle.profile is Profile.COUNTRIES:
         return Purchase(brokers.pop(), rounds, ())
     return Purchase(brokers.pop(), rounds, tuple(_leases(case, rounds[0])))
@@ -83,6 +86,8 @@ def _round(case: Case, decision: Item[Decision]) -> Round:
     found = [item for item in case.all(PathQuote) if item.claims.decision_h == decision.hash]
     if len(found) != 1:
         raise unsound(f"{len(found)} path quotes name the decision {decision.hash[:8]}, expected one")
+    if len(found[0].claims.path) != len(carried):
+        raise unsound("the path quote has other segments than were decided")
     legs = tuple(_leg(case, row.operator, row.quote_h) for row in found[0].claims.path)
     return Round(decision, carried, found[0], legs)
 
@@ -91,9 +96,9 @@ def _leg(case: Case, operator: EntityId, quote_h: Hash) -> Leg:
     quote = case.find(quote_h, SegmentQuote, f"the quote {quote_h[:8]} of {operator}")
     rfq = case.find(quote.claims.rfq_h, Rfq, f"the rfq to {operator}")
     orders = [item for item in case.all(Order) if item.claims.quote_h == quote_h]
-    if len(orders) != 1:
+    if len(orders) > 1 or (not orders and quote.claims.action is Action.ADD):
         raise unsound(f"{len(orders)} orders of the quote {quote_h[:8]} of {operator}, expected one")
-    return Leg(operator, quote_h, rfq, quote, orders[0])
+    return Leg(operator, quote_h, rfq, quote, orders[0] if orders else None)
 
 
 def _leases(case: Case, first: Round) -> Iterator[Lease]:

@@ -14,11 +14,11 @@ from typing import Any, Final, Generic, NoReturn, TypeVar
 import msgspec
 
 from federation.evidence.verify.standing import Standing, standing_of
-from federation.trust.jose import claimed_typ, doc_hash, unverified
+from federation.trust.jose import claimed_typ, doc_hash, sha256_b64, unverified
 from schemas.access import AccessToken, DelegationGrant
 from schemas.decision import Decision, Policy
 from schemas.entity import Jwks, StatusList, TrustMark
-from schemas.evidence import BUNDLE_BYTES_MAX, Bundle, Profile
+from schemas.evidence import BUNDLE_BYTES_MAX, Bundle, PolicyText, Profile
 from schemas.grant import EndpointGrant
 from schemas.mandate import Mandate
 from schemas.order import Confirm, Order, Receipt
@@ -67,7 +67,7 @@ class Case:
     items: Mapping[Hash, Item[Any]]
     marks: Mapping[Hash, Item[TrustMark]]
     lists: tuple[Item[StatusList], ...]
-    signed_policies: Mapping[str, Item[Policy]]
+    signed_policies: Mapping[tuple[str, Hash], Item[Policy]]
     anchors: Mapping[str, Jwks]
     known: Mapping[str, Jwks]
     now: int
@@ -108,17 +108,23 @@ def read(data: bytes, anchors: Mapping[str, Jwks], known: Mapping[str, Jwks], no
     (1) size (2) its one spelling, of the declared shape (3) documents of the profile (4) sorted, no doubles
     """
     bundle = _bundle(data)
+    for name in ("documents", "marks", "status_lists"):
+        check_sorted(getattr(bundle, name), name)
+    for entity, chains in bundle.chains.items():
+        check_sorted([" ".join(chain) for chain in chains], f"chains of {entity}")
+    check_sorted([" ".join(name_of(text)) for text in bundle.policies], "policies")
+    return case_of(bundle, anchors, known, now)
+
+
+def case_of(bundle: Bundle, anchors: Mapping[str, Jwks], known: Mapping[str, Jwks], now: int) -> Case:
+    """The documents of a bundle by hash, one for each. Raises `DOCUMENT_INVALID`."""
     documents = [_item(token, SHOWN[bundle.profile]) for token in bundle.documents]
     marks = [_item(token, (TrustMark,)) for token in bundle.marks]
     lists = [_item(token, (StatusList,)) for token in bundle.status_lists]
-    policies = {text.name: _item(text.signed, (Policy,)) for text in bundle.policies if text.signed}
+    policies = {name_of(text): _item(text.signed, (Policy,)) for text in bundle.policies if text.signed}
     for name, items in {"documents": documents, "marks": marks, "status_lists": lists}.items():
-        check_sorted([item.token for item in items], name)
         if len({item.hash for item in items}) != len(items):
             raise unsound(f"a document stands twice among {name}")
-    for entity, chains in bundle.chains.items():
-        check_sorted([" ".join(chain) for chain in chains], f"chains of {entity}")
-    check_sorted([text.name for text in bundle.policies], "policies")
     by_hash, by_mark = {item.hash: item for item in documents}, {item.hash: item for item in marks}
     return Case(bundle, by_hash, by_mark, tuple(lists), policies, anchors, known, now)
 
@@ -126,6 +132,11 @@ def read(data: bytes, anchors: Mapping[str, Jwks], known: Mapping[str, Jwks], no
 def canonical(bundle: Bundle) -> bytes:
     """The one spelling of a bundle."""
     return msgspec.json.encode(bundle, order="sorted") + b"\n"
+
+
+def name_of(text: PolicyText) -> tuple[str, Hash]:
+    """What a decision calls a policy: its name, and the hash of its text."""
+    return text.name, sha256_b64(text.cedar.encode())
 
 
 def check_sorted(texts: Iterable[str], name: str) -> None:
