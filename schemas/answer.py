@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from schemas.backup import Apart
+from schemas.decision import Part
 from schemas.intent import Objective
 from schemas.lease import State
 from schemas.order import Bill
@@ -144,8 +145,40 @@ class SearchAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     took_us: int = 0
 
 
+class JudgedView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who was judged, as auditors attest it: what a segment may cross, and the types of the marks. Null is unknown.
+
+    `carry` is a segment over a route class, `arrange` the broker, `manage` whoever runs the network or systems of
+    `entity`.
+    """
+
+    part: Part
+    entity: str
+    route_class: str | None = None
+    countries: tuple[str, ...] | None = None
+    sea: bool | None = None
+    marks: tuple[str, ...] = ()
+
+
+class DecisionView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was decided before a quote was sold: every policy permits everybody. `document` is the `decision+jwt`.
+
+    `countries` and `sea` are what the whole path may cross; null where an auditor leaves it open.
+    """
+
+    policies: tuple[str, ...]
+    judged: tuple[JudgedView, ...]
+    document: str
+    data_class: str | None = None
+    countries: tuple[str, ...] | None = None
+    sea: bool | None = None
+
+
 class QuoteView(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A firm end-to-end quote: `document` is the signed `path-quote+jwt`, `rounds` how often operators were asked."""
+    """A firm end-to-end quote: `document` is the signed `path-quote+jwt`, `rounds` how often operators were asked.
+
+    `decision` is what the broker decided about the path.
+    """
 
     id: str
     state: State
@@ -158,6 +191,7 @@ class QuoteView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     document: str
     rounds: int = 1
     order: str | None = None
+    decision: DecisionView | None = None
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -202,6 +236,22 @@ class RevocationView(Struct, frozen=True, kw_only=True):
 
     mandate: str
     revoked_at: Time
+
+
+class PolicyView(Struct, frozen=True, kw_only=True):
+    """A policy that an intent may name: its Cedar text and the base64url SHA-256 of that; `own` are the asker's."""
+
+    name: str
+    policy_h: str
+    text: str
+    own: bool
+
+
+class PoliciesView(Struct, frozen=True, kw_only=True):
+    """What a buyer may name: policies, and data classes with the policies that each brings."""
+
+    policies: tuple[PolicyView, ...]
+    data_classes: dict[str, tuple[str, ...]]
 
 
 class OperatorView(Struct, frozen=True, kw_only=True, omit_defaults=True):

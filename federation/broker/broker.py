@@ -43,6 +43,7 @@ from federation.broker.peers.operator import Right, SonataOperator
 from federation.broker.peers.reach import Reach
 from federation.broker.peers.token_source import PostedTokens
 from federation.broker.peers.tokens import Fetched, Need, OperatorTokens
+from federation.broker.policies import open_policies
 from federation.broker.quotes.ask import Author
 from federation.broker.quotes.extension import Extending
 from federation.broker.quotes.permits import Permits
@@ -66,7 +67,7 @@ from federation.sonata.asking import BuyerProfile
 from federation.sonata.buyer import SonataBuyer
 from federation.tokens.access import Issuer
 from federation.tokens.sqlite import ReplayRows
-from federation.trust.belief import Belief, belief
+from federation.trust.belief import Attested, Belief, attested, belief
 from federation.trust.certificates import x5c
 from federation.trust.chain import Member
 from federation.trust.egress import Egress
@@ -119,6 +120,10 @@ class Circle:
     def marks(self, entity: str) -> frozenset[str]:
         """The types of the trust marks that recognised auditors gave an operator."""
         return self.members.domain.mark_types(entity, self.clock.now())
+
+    def attested(self, entity: str) -> Attested:
+        """All that recognised auditors say of a member now."""
+        return attested(self.members.domain, entity, self.clock.now())
 
     def believed(self, entities: Iterable[str]) -> Belief:
         """What is believed of members now, as bytes."""
@@ -192,7 +197,9 @@ class _Broker:
         config = self._config
         database = await self._stack.enter_async_context(open_database(Path(config.data) / STORE))
         store = SqliteStore(database)
-        door = self._door(ReplayRows(database), store)
+        buyers = Buyers(config.buyers, config.rates.table())
+        policies = open_policies(config, buyers, self._clock.now())
+        door = self._door(ReplayRows(database), store, buyers)
         sys.setswitchinterval(SWITCH_S)
         names = "search", "long search", "graph"
         searches, long, graphs = [await self._stack.enter_async_context(Worker(name)) for name in names]
@@ -211,7 +218,10 @@ class _Broker:
         federation = Federation(peers.present, self._clock, self._entropy)
         warming = Warming()
         market = Market(federation, graphs, warming.prepare)
-        terms = Terms(config.rates.table(), circle.facts, circle.marks, circle.believed)
+        terms = Terms(
+            config.rates.table(), circle.facts, circle.marks, circle.believed, evidence=circle.attested,
+            policies=policies.applying, broker=config.entity,
+        )  # fmt: skip
         searching = Searching(
             market, terms, self._clock, searches, monotonic_us=monotonic_us, warming=warming, long=long, turn=turn()
         )
@@ -225,6 +235,7 @@ class _Broker:
             desk = Desk(
                 searching=searching, quoting=quoting, extending=Extending(quoting), quotes=store, orders=coordinator,
                 order_store=store, revocations=store, once=Once(store, self._clock, tasks), clock=self._clock,
+                policies=policies,
                 federation=lambda: self._view(market, federation, circle),
             )  # fmt: skip
             running = [
@@ -326,10 +337,9 @@ class _Broker:
         who = self._identity
         return Author(self._config.entity, who.key, who.secret, who.clock, who.entropy)
 
-    def _door(self, replay: ReplayRows, store: SqliteStore) -> Door:
+    def _door(self, replay: ReplayRows, store: SqliteStore, buyers: Buyers) -> Door:
         """Who may buy: everybody that the configuration names."""
         who, config = self._identity, self._config
-        buyers = Buyers(config.buyers, config.rates.table())
         issuer = Issuer(config.entity, who.key, who.entropy.token)
         audit = self._stack.enter_context(Audit(Path(config.data), who.clock, who.entropy))
         record = functools.partial(_note, audit)

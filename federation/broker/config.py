@@ -16,6 +16,7 @@ from msgspec import Meta, Struct, structs
 from federation.broker.authority.access import BuyerAccess, BuyerLimits, Name
 from federation.node.config import below, check_public, load_toml, nearby, nearby_tls
 from federation.node.settings import LOOPBACK_HOSTS, Keys, ListenTls, Port, Public, Trust
+from schemas.decision import DataClass, PolicyName
 from schemas.price import Currency, Ppm, RateTable
 from schemas.problem import invalid
 from schemas.segment import EntityId
@@ -100,6 +101,14 @@ class Search(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     cache: str | None = None
 
 
+class Policies(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Policies beside the shipped ones: a folder of `NAME.cedar` for everybody and of `*.jwt` that buyers signed for
+    themselves; and which policies a data class brings, instead of the shipped ones."""
+
+    folder: str | None = None
+    data_classes: Mapping[DataClass, tuple[PolicyName, ...]] = MappingProxyType({})
+
+
 class BrokerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything a broker is told from outside."""
 
@@ -116,6 +125,7 @@ class BrokerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     rates: Rates = Rates()
     limits: Limits = Limits()
     search: Search = Search()
+    policies: Policies = Policies()
 
 
 def load_config(path: Path) -> BrokerConfig:
@@ -134,6 +144,9 @@ def load_config(path: Path) -> BrokerConfig:
         trust=trust,
         search=structs.replace(config.search, cache=_below(config.search.cache or user_cache(os.environ), base)),
         buyers=tuple(structs.replace(b, jwks=b.jwks and _below(b.jwks, base)) for b in config.buyers),
+        policies=structs.replace(
+            config.policies, folder=config.policies.folder and _below(config.policies.folder, base)
+        ),
         listen=structs.replace(config.listen, tls=nearby_tls(config.listen.tls, base)),
         public=structs.replace(config.public, tls=nearby_tls(config.public.tls, base)),
     )
@@ -270,6 +283,12 @@ date = "2026-11-02"
 EUR = 1_000_000
 CHF = 1_068_000
 GBP = 1_149_000
+
+# Policies beside those that come with it (`peerway policy list`): NAME.cedar for everybody, *.jwt for who signed them.
+# [policies]
+# folder = "policies"
+# [policies.data_classes]             # which policies a class of data brings, where that is to be another than shipped
+# "EU-health" = ["eu-health", "certified-carrier"]
 
 [search]
 compiled = true                       # false: the same answers, slower, and no compiler at start

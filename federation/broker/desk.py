@@ -16,6 +16,7 @@ from federation.broker.market.searching import Searching
 from federation.broker.once import Once, claim_of
 from federation.broker.orders.protocols import Orders, OrderStore
 from federation.broker.orders.saga.state import OrderState
+from federation.broker.policies import Policies
 from federation.broker.quotes.extension import Extending, Leased, Longer
 from federation.broker.quotes.grants import check_grants
 from federation.broker.quotes.protocols import QuoteStore, StoredQuote
@@ -23,7 +24,7 @@ from federation.broker.quotes.quoting import Quoting
 from federation.broker.quotes.seal import quote_view
 from federation.broker.quotes.within import Within
 from federation.node.seams import Clock
-from schemas.answer import FederationView, OrderView, QuoteView, RevocationView, SearchAnswer
+from schemas.answer import FederationView, OrderView, PoliciesView, QuoteView, RevocationView, SearchAnswer
 from schemas.authority import Deed
 from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
@@ -51,7 +52,9 @@ class Desk:
         revocations: Revocations,
         federation: Callable[[], FederationView],
         clock: Clock,
+        policies: Policies,
     ) -> None:
+        self._policies = policies
         self._searching, self._quoting, self._extending = searching, quoting, extending
         self._quotes, self._orders, self._order_store = quotes, orders, order_store
         self._once, self._federation, self._clock = once, federation, clock
@@ -187,6 +190,10 @@ class Desk:
         return await self._once.run(claim_of(buyer.asker, key, "revoke", mandate_h), work, lambda _: work())
 
     # --- what there is to see ----------------------------------------------------------------------------
+
+    def policies(self, buyer: Buyer) -> PoliciesView:
+        """The policies and data classes that this buyer may name in an intent."""
+        return self._policies.view(buyer.name, self._clock.now())
 
     def federation(self) -> FederationView:
         """The federation as the broker knows it now."""

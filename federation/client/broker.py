@@ -13,7 +13,7 @@ from federation.client.agent import ATTEMPTS, Agent, Bearer, Identity, Proving
 from federation.client.lease import Lease
 from federation.client.retry import persistent
 from federation.node.seams import Entropy, SystemClock, SystemEntropy
-from schemas.answer import FederationView, OrderView, QuoteView, RevocationView, SearchAnswer
+from schemas.answer import FederationView, OrderView, PoliciesView, QuoteView, RevocationView, SearchAnswer
 from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
 from schemas.problem import Problem, from_dict, invalid
@@ -115,6 +115,10 @@ class BrokerClient:
     async def revoke(self, mandate_h: str, key: str | None = None) -> RevocationView:
         """Take back a mandate by its hash, as the buyer that signed it."""
         return await self._write(f"/mandates/{mandate_h}/revoke", RevocationView, None, key)
+
+    async def policies(self) -> PoliciesView:
+        """The policies that this buyer may name in an intent, with their texts, and what data classes bring."""
+        return await self._ask("GET", "/policies", PoliciesView)
 
     async def federation(self) -> FederationView:
         """The federation as the broker knows it now."""

@@ -102,6 +102,11 @@ def prefilter(
     return {(subjects[at].entity, subjects[at].route_class or ""): reasons for at, reasons in found.items()}
 
 
+def prune(policy: LoadedPolicy, subjects: Sequence[Subject], context: Purchase) -> dict[int, tuple[Refusal, ...]]:
+    """The same for subjects of one part, whichever it is, by their place in the list."""
+    return policy.predicates[subjects[0].part.value].against(subjects, _outer(context, None)) if subjects else {}
+
+
 @cache
 def schema() -> cedarpy.Schema:
     """The schema of all policies, parsed."""

@@ -35,7 +35,7 @@ def check_deed(authority: Authority, deed: Deed, now: int) -> None:
 
 
 def check_path(authority: Authority, bandwidth_bps: int, path: Sequence[Stretch], data_classes: frozenset[str]) -> None:
-    """A path of this bandwidth lies within the authority. `data_classes` are those that this broker has rules for.
+    """A path of this bandwidth lies within the authority. `data_classes` are those that the path was decided for.
 
     Raises `POLICY_DENIED` naming the first axis on which it does not.
     """
@@ -44,7 +44,7 @@ def check_path(authority: Authority, bandwidth_bps: int, path: Sequence[Stretch]
     if len(path) > authority.max_hops:
         raise _denied("max_hops", f"the mandate allows {authority.max_hops} segments, the path has {len(path)}")
     if authority.data_class is not None and authority.data_class not in data_classes:
-        raise _denied("data_class", f"this broker has no rules for data of class {authority.data_class}")
+        raise _denied("data_class", f"the mandate is for data of class {authority.data_class} alone")
     for stretch in path:
         for axis in beyond(authority, stretch):
             raise _denied(axis, f"{stretch.operator} with route class {stretch.route_class} is not within the mandate")

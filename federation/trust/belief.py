@@ -7,10 +7,15 @@ that it can be judged later at the time of the decision, when none of them is in
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from federation.trust.chain import TrustDomain
+from federation.trust.jose import doc_hash
+from schemas.entity import FACTS_MARK
+from schemas.jurisdiction import Attestation
+from schemas.segment import Hash
 
 
 class Belief(Struct, frozen=True, kw_only=True):
@@ -22,6 +27,28 @@ class Belief(Struct, frozen=True, kw_only=True):
 
 
 NOTHING = Belief()
+
+
+class Attested(NamedTuple):
+    """What auditors say of an entity at one time: facts, the types of all its marks, the first Unix second at which one
+    of these no longer holds (0 without any), and their hashes, the one that lasts longest first."""
+
+    facts: Attestation | None
+    types: frozenset[str]
+    until: int
+    marks: tuple[Hash, ...]
+
+
+def attested(domain: TrustDomain, entity: str, now: int) -> Attested:
+    """What counts of an entity at `now`. The facts are those of the mark that lasts longest."""
+    marks = sorted(domain.valid_marks(entity, now), key=lambda mark: (mark.exp, mark.token), reverse=True)
+    about = [mark for mark in marks if mark.type == FACTS_MARK]
+    return Attested(
+        facts=about[0].attest if about else None,
+        types=frozenset(mark.type for mark in marks),
+        until=min((mark.exp for mark in marks), default=0),
+        marks=tuple(doc_hash(mark.token) for mark in marks),
+    )
 
 
 def belief(domain: TrustDomain, entities: Iterable[str], now: int) -> Belief:

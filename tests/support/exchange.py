@@ -17,6 +17,8 @@ from schemas.answer import (
     OperatorView,
     OrderView,
     PathView,
+    PoliciesView,
+    PolicyView,
     QuoteView,
     Relaxation,
     RevocationView,
@@ -245,6 +247,12 @@ class FakeExchange:
     async def revoke(self, mandate_h: str, key: str) -> RevocationView:
         self._begin()
         return RevocationView(mandate=self._once(key, mandate_h, mandate_h), revoked_at=moment(NOW))
+
+    async def policies(self) -> PoliciesView:
+        self._begin()
+        text = "permit (principal, action, resource);"
+        policy = PolicyView(name="eu-only", policy_h="p" * 43, text=text, own=False)
+        return PoliciesView(policies=(policy,), data_classes={"EU-personal": ("eu-only",)})
 
     async def federation(self) -> FederationView:
         self._begin()

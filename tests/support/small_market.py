@@ -19,6 +19,7 @@ from federation.broker.once import claim_of
 from federation.broker.quotes.ask import Author
 from federation.broker.quotes.protocols import StoredQuote
 from federation.broker.quotes.quoting import Quoting, QuotingLimits
+from federation.policy.catalogue import catalogue
 from federation.trust.keys import generate
 from schemas.intent import Intent
 from schemas.jurisdiction import Attestation
@@ -50,6 +51,7 @@ class SmallMarket:
     searching: Searching
     quoting: Quoting
     store: MemoryStore
+    lying: set[str]
 
     @property
     def operators(self) -> tuple[FakeOperator, ...]:
@@ -111,15 +113,22 @@ async def small_market(
     peers = {o.entity: o for o in (alpha, beta, gamma, delta)}
     entropy, facts, store = CountingEntropy("t"), dict[str, Attestation](), MemoryStore()
     marks: dict[str, frozenset[str]] = {}
+    lying: set[str] = set()
     federation = Federation(peers, clock, entropy)
     market = Market(federation, at_once)
-    searching = Searching(market, Terms(RATES, facts.get, marks_in(marks)), clock, at_once, monotonic_us=clock.now_us)
+    policies = catalogue(now=clock.now()).applying
+    terms = Terms(
+        RATES, facts.get, marks_in(marks), policies=policies, sites=lambda one: one not in lying, broker=BROKER
+    )
+    searching = Searching(market, terms, clock, at_once, monotonic_us=clock.now_us)
     author = Author(BROKER, generate(), b"secret", clock, entropy)
     quoting = Quoting(searching, peers, author, store, limits)
     tasks = [asyncio.create_task(federation.run()), asyncio.create_task(market.run())]
     try:
         await market.ready.wait()
-        yield SmallMarket(clock, alpha, beta, gamma, delta, facts, marks, federation, market, searching, quoting, store)
+        yield SmallMarket(
+            clock, alpha, beta, gamma, delta, facts, marks, federation, market, searching, quoting, store, lying
+        )
     finally:
         for task in tasks:
             task.cancel()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from federation.broker.authority.power import Buyer
 from federation.broker.desk import Desk
-from schemas.answer import FederationView, OrderView, QuoteView, RevocationView, SearchAnswer
+from schemas.answer import FederationView, OrderView, PoliciesView, QuoteView, RevocationView, SearchAnswer
 from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
 from schemas.request import Extension
@@ -62,6 +62,10 @@ class Counter:
     async def revoke(self, mandate_h: str, key: str) -> RevocationView:
         """See `Exchange.revoke`."""
         return await self._desk.revoke(self._buyer, mandate_h, key)
+
+    async def policies(self) -> PoliciesView:
+        """See `Exchange.policies`."""
+        return self._desk.policies(self._buyer)
 
     async def federation(self) -> FederationView:
         """See `Exchange.federation`."""

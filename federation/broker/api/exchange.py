@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from schemas.answer import FederationView, OrderView, QuoteView, RevocationView, SearchAnswer
+from schemas.answer import FederationView, OrderView, PoliciesView, QuoteView, RevocationView, SearchAnswer
 from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
 from schemas.request import Extension
@@ -74,6 +74,10 @@ class Exchange(Protocol):
 
     async def revoke(self, mandate_h: str, key: str) -> RevocationView:
         """Take back a mandate of this buyer, by its hash: nothing is asked or ordered under it from then on."""
+        ...
+
+    async def policies(self) -> PoliciesView:
+        """The policies that this buyer may name in an intent, with their texts, and the data classes."""
         ...
 
     async def federation(self) -> FederationView:

@@ -11,7 +11,7 @@ from aiohttp import web
 from federation.broker.api.exchange import Exchange
 from federation.broker.config import Limits
 from federation.node.http import json_body
-from schemas.answer import FederationView, OrderView, QuoteView, RevocationView, SearchAnswer
+from schemas.answer import FederationView, OrderView, PoliciesView, QuoteView, RevocationView, SearchAnswer
 from schemas.problem import invalid
 from schemas.request import Extension, OrderRequest, QuoteRequest, SearchRequest
 
@@ -144,6 +144,11 @@ async def revoke(call: Call) -> RevocationView:
     return await call.exchange.revoke(call.hash(), call.key())
 
 
+async def policies(call: Call) -> PoliciesView:
+    """What an intent may name."""
+    return await call.exchange.policies()
+
+
 async def federation(call: Call) -> FederationView:
     """Who is there."""
     return await call.exchange.federation()
@@ -200,6 +205,11 @@ OPERATIONS: Final = (
         "POST", "/mandates/{id}/revoke", "revokeMandate",
         "Take back a mandate by its hash, as its buyer: no token, quote or order under it from then on. Leases go on.",
         revoke, RevocationView, problems=(MANDATED,),
+    ),
+    Operation(
+        "GET", "/policies", "policies",
+        "The policies that this buyer may name in an intent, with their texts, and what data classes bring.",
+        policies, PoliciesView,
     ),
     Operation(
         "GET", "/federation", "federation", "The federation as the broker knows it now.", federation, FederationView

@@ -7,7 +7,6 @@ Facts about operators are judged on the path, before anybody is asked and again 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
 
 from msgspec import structs
 
@@ -18,7 +17,6 @@ from schemas.jurisdiction import Attestation, expand
 from schemas.price import MICRO_MAX, Money, RateTable
 from schemas.problem import Outcome, Problem
 
-DATA_CLASSES: Final = frozenset[str]()  # no rules for any class of data here yet, and what has none is refused
 Facts = Callable[[str], Attestation | None]
 Marks = Callable[[str], frozenset[str]]
 
@@ -29,8 +27,9 @@ def check_intent(authority: Authority, intent: Intent, rates: RateTable) -> None
         raise denied("max_bandwidth_bps", f"the mandate allows {authority.max_bandwidth_bps:,} bit/s")
     if intent.hops is not None and intent.hops > authority.max_hops:
         raise denied("max_hops", f"the mandate allows {authority.max_hops} segments; ask for no more, or leave it out")
-    if authority.data_class is not None and authority.data_class not in DATA_CLASSES:
-        raise denied("data_class", f"this broker has no rules for data of class {authority.data_class}")
+    if authority.data_class is not None and intent.data_class != authority.data_class:
+        why = f"the mandate is for data of class {authority.data_class} alone; name it in the intent (data_class)"
+        raise denied("data_class", why)
     if authority.jurisdictions is not None and intent.sovereignty.countries is not None:
         more = expand(intent.sovereignty.countries, "sovereignty.countries") - set(authority.jurisdictions)
         if more:
@@ -73,12 +72,21 @@ def _reaches(authority: Authority, operator: str, facts: Facts, marks: Marks) ->
 
 
 def check_segments(
-    authority: Authority, bandwidth_bps: int, segments: Sequence[tuple[str, str]], facts: Facts, marks: Marks
+    authority: Authority,
+    bandwidth_bps: int,
+    segments: Sequence[tuple[str, str]],
+    facts: Facts,
+    marks: Marks,
+    *,
+    data_class: str | None,
 ) -> None:
-    """A path of (operator, route class) lies within the authority. Raises `POLICY_DENIED` naming the axis."""
+    """A path of (operator, route class), for data of a class, lies within the authority.
+
+    Raises `POLICY_DENIED` naming the axis.
+    """
     path = [Stretch(operator, name, facts(operator), marks(operator)) for operator, name in segments]
     try:
-        check_path(authority, bandwidth_bps, path, DATA_CLASSES)
+        check_path(authority, bandwidth_bps, path, frozenset(() if data_class is None else (data_class,)))
     except Problem as problem:
         raise problem.with_outcome(Outcome.NONE) from problem
 

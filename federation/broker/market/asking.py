@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final
 
 from federation.broker.discovery.capabilities import Ends, ends_of
@@ -12,8 +13,10 @@ from federation.broker.discovery.endpoints import Endpoint, operator_named
 from federation.broker.discovery.known import Known
 from federation.broker.discovery.places import at_site, in_city
 from federation.broker.paths.query import End, Limit, Query, Weighing
-from federation.policy.limits import mark_refusals, refusals, together
-from federation.trust.belief import NOTHING, Belief
+from federation.policy.catalogue import Catalogue
+from federation.policy.engine import LoadedPolicy
+from federation.policy.limits import Refusals, mark_refusals, refusals, together
+from federation.trust.belief import NOTHING, Attested, Belief
 from schemas.intent import Intent, Weights
 from schemas.jurisdiction import Attestation
 from schemas.price import Money, RateTable, ceil_div
@@ -23,6 +26,7 @@ from schemas.segment import BANDWIDTH_BPS_MAX, WINDOW_S_MAX, Window, moment
 START_AHEAD_S_MAX: Final = WINDOW_S_MAX
 # From bit/s times seconds times mg/GB to kg (8 bits a byte, 10^9 bytes a GB, 10^6 mg a kg), in thousandths.
 CARRIED_PER_KG: Final = 8 * 10**9 * 10**6 // 1000
+FOREVER: Final = 2**53 - 1
 Facts = Callable[[str], Attestation | None]
 
 
@@ -34,6 +38,11 @@ def no_marks(entity: str) -> frozenset[str]:
     return frozenset()
 
 
+def nothing_contradicted(entity: str) -> bool:
+    """Where nobody compares sites."""
+    return True
+
+
 def no_belief(entities: Iterable[str]) -> Belief:
     """Where nobody keeps what facts rest on."""
     return NOTHING
@@ -41,22 +50,41 @@ def no_belief(entities: Iterable[str]) -> Belief:
 
 @dataclass(frozen=True)
 class Terms:
-    """What every question of one broker shares: its rates, what auditors attest of an operator now, and its marks;
-    `believed` gives the bytes that all of this rests on.
+    """What every question of one broker shares: its rates, what auditors attest of an operator now, and its marks.
+
+    `believed` gives the bytes that all of this rests on, `evidence` until when it holds and by which marks. `policies`
+    apply to an intent of a buyer at a Unix second; `sites` says whether nothing that an entity says of its sites
+    contradicts an auditor. `broker` is who asks.
     """
 
     rates: RateTable
     facts: Facts
     marks: Marks = no_marks
     believed: Callable[[Iterable[str]], Belief] = no_belief
+    evidence: Callable[[str], Attested] | None = None
+    policies: Callable[[Intent, str | None, int], tuple[LoadedPolicy, ...]] = Catalogue({}, {}).applying
+    sites: Callable[[str], bool] = nothing_contradicted
+    broker: str = ""
+
+    def attested(self, entity: str) -> Attested:
+        """What is attested of an entity now, all at once; without `evidence` it holds forever."""
+        if self.evidence is not None:
+            return self.evidence(entity)
+        facts = self.facts(entity)
+        return Attested(facts, self.marks(entity), 0 if facts is None else FOREVER, ())
 
 
-def query_of(intent: Intent, known: Known, terms: Terms, now: int, paths: int) -> Query:
-    """The query for `paths` candidates. Raises INVALID_ARGUMENT naming the field of the intent at fault."""
+def query_of(
+    intent: Intent, known: Known, terms: Terms, now: int, paths: int, *, refused: Refusals = MappingProxyType({})
+) -> Query:
+    """The query for `paths` candidates, without what policies have `refused`.
+
+    Raises INVALID_ARGUMENT naming the field of the intent at fault.
+    """
     check_size(intent)
     a, z = ends(intent, known)
     during = window_of(intent, now)
-    offered = [(entity, name) for entity, sheet in known.sheets.items() for name in sheet.classes]
+    classes = offered(known)
     allowed = intent.operators_allowed
     return Query(
         sources=a.ends,
@@ -78,13 +106,19 @@ def query_of(intent: Intent, known: Known, terms: Terms, now: int, paths: int) -
         operators_required=operators(intent.operators_required, known, "operators_required"),
         closed=closed(intent, known),
         refused=together(
-            refusals(intent.sovereignty, facts_of(known, terms.facts), offered),
-            mark_refusals(intent.marks_required, {entity: terms.marks(entity) for entity in known.sheets}, offered),
+            refusals(intent.sovereignty, facts_of(known, terms.facts), classes),
+            mark_refusals(intent.marks_required, {entity: terms.marks(entity) for entity in known.sheets}, classes),
+            refused,
         ),
         objective=intent.objective,
         weighing=weighing_of(intent.weights, intent.bandwidth_bps, during.duration_s),
         k=paths,
     )
+
+
+def offered(known: Known) -> tuple[tuple[str, str], ...]:
+    """Every route class of every operator that published."""
+    return tuple((entity, name) for entity, sheet in known.sheets.items() for name in sheet.classes)
 
 
 def check_size(intent: Intent) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from federation.broker.discovery.known import Known
-from federation.broker.market.words import NAMES, duration, milliseconds, value
+from federation.broker.market.words import duration, limit_name, milliseconds, value
 from federation.broker.paths.changes import Change
 from federation.broker.paths.infeasible import Bind, Infeasible
 from federation.broker.paths.meter import worth
@@ -146,7 +146,7 @@ def _amount(limit: str, amount: int | tuple[str, ...], query: Query, roster: Ros
 
 def _change(change: Change, query: Query, roster: Roster) -> str:
     """One change as an imperative: `accept latency of 5.2 ms (+0.4 ms)`."""
-    what, amount = NAMES.get(change.limit, change.limit), change.value
+    what, amount = limit_name(change.limit), change.value
     if amount is None:
         return f"drop the limit on {what}"
     if isinstance(amount, tuple):

@@ -10,10 +10,11 @@ from typing import Final, NamedTuple
 from msgspec import structs
 
 from federation.broker.market.answer import answer_of
-from federation.broker.market.asking import Terms, query_of
+from federation.broker.market.asking import Terms, offered, query_of
 from federation.broker.market.backups import Pair, backup_of, backup_view
 from federation.broker.market.costs import cost_views
 from federation.broker.market.fronts import front_view
+from federation.broker.market.judging import check_broker, policy_refusals, rules_of
 from federation.broker.market.kernel import Warming
 from federation.broker.market.lanes import Lanes, Shared, Turns
 from federation.broker.market.market import Market, Offload, Snapshot
@@ -81,7 +82,7 @@ class Searching:
         """
         long = front is not None or backup is not None
         with self._turns.one(buyer, long=long):
-            sight = await self._look(intent, max(paths, WITH_RUNNER_UP), costs=True, long=long)
+            sight = await self._look(intent, max(paths, WITH_RUNNER_UP), buyer, costs=True, long=long)
             if front is not None and isinstance(sight.found, Found):
                 sight = await self._with_front(sight, front)
             if backup is not None and isinstance(sight.found, Found):
@@ -89,9 +90,10 @@ class Searching:
         answer = sight.answer(self.terms)
         return structs.replace(answer, paths=answer.paths[:paths])
 
-    async def look(self, intent: Intent, paths: int) -> Sight:
-        """The same, as routes, with the snapshot and the query they were found by."""
-        return await self._look(intent, paths, costs=False, long=False)
+    async def look(self, intent: Intent, paths: int, buyer: str | None = None) -> Sight:
+        """The same, as routes, with the snapshot and the query they were found by; `buyer` may have policies of its
+        own."""
+        return await self._look(intent, paths, buyer, costs=False, long=False)
 
     async def again(self, snapshot: Snapshot, query: Query) -> Found | Infeasible:
         """Another query over the same snapshot."""
@@ -102,9 +104,12 @@ class Searching:
     def _kernel(self) -> Kernel | None:
         return None if self._warming.kernel is None else Shared(self._warming.kernel, self._turn)
 
-    async def _look(self, intent: Intent, paths: int, *, costs: bool, long: bool) -> Sight:
-        snapshot = self._market.snapshot
-        query = query_of(intent, snapshot.known, self.terms, self._clock.now(), paths)
+    async def _look(self, intent: Intent, paths: int, buyer: str | None, *, costs: bool, long: bool) -> Sight:
+        snapshot, now = self._market.snapshot, self._clock.now()
+        rules = rules_of(intent, self.terms, buyer, now)
+        check_broker(rules, self.terms)
+        refused = policy_refusals(rules, self.terms, offered(snapshot.known))
+        query = query_of(intent, snapshot.known, self.terms, now, paths, refused=refused)
         begun_us = self._monotonic_us()
         work = functools.partial(find, snapshot.graph, explain=True, costs=costs, kernel=self._kernel)
         if long:  # what follows takes its time anyway, and a plain question is not to wait for this one

@@ -34,6 +34,12 @@ NAMES: Final[Mapping[str, str]] = {
 }
 
 
+def limit_name(limit: str) -> str:
+    """A limit, or a rule of a policy, which is named `POLICY.ATTRIBUTE`."""
+    policy, _, attribute = limit.rpartition(".")
+    return f"{attribute.replace('_', ' ')}, in policy {policy}" if policy else NAMES.get(limit, limit)
+
+
 def money(micro: int, currency: str) -> str:
     """An amount, rounded up to the cent: `EUR 12.35`."""
     cents = -(-micro // 10_000)

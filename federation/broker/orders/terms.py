@@ -115,6 +115,7 @@ def _pledge(held: HeldQuote, quote: StoredQuote) -> Pledge:
         tariff=held.quote.tariff,
         mandate_h=quote.power.mandate_h if quote.power else None,
         grant_h=held.grant_h,
+        decision_h=quote.claims.decision_h,
     )
 
 

@@ -10,8 +10,10 @@ from msgspec import Struct, structs
 
 from federation.broker.authority.power import Power
 from federation.broker.market.asking import ceiling
+from federation.broker.market.judging import rules_of
 from federation.broker.peers.protocols import HeldQuote
 from federation.broker.quotes.crankback import Failure, given_up
+from federation.broker.quotes.deciding import Judgement, judgement
 from federation.broker.quotes.grants import granted_to
 from federation.broker.quotes.hand import Ask, Hand
 from federation.broker.quotes.protocols import StoredQuote
@@ -95,6 +97,16 @@ class Extending:
                 why = f"{self._name(leased.operator)}: {refusal.detail}"
                 extra = {"operator": leased.operator, "rule": refusal.rule}
                 raise Problem("POLICY_DENIED", why, outcome=Outcome.NONE, extra=extra)
+        self._judgement(longer)
+
+    def _judgement(self, longer: Longer) -> Judgement:
+        """What the policies of the intent say now. Raises POLICY_DENIED naming whom one does not permit, and why."""
+        rules = rules_of(longer.quote.intent, self._terms, longer.quote.buyer, self._author.clock.now())
+        path = [(leased.operator, leased.segment.route_class) for leased in longer.leased]
+        found = judgement(rules, path, self._terms)
+        for denied in found.denied:
+            raise denied.told(self._name(denied.subject.entity), Outcome.NONE)
+        return found
 
     async def _asked(self, longer: Longer, hand: Hand) -> tuple[HeldQuote, ...]:
         asks = [
@@ -135,7 +147,8 @@ class Extending:
             why = f"the operators now promise less: {', '.join(broken)}" if broken else "the labels do not agree"
             raise Problem("OPERATOR_REFUSED", f"{why}; the lease keeps its end")
         self._check_price(longer, held, found.total)
-        bought = Bought(before.buyer, before.intent, held, found, 1, longer.order, longer.power, before.grants)
+        judged = self._judgement(longer)
+        bought = Bought(before.buyer, before.intent, held, found, judged, 1, longer.order, longer.power, before.grants)
         names = {operator: peer.name for operator, peer in self._peers.items()}
         path = path_view(bought, names, self._searching.sheets, self._terms)
         return seal(bought, path, self._author, self._terms)

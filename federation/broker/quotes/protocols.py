@@ -13,7 +13,7 @@ from msgspec import Struct
 from federation.broker.authority.power import Power
 from federation.broker.peers.protocols import HeldQuote
 from federation.broker.quotes.basis import NO_TEXTS, Basis
-from schemas.answer import PathView
+from schemas.answer import DecisionView, PathView
 from schemas.intent import Intent
 from schemas.lease import State
 from schemas.quote import PathQuote
@@ -27,8 +27,9 @@ class StoredQuote(Struct, frozen=True, kw_only=True):
     `claims` its claims. `held` are the segment quotes in path order, oriented along the path: the z end of
     each meets the a end of the next. `state` is HELD (or QUOTED when a segment holds nothing) until it
     becomes COMMITTED, EXPIRED or DECLINED. `order` is the order this quote extends (action modify), or the
-    one it was used for. `power` is the authority it was asked under, `grants` the endpoint grants that came along, and
-    `basis` what was believed of everybody concerned.
+    one it was used for. `power` is the authority it was asked under, `grants` the endpoint grants that came along,
+    `basis` what was believed of everybody concerned. `decision` is what was decided about the path, `policies` are
+    those behind it that the buyer signed.
     """
 
     id: str
@@ -45,6 +46,8 @@ class StoredQuote(Struct, frozen=True, kw_only=True):
     power: Power | None = None
     grants: tuple[str, ...] = ()
     basis: Basis | None = None
+    decision: DecisionView | None = None
+    policies: tuple[str, ...] = ()
 
     @property
     def agent(self) -> str | None:
@@ -52,11 +55,14 @@ class StoredQuote(Struct, frozen=True, kw_only=True):
         return None if self.power is None else self.power.key
 
     def documents(self) -> Iterator[str]:
-        """Every signed document of this quote: endpoint grants, rfqs, segment quotes and the path-quote."""
-        yield from self.grants
+        """Every signed document of this quote: the buyer's policies, endpoint grants, rfqs and segment quotes, the
+        decision, and the path-quote."""
+        yield from (*self.policies, *self.grants)
         for held in self.held:
             yield held.rfq_jws
             yield held.quote_jws
+        if self.decision is not None:
+            yield self.decision.document
         yield self.document
 
 

@@ -17,6 +17,7 @@ from msgspec import Struct
 from federation.broker.authority.power import Power
 from federation.broker.market.answer import why_best
 from federation.broker.market.asking import Terms
+from federation.broker.market.judging import Denied, rules_of
 from federation.broker.market.searching import Searching, Sight
 from federation.broker.paths.infeasible import Infeasible
 from federation.broker.paths.route import Route
@@ -24,6 +25,7 @@ from federation.broker.paths.search import Found
 from federation.broker.peers.protocols import HeldQuote, OperatorPeer
 from federation.broker.quotes.ask import Author, Shape, room, segment_of
 from federation.broker.quotes.crankback import Ruled, given_up
+from federation.broker.quotes.deciding import Judgement, judgement, whose
 from federation.broker.quotes.grants import granted_to
 from federation.broker.quotes.hand import Ask, Hand
 from federation.broker.quotes.labels import Labels, repick, spread
@@ -81,12 +83,13 @@ class Quoting:
     async def _quote(self, asked: Asked, claim: Claim) -> StoredQuote:
         intent, power = asked.intent, asked.power
         within = None if power is None else Within(power.authority, self.searching.terms)
-        sight = await self.searching.look(within.confined(intent, self.searching.sheets) if within else intent, 1)
+        confined = within.confined(intent, self.searching.sheets) if within else intent
+        sight = await self.searching.look(confined, 1, asked.buyer)
         if within is not None:
             within.check_first(sight)
             if isinstance(sight.found, Infeasible):
                 for other in within.looser(intent, self.searching.sheets):
-                    within.check_first(await self.searching.look(other, 1))
+                    within.check_first(await self.searching.look(other, 1, asked.buyer))
         if isinstance(sight.found, Infeasible):
             raise no_path(sight, self.searching.terms)
         attempt = Attempt(self, asked, sight)
@@ -228,10 +231,30 @@ class Attempt:
         if over:
             self._fell_short(route, held, found, over)
             return None
-        bought = Bought(self._buyer, self._intent, held, found, self._rounds, power=self._power, grants=self._grants)
+        judged = self._judgement(held, terms)
+        if judged.denied:
+            self._not_permitted(route, judged.denied)
+            return None
+        bought = Bought(
+            self._buyer, self._intent, held, found, judged, self._rounds, power=self._power, grants=self._grants
+        )
         names = {operator: self._name(operator) for operator in self._quoting.peers}
         path = path_view(bought, names, self._sight.snapshot.sheets, terms, why=self._why)
         return seal(bought, path, self._quoting.author, terms)
+
+    def _judgement(self, held: tuple[HeldQuote, ...], terms: Terms) -> Judgement:
+        rules = rules_of(self._intent, terms, self._buyer, self._quoting.author.clock.now())
+        return judgement(rules, [(one.operator, one.quote.segment.route_class) for one in held], terms)
+
+    def _not_permitted(self, route: Route, denied: tuple[Denied, ...]) -> None:
+        """Operators that Cedar refuses are ruled out. Raises POLICY_DENIED where that is the broker itself."""
+        operators = [wanted.operator for wanted in route.segments]
+        for one in denied:
+            place = whose(one, operators)
+            if place is None:
+                raise one.told(one.subject.entity)
+            name = self._name(operators[place])
+            self._ruled = self._ruled.refused(route.segments[place], name, one.told(name))
 
     @property
     def _why(self) -> str:

@@ -12,6 +12,7 @@ from federation.broker.market.views import Sheets, countries_of, end_view
 from federation.broker.peers.protocols import HeldQuote
 from federation.broker.quotes.ask import Author
 from federation.broker.quotes.basis import canonical_hash, kept_of
+from federation.broker.quotes.deciding import Judgement, decided
 from federation.broker.quotes.protocols import StoredQuote
 from federation.broker.quotes.tally import Tally
 from federation.trust.jose import doc_hash, sign_jws
@@ -30,13 +31,15 @@ EARLIER_S: Final = 1
 class Bought:
     """What a path-quote is about: the intent, the quotes in path order with their sum, how often operators were asked.
 
-    `order` is the order that it extends, `power` the authority it is asked under.
+    `judgement` is what policies say of the path. `order` is the order that it extends, `power` the authority it is
+    asked under.
     """
 
     buyer: str
     intent: Intent
     held: tuple[HeldQuote, ...]
     tally: Tally
+    judgement: Judgement
     rounds: int
     order: str | None = None
     power: Power | None = None
@@ -51,8 +54,9 @@ class Sealed(NamedTuple):
 
 
 def seal(bought: Bought, path: PathView, author: Author, terms: Terms) -> Sealed:
-    """Sign the path-quote. It expires a second before the first of its segment quotes, so that all can be ordered."""
+    """Sign decision and path-quote. It expires a second before the first of its segment quotes: all can be ordered."""
     first, now = bought.held[0].quote, author.clock.now()
+    decision = decided(bought.judgement, [one.quote_h for one in bought.held], author, terms)
     claims = PathQuote(
         iss=author.entity,
         sub=bought.buyer,
@@ -75,10 +79,11 @@ def seal(bought: Bought, path: PathView, author: Author, terms: Terms) -> Sealed
         exit_total=bought.tally.exit_total,
         rates_h=canonical_hash(terms.rates),
         mandate_h=bought.power.mandate_h if bought.power else None,
+        decision_h=doc_hash(decision.document),
     )
     document = sign_jws(author.key, claims)
     belief = terms.believed((author.entity, *(one.operator for one in bought.held)))
-    kept = kept_of(belief, now, bought.intent, terms.rates)
+    kept = kept_of(belief, bought.judgement.rules.at, bought.intent, terms.rates)
     quote = StoredQuote(
         id=claims.jti,
         buyer=bought.buyer,
@@ -94,8 +99,10 @@ def seal(bought: Bought, path: PathView, author: Author, terms: Terms) -> Sealed
         power=bought.power,
         grants=bought.grants,
         basis=kept.basis,
+        decision=decision.view,
+        policies=bought.judgement.signed,
     )
-    return Sealed(quote, kept.texts)
+    return Sealed(quote, {**kept.texts, **bought.judgement.texts})
 
 
 def path_view(bought: Bought, names: Mapping[str, str], sheets: Sheets, terms: Terms, why: str = "") -> PathView:
@@ -139,4 +146,5 @@ def quote_view(stored: StoredQuote) -> QuoteView:
         document=stored.document,
         rounds=stored.rounds,
         order=stored.order,
+        decision=stored.decision,
     )

@@ -43,7 +43,7 @@ class Within(NamedTuple):
             exits = [Money(one.tariff.currency, one.tariff.exit_micro) for one in route.segments]
             most = route.total_micro + sum(self.terms.rates.convert(money, currency).micro for money in exits)
             segments = [(one.operator, one.route_class) for one in route.segments]
-            self._check(sight.query.bandwidth_bps, segments, Money(currency, most))
+            self._check(sight.query.bandwidth_bps, segments, Money(currency, most), self.authority.data_class)
 
     def check_quote(self, quote: StoredQuote, before: Money | None = None) -> None:
         """What was quoted, and leaving at once; `before` is what the order costs that it extends.
@@ -53,8 +53,9 @@ class Within(NamedTuple):
         claims = quote.claims
         most = claims.total.micro + claims.exit_total.micro + (before.micro if before else 0)
         segments = [(one.operator, one.quote.segment.route_class) for one in quote.held]
-        self._check(claims.bandwidth_bps, segments, Money(claims.total.currency, most))
+        self._check(claims.bandwidth_bps, segments, Money(claims.total.currency, most), quote.intent.data_class)
 
-    def _check(self, bandwidth_bps: int, segments: list[tuple[str, str]], most: Money) -> None:
-        check_segments(self.authority, bandwidth_bps, segments, self.terms.facts, self.terms.marks)
+    def _check(self, bandwidth_bps: int, segments: list[tuple[str, str]], most: Money, data_class: str | None) -> None:
+        facts, marks = self.terms.facts, self.terms.marks
+        check_segments(self.authority, bandwidth_bps, segments, facts, marks, data_class=data_class)
         check_price(self.authority, most, self.terms.rates)

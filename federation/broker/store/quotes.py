@@ -58,11 +58,8 @@ def _put(connection: sqlite3.Connection, quote: StoredQuote, claim: Claim | None
         "INSERT INTO quotes (id, buyer, state, order_id, exp, body) VALUES (?, ?, ?, ?, ?, ?)",
         (quote.id, quote.buyer, quote.state, quote.order, quote.claims.exp, msgspec.json.encode(quote)),
     )
-    rows: list[tuple[str, str | None, str]] = [(doc_hash(grant), None, grant) for grant in quote.grants]
-    rows.append((quote.document_h, None, quote.document))
-    for held in quote.held:
-        rows.append((doc_hash(held.rfq_jws), held.operator, held.rfq_jws))
-        rows.append((held.quote_h, held.operator, held.quote_jws))
+    between = {jws: held.operator for held in quote.held for jws in (held.rfq_jws, held.quote_jws)}
+    rows = [(doc_hash(document), between.get(document), document) for document in quote.documents()]
     file_documents(connection, quote.buyer, quote.agent, rows)
     if claim is not None:
         bind(connection, claim, quote.id)

@@ -41,6 +41,7 @@ def order_claims(state: OrderState, leg: int, change: int) -> Order:
         amount=pledge.amount,
         confirm_by=extension.confirm_by if extension else state.confirm_by,
         mandate_h=pledge.mandate_h,
+        decision_h=pledge.decision_h,
         grant_h=pledge.grant_h,
     )
 

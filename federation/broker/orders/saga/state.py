@@ -46,7 +46,8 @@ class Sent(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Pledge(Struct, frozen=True, kw_only=True):
     """A held segment quote: its Sonata id, its hash, what it sells for how much, and until when it is held. Its bill is
-    judged by the `tariff`; orders placed before that was kept have none. Mandate and grants are those of its rfq."""
+    judged by the `tariff`; orders placed before that was kept have none. Mandate and grants are those of its rfq, the
+    decision is that of its path."""
 
     quote_id: str
     quote_h: Hash
@@ -56,6 +57,7 @@ class Pledge(Struct, frozen=True, kw_only=True):
     tariff: Tariff | None = None
     mandate_h: Hash | None = None
     grant_h: Hash | None = None
+    decision_h: Hash | None = None
 
 
 class Part(Struct, frozen=True, kw_only=True):
