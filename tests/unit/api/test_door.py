@@ -97,7 +97,7 @@ async def test_the_agents_face_is_paced_too_and_speaks_http_alone() -> None:
     assert (b"retry-after", b"1") in begun["headers"]
 
 
-@pytest.mark.parametrize("host", [f"{name}:81" for name in LOOPBACK - {"::1"}] + ["[::1]:81"])
+@pytest.mark.parametrize("host", [f"{name}:81" for name in sorted(LOOPBACK - {"::1"})] + ["[::1]:81"])
 def test_loopback_names_count_where_loopback_is_bound(host: str) -> None:
     assert Origins("http").url(host, "/x") == f"http://{host}/x"
     assert Origins("https", ("https://broker.example",), loopback=False).url(host, "/x") == ""
