@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
+import msgspec
 
 from federation.cli import units
 from federation.cli.connection import remember
+from federation.node.config import read_text
+from schemas.boundary import Boundary
 from schemas.intent import Intent, Objective, Weights
 from schemas.jurisdiction import Sovereignty
 from schemas.price import Money
@@ -17,6 +21,7 @@ from schemas.segment import Limits
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
+BOUNDARY_HELP: Final = '{"flows": [{"a": ["10.1.0.0/16"], "z": ["10.2.0.0/16"], "protocol": "tcp", "ports": ["443"]}]}'
 BROKER_DEFAULT: Final = "http://127.0.0.1:8700"
 
 
@@ -33,6 +38,14 @@ def _quantity(name: str, parse: Callable[[str], T]) -> Callable[[str], T]:
     return read
 
 
+def _boundary(name: str) -> Boundary:
+    """The boundary in a file. Raises `Problem` where it cannot be read."""
+    try:
+        return msgspec.json.decode(read_text(Path(name)), type=Boundary)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"{name} holds no boundary: {error}; write for example {BOUNDARY_HELP}") from error
+
+
 BANDWIDTH: Final = _quantity("bandwidth", units.parse_bandwidth)
 LATENCY: Final = _quantity("latency", units.parse_latency)
 DURATION: Final = _quantity("duration", units.parse_duration)
@@ -45,6 +58,7 @@ ENTITY: Final = _quantity("entity", units.parse_entity)
 PLACE: Final = _quantity("place", units.parse_place)
 KEY: Final = _quantity("key", units.parse_key)
 OBJECTIVES: Final = _quantity("objectives", units.parse_objectives)
+BOUNDARY: Final = _quantity("boundary", _boundary)
 
 
 def _applied(options: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
@@ -118,6 +132,11 @@ _INTENT_OPTIONS: Final = (
     click.option("--avoid-city", "cities_denied", type=NAMES, help="Cross between operators nowhere in: Frankfurt."),
     click.option("--avoid-site", "sites_denied", type=NAMES, help="Use no interface at these sites, or of these ids."),
     click.option("--mark", "marks_required", type=NAMES, help="Only operators with all these types of trust marks."),
+    click.option("--policy", metavar="NAME", help="Who carries, arranges and manages is permitted by it: eu-only."),
+    click.option(
+        "--data-class", metavar="NAME", help="What the data are, which brings policies of its own: EU-health."
+    ),
+    click.option("--boundary", type=BOUNDARY, metavar="FILE", help="JSON: who may talk to whom over the lease."),
     click.option(
         "--best",
         type=click.Choice([o.value for o in Objective]),
@@ -132,7 +151,7 @@ intent_options: Final = _applied(_INTENT_OPTIONS)
 INTENT_NAMES: Final = frozenset(
     "a z bandwidth duration_s end start latency jitter loss availability mtu hops budget currency countries domicile "
     "parents route_classes operators_allowed operators_denied operators_required cities_denied sites_denied "
-    "marks_required best carbon latency_worth carbon_worth".split()
+    "marks_required policy data_class boundary best carbon latency_worth carbon_worth".split()
 )
 
 
@@ -169,6 +188,9 @@ def _intent(given: dict[str, Any]) -> Intent:
         sites_denied=given["sites_denied"] or (),
         cities_denied=given["cities_denied"] or (),
         marks_required=given["marks_required"] or (),
+        policy=given["policy"],
+        data_class=given["data_class"],
+        boundary=given["boundary"],
         objective=Objective(given["best"]),
         weights=_weights(given, currency),
     )

@@ -13,6 +13,7 @@ from federation.cli import units
 from federation.cli.screen import plain_table
 from schemas.answer import (
     Change,
+    DecisionView,
     EndView,
     Exclusion,
     FederationView,
@@ -134,8 +135,19 @@ def quote_lines(quote: QuoteView) -> Iterator[str | Table]:
     yield path_line(quote.path, quote.window.duration_s)
     yield f"from {units.clock(quote.window.start)} until {units.clock(quote.window.end)}"
     yield path_table(quote.path)
+    if quote.decision is not None:
+        yield decision_line(quote.decision)
     exit_cost, rounds = units.money(quote.exit_total), f"{quote.rounds} round{'s' if quote.rounds != 1 else ''}"
     yield f"[dim]released before its end: set-up, use until then, and {exit_cost} to exit; asked in {rounds}[/]"
+
+
+def decision_line(decision: DecisionView) -> str:
+    """By which policies everybody was permitted, and what the path may cross."""
+    by = ", ".join(decision.policies) or "no policy was asked for"
+    of = f" for data of class {decision.data_class}" if decision.data_class else ""
+    where = "it is not attested" if decision.countries is None else " ".join(decision.countries)
+    sea = {True: ", and the sea", False: "", None: ", and whether the sea is not attested"}[decision.sea]
+    return escape(f"Decided{of}: {by}; crosses {where}{'' if decision.countries is None else sea}")
 
 
 def order_lines(order: OrderView) -> Iterator[str | Table]:

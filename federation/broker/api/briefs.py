@@ -13,6 +13,8 @@ from msgspec import Meta, Struct
 from federation.broker.api.backups import BackupArgs, BackupBrief, backup_brief
 from federation.broker.api.fronts import FrontBrief, front_brief
 from schemas.answer import OrderView, PathView, QuoteView, SearchAnswer, SegmentView
+from schemas.boundary import Boundary
+from schemas.decision import DataClass, PolicyName
 from schemas.intent import REQUIRED_MAX, Intent, MarkType, Objective, Place, Weights, Worth
 from schemas.jurisdiction import Sovereignty
 from schemas.lease import TERMINAL, State
@@ -56,6 +58,11 @@ class IntentArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     avoid_cities: Annotated[tuple[Place, ...], Meta(description="operators are not crossed there")] = ()
     avoid_sites: Annotated[tuple[Place, ...], Meta(description="site names or interface ids not to be used")] = ()
     operator_marks: Annotated[tuple[MarkType, ...], Meta(description="trust marks every operator must have")] = ()
+    policy: Annotated[PolicyName | None, Meta(description="must permit all who carry, arrange or manage: eu-only")] = (
+        None
+    )
+    data_class: Annotated[DataClass | None, Meta(description="of the data; brings its policies: EU-health")] = None
+    boundary: Annotated[Boundary | None, Meta(description="who may talk to whom over the lease")] = None
     best: Annotated[Objective, Meta(description="what the best path is the least of")] = Objective.PRICE
     latency_worth_micro_per_ms: Annotated[Worth, Meta(description="for best = weighted: worth of 1 ms one way")] = 0
     carbon_worth_micro_per_kg: Annotated[Worth, Meta(description="for best = weighted: worth of 1 kg CO2e")] = 0
@@ -84,6 +91,9 @@ class IntentArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             sites_denied=self.avoid_sites,
             cities_denied=self.avoid_cities,
             marks_required=self.operator_marks,
+            policy=self.policy,
+            data_class=self.data_class,
+            boundary=self.boundary,
             objective=self.best,
             weights=self._weights(),
         )
@@ -196,7 +206,7 @@ class SearchBrief(Struct, frozen=True, kw_only=True):
 
 
 class QuoteBrief(Struct, frozen=True, kw_only=True):
-    """A firm quote."""
+    """A firm quote; `policies` permitted everybody concerned."""
 
     quote_id: str
     state: State
@@ -205,6 +215,7 @@ class QuoteBrief(Struct, frozen=True, kw_only=True):
     total: Money
     exit_total: Money
     path: PathBrief
+    policies: tuple[str, ...] = ()
     next_actions: tuple[str, ...] = ()
 
 
@@ -266,6 +277,7 @@ def quote_brief(quote: QuoteView) -> QuoteBrief:
         total=quote.total,
         exit_total=quote.exit_total,
         path=path_brief(quote.path),
+        policies=() if quote.decision is None else quote.decision.policies,
         next_actions=("place_order before expires_at",) if quote.state in {State.HELD, State.QUOTED} else ("quote",),
     )
 

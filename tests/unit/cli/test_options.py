@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
-from federation.cli.options import INTENT_NAMES, intent_from, intent_options
+from federation.cli.options import BOUNDARY_HELP, INTENT_NAMES, intent_from, intent_options
+from schemas.boundary import Boundary, Flow
 from schemas.intent import Intent, Objective, Weights
 from schemas.problem import Problem
 from schemas.segment import Limits
@@ -45,6 +47,24 @@ def test_rules_about_operators_and_places_are_lists_of_names() -> None:
     assert asked.operators_required == ("SURF", "GEANT")
     assert asked.cities_denied == ("Paris", "Lyon@RENATER")
     assert (asked.sites_denied, asked.marks_required) == (("Telehouse",), ("m",))
+
+
+def test_policy_class_and_boundary_stand_in_the_intent(tmp_path: Path) -> None:
+    file = tmp_path / "boundary.json"
+    file.write_text(BOUNDARY_HELP)
+    asked = intent("--policy", "eu-only", "--data-class", "EU-health", "--boundary", str(file))
+    assert (asked.policy, asked.data_class) == ("eu-only", "EU-health")
+    flow = Flow(a=("10.1.0.0/16",), z=("10.2.0.0/16",), protocol="tcp", ports=("443",))
+    assert asked.boundary == Boundary(flows=(flow,))
+
+
+def test_a_file_that_holds_no_boundary_is_refused_with_an_example(tmp_path: Path) -> None:
+    file = tmp_path / "boundary.json"
+    file.write_text('{"flows": [{"a": ["10.1.0.9/16"], "z": ["10.2.0.0/16"]}]}')
+    with pytest.raises(click.BadParameter, match=r"has host bits set.*write for example"):
+        intent("--boundary", str(file))
+    with pytest.raises(Problem, match="missing"):
+        intent("--boundary", str(tmp_path / "missing.json"))
 
 
 @pytest.mark.parametrize(
