@@ -13,7 +13,7 @@ from msgspec import Meta, Struct, structs
 
 from federation.node.config import below, check_public, load_toml, nearby, nearby_tls
 from federation.node.limits import Rate
-from federation.node.settings import KeyHash, Keys, Port, Public, Trust
+from federation.node.settings import Evidence, KeyHash, Keys, Port, Public, Trust
 from operators.pricing.card import ClassCard
 from schemas.price import PPM, Currency, check_bands
 from schemas.problem import invalid
@@ -152,6 +152,7 @@ class OperatorConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     route_classes: tuple[ClassCard, ...]
     holds: Holds = Holds()
     calendar: CalendarConfig = CalendarConfig()
+    evidence: Evidence = Evidence()
     contact: Contact
     billing_account: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
     fabric: Id = "null"
@@ -240,6 +241,7 @@ billing_account = "SURF-1"            # plain Sonata buyers must name it in thei
 private = "protocol.json"             # signs every document of this operator; the first key of the file signs
 federation = "federation.json"        # signs what this operator says of itself; its anchor enrols the public half
 tls = "operator-data/tls"             # folder of its own TLS authority and leaf; made when missing
+# log = "operator-data/log-key"       # signs the log; `witness` signs those of others; made when missing
 
 [trust]
 anchors = "anchors.json"              # the anchors that are believed, and their keys; nobody else is, unseen
@@ -271,6 +273,10 @@ hosts = ["surf.example"]              # what others dial: in its endpoints and i
 name = "SURF sales desk"
 number = "+31-30-0000000"
 email = "sales@surf.example"
+
+[evidence]
+every_s = 2                           # how often the log of what it signed and received is brought up to date
+# witnesses = ["https://dfn.example", "https://geant.example"]  # who signs below it; by default a few other members
 
 # The brokers that are served. Without any such table: every member that is a broker.
 [[brokers]]

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from federation.evidence.log import Log
 from federation.node.audit import STRANGER, Audit
 from federation.node.bearer import Keyring
 from federation.node.callers import Guesses, address_rates, callers, rates, refusals
@@ -41,6 +42,8 @@ from federation.tokens.endpoint import TokenEndpoint
 from federation.tokens.sqlite import ReplayRows
 from federation.trust.certificates import x5c
 from federation.trust.chain import Member
+from federation.trust.egress import Egress
+from federation.trust.statements import Elsewhere
 from operators.access.admit import Admission
 from operators.access.gate import Gate
 from operators.access.owners import Owners, owners_of
@@ -92,11 +95,12 @@ class Running(NamedTuple):
 
 
 class Faces(NamedTuple):
-    """What brokers call: Sonata and documents, the mesh, the token endpoint."""
+    """What brokers call: Sonata and documents, the mesh, the token endpoint, where documents stand in the log."""
 
     desk: Desk
     publisher: Publisher
     tokens: TokenEndpoint
+    evidence: Log
 
 
 async def run(paths: Sequence[Path], stop: asyncio.Event) -> None:
@@ -130,7 +134,8 @@ async def operator(
     inventory = Inventory.of(network.footprint)
     publisher = _publisher(config, network, inventory, signer)
     async with AsyncExitStack() as stack:
-        members = await _members(stack, config, signer)
+        egress = await stack.enter_async_context(outside(config.trust.egress))
+        members = await _members(stack, config, signer, egress)
         mutual = _mutual(config, clock, members)
         gate = Gate(config.entity, [broker.entity for broker in config.brokers], members, clock)
         issuer = Issuer(config.entity, protocol.signer, entropy.token)
@@ -156,19 +161,35 @@ async def operator(
         desk = Desk(shop)
         group = await _background(stack, desk, publisher, mutual)
         tokens = Heeding(BrokerTokens(issuer, gate.keys_of, ReplayRows(database)), gate)
-        http, grpc = await _serve(stack, config, Faces(desk, publisher, tokens), mutual)
+        audit = stack.enter_context(Audit(Path(config.data), clock, entropy))
+        evidence = Log(
+            config,
+            config.evidence,
+            database,
+            members=members,
+            post=Elsewhere(egress, config.trust.egress.places),
+            clock=clock,
+            record=functools.partial(_unsigned, audit),
+        )
+        http, grpc = await _serve(stack, config, Faces(desk, publisher, tokens, evidence), mutual, audit)
         said = functools.partial(_said, config, protocol, mutual, (http, grpc))
-        public = await _present(stack, group, config, lambda: Presence(config, protocol, said, clock))
+
+        def presence() -> Presence:
+            return Presence(config, protocol, lambda named: said(evidence.said(named)), clock)
+
+        public = await _present(stack, group, config, presence, evidence)
         await _join(stack, group, config, members)
         health = await _health(stack, config, clock)
+        stack.callback(group.create_task(evidence.run(), name="log").cancel)
         yield Running(config.entity, http, grpc, public, health, desk, publisher, mutual, members)
 
 
-async def _serve(stack: AsyncExitStack, config: OperatorConfig, faces: Faces, mutual: Mutual) -> tuple[int, int]:
+async def _serve(
+    stack: AsyncExitStack, config: OperatorConfig, faces: Faces, mutual: Mutual, audit: Audit
+) -> tuple[int, int]:
     """Both listeners, behind the same guard; their ports."""
-    desk, publisher, tokens = faces
+    desk, publisher, tokens, evidence = faces
     gate, clock, at = desk.shop.gate, desk.shop.signer.clock, config.listen
-    audit = stack.enter_context(Audit(Path(config.data), clock, desk.shop.signer.entropy))
     buckets = Buckets(config.limits.rate)
     keys = Keyring({buyer.key_sha256: f"{config.entity}/buyers/{buyer.name}" for buyer in config.buyers})
 
@@ -177,7 +198,8 @@ async def _serve(stack: AsyncExitStack, config: OperatorConfig, faces: Faces, mu
 
     guard = (refusals(audit), callers(judge, keys, Guesses(clock)), rates(buckets, clock))
     record = functools.partial(_record, audit)
-    app, tls = operator_app(desk, config.contact, guard, tokens, record), mutual.tls
+    app = operator_app(desk, config.contact, guard, tokens, record, inclusions=evidence.inclusions)
+    tls = mutual.tls
     http = await listen(app, at.host, at.http_port, stack, tls.server_context())
     mesh = mesh_server(MeshService(desk, publisher), Guard(judge, buckets, audit, clock))
     return http, await serve_mesh(mesh, tls.server_credentials(), at.host, at.grpc_port, stack)
@@ -186,6 +208,11 @@ async def _serve(stack: AsyncExitStack, config: OperatorConfig, faces: Faces, mu
 def _record(audit: Audit, caller: str | None, reason: str) -> None:
     """Why somebody got no token."""
     audit.note(Problem("UNAUTHENTICATED", reason), caller=caller or STRANGER, act="POST /oauth/token")
+
+
+def _unsigned(audit: Audit, problem: Problem, about: str) -> None:
+    """Why the checkpoint of a member was not signed."""
+    audit.note(problem, caller=about, act="POST /witness/add-checkpoint")
 
 
 async def _background(stack: AsyncExitStack, desk: Desk, publisher: Publisher, mutual: Mutual) -> asyncio.TaskGroup:
@@ -206,14 +233,16 @@ async def _background(stack: AsyncExitStack, desk: Desk, publisher: Publisher, m
 
 
 async def _present(
-    stack: AsyncExitStack, group: asyncio.TaskGroup, config: OperatorConfig, make: Callable[[], Presence]
+    stack: AsyncExitStack, group: asyncio.TaskGroup, config: OperatorConfig, make: Callable[[], Presence], evidence: Log
 ) -> int | None:
-    """Tell anybody who this operator is; the port of the public listener, where it has one."""
+    """Tell anybody who this operator is, and what its log has; the port of the public listener, where it has one."""
     at = config.listen
     if at.public_port is None:
         return None
     presence = make()
-    port = await listen(presence.app(), at.host, at.public_port, stack, server_tls(config.public.tls, "public.tls"))
+    app = presence.app()
+    evidence.publish(app)
+    port = await listen(app, at.host, at.public_port, stack, server_tls(config.public.tls, "public.tls"))
     stack.callback(group.create_task(presence.run(), name="keys").cancel)
     return port
 
@@ -273,9 +302,8 @@ async def _keep_house(shop: Shop) -> None:
         await asyncio.sleep(HOUSEKEEPING_S)
 
 
-async def _members(stack: AsyncExitStack, config: OperatorConfig, signer: Signer) -> Membership:
+async def _members(stack: AsyncExitStack, config: OperatorConfig, signer: Signer, egress: Egress) -> Membership:
     """The brokers of the trust domain; a folder must list this operator with this key."""
-    egress = await stack.enter_async_context(outside(config.trust.egress))
     members = await stack.enter_async_context(
         membership(config.trust, config.entity, Path(config.data), egress, signer.clock, entity_types=[BROKERS])
     )

@@ -51,6 +51,7 @@ from federation.broker.quotes.quoting import Quoting, QuotingLimits
 from federation.broker.roster import Roster
 from federation.broker.standing import Standing
 from federation.broker.store.sqlite import SqliteStore, open_database
+from federation.evidence.log import Log
 from federation.node.audit import STRANGER, Audit
 from federation.node.certificate import server_tls
 from federation.node.http import listen
@@ -72,6 +73,7 @@ from federation.trust.certificates import x5c
 from federation.trust.chain import Member
 from federation.trust.egress import Egress
 from federation.trust.keys import PrivateKey
+from federation.trust.statements import Elsewhere
 from schemas.answer import FederationView
 from schemas.authority import AUTHORITY_TYPE
 from schemas.entity import BrokerMetadata, FederationEntity, Metadata
@@ -197,16 +199,22 @@ class _Broker:
         config = self._config
         database = await self._stack.enter_async_context(open_database(Path(config.data) / STORE))
         store = SqliteStore(database)
+        audit = self._stack.enter_context(Audit(Path(config.data), self._clock, self._entropy))
         buyers = Buyers(config.buyers, config.rates.table())
         policies = open_policies(config, buyers, self._clock.now())
-        door = self._door(ReplayRows(database), store, buyers)
+        door = self._door(ReplayRows(database), store, buyers, audit)
         sys.setswitchinterval(SWITCH_S)
         names = "search", "long search", "graph"
         searches, long, graphs = [await self._stack.enter_async_context(Worker(name)) for name in names]
         egress = await self._stack.enter_async_context(outside(config.trust.egress))
         circle = await believe(self._identity, egress, self._stack)
         known(circle)
-        presence = await self._present(circle.mutual)
+        post = Elsewhere(egress, config.trust.egress.places)
+        evidence = Log(
+            config, config.evidence, database,
+            members=circle.members, post=post, clock=self._clock, record=functools.partial(_unsigned, audit),
+        )  # fmt: skip
+        presence = await self._present(circle.mutual, evidence)
         reach = await self._stack.enter_async_context(Reach(circle.mutual.tls, egress))
         right = self._right(circle, reach, store)
         peers = Roster(functools.partial(self._peer, circle, reach, right), config.operators)
@@ -244,6 +252,7 @@ class _Broker:
                 tasks.create_task(circle.mutual.run(), name="TLS leaf"),
                 tasks.create_task(circle.members.run(), name="trust domain"),
                 tasks.create_task(standing.run(), name="who is who"),
+                tasks.create_task(evidence.run(), name="log"),
                 tasks.create_task(self._warm(warming, market, graphs), name="kernel"),
                 *([tasks.create_task(presence.run(), name="keys")] if presence else []),
             ]
@@ -266,17 +275,19 @@ class _Broker:
             await aside("kernel", functools.partial(warming.warm, Path(search.cache)))
             await graphs(functools.partial(warming.prepare, market.snapshot.graph))
 
-    async def _present(self, mutual: Mutual) -> Presence | None:
-        """Tell anybody who this broker is, where it has a public listener."""
+    async def _present(self, mutual: Mutual, evidence: Log) -> Presence | None:
+        """Tell anybody who this broker is, and what its log has, where it has a public listener."""
         at = self._config.listen
         if at.public_port is None:
             return None
-        presence = Presence(self._config, self._identity.protocol, functools.partial(self._said, mutual), self._clock)
-        tls = server_tls(self._config.public.tls, "public.tls")
-        self._ports["public"] = await listen(presence.app(), at.host, at.public_port, self._stack, tls)
+        said = functools.partial(self._said, mutual, evidence)
+        presence = Presence(self._config, self._identity.protocol, said, self._clock)
+        app, tls = presence.app(), server_tls(self._config.public.tls, "public.tls")
+        evidence.publish(app)
+        self._ports["public"] = await listen(app, at.host, at.public_port, self._stack, tls)
         return presence
 
-    def _said(self, mutual: Mutual, named: FederationEntity) -> Metadata:
+    def _said(self, mutual: Mutual, evidence: Log, named: FederationEntity) -> Metadata:
         """What this broker says of its endpoints and keys."""
         at = self._config.listen
         host = f"[{at.host}]" if ":" in at.host else at.host
@@ -289,7 +300,7 @@ class _Broker:
             token_endpoint=origin + TOKEN_PATH,
             authorization_details_types_supported=(AUTHORITY_TYPE,),
         )
-        return Metadata(federation_entity=named, connectivity_broker=role)
+        return Metadata(federation_entity=evidence.said(named), connectivity_broker=role)
 
     def _right(self, circle: Circle, reach: Reach, filing: Filing) -> Right:
         """How this broker gets tokens of operators: one cache for all of them."""
@@ -337,11 +348,10 @@ class _Broker:
         who = self._identity
         return Author(self._config.entity, who.key, who.secret, who.clock, who.entropy)
 
-    def _door(self, replay: ReplayRows, store: SqliteStore, buyers: Buyers) -> Door:
+    def _door(self, replay: ReplayRows, store: SqliteStore, buyers: Buyers, audit: Audit) -> Door:
         """Who may buy: everybody that the configuration names."""
         who, config = self._identity, self._config
         issuer = Issuer(config.entity, who.key, who.entropy.token)
-        audit = self._stack.enter_context(Audit(Path(config.data), who.clock, who.entropy))
         record = functools.partial(_note, audit)
         return Door(issuer, buyers, replay, who.secret, who.clock, revocations=store, record=record, filing=store)
 
@@ -403,6 +413,11 @@ class _Broker:
 def _note(audit: Audit, problem: Problem, act: str) -> None:
     """Who is refused before being known is a stranger."""
     audit.note(problem, caller=STRANGER, act=act)
+
+
+def _unsigned(audit: Audit, problem: Problem, about: str) -> None:
+    """Why the checkpoint of a member was not signed."""
+    audit.note(problem, caller=about, act="POST /witness/add-checkpoint")
 
 
 def _agents_face(

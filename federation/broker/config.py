@@ -15,7 +15,7 @@ from msgspec import Meta, Struct, structs
 
 from federation.broker.authority.access import BuyerAccess, BuyerLimits, Name
 from federation.node.config import below, check_public, load_toml, nearby, nearby_tls
-from federation.node.settings import LOOPBACK_HOSTS, Keys, ListenTls, Port, Public, Trust
+from federation.node.settings import LOOPBACK_HOSTS, Evidence, Keys, ListenTls, Port, Public, Trust
 from schemas.decision import DataClass, PolicyName
 from schemas.price import Currency, Ppm, RateTable
 from schemas.problem import invalid
@@ -126,6 +126,7 @@ class BrokerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     limits: Limits = Limits()
     search: Search = Search()
     policies: Policies = Policies()
+    evidence: Evidence = Evidence()
 
 
 def load_config(path: Path) -> BrokerConfig:
@@ -210,6 +211,7 @@ data = "broker-data"                  # its store and what it must not forget; m
 private = "protocol.json"             # signs every document of this broker; the first key of the file signs
 federation = "federation.json"        # signs what this broker says of itself; its anchor enrols the public half
 tls = "broker-data/tls"               # folder of its own TLS authority and leaf; made when missing
+# log = "broker-data/log-key"         # signs the log; `witness` signs those of others; made when missing
 
 [trust]
 anchors = "anchors.json"              # the anchors that are believed, and their keys; nobody else is, unseen
@@ -289,6 +291,10 @@ GBP = 1_149_000
 # folder = "policies"
 # [policies.data_classes]             # which policies a class of data brings, where that is to be another than shipped
 # "EU-health" = ["eu-health", "certified-carrier"]
+
+[evidence]
+every_s = 2                           # how often the log of what it signed and received is brought up to date
+# witnesses = ["https://surf.example", "https://dfn.example"]  # who signs below it; by default a few other members
 
 [search]
 compiled = true                       # false: the same answers, slower, and no compiler at start

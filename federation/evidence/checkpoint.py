@@ -143,6 +143,11 @@ def verify_checkpoint(
     return Witnessed(checkpoint, found)
 
 
+def signers_of(note: str) -> tuple[EntityId, ...]:
+    """Who signed it and below it, as its lines say: a verifier needs their statements. Raises `DOCUMENT_INVALID`."""
+    return tuple(dict.fromkeys(entity_of(line.name) for line in read_note(note).lines))
+
+
 def leaf_of(document_h: Hash) -> bytes:
     """The hash of the leaf of a document: the leaf is the 32 bytes of the document's hash.
 

@@ -10,7 +10,18 @@ from typing import Any, Final, TypeVar, get_args
 import msgspec
 from msgspec import inspect, structs
 
-from federation.node.settings import FEDERATION, LOOPBACK_HOSTS, TLS, KeyHash, Keys, ListenTls, Public, Trust
+from federation.node.settings import (
+    FEDERATION,
+    LOG,
+    LOOPBACK_HOSTS,
+    TLS,
+    WITNESS,
+    KeyHash,
+    Keys,
+    ListenTls,
+    Public,
+    Trust,
+)
 from schemas.intent import Place
 from schemas.interface import Country
 from schemas.price import Currency
@@ -115,6 +126,8 @@ def nearby(keys: Keys, trust: Trust, data: str, base: Path) -> tuple[Keys, Trust
         private=at(keys.private),
         federation=at(keys.federation or f"{data}/{FEDERATION}"),
         tls=at(keys.tls or f"{data}/{TLS}"),
+        log=at(keys.log or f"{data}/{LOG}"),
+        witness=at(keys.witness or f"{data}/{WITNESS}"),
     )
     domain, marks = (trust.domain and at(trust.domain), trust.marks and at(trust.marks))
     egress = structs.replace(trust.egress, roots=trust.egress.roots and at(trust.egress.roots))

@@ -15,6 +15,8 @@ Place = Annotated[str, Meta(pattern=r"^http://127\.[0-9.]+:[0-9]+(/[a-z0-9._~/\-
 # Below the data folder: where a node keeps its TLS authority and leaf, and its federation keys, unless told otherwise.
 TLS: Final = "tls"
 FEDERATION: Final = "federation-keys.json"
+LOG: Final = "log-key"
+WITNESS: Final = "witness-key"
 KeyHash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -44,13 +46,27 @@ class Keys(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The keys of this node.
 
     `private` signs every document, `federation` what the node says of itself: files of private JWKs (EC P-256), of
-    which the first signs. `tls` is the folder of its own TLS authority and leaf. The last two are below the data folder
-    if left out, and made when missing.
+    which the first signs. `tls` is the folder of its own TLS authority and leaf. `log` signs the checkpoints of its
+    log, `witness` those of others: files of one private key of a signed note (Ed25519). All but the first are below the
+    data folder if left out, and made when missing.
     """
 
     private: str
     federation: str | None = None
     tls: str | None = None
+    log: str | None = None
+    witness: str | None = None
+
+
+class Evidence(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the log of what this node signed and received is kept.
+
+    Every `every_s` seconds what is new is put into it, and `witnesses` are asked to sign below its checkpoint; if none
+    are named, a few members that this node picks by its own id, the same ones every time.
+    """
+
+    every_s: Annotated[int, Meta(ge=1, le=60)] = 2
+    witnesses: Annotated[tuple[EntityId, ...], Meta(max_length=16)] = ()
 
 
 class EgressRules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

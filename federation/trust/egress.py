@@ -22,6 +22,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from federation.trust.destinations import Rules, destination, endpoint, is_public
+from federation.trust.fetch import Answer
 from schemas.problem import Problem
 
 BODY_BYTES_MAX: Final = 64 * 1024
@@ -42,7 +43,8 @@ class Target(NamedTuple):
 
 
 class Egress:
-    """Reads documents of foreign nodes, and lends guarded sessions. Close it, or use it as a context.
+    """Reads documents of foreign nodes, sends them small ones, and lends guarded sessions. Close it, or use it as a
+    context.
 
     `lookup` gives the address family and address of every answer for a name (`federation.node.dns.Dns`); `roots` is
     the TLS context for `get`, the public roots when absent.
@@ -107,12 +109,27 @@ class Egress:
 
         Raises `INVALID_ARGUMENT` (this URL is not called), `PAYLOAD_TOO_LARGE`, `NOT_FOUND` (404) and `UNAVAILABLE`.
         """
+        answer = await self._call("GET", url)
+        host = destination(url, self._rules).host
+        if answer.status == 404:
+            raise Problem("NOT_FOUND", f"{host} has no such document")
+        if answer.status != 200:
+            raise _silent(host, f"answers with status {answer.status}")
+        return answer.body
+
+    async def post(self, url: str, body: bytes) -> Answer:
+        """Send `body`, and whatever is answered. Raises `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE` and `UNAVAILABLE`."""
+        return await self._call("POST", url, body)
+
+    async def _call(self, method: str, url: str, body: bytes | None = None) -> Answer:
         there = destination(url, self._rules)
         self._session = self._session or self.session(self._roots)
         try:
-            asked = self._session.get(URL(url, encoded=True), allow_redirects=False)  # as judged, not spelled anew
+            where = URL(url, encoded=True)  # as judged, not spelled anew
+            asked = self._session.request(method, where, data=body, allow_redirects=False)
             async with asyncio.timeout(self._deadline_s), asked as response:
-                return await self._body(response, there.host)
+                wanted = body is not None or response.status == 200
+                return Answer(response.status, await self._body(response, there.host) if wanted else b"")
         except TimeoutError as error:
             raise _silent(there.host, f"did not answer within {self._deadline_s:g} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -141,10 +158,6 @@ class Egress:
         return response
 
     async def _body(self, response: aiohttp.ClientResponse, host: str) -> bytes:
-        if response.status == 404:
-            raise Problem("NOT_FOUND", f"{host} has no such document")
-        if response.status != 200:
-            raise _silent(host, f"answers with status {response.status}")
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise _silent(host, "answers compressed, which nobody asked for")
         body = bytearray()

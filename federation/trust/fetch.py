@@ -1,8 +1,8 @@
-"""What reads a URL that somebody else named."""
+"""What reads a URL that somebody else named, or sends something there."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class Fetch(Protocol):
@@ -10,4 +10,19 @@ class Fetch(Protocol):
 
     async def get(self, url: str) -> bytes:
         """The body of a 200 answer, within the reader's size and time. Raises `Problem` for anything else."""
+        ...
+
+
+class Answer(NamedTuple):
+    """What came back: the HTTP status and the body."""
+
+    status: int
+    body: bytes
+
+
+class Post(Protocol):
+    """Sends small bodies to foreign nodes; `federation.trust.egress.Egress` is the guarded one."""
+
+    async def post(self, url: str, body: bytes) -> Answer:
+        """The answer, whatever its status, within size and time. Raises `Problem` where there is none."""
         ...

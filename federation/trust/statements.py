@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from federation.trust.domain import ANCHOR, CONFIGURATION, MARKS, STATEMENT, STATUS, read_members, read_text
-from federation.trust.fetch import Fetch
+from federation.trust.fetch import Answer, Fetch, Post
 from federation.trust.jose import unverified
 from schemas.entity import EntityStatement, StatusList
 from schemas.problem import Problem
@@ -54,6 +54,10 @@ class Statements(Protocol):
     async def history(self, entity: EntityStatement) -> str:
         """The document of an entity's former federation keys."""
         ...
+
+
+class Way(Fetch, Post, Protocol):
+    """Reads and sends."""
 
 
 class HttpStatements:
@@ -105,21 +109,28 @@ class HttpStatements:
 
 
 class Elsewhere:
-    """A `Fetch` for development: entities that are served under another address, such as one on loopback.
+    """A way out for development: entities that are served under another address, such as one on loopback.
 
     `places` leads an entity id to the base under which it is served, `https://surf.example` to
     `http://127.0.0.1:8102`. Signatures are checked as ever; only the way to the bytes is another.
     """
 
-    def __init__(self, fetch: Fetch, places: Mapping[str, str]) -> None:
-        self._fetch, self._places = fetch, dict(places)
+    def __init__(self, way: Way, places: Mapping[str, str]) -> None:
+        self._way, self._places = way, dict(places)
 
     async def get(self, url: str) -> bytes:
         """The body at the place where the entity of this URL really is."""
+        return await self._way.get(self._place(url))
+
+    async def post(self, url: str, body: bytes) -> Answer:
+        """The answer at the place where the entity of this URL really is."""
+        return await self._way.post(self._place(url), body)
+
+    def _place(self, url: str) -> str:
         for entity, place in self._places.items():
             if url == entity or url.startswith((f"{entity}/", f"{entity}?")):
-                return await self._fetch.get(place + url.removeprefix(entity))
-        return await self._fetch.get(url)
+                return place + url.removeprefix(entity)
+        return url
 
 
 class FolderStatements:

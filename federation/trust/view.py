@@ -137,6 +137,15 @@ class TrustView:
             self._publish()
         return self.domain.member(entity, now)
 
+    async def listed(self, entity_types: Sequence[str]) -> tuple[str, ...]:
+        """The ids that the anchors list now, of these types at least: hints, nobody is looked at. Those known already
+        are among them, whatever they are."""
+        found = dict.fromkeys(self._found)
+        for anchor in self._resolver.anchors if self._listing else ():
+            with suppress(Problem, TimeoutError):
+                found |= dict.fromkeys(await self._resolver.listed(await self._superior(anchor), entity_types))
+        return tuple(one for one in found if one not in self._resolver.anchors)[:ENTITIES_MAX]
+
     async def _resolve(self, entity: str) -> Resolution:
         async with self._places:
             return await self._resolver.resolve(entity)

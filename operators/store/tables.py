@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from federation.evidence.sqlite import TABLES as LOG
 from federation.tokens.sqlite import TABLE
 
 FIRST: Final = """
@@ -34,4 +35,4 @@ CREATE INDEX seen_by_ref ON seen (ref);
 CREATE TABLE requests (id TEXT PRIMARY KEY, body BLOB NOT NULL);
 """
 
-MIGRATIONS: Final = (FIRST, TABLE)
+MIGRATIONS: Final = (FIRST, TABLE, LOG)

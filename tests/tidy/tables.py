@@ -95,7 +95,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
 
 # Modules that nothing imports and that are no entry point, with the reason why they stay.
 UNIMPORTED: dict[str, str] = {
-    "federation/evidence/witness.py": "the rule alone; the listener that asks it follows",
+    "federation/broker/peers/logs.py": "for whoever gathers the evidence of a purchase",
     "federation/trust/throwaway.py": "writes domains in folders for the tests",
 }
 

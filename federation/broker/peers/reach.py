@@ -14,7 +14,7 @@ from federation.node.mtls.tls import Tls
 from federation.trust.egress import Egress
 from schemas.problem import Outcome, Problem
 
-POST_S: Final = 10.0
+CALL_S: Final = 10.0
 ANSWER_BYTES_MAX: Final = 64 * 1024
 
 
@@ -45,14 +45,22 @@ class Reach:
 
     async def post(self, operator: str, url: str, form: Mapping[str, str]) -> tuple[int, bytes]:
         """Status and body of an answer to a form. Raises `OPERATOR_UNREACHABLE`."""
+        return await self._call(operator, "POST", url, form)
+
+    async def get(self, operator: str, url: str) -> tuple[int, bytes]:
+        """Status and body of an answer. Raises `OPERATOR_UNREACHABLE`."""
+        return await self._call(operator, "GET", url)
+
+    async def _call(
+        self, operator: str, method: str, url: str, form: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes]:
         try:
-            async with (
-                asyncio.timeout(POST_S),
-                self.session(operator)().post(url, data=form, allow_redirects=False) as response,
-            ):
+            session = self.session(operator)()
+            asked = session.request(method, url, data=form, allow_redirects=False)
+            async with asyncio.timeout(CALL_S), asked as response:
                 return response.status, await _whole(response, operator)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _unreachable(operator, f"its token endpoint does not answer ({type(error).__name__})") from error
+            raise _unreachable(operator, f"{method} is not answered ({type(error).__name__})") from error
         except Problem as problem:
             raise _unreachable(operator, problem.detail) from problem
 

@@ -199,7 +199,7 @@ tls = "{TLS}"
 [trust]
 anchors = "../../{TRUST}/anchors.json"
 marks = "marks"
-{places.of(ANCHOR, AUDITOR, BROKER, performer.entity)}[listen]
+{places.of(*places.every)}[listen]
 host = "{LOOPBACK}"
 http_port = {ports[0]}
 grpc_port = {ports[1]}

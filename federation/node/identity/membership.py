@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from federation.node.seams import Clock
 from federation.node.settings import Trust
 from federation.trust.cache import Seen
-from federation.trust.chain import TrustDomain
+from federation.trust.chain import Member, TrustDomain
 from federation.trust.domain import load_domain, read_anchors
 from federation.trust.egress import Egress
 from federation.trust.resolve import Resolver
@@ -46,6 +46,14 @@ class Membership(Protocol):
 
     async def reread(self, entity: str) -> None:
         """Read one member again now, because it seems to have changed. Does not raise for what others say or do not."""
+        ...
+
+    async def member(self, entity: str, now: int) -> Member:
+        """A member, looked for at once where it is not known yet. Raises `NOT_FOUND`."""
+        ...
+
+    async def listed(self, entity_types: Sequence[str]) -> tuple[str, ...]:
+        """The ids of all there may be of these types: hints, and maybe others among them."""
         ...
 
     async def run(self) -> None:
@@ -129,6 +137,14 @@ class Folder:
             self.look()
         except Problem as problem:
             log.warning("the trust domain cannot be read: %s", problem)
+
+    async def member(self, entity: str, now: int) -> Member:
+        """One of the folder. Raises `NOT_FOUND`."""
+        return self.again().member(entity, now)
+
+    async def listed(self, entity_types: Sequence[str]) -> tuple[str, ...]:
+        """All of the folder."""
+        return tuple(self.again().members)
 
     async def run(self) -> None:
         """Read it again and again until cancelled; what cannot be read leaves what was."""

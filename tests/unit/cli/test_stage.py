@@ -69,7 +69,7 @@ async def test_the_stage_is_set_so_that_both_daemons_read_their_configuration(tm
         assert [mark.attest.controlling_parents for mark in carried] == [
             (p.parent,) for p in THREE if p == player.performer
         ]
-        assert own.trust.egress.places.keys() == {ANCHOR, AUDITOR, BROKER, own.entity}
+        assert own.trust.egress.places.keys() == players | {ANCHOR, AUDITOR, BROKER}, "to ask for their signatures"
         assert own.keys.federation != own.keys.private
     ports_used = [load_operator(p.config).listen.http_port for p in stage.players]
     assert len({*ports_used, broker.listen.http_port, broker.listen.mcp_port}) == 6
