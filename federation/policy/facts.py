@@ -8,6 +8,7 @@ no domicile, no parent, no place of operations or of custody of keys has said no
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any, Final
 
 from msgspec import Struct
@@ -67,6 +68,10 @@ HELD_BY: Final = {
 ALWAYS: Final = frozenset({"entity", "route_class", "marks", "sites_agree", "evidence_exp"})
 
 
+SUBJECTS_KEPT: Final = 16_384
+_kept: dict[tuple[Part, str, str | None], tuple[Attestation | None, Names, int, bool, Subject]] = {}
+
+
 def subject(  # noqa: PLR0917 - in the order of the struct
     part: Part,
     entity: str,
@@ -79,10 +84,30 @@ def subject(  # noqa: PLR0917 - in the order of the struct
     """A segment over `route_class` or a broker, as its auditors attest it; `manager` makes the third part.
 
     `attestation` is of a verified, unexpired mark, `mark_types` are of all such marks, `evidence_exp` is the first
-    Unix second at which one of them no longer holds. Without an attestation nothing is known.
+    Unix second at which one of them no longer holds. Without an attestation nothing is known. As long as the very same
+    attestation is believed it is the very same subject, by which what was judged of it before is found again.
     """
     assert part is not Part.MANAGE, "managers are made by manager()"
     assert (part is Part.CARRY) == (route_class is not None), "segments have a route class, brokers have none"
+    last = _kept.get((part, entity, route_class))
+    if last and last[0] is attestation and last[1:4] == (mark_types, evidence_exp, sites_agree):
+        return last[4]
+    if len(_kept) >= SUBJECTS_KEPT:
+        _kept.clear()
+    made = _made(part, entity, route_class, attestation, mark_types, evidence_exp, sites_agree)
+    _kept[part, entity, route_class] = (attestation, mark_types, evidence_exp, sites_agree, made)
+    return made
+
+
+def _made(  # noqa: PLR0917 - in the order of the struct
+    part: Part,
+    entity: str,
+    route_class: str | None,
+    attestation: Attestation | None,
+    mark_types: Names,
+    evidence_exp: int,
+    sites_agree: bool,
+) -> Subject:
     known = attestation or Attestation()
     return Subject(
         part=part,
@@ -167,10 +192,12 @@ def _crossed(found: ClassFacts | None) -> dict[str, Any]:
 
 
 def _some(names: tuple[str, ...] | None) -> Names | None:
-    return frozenset(names) if names else None
+    return _set(names) if names else None
 
 
+@lru_cache(maxsize=SUBJECTS_KEPT)
 def _set(names: tuple[str, ...] | None) -> Names | None:
+    """Equal lists make one set, so that comparing is quick."""
     return None if names is None else frozenset(names)
 
 

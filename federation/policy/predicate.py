@@ -8,7 +8,7 @@ little more than looking them up.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
 from typing import Any, Final
@@ -19,9 +19,9 @@ from federation.policy.clauses import Setting, applies, asked, conditions
 from federation.policy.facts import ATTRIBUTES, Subject
 from federation.policy.limits import Refusal
 from federation.policy.values import ERROR, Env, Value, compiled
-from federation.policy.words import EXPIRED, NO_FACTS, SITES, refusal
+from federation.policy.words import EXPIRED, NO_FACTS, SITES, Teller, teller
 
-MEMO_MAX: Final = 4096
+MEMO_MAX: Final = 16_384
 # Judged for every policy before its own conditions, so that no policy can forget it.
 _GROUND: Final = frozenset(
     {
@@ -44,9 +44,14 @@ class Group:
     bound: bool
 
     @cached_property
-    def tests(self) -> tuple[Value, ...]:
-        """The conditions, compiled."""
-        return tuple(compiled(condition) for condition in self.conditions)
+    def tests(self) -> tuple[tuple[Value, Teller], ...]:
+        """The conditions, compiled, and why each does not hold where it does not."""
+        return tuple((compiled(condition), teller(self.policy, condition)) for condition in self.conditions)
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """The attributes as conditions call them."""
+        return tuple(f"resource.{name}" for name in self.names)
 
     @cached_property
     def column(self) -> Callable[[Subject], Any]:
@@ -56,12 +61,12 @@ class Group:
     def judge(self, values: Any, outer: Env) -> Refusal | None:
         """The first reason against these values, if there is one."""
         found = values if len(self.names) > 1 else (values,)
-        known = {f"resource.{name}": one for name, one in zip(self.names, found, strict=False) if one is not None}
+        known = {key: one for key, one in zip(self.keys, found, strict=False) if one is not None}
         env = {**known, **outer} if self.bound else known
-        for condition, test in zip(self.conditions, self.tests, strict=True):
+        for test, tell in self.tests:
             value = test(env)
             if value is False or value is ERROR:
-                return refusal(self.policy, condition, env)
+                return tell(env)
         return None
 
 
@@ -80,27 +85,34 @@ class Memo(dict[Any, Refusal | None]):
         return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Permit:
-    """One permit, for one action."""
+    """One permit, for one action; `seen` is what it says of subjects whatever is asked, kept with them by identity."""
 
-    groups: tuple[Group, ...]
-
-    @cached_property
-    def lasting(self) -> dict[Group, Memo]:
-        """What is remembered from question to question."""
-        return {group: Memo(group, {}) for group in self.groups if not group.bound}
+    lasting: tuple[tuple[Group, Memo], ...]
+    bound: tuple[Group, ...]
+    seen: dict[int, tuple[Subject, tuple[Refusal, ...]]] = field(default_factory=dict)
 
     def against(self, subjects: Sequence[Subject], outer: Env) -> dict[int, tuple[Refusal, ...]]:
         """Reasons against the subjects that it does not permit, by their place in the list."""
-        found: dict[int, tuple[Refusal, ...]] = {}
-        for group in self.groups:
-            memo = Memo(group, outer) if group.bound else self.lasting[group]
-            for at, reason in _refused(map(memo.__getitem__, map(group.column, subjects))):
-                before = found.get(at, ())
-                if reason not in before:
-                    found[at] = (*before, reason)
+        found = {at: one[1] for at, one in enumerate(self._remembered(subjects)) if one[1]}
+        for group in self.bound:
+            _add(found, group, Memo(group, outer), subjects)
         return found
+
+    def _remembered(self, subjects: Sequence[Subject]) -> Sequence[tuple[Subject, tuple[Refusal, ...]]]:
+        """The subjects with what stands against them; whom it has not seen it judges."""
+        told = list(map(self.seen.get, map(id, subjects)))
+        fresh = [at for at, one in enumerate(told) if one is None]
+        if len(self.seen) + len(fresh) > MEMO_MAX:
+            self.seen.clear()
+        unseen = [subjects[at] for at in fresh]
+        found = dict[int, tuple[Refusal, ...]]()
+        for group, memo in self.lasting:
+            _add(found, group, memo, unseen)
+        for place, at in enumerate(fresh):
+            told[at] = self.seen[id(subjects[at])] = (subjects[at], found.get(place, ()))
+        return [one for one in told if one is not None]
 
 
 @dataclass(frozen=True)
@@ -136,21 +148,28 @@ class Predicate:
 def predicate(policy: str, permits: Iterable[pst.Template], setting: Setting) -> Predicate:
     """Compile the permits of a policy that take in `setting`."""
     chosen = (permit for permit in permits if applies(permit, setting))
-    return Predicate(policy, tuple(Permit(_groups(policy, conditions(permit, setting))) for permit in chosen))
+    return Predicate(policy, tuple(_permit(policy, conditions(permit, setting)) for permit in chosen))
 
 
-def _groups(policy: str, wanted: Iterable[pst.Expr]) -> tuple[Group, ...]:
+def _permit(policy: str, wanted: Iterable[pst.Expr]) -> Permit:
     found: dict[tuple[tuple[str, ...], bool], list[pst.Expr]] = {}
     for condition in wanted:
         if condition not in _GROUND:
             bound = bool(asked(condition, "context") | asked(condition, "principal"))
             names = tuple(name for name in ATTRIBUTES if name in asked(condition, "resource"))
             found.setdefault((names, bound), []).append(condition)
-    return tuple(Group(policy, names, tuple(together), bound) for (names, bound), together in found.items())
+    groups = [Group(policy, names, tuple(together), bound) for (names, bound), together in found.items()]
+    lasting = tuple((group, Memo(group, {})) for group in groups if not group.bound)
+    return Permit(lasting, tuple(group for group in groups if group.bound))
 
 
-def _refused(judged: Iterable[Refusal | None]) -> list[tuple[int, Refusal]]:
-    return [(at, reason) for at, reason in enumerate(judged) if reason is not None]
+def _add(found: dict[int, tuple[Refusal, ...]], group: Group, memo: Memo, subjects: Sequence[Subject]) -> None:
+    """What a group has against subjects, each reason once."""
+    judged = map(memo.__getitem__, map(group.column, subjects))
+    for at, reason in [(at, reason) for at, reason in enumerate(judged) if reason is not None]:
+        before = found.get(at, ())
+        if reason not in before:
+            found[at] = (*before, reason)
 
 
 def _ungrounded(policy: str, subjects: Sequence[Subject], now: int) -> dict[int, tuple[Refusal, ...]]:

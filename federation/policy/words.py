@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cedarpy import pst
 
 from federation.policy.clauses import asked, negated
 from federation.policy.limits import Refusal
-from federation.policy.values import Env, compiled, literals
+from federation.policy.values import Env, Value, compiled, literals
 
 NAMES_TOLD_MAX: Final = 8
+Teller = Callable[[Env], Refusal]
+Told = tuple[str, frozenset[str] | None]  # a clause, and the names that would have to be allowed
 UNKNOWN: Final[Mapping[str, str]] = {
     "countries": "no auditor attests which countries its route class may cross",
     "sea": "no auditor attests whether its route class may cross the sea",
@@ -51,41 +53,57 @@ EXPIRED: Final = "what auditors attested of it has expired"
 NO_FACTS: Final = "no recognised auditor attests any fact about it"
 
 
-def refusal(policy: str, condition: pst.Expr, env: Env) -> Refusal:
-    """Why `condition`, which does not hold in `env`, keeps the resource out; the rule is `POLICY.ATTRIBUTE`."""
-    attribute, detail, lacking = _told(policy, condition, env)
-    return Refusal(rule=f"{policy}.{attribute}", detail=detail, lacking=lacking)
+def teller(policy: str, condition: pst.Expr) -> Teller:
+    """A function that says why `condition`, which does not hold, keeps the resource out.
 
-
-def _told(policy: str, expr: pst.Expr, env: Env) -> tuple[str, str, frozenset[str] | None]:
-    match expr:
+    The rule is `POLICY.ATTRIBUTE`. Of alternatives the last one is told, of parts the first that does not hold.
+    """
+    match condition:
         case pst.BinaryOp("and", left, right):
-            return _told(policy, right if compiled(left)(env) is True else left, env)
+            return _either(compiled(left), True, teller(policy, right), teller(policy, left))
         case pst.BinaryOp("or", _, right):
-            return _told(policy, right, env)
+            return teller(policy, right)
         case pst.UnaryOp("not", pst.BinaryOp("or", left, right)):
-            return _told(policy, negated(right if compiled(left)(env) is False else left), env)
+            return _either(compiled(left), False, teller(policy, negated(right)), teller(policy, negated(left)))
         case pst.IfThenElse(cond, then, other):
-            return _told(policy, then if compiled(cond)(env) is True else other, env)
+            return _either(compiled(cond), True, teller(policy, then), teller(policy, other))
         case pst.HasAttr(pst.Var("resource"), (name,)) if name in UNKNOWN:
-            return name, UNKNOWN[name], None
-    return _about(policy, expr, env)
+            return _always(_unknown(policy, name))
+    return _about(policy, condition)
 
 
-def _about(policy: str, expr: pst.Expr, env: Env) -> tuple[str, str, frozenset[str] | None]:
-    """Of a condition on one attribute; of any other only what it is about."""
+def _either(test: Value, wanted: bool, then: Teller, other: Teller) -> Teller:
+    return lambda env: then(env) if test(env) is wanted else other(env)
+
+
+def _always(refusal: Refusal) -> Teller:
+    return lambda env: refusal
+
+
+def _unknown(policy: str, name: str) -> Refusal:
+    return Refusal(rule=f"{policy}.{name}", detail=UNKNOWN[name], lacking=None)
+
+
+def _about(policy: str, expr: pst.Expr) -> Teller:
+    """Of a condition on one attribute what it has; of any other only what it is about."""
     names = sorted(asked(expr, "resource"))
-    if absent := [name for name in names if f"resource.{name}" not in env and name in UNKNOWN]:
-        return absent[0], UNKNOWN[absent[0]], None
     if not names:
-        return "context", _circumstances(policy, expr), None
-    name = names[0]
-    value = env.get(f"resource.{name}")
-    known = _names_told(policy, expr, name, value) if len(names) == 1 else None
-    if known is not None:
-        return name, *known
+        return _always(Refusal(rule=f"{policy}.context", detail=_circumstances(policy, expr), lacking=None))
     about = ", ".join(one.replace("_", " ") for one in names)
-    return name, f"does not meet what policy {policy} asks of: {about}", None
+    vague = Refusal(
+        rule=f"{policy}.{names[0]}", detail=f"does not meet what policy {policy} asks of: {about}", lacking=None
+    )
+    absent = {f"resource.{name}": _unknown(policy, name) for name in names if name in UNKNOWN}
+    tell = _comparison(policy, expr, names[0]) if len(names) == 1 else None
+
+    def told(env: Env) -> Refusal:
+        missing = next((refusal for key, refusal in absent.items() if key not in env), None)
+        found = None if tell is None or missing else tell(env[f"resource.{names[0]}"])
+        if found is None:
+            return missing or vague
+        return Refusal(rule=vague.rule, detail=found[0], lacking=found[1])
+
+    return told
 
 
 def _circumstances(policy: str, expr: pst.Expr) -> str:
@@ -94,38 +112,51 @@ def _circumstances(policy: str, expr: pst.Expr) -> str:
     return f"policy {policy} does not permit it in these circumstances"
 
 
-def _names_told(policy: str, expr: pst.Expr, name: str, value: Any) -> tuple[str, frozenset[str] | None] | None:
+def _comparison(policy: str, expr: pst.Expr, name: str) -> Callable[[Any], Told | None] | None:
+    """How the value of one attribute falls short of what is written, where that can be said."""
     match expr:
         case pst.BinaryOp("contains_all" | "contains", allowed, pst.GetAttr()) if listed := literals(allowed):
-            return _excess(policy, name, _set(value) - listed)
-        case pst.UnaryOp("not", pst.BinaryOp("contains" | "contains_any", pst.GetAttr(), barred)):
-            return _excess(policy, name, _set(value) & (literals(barred) or frozenset()))
-        case pst.UnaryOp("not", pst.BinaryOp("contains_any" | "contains", barred, pst.GetAttr())):
-            return _excess(policy, name, _set(value) & (literals(barred) or frozenset()))
-        case pst.BinaryOp("contains" | "contains_all", pst.GetAttr(), wanted) if listed := literals(wanted):
-            return _missing(policy, name, listed - _set(value))
+            return _beside(policy, name, listed)
         case pst.BinaryOp("eq", pst.GetAttr(), wanted) | pst.BinaryOp("eq", wanted, pst.GetAttr()) if (
             listed := literals(wanted)
         ):
-            return _excess(policy, name, _set(value) - listed)
+            return _beside(policy, name, listed)
+        case pst.UnaryOp("not", pst.BinaryOp("contains" | "contains_any", pst.GetAttr(), barred)):
+            return _overlap(policy, name, literals(barred))
+        case pst.UnaryOp("not", pst.BinaryOp("contains_any" | "contains", barred, pst.GetAttr())):
+            return _overlap(policy, name, literals(barred))
+        case pst.BinaryOp("contains" | "contains_all", pst.GetAttr(), wanted) if listed := literals(wanted):
+            return _short_of(policy, name, listed)
         case pst.BinaryOp(op, pst.GetAttr(), pst.LongLit(bound)) if op in _COMPARISONS:
-            return _beyond(policy, name, value, op, bound), None
+            return lambda value: (_beyond(policy, name, value, op, bound), None)
         case pst.BinaryOp(op, pst.LongLit(bound), pst.GetAttr()) if op in _MIRRORED:
-            return _beyond(policy, name, value, _MIRRORED[op], bound), None
+            return lambda value: (_beyond(policy, name, value, _MIRRORED[op], bound), None)
     return None
+
+
+def _beside(policy: str, name: str, allowed: frozenset[str]) -> Callable[[Any], Told | None]:
+    return lambda value: _excess(policy, name, _set(value) - allowed)
+
+
+def _short_of(policy: str, name: str, wanted: frozenset[str]) -> Callable[[Any], Told | None]:
+    return lambda value: _missing(policy, name, wanted - _set(value))
+
+
+def _overlap(policy: str, name: str, barred: frozenset[str] | None) -> Callable[[Any], Told | None] | None:
+    return None if barred is None else lambda value: _excess(policy, name, _set(value) & barred)
 
 
 def _set(value: Any) -> frozenset[str]:
     return value if isinstance(value, frozenset) else frozenset({str(value)})
 
 
-def _excess(policy: str, name: str, found: frozenset[str]) -> tuple[str, frozenset[str]] | None:
+def _excess(policy: str, name: str, found: frozenset[str]) -> Told | None:
     if not found or name not in _HAS:
         return None
     return f"{_HAS[name].format(listed(found))}, which policy {policy} does not allow", found
 
 
-def _missing(policy: str, name: str, wanted: frozenset[str]) -> tuple[str, None] | None:
+def _missing(policy: str, name: str, wanted: frozenset[str]) -> Told | None:
     if not wanted or name not in _LACKS:
         return None
     return f"{_LACKS[name].format(listed(wanted))}, which policy {policy} asks for", None
@@ -136,9 +167,13 @@ def _beyond(policy: str, name: str, value: int, op: str, bound: int) -> str:
     return f"has {what} {value}, where policy {policy} asks for {_COMPARISONS[op]} {bound}"
 
 
+def _visible(name: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in name)
+
+
 def listed(names: frozenset[str]) -> str:
     """`a`, `a and b`, `a, b and 3 more`; what an auditor wrote is shown without control characters."""
-    told = ["".join(c if c.isprintable() else "?" for c in name) for name in sorted(names)]
+    told = [name if name.isprintable() else _visible(name) for name in sorted(names)]
     if len(told) > NAMES_TOLD_MAX:
         told = [*told[:NAMES_TOLD_MAX], f"{len(told) - NAMES_TOLD_MAX} more"]
     return " and ".join(filter(None, (", ".join(told[:-1]), told[-1])))
