@@ -99,7 +99,8 @@ def prefilter(
 ) -> dict[tuple[str, str], tuple[Refusal, ...]]:
     """Every (operator, route class) of the segments that Cedar would surely not permit, with all reasons."""
     found = policy.predicates["carry"].against(subjects, _outer(context, None))
-    return {(subjects[at].entity, subjects[at].route_class or ""): reasons for at, reasons in found.items()}
+    refused = ((subjects[at], reasons) for at, reasons in found.items())
+    return {(one.entity, one.route_class or ""): reasons for one, reasons in refused}
 
 
 def prune(policy: LoadedPolicy, subjects: Sequence[Subject], context: Purchase) -> dict[int, tuple[Refusal, ...]]:

@@ -69,7 +69,7 @@ ALWAYS: Final = frozenset({"entity", "route_class", "marks", "sites_agree", "evi
 
 
 SUBJECTS_KEPT: Final = 16_384
-_kept: dict[tuple[Part, str, str | None], tuple[Attestation | None, Names, int, bool, Subject]] = {}
+_kept: dict[tuple[str, str | None], tuple[Attestation | None, Subject]] = {}
 
 
 def subject(  # noqa: PLR0917 - in the order of the struct
@@ -87,15 +87,21 @@ def subject(  # noqa: PLR0917 - in the order of the struct
     Unix second at which one of them no longer holds. Without an attestation nothing is known. As long as the very same
     attestation is believed it is the very same subject, by which what was judged of it before is found again.
     """
-    assert part is not Part.MANAGE, "managers are made by manager()"
-    assert (part is Part.CARRY) == (route_class is not None), "segments have a route class, brokers have none"
-    last = _kept.get((part, entity, route_class))
-    if last and last[0] is attestation and last[1:4] == (mark_types, evidence_exp, sites_agree):
-        return last[4]
+    exp = 0 if attestation is None else evidence_exp
+    attested, last = _kept.get((entity, route_class), (None, None))
+    if (
+        last is not None
+        and attested is attestation
+        and last.part is part
+        and last.evidence_exp == exp
+        and last.sites_agree is sites_agree
+        and last.marks == mark_types
+    ):
+        return last
     if len(_kept) >= SUBJECTS_KEPT:
         _kept.clear()
-    made = _made(part, entity, route_class, attestation, mark_types, evidence_exp, sites_agree)
-    _kept[part, entity, route_class] = (attestation, mark_types, evidence_exp, sites_agree, made)
+    made = _made(part, entity, route_class, attestation, mark_types, exp, sites_agree)
+    _kept[entity, route_class] = (attestation, made)
     return made
 
 
@@ -108,6 +114,8 @@ def _made(  # noqa: PLR0917 - in the order of the struct
     evidence_exp: int,
     sites_agree: bool,
 ) -> Subject:
+    assert part is not Part.MANAGE, "managers are made by manager()"
+    assert (part is Part.CARRY) == (route_class is not None), "segments have a route class, brokers have none"
     known = attestation or Attestation()
     return Subject(
         part=part,
@@ -124,7 +132,7 @@ def _made(  # noqa: PLR0917 - in the order of the struct
         certificates=_set(known.certificates),
         marks=mark_types,
         sites_agree=sites_agree,
-        evidence_exp=0 if attestation is None else evidence_exp,
+        evidence_exp=evidence_exp,
     )
 
 

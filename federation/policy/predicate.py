@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from cedarpy import pst
 
@@ -95,7 +95,7 @@ class Permit:
 
     def against(self, subjects: Sequence[Subject], outer: Env) -> dict[int, tuple[Refusal, ...]]:
         """Reasons against the subjects that it does not permit, by their place in the list."""
-        found = {at: one[1] for at, one in enumerate(self._remembered(subjects)) if one[1]}
+        found = {at: reasons for at, (_, reasons) in enumerate(self._remembered(subjects)) if reasons}
         for group in self.bound:
             _add(found, group, Memo(group, outer), subjects)
         return found
@@ -103,6 +103,8 @@ class Permit:
     def _remembered(self, subjects: Sequence[Subject]) -> Sequence[tuple[Subject, tuple[Refusal, ...]]]:
         """The subjects with what stands against them; whom it has not seen it judges."""
         told = list(map(self.seen.get, map(id, subjects)))
+        if None not in told:
+            return cast("list[tuple[Subject, tuple[Refusal, ...]]]", told)
         fresh = [at for at, one in enumerate(told) if one is None]
         if len(self.seen) + len(fresh) > MEMO_MAX:
             self.seen.clear()
@@ -131,11 +133,11 @@ class Predicate:
         if not self.permits:
             nobody = Refusal(rule=self.policy, detail=f"policy {self.policy} permits nobody here", lacking=None)
             return {at: (*found.get(at, ()), nobody) for at in range(len(subjects))}
-        for at, reasons in self._unpermitted(subjects, outer).items():
+        unpermitted = self._unpermitted(subjects, outer)
+        for at, doubts in found.items():
             # Of what nobody attests anything, more need not be said.
-            if subjects[at].evidence_exp:
-                found[at] = found.get(at, ()) + reasons
-        return found
+            unpermitted[at] = doubts + unpermitted.get(at, ()) if subjects[at].evidence_exp else doubts
+        return unpermitted
 
     def _unpermitted(self, subjects: Sequence[Subject], outer: Env) -> dict[int, tuple[Refusal, ...]]:
         first, *others = (permit.against(subjects, outer) for permit in self.permits)
