@@ -76,8 +76,8 @@ class Attestation(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
 
     `operations` are the countries that the network is run from, `management` is who runs it if somebody else does,
     `key_custody` the countries where its keys are held. `assessed_regimes` were looked for, `subject_to` were found.
-    `seal` is the sovereignty level (0 to 4), `certificates` the names of those in force. `sites` are by the name that
-    the operator's sheet gives them.
+    `seal` is the sovereignty level (0 to 4), `certificates` the names of those in force. `sites` are by the
+    interface's id in the operator's sheet, or by the name that it gives the site; evidence knows ids alone.
     """
 
     legal_domicile: tuple[Country, ...] | None = None

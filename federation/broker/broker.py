@@ -34,6 +34,7 @@ from federation.broker.market.kernel import Warming
 from federation.broker.market.market import Market
 from federation.broker.market.memory import memory_kib
 from federation.broker.market.searching import Searching
+from federation.broker.market.sites import Sites
 from federation.broker.market.view import federation_view
 from federation.broker.once import Once
 from federation.broker.orders.coordinator import Coordinator
@@ -226,9 +227,10 @@ class _Broker:
         federation = Federation(peers.present, self._clock, self._entropy)
         warming = Warming()
         market = Market(federation, graphs, warming.prepare)
+        sites = Sites(lambda: market.snapshot.sheets, circle.facts, functools.partial(_contradicted, audit))
         terms = Terms(
             config.rates.table(), circle.facts, circle.marks, circle.believed, evidence=circle.attested,
-            policies=policies.applying, broker=config.entity,
+            policies=policies.applying, broker=config.entity, sites=sites.agree, doubt=sites.doubt,
         )  # fmt: skip
         searching = Searching(
             market, terms, self._clock, searches, monotonic_us=monotonic_us, warming=warming, long=long, turn=turn()
@@ -418,6 +420,12 @@ def _note(audit: Audit, problem: Problem, act: str) -> None:
 def _unsigned(audit: Audit, problem: Problem, about: str) -> None:
     """Why the checkpoint of a member was not signed."""
     audit.note(problem, caller=about, act="POST /witness/add-checkpoint")
+
+
+def _contradicted(audit: Audit, entity: str, why: str) -> None:
+    """What an operator says of its sites and an auditor does not find."""
+    log.warning("%s contradicts an auditor: %s", entity, why)
+    audit.note(Problem("DOCUMENT_INVALID", why, field="sites"), caller=entity, act="offer sheet")
 
 
 def _agents_face(

@@ -21,13 +21,14 @@ from schemas.intent import Intent, Weights
 from schemas.jurisdiction import Attestation
 from schemas.price import Money, RateTable, ceil_div
 from schemas.problem import invalid
-from schemas.segment import BANDWIDTH_BPS_MAX, WINDOW_S_MAX, Window, moment
+from schemas.segment import BANDWIDTH_BPS_MAX, WINDOW_S_MAX, Promise, Window, moment
 
 START_AHEAD_S_MAX: Final = WINDOW_S_MAX
 # From bit/s times seconds times mg/GB to kg (8 bits a byte, 10^9 bytes a GB, 10^6 mg a kg), in thousandths.
 CARRIED_PER_KG: Final = 8 * 10**9 * 10**6 // 1000
 FOREVER: Final = 2**53 - 1
 Facts = Callable[[str], Attestation | None]
+Doubt = Callable[[str, str, str, Promise], str | None]
 
 
 Marks = Callable[[str], frozenset[str]]
@@ -43,6 +44,11 @@ def nothing_contradicted(entity: str) -> bool:
     return True
 
 
+def undoubted(operator: str, a: str, z: str, promise: Promise) -> str | None:
+    """Where nobody holds promises against the speed of light."""
+    return None
+
+
 def no_belief(entities: Iterable[str]) -> Belief:
     """Where nobody keeps what facts rest on."""
     return NOTHING
@@ -54,7 +60,7 @@ class Terms:
 
     `believed` gives the bytes that all of this rests on, `evidence` until when it holds and by which marks. `policies`
     apply to an intent of a buyer at a Unix second; `sites` says whether nothing that an entity says of its sites
-    contradicts an auditor. `broker` is who asks.
+    contradicts an auditor, `doubt` why a promise between two of its interfaces cannot be kept. `broker` is who asks.
     """
 
     rates: RateTable
@@ -64,6 +70,7 @@ class Terms:
     evidence: Callable[[str], Attested] | None = None
     policies: Callable[[Intent, str | None, int], tuple[LoadedPolicy, ...]] = Catalogue({}, {}).applying
     sites: Callable[[str], bool] = nothing_contradicted
+    doubt: Doubt = undoubted
     broker: str = ""
 
     def attested(self, entity: str) -> Attested:

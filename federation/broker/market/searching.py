@@ -18,20 +18,24 @@ from federation.broker.market.judging import check_broker, policy_refusals, rule
 from federation.broker.market.kernel import Warming
 from federation.broker.market.lanes import Lanes, Shared, Turns
 from federation.broker.market.market import Market, Offload, Snapshot
+from federation.broker.market.sites import doubted, exclusions
 from federation.broker.market.views import Sheets
 from federation.broker.paths.backup.finding import find_pair
 from federation.broker.paths.front.search import Front, front_of
 from federation.broker.paths.infeasible import Infeasible
 from federation.broker.paths.nearest import settled_by, wants_nearest
 from federation.broker.paths.query import Query
+from federation.broker.paths.route import RouteSegment
 from federation.broker.paths.search import Found, find
 from federation.broker.paths.solving import Kernel
 from federation.node.seams import Clock
 from schemas.answer import SearchAnswer
 from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
+from schemas.problem import Problem
 
 WITH_RUNNER_UP: Final = 2
+DOUBTS_MAX: Final = 16  # how often a question is asked again without what cannot be true
 
 
 class Searching:
@@ -110,13 +114,23 @@ class Searching:
         check_broker(rules, self.terms)
         refused = policy_refusals(rules, self.terms, offered(snapshot.known))
         query = query_of(intent, snapshot.known, self.terms, now, paths, refused=refused)
-        begun_us = self._monotonic_us()
+        begun_us, doubts = self._monotonic_us(), list[tuple[RouteSegment, str]]()
         work = functools.partial(find, snapshot.graph, explain=True, costs=costs, kernel=self._kernel)
-        if long:  # what follows takes its time anyway, and a plain question is not to wait for this one
-            found = await self._lanes.long(functools.partial(work, query))
+        for _ in range(DOUBTS_MAX):
+            if long:  # what follows takes its time anyway, and a plain question is not to wait for this one
+                found = await self._lanes.long(functools.partial(work, query))
+            else:
+                found = await self._lanes.plain(query, work, explain=True)
+            new = doubted(found.routes, self.terms.doubt) if isinstance(found, Found) else ()
+            if not new:
+                break
+            doubts += new
+            query = structs.replace(
+                query, excluded=query.excluded | {(s.operator, o) for s, _ in new for o in s.offers}
+            )
         else:
-            found = await self._lanes.plain(query, work, explain=True)
-        return Sight(snapshot, query, found, self._monotonic_us() - begun_us)
+            raise Problem("UNAVAILABLE", f"path after path is promised faster than light, {DOUBTS_MAX} times over")
+        return Sight(snapshot, query, found, self._monotonic_us() - begun_us, doubts=tuple(doubts))
 
     async def _with_front(self, sight: Sight, objectives: tuple[Objective, ...]) -> Sight:
         """The same sight with the front of the question."""
@@ -138,7 +152,8 @@ class Searching:
 
 
 class Sight(NamedTuple):
-    """What one search saw: the offers, the question, the results, how long they took in microseconds."""
+    """What one search saw: the offers, the question, the results, how long they took in microseconds; in `doubts` the
+    segments that it left out because light itself is slower than they are promised."""
 
     snapshot: Snapshot
     query: Query
@@ -146,6 +161,7 @@ class Sight(NamedTuple):
     took_us: int
     front: Front | None = None
     pair: Pair | None = None
+    doubts: tuple[tuple[RouteSegment, str], ...] = ()
 
     @property
     def settled(self) -> Query:
@@ -160,6 +176,9 @@ class Sight(NamedTuple):
     def answer(self, terms: Terms) -> SearchAnswer:
         """What the buyer is told."""
         answer = answer_of(self.snapshot, self.query, self.found, terms.facts, self.took_us)
+        if self.doubts:
+            beyond = exclusions(self.doubts, self.snapshot.known.roster)
+            answer = structs.replace(answer, excluded=(*answer.excluded, *beyond))
         if isinstance(self.found, Found):
             costs = cost_views(self.found.costs, self.query, self.snapshot.known.roster)
             answer = structs.replace(answer, costs=costs)

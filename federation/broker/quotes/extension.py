@@ -146,6 +146,11 @@ class Extending:
         if broken or not labels_agree(held):
             why = f"the operators now promise less: {', '.join(broken)}" if broken else "the labels do not agree"
             raise Problem("OPERATOR_REFUSED", f"{why}; the lease keeps its end")
+        for one in held:
+            ends = one.quote.segment.a.interface, one.quote.segment.z.interface
+            why_not = self._terms.doubt(one.operator, *ends, one.quote.promise)
+            if why_not is not None:
+                raise Problem("OPERATOR_REFUSED", f"{self._name(one.operator)} {why_not}; the lease keeps its end")
         self._check_price(longer, held, found.total)
         judged = self._judgement(longer)
         bought = Bought(before.buyer, before.intent, held, found, judged, 1, longer.order, longer.power, before.grants)

@@ -227,6 +227,8 @@ class Attempt:
         assert labels_agree(held), "both sides of an interconnect were asked for one label"
         query, terms = self._sight.query, self._quoting.searching.terms
         found = tally(held, route.interconnect_us, query.currency, query.rates)
+        if self._beyond_light(route, held, terms):
+            return None
         over = broken(found, query.limits, query.budget_micro)
         if over:
             self._fell_short(route, held, found, over)
@@ -241,6 +243,17 @@ class Attempt:
         names = {operator: self._name(operator) for operator in self._quoting.peers}
         path = path_view(bought, names, self._sight.snapshot.sheets, terms, why=self._why)
         return seal(bought, path, self._quoting.author, terms)
+
+    def _beyond_light(self, route: Route, held: tuple[HeldQuote, ...], terms: Terms) -> bool:
+        """Whether anybody promises what light itself could not do; who does is ruled out."""
+        found = False
+        for wanted, one in zip(route.segments, held, strict=True):
+            segment = one.quote.segment
+            why = terms.doubt(one.operator, segment.a.interface, segment.z.interface, one.quote.promise)
+            if why is not None:
+                name, found = self._name(wanted.operator), True
+                self._ruled = self._ruled.refused(wanted, name, Problem("DOCUMENT_INVALID", f"{name} {why}"))
+        return found
 
     def _judgement(self, held: tuple[HeldQuote, ...], terms: Terms) -> Judgement:
         rules = rules_of(self._intent, terms, self._buyer, self._quoting.author.clock.now())
