@@ -44,7 +44,7 @@ from federation.broker.peers.operator import Right, SonataOperator
 from federation.broker.peers.reach import Reach
 from federation.broker.peers.token_source import PostedTokens
 from federation.broker.peers.tokens import Fetched, Need, OperatorTokens
-from federation.broker.policies import open_policies
+from federation.broker.policies import Policies, open_policies
 from federation.broker.quotes.ask import Author
 from federation.broker.quotes.extension import Extending
 from federation.broker.quotes.permits import Permits
@@ -227,11 +227,7 @@ class _Broker:
         federation = Federation(peers.present, self._clock, self._entropy)
         warming = Warming()
         market = Market(federation, graphs, warming.prepare)
-        sites = Sites(lambda: market.snapshot.sheets, circle.facts, functools.partial(_contradicted, audit))
-        terms = Terms(
-            config.rates.table(), circle.facts, circle.marks, circle.believed, evidence=circle.attested,
-            policies=policies.applying, broker=config.entity, sites=sites.agree, doubt=sites.doubt,
-        )  # fmt: skip
+        terms = self._terms(circle, policies, market, audit)
         searching = Searching(
             market, terms, self._clock, searches, monotonic_us=monotonic_us, warming=warming, long=long, turn=turn()
         )
@@ -269,6 +265,21 @@ class _Broker:
             hints.close()
             for task in running:
                 task.cancel()
+
+    def _terms(self, circle: Circle, policies: Policies, market: Market, audit: Audit) -> Terms:
+        """What every question of this broker shares."""
+        sites = Sites(lambda: market.snapshot.sheets, circle.facts, functools.partial(_contradicted, audit))
+        return Terms(
+            self._config.rates.table(),
+            circle.facts,
+            circle.marks,
+            circle.believed,
+            evidence=circle.attested,
+            policies=policies.applying,
+            broker=self._config.entity,
+            sites=sites.agree,
+            doubt=sites.doubt,
+        )
 
     async def _warm(self, warming: Warming, market: Market, graphs: Worker) -> None:
         """Compile beside everything else; the graph that is there by then gets its arrays too."""
