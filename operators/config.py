@@ -81,6 +81,12 @@ class OwnerAccess(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     jwks: str
 
 
+class OwnPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The file of this operator's own Cedar policy (action `sell`): whom it sells to, which data, to which ends."""
+
+    file: str
+
+
 class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How often each caller may call, by HTTP and gRPC together: in the long run, and at once."""
 
@@ -149,6 +155,7 @@ class OperatorConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     buyers: tuple[BuyerAccess, ...] = ()
     limits: Limits = Limits()
     owners: tuple[OwnerAccess, ...] = ()
+    policy: OwnPolicy | None = None
     route_classes: tuple[ClassCard, ...]
     holds: Holds = Holds()
     calendar: CalendarConfig = CalendarConfig()
@@ -172,6 +179,7 @@ def load_config(path: Path) -> OperatorConfig:
     return structs.replace(
         config,
         owners=tuple(OwnerAccess(entity=one.entity, jwks=_below(one.jwks, base)) for one in config.owners),
+        policy=config.policy and OwnPolicy(file=_below(config.policy.file, base)),
         data=data,
         footprint=drawn,
         keys=keys,
@@ -297,6 +305,10 @@ calls_at_once = 1_000                 # ... and so many at once
 # [[owners]]
 # entity = "https://hospital.example"
 # jwks = "hospital.jwks"              # its public keys: peerway keys public FILE
+
+# Without a policy every broker above is sold to. See `peerway-operator sample --policy` for one to start from.
+# [policy]
+# file = "own.cedar"                  # a Cedar policy: whom this operator sells to, which data, to which ends
 
 # One block per route class. `any` may run anywhere in the footprint.
 [[route_classes]]

@@ -35,11 +35,13 @@ from federation.node.outside import outside
 from federation.node.rpc import Guard
 from federation.node.seams import Clock, Entropy, SystemClock, SystemEntropy
 from federation.node.sqlite import Database
+from federation.policy.folder import read_policy
 from federation.sonata.seller import BASE
 from federation.tokens.access import Issuer
 from federation.tokens.brokers import BrokerTokens
 from federation.tokens.endpoint import TokenEndpoint
 from federation.tokens.sqlite import ReplayRows
+from federation.trust.belief import attested
 from federation.trust.certificates import x5c
 from federation.trust.chain import Member
 from federation.trust.egress import Egress
@@ -48,6 +50,7 @@ from operators.access.admit import Admission
 from operators.access.gate import Gate
 from operators.access.owners import Owners, owners_of
 from operators.access.rights import Heeding
+from operators.access.selling import Selling, selling
 from operators.access.signer import Signer
 from operators.api.http import PEERWAY, operator_app
 from operators.api.mesh import MeshService, mesh_server, serve_mesh
@@ -154,7 +157,7 @@ async def operator(
             horizon=lambda: span(clock.now(), config.calendar.horizon_days).to_s,
             changed=publisher.mark,
             billing_account=config.billing_account,
-            admission=_admission(config, issuer, gate, network),
+            admission=_admission(config, issuer, gate, network, _selling(config, members)),
         )
         await recover(shop)
         publisher.open()
@@ -339,7 +342,20 @@ def _hosts(me: Member) -> tuple[str, ...]:
     return tuple(dict.fromkeys(host for url in urls if (host := urlsplit(url).hostname)))
 
 
-def _admission(config: OperatorConfig, issuer: Issuer, gate: Gate, network: Network) -> Admission:
+def _selling(config: OperatorConfig, members: Membership) -> Selling | None:
+    """This operator's own policy, on facts as auditors attest them when it is asked. Raises `Problem`."""
+    if config.policy is None:
+        return None
+    file = Path(config.policy.file)
+    try:
+        return selling(
+            file.stem, read_policy(file), config.entity, lambda entity, now: attested(members.domain, entity, now)
+        )
+    except Problem as problem:
+        raise invalid(f"policy.file: {file}", problem.detail) from problem
+
+
+def _admission(config: OperatorConfig, issuer: Issuer, gate: Gate, network: Network, own: Selling | None) -> Admission:
     """What brokers may ask. Documents that had an effect are answered before it is asked, by the store."""
     return Admission(
         me=config.entity,
@@ -348,6 +364,7 @@ def _admission(config: OperatorConfig, issuer: Issuer, gate: Gate, network: Netw
         owners=owners_of(network.footprint),
         owner_keys=Owners(config.owners).keys_of,
         seen=lambda iss, jti: None,
+        selling=own,
     )
 
 

@@ -41,6 +41,7 @@ class ThrowawayDomain:
         self._anchor = generate()
         self._members: dict[str, tuple[Metadata, PrivateKey]] = {}
         self._auditors: dict[str, PrivateKey] = {}
+        self._recognised: list[str] = []
         self._issuers: dict[str, list[str]] = {}
 
     def add_operator(
@@ -70,8 +71,8 @@ class ThrowawayDomain:
         key = generate()
         # Marks are signed by a federation key of their issuer (OpenID Federation 1.1, section 7).
         self._admit(entity, Metadata(federation_entity=_named(name), connectivity_auditor=AuditorMetadata()), key)
-        if recognised:
-            self._auditors[entity] = key
+        self._auditors[entity] = key
+        self._recognised += [entity] if recognised else []
         return key
 
     def publish_tls(self, entity: str, *tls: Certificate) -> None:
@@ -98,7 +99,7 @@ class ThrowawayDomain:
         self._admit(entity, changed, key)
 
     def attest(self, auditor: str, operator: str, facts: Attestation) -> None:
-        """Let a recognised auditor attest `facts` about an operator."""
+        """Let an auditor attest `facts` about an operator or broker."""
         mark = facts_mark(self._auditors[auditor], auditor, operator, facts, now=self._now)
         self._put(f"{slug(operator)}/marks", f"{slug(auditor)}.jwt", mark)
 
@@ -115,7 +116,7 @@ class ThrowawayDomain:
         lines = [f"{entity} {slug(entity)}" for entity in self._members]
         (self.folder / MEMBERS).write_text("\n".join(lines) + "\n")
         metadata = Metadata(federation_entity=_named("Throwaway anchor"))
-        issuers = {FACTS_MARK: tuple(self._auditors), **{name: tuple(who) for name, who in self._issuers.items()}}
+        issuers = {FACTS_MARK: tuple(self._recognised), **{name: tuple(who) for name, who in self._issuers.items()}}
         configuration = entity_configuration(
             self._anchor, ANCHOR, metadata, now=self._now, life_s=self._life_s, trust_mark_issuers=issuers
         )

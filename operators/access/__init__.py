@@ -2,5 +2,5 @@
 
 `gate` says which members of the trust domain, as it is believed now, are served, and checks documents with the keys
 that it lists for the very entity behind the connection; `admit` is what a broker may ask of this operator, as one pure
-answer. `signer` signs what the operator says.
+answer, with `selling`, its own policy, as the last question. `signer` signs what the operator says.
 """

@@ -8,6 +8,7 @@ Order of the checks, from cheap to dear; a caller learns from none of them which
 (5) narrowing: what is asked lies within what the token allows
 (6) the order names the quote that was held, at its price, for the buyer and under the mandate it was quoted for
 (7) endpoints: the UNIs at both ends are the caller's own, or their owners' grants are here
+(8) this operator's own policy, where it has one, permits the sale: `selling`
 
 To release and to confirm needs no token: both only carry out what was ordered under one, and what a broker owes must
 not hang on a mandate that may have ended (a lease outlives it; nothing may stay up because nobody may end it).
@@ -24,6 +25,7 @@ from federation.tokens.grant import Asker, check_endpoints, grants_hash, verify_
 from federation.trust.chain import Member
 from federation.trust.jose import doc_hash, unverified, verify_jws
 from federation.trust.keys import PublicKey
+from operators.access.selling import Selling, Wanted
 from schemas.access import AccessToken, Confirmation
 from schemas.authority import Authority, Deed
 from schemas.grant import EndpointGrant
@@ -75,7 +77,7 @@ class Admission:
 
     `keys` verify its own tokens; `member` finds who is believed at a time; `owners` are the UNIs that belong to others,
     `owner_keys` finds what verifies their grants at a time; `seen` finds the hash of a document by issuer and `jti`, if
-    it had an effect.
+    it had an effect; `selling` holds its own policy, without which it sells to every broker that is served.
     """
 
     me: EntityId
@@ -84,6 +86,7 @@ class Admission:
     owners: Mapping[str, EntityId]
     owner_keys: Callable[[EntityId, int], Mapping[str, PublicKey]]
     seen: Callable[[EntityId, str], Hash | None]
+    selling: Selling | None = None
 
     def rfq(self, shown: Shown, caller: Caller, now: int) -> Admitted[Rfq]:
         """An rfq under a token. Raises `Problem`."""
@@ -93,6 +96,7 @@ class Admission:
         access = self._access(shown, caller, rfq, now)
         within(access.authorization_details[0], Deed.QUOTE, rfq.segment, self.me, now)
         self._endpoints(shown, rfq, now)
+        self.check_sale(Wanted.of(rfq), now)
         return Admitted(rfq, doc_hash(shown.document), access)
 
     def order(self, shown: Shown, caller: Caller, held: Callable[[Hash], Held | None], now: int) -> Admitted[Order]:
@@ -115,6 +119,11 @@ class Admission:
         if again := self._again(shown, caller, Confirm):
             return again
         return Admitted(self._document(shown, caller, Confirm, now), doc_hash(shown.document))
+
+    def check_sale(self, wanted: Wanted, now: int) -> None:
+        """That this operator's own policy permits it, where it has one. Raises `POLICY_DENIED`."""
+        if self.selling is not None:
+            self.selling.check(wanted, now)
 
     def _again(self, shown: Shown, caller: Caller, kind: type[Claims]) -> Admitted[Claims] | None:
         """A document that had an effect was verified then: it is answered even after it has expired."""

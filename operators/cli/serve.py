@@ -39,9 +39,13 @@ def serve(configs: tuple[Path, ...]) -> None:
 
 @click.command(
     epilog="""\b
-Example:
-  peerway-operator sample > operator.toml""",
+Examples:
+  peerway-operator sample > operator.toml
+  peerway-operator sample --policy > own.cedar""",
 )
-def sample() -> None:
+@click.option("--policy", is_flag=True, help="A Cedar policy of an operator instead: whom it sells to.")
+def sample(*, policy: bool) -> None:
     """Print a commented configuration file."""
-    click.echo(SAMPLE, nl=False)
+    from operators.access.selling import SAMPLE as SALES
+
+    click.echo(SALES if policy else SAMPLE, nl=False)

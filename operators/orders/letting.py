@@ -7,6 +7,7 @@ from federation.tokens.grant import Asker, check_endpoints
 from federation.trust.jose import unverified
 from operators.access.admit import Caller as Known
 from operators.access.admit import Held, Shown
+from operators.access.selling import Wanted
 from operators.orders.shop import Shop
 from schemas.order import Order
 from schemas.problem import Problem
@@ -34,7 +35,7 @@ async def admitted_order(shop: Shop, caller: Caller, token: str) -> Order:
 
 
 def check_plain(shop: Shop, caller: Caller, segment: Segment | None = None) -> None:
-    """A request without documents: for buyers without a certificate, and not at the UNIs of others.
+    """A request without documents: for buyers without a certificate, not at the UNIs of others, and as policy permits.
 
     A member has an authority to show for what it asks; without this it could do without by leaving its documents out.
     Raises `POLICY_DENIED`.
@@ -44,7 +45,9 @@ def check_plain(shop: Shop, caller: Caller, segment: Segment | None = None) -> N
     if caller.x5t is not None:
         raise Problem("POLICY_DENIED", "a member asks and orders with signed documents")
     if segment is not None:
-        check_endpoints(segment, shop.admission.owners, Asker(caller.entity, caller.buyer_id or ""), ())
+        buyer = caller.buyer_id or ""
+        check_endpoints(segment, shop.admission.owners, Asker(caller.entity, buyer), ())
+        shop.admission.check_sale(Wanted(caller.entity, buyer, segment), shop.now())
 
 
 async def _held(shop: Shop, quote_h: str) -> Held | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
+from federation.broker.discovery.sheet import OperatorSheet
 from federation.broker.paths.route import Route
 from federation.broker.peers.pseudonym import pseudonym
 from federation.broker.quotes.labels import Labels
@@ -12,12 +14,21 @@ from federation.node.seams import Clock, Entropy
 from federation.trust.jose import sign_jws
 from federation.trust.keys import PrivateKey
 from schemas.boundary import Boundary
+from schemas.intent import Intent
+from schemas.interface import Country
 from schemas.price import ceil_div
 from schemas.quote import Action, Rfq
 from schemas.segment import PPB, End, Limits, Promise, Segment, Window
 
 RFQ_LIFE_S: Final = 60
 NO_LIMITS: Final = Limits()
+
+
+class Purpose(NamedTuple):
+    """What operators are told for their own policies: the class of the data, and the countries at the path's ends."""
+
+    data_class: str | None = None
+    destinations: tuple[Country, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -42,9 +53,10 @@ class Author:
         replaces: str | None = None,
         mandate_h: str | None = None,
         grant_h: str | None = None,
+        purpose: Purpose | None = None,
     ) -> tuple[str, Rfq]:
         """A signed rfq: to add a segment, or to extend `product`; under a mandate, with endpoint grants, by hash."""
-        now = self.clock.now()
+        now, purpose = self.clock.now(), purpose or Purpose()
         rfq = Rfq(
             iss=self.entity,
             sub=pseudonym(self.secret, buyer, operator),
@@ -58,10 +70,19 @@ class Author:
             hold_s=hold_s,
             product=product,
             replaces=replaces,
+            data_class=purpose.data_class,
+            destinations=purpose.destinations,
             mandate_h=mandate_h,
             grant_h=grant_h,
         )
         return sign_jws(self.key, rfq), rfq
+
+
+def purpose_of(intent: Intent, ends: Iterable[tuple[str, str]], sheets: Mapping[str, OperatorSheet]) -> Purpose:
+    """What operators are told of a path between `ends` (operator, interface); of an end without a place, no country."""
+    found = [sheets[operator].interfaces.get(interface) if operator in sheets else None for operator, interface in ends]
+    countries = sorted({one.country for one in found if one is not None})
+    return Purpose(intent.data_class, tuple(countries) if countries and None not in found else None)
 
 
 def segment_of(route: Route, index: int, labels: Labels, shape: Shape) -> Segment:

@@ -12,6 +12,7 @@ from federation.broker.authority.power import Power
 from federation.broker.market.asking import ceiling
 from federation.broker.market.judging import rules_of
 from federation.broker.peers.protocols import HeldQuote
+from federation.broker.quotes.ask import purpose_of
 from federation.broker.quotes.crankback import Failure, given_up
 from federation.broker.quotes.deciding import Judgement, judgement
 from federation.broker.quotes.grants import granted_to
@@ -109,6 +110,9 @@ class Extending:
         return found
 
     async def _asked(self, longer: Longer, hand: Hand) -> tuple[HeldQuote, ...]:
+        first, last = longer.leased[0], longer.leased[-1]
+        ends = ((first.operator, first.segment.a.interface), (last.operator, last.segment.z.interface))
+        purpose = purpose_of(longer.quote.intent, ends, self._searching.sheets)
         asks = [
             Ask(
                 operator=leased.operator,
@@ -118,6 +122,7 @@ class Extending:
                 grants=granted_to(
                     longer.quote.grants, leased.operator, leased.segment.a.interface, leased.segment.z.interface
                 ),
+                purpose=purpose,
             )
             for leased, first in zip(longer.leased, longer.quote.held, strict=True)
         ]

@@ -16,7 +16,7 @@ from msgspec import Struct, structs
 
 from federation.broker.authority.power import Power
 from federation.broker.peers.protocols import HeldQuote, OperatorPeer
-from federation.broker.quotes.ask import Author
+from federation.broker.quotes.ask import Author, Purpose
 from federation.broker.quotes.permits import Permits
 from federation.tokens.grant import grants_hash
 from schemas.price import RateTable
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 class Ask(Struct, frozen=True, kw_only=True):
     """What one operator is asked for; `product` is the lease to be extended, `currency` that in which it sells.
 
-    `grants` are what the owners of its UNIs at the ends gave."""
+    `grants` are what the owners of its UNIs at the ends gave, `purpose` is for its own policy."""
 
     operator: str
     segment: Segment
@@ -40,6 +40,7 @@ class Ask(Struct, frozen=True, kw_only=True):
     product: str | None = None
     currency: str = "EUR"
     grants: tuple[str, ...] = ()
+    purpose: Purpose = Purpose()
 
 
 class Left(Struct, frozen=True, kw_only=True):
@@ -71,6 +72,7 @@ class Hand:
         self.left: list[Left] = []
         self.ever_held = False
         self._lost: dict[str, int] = {}
+        self._purposes: dict[str, Purpose] = {}
 
     async def ask(self, asks: Sequence[Ask], timeout_s: float) -> list[HeldQuote | Problem]:
         """An answer per ask, in order: the quote in hand where it is what is asked for, otherwise the operator's."""
@@ -78,7 +80,7 @@ class Hand:
 
     async def _one(self, ask: Ask, timeout_s: float) -> HeldQuote | Problem:
         present = self.quotes.get(ask.operator)
-        if present is not None and fits(present, ask):
+        if present is not None and fits(present, ask) and self._purposes.get(ask.operator) == ask.purpose:
             return present
         replaces = None if present is None else present.quote_h
         jws, rfq = self._author.rfq(
@@ -91,6 +93,7 @@ class Hand:
             replaces=replaces,
             mandate_h=self._power.mandate_h if self._power else None,
             grant_h=(grant_h := grants_hash(ask.grants)),
+            purpose=ask.purpose,
         )
         peer = self._peers.get(ask.operator)
         if peer is None:
@@ -106,7 +109,7 @@ class Hand:
             if problem.outcome is Outcome.UNKNOWN:
                 self._note_lost(ask.operator, rfq.iat)
             return problem
-        self.quotes[ask.operator] = held
+        self.quotes[ask.operator], self._purposes[ask.operator] = held, ask.purpose
         self.ever_held = self.ever_held or held.quote.held
         return held
 

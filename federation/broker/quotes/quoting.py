@@ -23,7 +23,7 @@ from federation.broker.paths.infeasible import Infeasible
 from federation.broker.paths.route import Route
 from federation.broker.paths.search import Found
 from federation.broker.peers.protocols import HeldQuote, OperatorPeer
-from federation.broker.quotes.ask import Author, Shape, room, segment_of
+from federation.broker.quotes.ask import Author, Shape, purpose_of, room, segment_of
 from federation.broker.quotes.crankback import Ruled, given_up
 from federation.broker.quotes.deciding import Judgement, judgement, whose
 from federation.broker.quotes.grants import granted_to
@@ -200,6 +200,8 @@ class Attempt:
     async def _round(self, route: Route, labels: Labels) -> Sealed | None:
         """Ask every operator of the route at once. None: something was refused, and is ruled out now."""
         self._rounds += 1
+        first, last = route.interfaces[0], route.interfaces[-1]
+        purpose = purpose_of(self._intent, (first, last), self._sight.snapshot.sheets)
         asks = [
             Ask(
                 operator=wanted.operator,
@@ -207,6 +209,7 @@ class Attempt:
                 limits=room(self._intent.limits, route, index),
                 currency=wanted.tariff.currency,
                 grants=granted_to(self._grants, wanted.operator, wanted.a, wanted.z),
+                purpose=purpose,
             )
             for index, wanted in enumerate(route.segments)
         ]
