@@ -71,14 +71,13 @@ class Judged:
     same prices: its bounds are bounds here.
     """
 
-    __slots__ = ("beyond", "ends", "kernel_plan", "looser", "meters", "segments", "sides", "told")
+    __slots__ = ("beyond", "ends", "kernel_plan", "looser", "segments", "sides", "told")
 
     def __init__(self) -> None:
         self.sides: dict[int, int] = {}
         self.beyond: dict[int, Beyond | None] = {}
         self.segments: dict[tuple[int, ...], Any] = {}
         self.told: dict[tuple[int, ...], Any] = {}
-        self.meters: dict[int, Meter] = {}
         self.ends: tuple[dict[int, int], dict[int, int]] | None = None
         self.kernel_plan: Any = None
         self.looser: Judged | None = None

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+import numpy as np
+
 from federation.broker.paths.kernel.arrays import (
     ARC,
     CLS,
@@ -29,6 +31,7 @@ from federation.broker.paths.kernel.heaps import lift, sink
 from federation.broker.paths.kernel.live import GBPS, HOURLY, STEPS
 
 NEVER: Final = 1 << 60
+UNSEEN: Final = 2 * NEVER  # of a vertex that no search backwards has come to
 PRICE, LATENCY, JITTER, LOST, DOWN, HOPS, BEFORE = range(7)
 ROWS: Final = 6  # resources; `BEFORE` is latency once more, from the sources
 # Columns of `Plan.classes`; then three fractions, of port, bandwidth and conversion.
@@ -38,18 +41,23 @@ CLASS_COLUMNS: Final = FRACTIONS + 6
 PER_HOURLY, PER_GBPS, RATIOS = range(3)
 RATE_COLUMNS: Final = RATIOS + 3
 SOURCES, TARGETS = 1, 3  # rows of `Plan.span`
+MARKS_USED: Final = 4
+FAR_AWAY: Final = 1 << 40
 # Cells of `Plan.size`.
 WANTED_BPS, WANTED_MTU, START_S, END_S = range(4)
+
+
+UNSPANNED: Final = np.full((5, MARKS_USED), FAR_AWAY)  # says nothing of any distance
+UNSPANNED[[0, SOURCES, TARGETS]] = [[0], [-FAR_AWAY], [-FAR_AWAY]]
 
 
 class Plan(NamedTuple):
     """What one question admits, and what things cost it, as the compiled functions read it.
 
     `admitted`, `classes` and `rates` have a row per route class: whether it is admitted, bounds on its price, and the
-    exact price. `state` is what is known of vertices, `fits` of
-    functions of time (OPEN where there is room). `shut` has a byte per arc where an offer is excluded, else
-    nothing. `span` has a column per landmark used: which one, then between which distances from it the sources lie,
-    and the targets.
+    exact price. `state` is what is known of vertices, `fits` of functions of time, `opened` of arcs (OPEN where there
+    is room, SHUT where there is none or the offer is excluded). `span` has a column per landmark used: which one, then
+    between which distances from it the sources lie, and the targets; `spanned` fills it.
     """
 
     admitted: Any
@@ -57,7 +65,7 @@ class Plan(NamedTuple):
     rates: Any
     state: Any
     fits: Any
-    shut: Any
+    opened: Any
     targets: Any
     size: Any
     span: Any
@@ -66,6 +74,7 @@ class Plan(NamedTuple):
 class Ahead(NamedTuple):
     """Rows of a search backwards: `far` is the least known, final up to `front`; `keys` and `places` are heaps.
 
+    From NEVER on `far` says that there is no way: UNSEEN, or NEVER and what came so far and breaks a limit.
     `count` is the size of each heap, -1 before the search began. Row `BEFORE` is such a search for latency from the
     sources, as if they were the targets.
     """
@@ -102,6 +111,13 @@ def has_room(step_ptr: Any, steps: Any, fits: Any, size: Any, number: int) -> bo
     return bool(found == OPEN)
 
 
+def usable(live: Any, step_ptr: Any, steps: Any, fits: Any, opened: Any, size: Any, arc: int) -> bool:
+    """Whether an offer has room for what is wanted and is not excluded; told once."""
+    if opened[arc] == UNKNOWN:
+        opened[arc] = OPEN if has_room(step_ptr, steps, fits, size, live[arc, STEPS]) else SHUT
+    return bool(opened[arc] == OPEN)
+
+
 def judged(vertices: Any, step_ptr: Any, steps: Any, fits: Any, state: Any, size: Any, vertex: int) -> int:
     """The state of an interface, and of the other side of its interconnect: wide enough, with room, or not."""
     there, found = vertices[vertex, CROSS], SHUT
@@ -114,6 +130,31 @@ def judged(vertices: Any, step_ptr: Any, steps: Any, fits: Any, state: Any, size
         state[there] = found
     state[vertex] = found
     return found
+
+
+def spanned(marks: Any, sources: Any, targets: Any, span: Any) -> None:
+    """Choose the landmarks that say most of how far apart the ends are, and tell between which distances these lie."""
+    for place in range(span.shape[1]):
+        span[0, place], best = 0, -1
+        for mark in range(marks.shape[1]):
+            used = False
+            for other in range(place):
+                if span[0, other] == mark:
+                    used = True
+            if used:
+                continue
+            first, last = marks[sources[0], mark], marks[sources[0], mark]
+            for source in sources:
+                first, last = min(first, marks[source, mark]), max(last, marks[source, mark])
+            near, far = marks[targets[0], mark], marks[targets[0], mark]
+            for target in targets:
+                near, far = min(near, marks[target, mark]), max(far, marks[target, mark])
+            apart = max(near - last, first - far, 0)
+            if apart > best:
+                best = apart
+                span[0, place] = mark
+                span[SOURCES, place], span[SOURCES + 1, place] = first, last
+                span[TARGETS, place], span[TARGETS + 1, place] = near, far
 
 
 def least_latency(marks: Any, span: Any, side: int, vertex: int) -> int:
@@ -192,7 +233,7 @@ def undercut(
 
 def advance(
     ptr: Any, hot: Any, live: Any, cool: Any, vertices: Any, step_ptr: Any, steps: Any, marks: Any,
-    admitted: Any, classes: Any, rates: Any, state: Any, fits: Any, shut: Any, targets: Any, size: Any, span: Any,
+    admitted: Any, classes: Any, rates: Any, state: Any, fits: Any, opened: Any, targets: Any, size: Any, span: Any,
     far: Any, keys: Any, places: Any, front: Any, count: Any,
     most: Any, row: int, vertex: int, need: int,
 ) -> int:  # fmt: skip
@@ -207,7 +248,7 @@ def advance(
     many, first, bound = count[row], targets.size, front[row]
     if many < 0:
         many, first, bound = 0, 0, 0
-        mine[:] = NEVER
+        mine[:] = UNSEEN
     while True:
         if first < targets.size:
             here = targets[first]
@@ -241,6 +282,8 @@ def advance(
                 continue
             to = hot[slot, HEAD]
             known = mine[to]
+            if known >= NEVER:
+                known -= NEVER
             if known <= total:
                 continue
             found = state[to]
@@ -261,11 +304,12 @@ def advance(
                         reached += classes[cls, ENTRY]
             elif row != HOPS:
                 reached += cool[arc, row - JITTER]
-            if reached >= known or hopeless(vertices, marks, span, far, front, most, row, to, reached):
+            if reached >= known:
                 continue
-            if not has_room(step_ptr, steps, fits, size, live[arc, STEPS]):
+            if mine[to] >= NEVER and hopeless(vertices, marks, span, far, front, most, row, to, reached):
+                mine[to] = NEVER + reached
                 continue
-            if shut.size > 0 and shut[arc] == 1:
+            if not usable(live, step_ptr, steps, fits, opened, size, arc):
                 continue
             if found == UNKNOWN and judged(vertices, step_ptr, steps, fits, state, size, to) & SHUT:
                 continue

@@ -52,10 +52,14 @@ class Net(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """New rows of `Net.live`, and functions of time where there are new ones. `more`: somewhere more can be had."""
+    """New rows of `Net.live`, and functions of time where there are new ones.
+
+    `moved`: somewhere more or less can be had, `more`: somewhere more.
+    """
 
     arcs: Ints
     rows: Ints
+    moved: bool = False
     more: bool = False
     step_ptr: Any = None
     steps: Any = None
@@ -76,7 +80,7 @@ class Arrays:
         self.arc_base = _bases([len(block.network.arcs) for block in self.blocks])
         self.arcs = sum(len(block.network.arcs) for block in self.blocks)
         self.degree = int(np.diff(self.net.ptr).max(initial=0))
-        self.breaks = np.unique(self.net.steps[:, 0])  # between two of these seconds nothing changes
+        self.breaks: list[int] = _breaks(self.net.steps)
         # Per vertex: no UNI is open unless a question ends there; ENNIs are judged when a search comes to them.
         lone = (self.net.vertices[:, IS_INTERFACE] == 1) & (self.net.vertices[:, CROSS] < 0)
         self.unopened = np.where(lone, SHUT, UNKNOWN).astype(np.uint8)
@@ -87,6 +91,7 @@ class Arrays:
         self.number = 0  # of the version that `net.live` is
         self.kept: dict[object, Any] = {}  # bounds of questions answered, the oldest first
         self.tariffs: list[Any] = []  # what the last sizes and rules admit, and at what price
+        self.rooms: list[Any] = []  # where the last sizes and times have room
         self.spare: list[Any] = []  # memory for bounds that nobody uses
         self.desks: list[Any] = []  # memory for labels that nobody uses
 
@@ -105,9 +110,11 @@ class Arrays:
         made.net = self.net._replace(live=live)
         if (made.tops != self.tops).any():
             made.tariffs = []
+        if figures.moved:
+            made.rooms = []
         if figures.steps is not None:
             made.net = made.net._replace(step_ptr=figures.step_ptr, steps=figures.steps)
-            made.breaks = np.unique(figures.steps[:, 0])
+            made.breaks = _breaks(figures.steps)
         return made
 
     @property
@@ -189,7 +196,7 @@ class Arrays:
     def figures(self, graph: Graph) -> Figures:
         """What `graph.since` says, as rows."""
         assert graph.since is not None, "only figures differ"
-        arcs, rows, more = list[int](), list[tuple[int, int, int]](), False
+        arcs, rows, moved, more = list[int](), list[tuple[int, int, int]](), False, False
         table = _StepTable(self.net.step_ptr, self.net.steps)
         for number, places in graph.since.arcs.items():
             base, then, now = self.arc_base[number], self.graph.networks[number].arcs, graph.networks[number].arcs
@@ -197,11 +204,11 @@ class Arrays:
                 arc, was = now[place], then[place]
                 which = int(self.net.live[base + place, STEPS])
                 if arc.free != was.free:
-                    which, more = table.number(arc.free), more or not no_more(arc.free, was.free)
+                    which, moved, more = table.number(arc.free), True, more or not no_more(arc.free, was.free)
                 arcs.append(base + place)
                 rows.append((arc.hourly_micro, arc.gbps_hourly_micro, which))
         numbers = np.array(arcs, dtype=np.int64)
-        return Figures(numbers, np.array(rows, dtype=np.int64).reshape(-1, 3), more, *table.grown())
+        return Figures(numbers, np.array(rows, dtype=np.int64).reshape(-1, 3), moved, more, *table.grown())
 
     def _classes(self, graph: Graph, blocks: list[Block]) -> None:
         self.class_base = _bases([len(block.classes) for block in blocks])
@@ -287,6 +294,12 @@ def _crossings(graph: Graph) -> tuple[Ints, Ints]:
                     sides = network.interfaces[place], there.interfaces[crossing[1]]
                     cross_us[base + place] = max(sides[0].latency_us, sides[1].latency_us)
     return cross, cross_us
+
+
+def _breaks(steps: Ints) -> list[int]:
+    """The seconds between two of which nothing changes."""
+    found: list[int] = np.unique(steps[:, 0]).tolist()
+    return found
 
 
 def _bases(counts: list[int]) -> list[int]:

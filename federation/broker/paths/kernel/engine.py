@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -31,7 +31,6 @@ ROWS_FIRST: Final = 4096
 ROWS_KEPT: Final = 1 << 16
 DESKS_MAX: Final = 2
 BITS_MAX: Final = 62
-WAY: Final = row.CLASS + 1  # a label begins with its vertex, parent, slot and class
 COUNTED: Final = (Limit.LATENCY, Limit.JITTER, Limit.LOSS, Limit.AVAILABILITY, Limit.HOPS)
 
 
@@ -123,7 +122,7 @@ class Engine:
             plan.plan.targets, plan.plan.span, ahead.far, ahead.front, _ints([0] * ROWS), none,
         )  # fmt: skip
         self._code.write(net.live, none, net.live, none, nothing.tops, nothing.arc_cls, nothing.stretch)
-        _Run(self._code, nothing, usable, plan, ahead, ask, Work(1), Fixed()).solved()
+        _Run(self._code, nothing, usable, plan, ahead, ask, limits(ask), Work(1), Fixed()).solved()
 
     def takes(self, ask: Ask) -> bool:
         """Whether an ask is one for the kernel: the cheapest or the fastest path, carbon unlimited, none required."""
@@ -155,10 +154,13 @@ class Engine:
         looser = usable.judged.looser
         most = limits(ask)
         kept = self._kept(arrays, plan, most, None if looser is None else looser.kernel_plan)
+        state = plan.plan.state
+        before, state[plan.places] = state[plan.places], plan.states
         try:
             with np.errstate(over="ignore"):
-                return _Run(self._code, arrays, usable, plan, kept.ahead, ask, work, fixed).solved()
+                return _Run(self._code, arrays, usable, plan, kept.ahead, ask, most, work, fixed).solved()
         finally:
+            state[plan.places] = before
             arrays.keep(plan.key, kept)
 
     def _kept(self, arrays: Arrays, plan: Planned, most: list[int], looser: Planned | None) -> Kept:
@@ -203,17 +205,18 @@ class _Run:
         planned: Planned,
         ahead: Ahead,
         ask: Ask,
+        most: list[int],
         work: Work,
         fixed: Fixed,
     ) -> None:
         self._code, self._arrays, self._usable, self._work = code, arrays, usable, work
-        self._plan, self._ahead = planned.plan, ahead
+        self._planned, self._ahead, self._most = planned, ahead, most
         self._ask_, self._fixed = ask, fixed
-        self._twins = [vertex for vertex in usable.sources if vertex in usable.targets]
         self._watched: Any = np.zeros(max(1, len(arrays.blocks)), np.int64)
-        self._bits = len(self._twins)
+        self._bits = len(planned.twins)
         self._best: tuple[Trace, int, int] | None = None
-        self._watch({arrays.owner(vertex) for vertex in fixed.prefix})
+        if fixed.prefix:
+            self._watch({arrays.owner(vertex) for vertex in fixed.prefix})
 
     def _watch(self, owners: Iterable[int]) -> None:
         for owner in sorted(owners):
@@ -244,37 +247,35 @@ class _Run:
         asked, work, degree = self._asked(), self._fresh(), self._arrays.degree + 1
         net, cells = self._arrays.net, work.cells
         while True:
-            status = int(self._code.search(net, self._plan, self._ahead, asked, work, degree))
+            status = int(self._code.search(*net, *self._planned.plan, *self._ahead, *asked, *work, degree))
             if status != kernel.FULL:
                 break
             work = _grown(work)
         self._work.left, self._work.done = int(cells[kernel.LEFT]), self._work.done + int(cells[kernel.DONE])
-        best = int(cells[kernel.BEST])
-        if best >= 0:
-            self._best = _trace(work, best), int(cells[kernel.BEST_FIRST]), int(cells[kernel.BEST_SECOND])
-        found = _trace(work, int(cells[kernel.FOUND])) if status == kernel.TWICE else None
+        if cells[kernel.BEST] >= 0:
+            best = _trace(work, kernel.BEST_WAY, cells[kernel.BEST_STEPS])
+            self._best = best, int(cells[kernel.BEST_FIRST]), int(cells[kernel.BEST_SECOND])
+        found = _trace(work, kernel.FOUND_WAY, cells[kernel.FOUND_STEPS]) if status == kernel.TWICE else None
         told = int(cells[kernel.LEAST_KEY])
         self._put_back(work)
         return status, told, found
 
     def _asked(self) -> kernel.Ask:
-        ask, usable = self._ask_, self._usable
-        shares = ask.limit(Limit.LOSS), ask.limit(Limit.AVAILABILITY)
-        most = limits(ask)
+        ask, planned, fixed = self._ask_, self._planned, self._fixed
+        shares = (-1 if one is None else one for one in (ask.limit(Limit.LOSS), ask.limit(Limit.AVAILABILITY)))
         aim = row.CHEAPEST if ask.aim == PRICE else row.FASTEST
-        ending = sorted({int(self._watched[self._arrays.owner(target)]) for target in usable.targets})
         return kernel.Ask(
-            most=_ints([*most, *(-1 if one is None else one for one in shares), aim]),
-            sources=_ints(usable.sources),
+            most=_ints((*self._most, *shares, aim)),
+            sources=planned.sources,
             watched=self._watched,
-            ending=_ints(ending or (0,)),
-            twins=_ints(self._twins),
-            prefix=_ints(self._fixed.prefix),
-            banned=_ints(sorted(self._fixed.banned)),
+            ending=self._watched[planned.ending],
+            twins=planned.twins,
+            prefix=_ints(fixed.prefix) if fixed.prefix else NONE,
+            banned=_ints(sorted(fixed.banned)) if fixed.banned else NONE,
         )
 
     def _fresh(self) -> kernel.Work:
-        rows = max(ROWS_FIRST, 2 * self._arrays.degree + len(self._usable.sources) + 2)
+        rows = max(ROWS_FIRST, 2 * self._arrays.degree + len(self._planned.sources) + 2)
         work: kernel.Work = self._arrays.desks.pop() if self._arrays.desks else _desk(rows, self._arrays.graph.size)
         if len(work.labels) < rows:
             work = _desk(rows, self._arrays.graph.size)
@@ -306,7 +307,7 @@ class _Run:
 
     def _label(self, trace: Trace, first: int, second: int) -> Label | None:
         """The path as the solver would tell it, all figures computed again; None where labels do not go through."""
-        replay = Replay(self._arrays, self._usable, self._ask_)
+        replay = Replay(self._arrays, self._usable, self._ask_, self._planned.meters)
         label = replay.label(trace)
         if label is None:
             return None
@@ -315,15 +316,11 @@ class _Run:
         return label
 
 
-def _trace(work: kernel.Work, number: int) -> Trace:
+def _trace(work: kernel.Work, column: int, many: int) -> Trace:
     """The slots of a path, in order, and whether each begins a segment."""
-    slots, enters, labels = list[int](), list[bool](), work.labels
-    vertex, parent, slot, _ = labels[number, :WAY].tolist()
-    while parent >= 0:
-        slots.append(slot)
-        vertex, parent, slot, route_class = labels[parent, :WAY].tolist()
-        enters.append(route_class < 0)
-    return Trace(vertex, tuple(reversed(slots)), tuple(reversed(enters)))
+    *steps, source = work.heap[: many + 1, column].tolist()
+    steps.reverse()
+    return Trace(source, tuple([step >> 1 for step in steps]), tuple([step & 1 == 1 for step in steps]))
 
 
 def _desk(rows: int, size: int) -> kernel.Work:
@@ -342,5 +339,8 @@ def _grown(work: kernel.Work) -> kernel.Work:
     return kernel.Work(labels, heap, work.first, work.cells)
 
 
-def _ints(values: Iterable[int]) -> Any:
-    return np.array(list(values), dtype=np.int64)
+def _ints(values: Sequence[int]) -> Any:
+    return np.array(values, dtype=np.int64)
+
+
+NONE: Final = _ints(())

@@ -112,15 +112,20 @@ def twin_bit(twins: Any, vertex: int) -> int:
     return 0
 
 
+def counts(most: Any) -> bool:
+    """Whether there is a limit on jitter, loss or availability: without one, labels do not say how much of it is."""
+    return bool(most[LATENCY + 1] < NEVER or most[LOSS] >= 0 or most[AVAILABILITY] >= 0)
+
+
 def broken(most: Any, labels: Any, number: int) -> bool:
     """Whether a whole path breaks a limit: all values are exact."""
-    if labels[number, LAT] > most[LATENCY] or labels[number, JIT] > most[LATENCY + 1]:
+    if labels[number, LAT] > most[LATENCY] or (most[LATENCY + 1] < NEVER and labels[number, JIT] > most[LATENCY + 1]):
         return True
     if labels[number, SEGMENTS] > most[HOPS] or labels[number, PAST] > most[PRICE]:
         return True
     if most[LOSS] >= 0 and PPB - labels[number, PAST_DELIVERED] > most[LOSS]:
         return True
-    return bool(labels[number, PAST_AVAILABLE] < most[AVAILABILITY])
+    return bool(most[AVAILABILITY] >= 0 and labels[number, PAST_AVAILABLE] < most[AVAILABILITY])
 
 
 def twice(vertices: Any, labels: Any, number: int) -> bool:
@@ -137,7 +142,7 @@ def twice(vertices: Any, labels: Any, number: int) -> bool:
     return False
 
 
-def along(hot: Any, live: Any, cool: Any, rates: Any, labels: Any, number: int, slot: int, to: int) -> None:
+def along(hot: Any, live: Any, cool: Any, rates: Any, most: Any, labels: Any, number: int, slot: int, to: int) -> None:
     """Write the label that is one arc further than its parent, within the segment, into row `number`."""
     cls, arc, parent = hot[slot, CLS], hot[slot, ARC], labels[number, PARENT]
     labels[number, VERTEX], labels[number, SLOT], labels[number, CLASS] = to, slot, cls
@@ -146,22 +151,25 @@ def along(hot: Any, live: Any, cool: Any, rates: Any, labels: Any, number: int, 
     labels[number, PORT], labels[number, BAND] = port, band
     labels[number, USED] = int(port * rates[cls, PER_HOURLY] + band * rates[cls, PER_GBPS])
     labels[number, LAT] = labels[parent, LAT] + hot[slot, LATENCY_US]
+    labels[number, SEGMENTS] = labels[parent, SEGMENTS]
+    labels[number, MASK], labels[number, DEAD] = labels[parent, MASK], ALIVE
+    if not counts(most):
+        return
     for sum_ in range(3):
         labels[number, JIT + sum_] = labels[parent, JIT + sum_] + cool[arc, JITTER_US + sum_]
-    labels[number, SEGMENTS] = labels[parent, SEGMENTS]
     labels[number, DELIVERED] = labels[parent, DELIVERED] * cool[arc, DELIVERED_PPB] // PPB
     labels[number, AVAILABLE] = labels[parent, AVAILABLE] * cool[arc, AVAILABLE_PPB] // PPB
     labels[number, PAST_DELIVERED] = labels[parent, PAST_DELIVERED]
     labels[number, PAST_AVAILABLE] = labels[parent, PAST_AVAILABLE]
-    labels[number, MASK], labels[number, DEAD] = labels[parent, MASK], ALIVE
 
 
-def complete(classes: Any, rates: Any, labels: Any, number: int) -> None:
+def complete(classes: Any, rates: Any, most: Any, labels: Any, number: int) -> None:
     """End the segment under way: from here on its price and shares are part of the past, exact."""
     cls = labels[number, CLASS]
     labels[number, PAST] += billed(classes, rates, cls, labels[number, PORT], labels[number, BAND])
-    labels[number, PAST_DELIVERED] = labels[number, PAST_DELIVERED] * labels[number, DELIVERED] // PPB
-    labels[number, PAST_AVAILABLE] = labels[number, PAST_AVAILABLE] * labels[number, AVAILABLE] // PPB
     labels[number, SEGMENTS] += 1
     labels[number, CLASS], labels[number, PORT], labels[number, BAND], labels[number, USED] = -1, 0, 0, 0
-    labels[number, DELIVERED], labels[number, AVAILABLE] = PPB, PPB
+    if counts(most):
+        labels[number, PAST_DELIVERED] = labels[number, PAST_DELIVERED] * labels[number, DELIVERED] // PPB
+        labels[number, PAST_AVAILABLE] = labels[number, PAST_AVAILABLE] * labels[number, AVAILABLE] // PPB
+        labels[number, DELIVERED], labels[number, AVAILABLE] = PPB, PPB

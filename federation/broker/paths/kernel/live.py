@@ -39,6 +39,7 @@ class Versions:
         self.number = 0
         self._lots: deque[Lot] = deque(maxlen=LOTS_KEPT)
         self._spare: list[tuple[int, Ints]] = []
+        self._held: dict[int, weakref.ref[object]] = {}
 
     def written(self, now: Ints, lot: Lot, tops: Floats, write: Write, sizes: Sizes) -> Ints:
         """The next version: like the newest, `now`, but for some rows; `tops` rise to what no segment exceeds then."""
@@ -50,7 +51,8 @@ class Versions:
 
     def hold(self, holder: object, rows: Ints) -> None:
         """Let rows serve again when their holder is gone."""
-        weakref.finalize(holder, self._release, self.number, rows).atexit = False
+        number = self.number
+        self._held[number] = weakref.ref(holder, lambda _: self._release(number, rows))
 
     def better_since(self, number: int, until: int) -> list[Ints] | None:
         """The arcs that cost less after one version, up to another; None where that is not known or more can be had."""
@@ -72,6 +74,7 @@ class Versions:
         return now.copy()
 
     def _release(self, number: int, rows: Ints) -> None:
+        del self._held[number]
         if len(self._spare) < SPARE_MAX:
             self._spare.append((number, rows))
 
@@ -84,15 +87,12 @@ def write(live: Any, arcs: Any, rows: Any, less: Any, tops: Any, classes: Any, s
     """
     many, told = 0, less.size == 0
     for place in range(len(arcs)):
-        arc = arcs[place]
-        if not told:
-            if rows[place, HOURLY] < live[arc, HOURLY] or rows[place, GBPS] < live[arc, GBPS]:
-                less[many] = arc
-                many += 1
-            if rows[place, HOURLY] > live[arc, HOURLY] or rows[place, GBPS] > live[arc, GBPS]:
-                cls = classes[arc]
-                for rate in range(2):
-                    tops[rate, cls] = max(tops[rate, cls], rows[place, rate] * stretch[cls])
-        for column in range(rows.shape[1]):
-            live[arc, column] = rows[place, column]
+        arc, hourly, gbps = arcs[place], rows[place, HOURLY], rows[place, GBPS]
+        if not told:  # without branches, as there is no guessing which prices fall
+            cls = classes[arc]
+            less[many] = arc
+            many += int((hourly < live[arc, HOURLY]) | (gbps < live[arc, GBPS]))
+            tops[HOURLY, cls] = max(tops[HOURLY, cls], hourly * stretch[cls])
+            tops[GBPS, cls] = max(tops[GBPS, cls], gbps * stretch[cls])
+        live[arc, HOURLY], live[arc, GBPS], live[arc, STEPS] = hourly, gbps, rows[place, STEPS]
     return many

@@ -3,41 +3,60 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
 import numpy as np
 from msgspec import structs
 
-from federation.broker.paths.kernel.ahead import CLASS_COLUMNS, FRACTIONS, RATE_COLUMNS, RATIOS, Plan
+from federation.broker.paths.kernel.ahead import CLASS_COLUMNS, FRACTIONS, RATE_COLUMNS, RATIOS, UNSPANNED, Plan
 from federation.broker.paths.kernel.arrays import CROSS, SHUT, SOURCE, TARGET, Arrays
 from federation.broker.paths.kernel.block import Bytes, Flags, Floats, Ints
-from federation.broker.paths.meter import worth
+from federation.broker.paths.meter import Meter, worth
 from federation.broker.paths.query import Ask, Limit, Query
 from federation.broker.paths.rules import lacking
 from federation.broker.paths.usable import Usable
 from schemas.intent import Objective
 from schemas.price import GBPS, HOUR_S, PPM, term_ppm, weighted_seconds
-from schemas.segment import Limits, window
+from schemas.segment import Limits, Window, window
 
 AMOUNT_MAX: Final = float(1 << 47)  # micro-units of one segment: beyond, 64 bits may not do
 DENOMINATOR_MAX: Final = 1 << 61
 SLACK_MORE: Final = 4  # two amounts used, each rounded down once as a float and once to a whole number
 ROOM: Final = 1 - 1e-15
-MARKS_USED: Final = 4
-
-
 TARIFFS_MAX: Final = 8
+ROOMS_MAX: Final = 8
 ANY_TIME: Final = window(0, 1)
 Row = tuple[tuple[int, ...], tuple[float, ...], bool]  # of one zone, bands, term factors and currency
 
 
+class Room(NamedTuple):
+    """Where there is room for one size and time, as far as searches have found out; rows as in `Plan`."""
+
+    key: tuple[object, ...]
+    state: Bytes
+    fits: Bytes
+    opened: Bytes
+
+
 class Planned(NamedTuple):
-    """A plan, and what tells it from other plans over the same arrays. `fits` is False where 64 bits may not do."""
+    """A plan, and what tells it from other plans over the same arrays. `fits` is False where 64 bits may not do.
+
+    While it is searched by, `states` take their `places` in its state: the ends, and what was taken away. `ending` are
+    the operators where a path may end, `twins` the UNIs that are source and target, `meters` those of the same tariffs.
+    """
 
     plan: Plan
     key: tuple[object, ...]
     fits: bool
+    places: Ints
+    states: Bytes
+    sources: Ints
+    ending: Ints
+    twins: Ints
+    meters: dict[int, Meter]
 
 
 class Prices(NamedTuple):
@@ -54,16 +73,18 @@ class Prices(NamedTuple):
 class Tariffed(NamedTuple):
     """What questions of one size and set of rules share, whatever their ends: which classes they admit, at what price.
 
-    `alike` and `rows` tell it from others; `key` does so too, briefly.
+    `alike` and `rows` tell it from others; `key` does so too, briefly. `during` is when it was asked for.
     """
 
     alike: Ask
+    during: Window
     rows: tuple[Row, ...]
     admitted: Bytes
     classes: Ints
     rates: Floats
     fits: bool
     key: bytes
+    meters: dict[int, Meter]
 
 
 def planned(arrays: Arrays, usable: Usable, ask: Ask) -> Planned:
@@ -71,37 +92,63 @@ def planned(arrays: Arrays, usable: Usable, ask: Ask) -> Planned:
     query, shared = ask.query, _tariffed(arrays, ask)
     wanted, mtu = ask.limit(Limit.BANDWIDTH) or 0, ask.limit(Limit.MTU) or 0
     during = query.window.start_s, query.window.end_s
-    state, closed = _state(arrays, usable, query)
+    # Windows between the same changes of capacity have the same room; what prices they have, `shared` says.
+    gaps = bisect_right(arrays.breaks, during[0]), bisect_left(arrays.breaks, during[1])
+    room, ends = _room(arrays, (wanted, mtu, *gaps)), (tuple(usable.sources), tuple(usable.targets))
+    states, closed = _states(arrays, usable, query)
     plan = Plan(
         admitted=shared.admitted,
         classes=shared.classes,
         rates=shared.rates,
-        state=state,
-        fits=np.zeros(len(arrays.net.step_ptr), dtype=np.uint8),
-        shut=_shut(arrays, query),
-        targets=np.array(list(usable.targets), dtype=np.int64),
-        size=np.array((wanted, mtu, *during), dtype=np.int64),
-        span=_span(arrays, usable),
+        state=room.state,
+        fits=room.fits,
+        opened=_opened(arrays, query, room),
+        targets=_ints(ends[1]),
+        size=_ints((wanted, mtu, *during)),
+        span=UNSPANNED.copy(),
     )
-    ends = tuple(usable.sources), tuple(usable.targets)
-    # Windows between the same changes of capacity have the same room; what prices they have, `shared` says.
-    gaps = int(np.searchsorted(arrays.breaks, during[0], "right")), int(np.searchsorted(arrays.breaks, during[1]))
-    return Planned(plan, (shared.key, wanted, mtu, *gaps, ends, closed, query.excluded), shared.fits)
+    return Planned(
+        plan=plan,
+        key=(shared.key, room.key, ends, closed, query.excluded),
+        fits=shared.fits,
+        places=_ints(tuple(states)),
+        states=np.array(tuple(states.values()), dtype=np.uint8),
+        sources=_ints(ends[0]),
+        ending=_ints(sorted({arrays.graph.owner[vertex] for vertex in ends[1]})),
+        twins=_ints([vertex for vertex in ends[0] if vertex in usable.targets]),
+        meters=shared.meters,
+    )
+
+
+def _room(arrays: Arrays, key: tuple[object, ...]) -> Room:
+    """What was found out about offers and interfaces for a size and time, if only that it is not known yet."""
+    for known in reversed(tuple(arrays.rooms)):
+        if known.key == key:
+            found: Room = known
+            return found
+    unknown = (np.zeros(size, dtype=np.uint8) for size in (len(arrays.net.step_ptr), arrays.arcs))
+    made = Room(key, arrays.unopened.copy(), *unknown)
+    arrays.rooms.append(made)
+    del arrays.rooms[:-ROOMS_MAX]
+    return made
 
 
 def _tariffed(arrays: Arrays, ask: Ask) -> Tariffed:
     """What a question shares with others: found for one of them before, or made."""
     query, each = ask.query, len(arrays.currencies)
-    rows = tuple(_fractions(arrays, query, *divmod(pair, each)) for pair in arrays.pairs)
     plain = structs.replace(
         query, sources=(), targets=(), window=ANY_TIME, limits=Limits(), hops=None, budget_micro=None,
         objective=Objective.PRICE, excluded=frozenset(), banned_labels={}, k=1, work=0,
     )  # fmt: skip
     alike = structs.replace(ask, query=plain, aim="", eased=frozenset())
-    for known in reversed(tuple(arrays.tariffs)):
-        if known.rows == rows and known.alike == alike:
-            found: Tariffed = known
-            return found
+    same: list[Tariffed] = [known for known in reversed(tuple(arrays.tariffs)) if known.alike == alike]
+    found = next((known for known in same if known.during == query.window), None)
+    if found is not None:
+        return found
+    rows = tuple(_fractions(arrays, query, *divmod(pair, each)) for pair in arrays.pairs)
+    found = next((known for known in same if known.rows == rows), None)
+    if found is not None:
+        return found
     made = _priced(arrays, ask, alike, rows)
     arrays.tariffs.append(made)
     del arrays.tariffs[:-TARIFFS_MAX]
@@ -128,7 +175,7 @@ def _priced(arrays: Arrays, ask: Ask, alike: Ask, rows: tuple[Row, ...]) -> Tari
     rates[:, 0], rates[:, 1], rates[:, RATIOS:] = per_hourly, per_gbps, prices.ratio.T
     fits = bool(((tops < AMOUNT_MAX) & prices.small | ~admitted).all())
     key = blake2b(admitted.tobytes() + classes.tobytes() + rates.tobytes(), digest_size=32).digest()
-    return Tariffed(alike, rows, admitted.astype(np.uint8), classes, rates, fits, key)
+    return Tariffed(alike, ask.query.window, rows, admitted.astype(np.uint8), classes, rates, fits, key, {})
 
 
 def _prices(arrays: Arrays, rows: tuple[Row, ...]) -> Prices:
@@ -201,38 +248,30 @@ def _granted(ask: Ask, entity: str, route_class: str, minimum_term_s: int) -> bo
     return True
 
 
-def _state(arrays: Arrays, usable: Usable, query: Query) -> tuple[Bytes, tuple[int, ...]]:
-    """What is known of interfaces from the start: ends, UNIs that are none, what is avoided or was taken away."""
-    net, graph = arrays.net, arrays.graph
-    state = arrays.unopened.copy()
+def _states(arrays: Arrays, usable: Usable, query: Query) -> tuple[dict[int, int], tuple[int, ...]]:
+    """What a question says of interfaces: which are ends, and which are shut as they are avoided or were taken away."""
+    net, graph, states = arrays.net, arrays.graph, dict[int, int]()
     found = [graph.vertex(*end) for end in (*query.excluded, *query.banned_labels, *query.closed)]
     named = sorted({vertex for vertex in found if vertex is not None})
     closed = [vertex for vertex in named if net.vertices[vertex, CROSS] >= 0 and usable.beyond(vertex) is None]
     for vertex in closed:
-        state[vertex] = state[net.vertices[vertex, CROSS]] = SHUT
+        states[vertex] = states[int(net.vertices[vertex, CROSS])] = SHUT
     for vertex in usable.sources:
-        state[vertex] = SOURCE
+        states[vertex] = SOURCE
     for vertex in usable.targets:
-        state[vertex] = TARGET | (SOURCE if vertex in usable.sources else 0)
-    return state, tuple(closed)
+        states[vertex] = TARGET | (SOURCE if vertex in usable.sources else 0)
+    return states, tuple(closed)
 
 
-def _span(arrays: Arrays, usable: Usable) -> Ints:
-    """The landmarks that say most of how far apart the ends are, and between which distances from them these lie."""
-    if not usable.sources or not usable.targets:
-        return np.zeros((5, 0), np.int64)
-    ends = [arrays.net.marks[list(side)].astype(np.int64) for side in (usable.sources, usable.targets)]
-    span = np.stack([most(marks, axis=0) for marks in ends for most in (np.min, np.max)])
-    apart = np.maximum(span[2] - span[1], span[0] - span[3])
-    used = np.argsort(-apart)[:MARKS_USED]
-    return np.ascontiguousarray(np.concatenate((used[None], span[:, used])))
+def _ints(values: Sequence[int]) -> Ints:
+    return np.array(values, dtype=np.int64)
 
 
-def _shut(arrays: Arrays, query: Query) -> Bytes:
-    """A byte per arc where some offer is excluded; nothing where none is."""
+def _opened(arrays: Arrays, query: Query, room: Room) -> Bytes:
+    """What is known of arcs; of its own where some offers are excluded."""
     numbers = [number for end in query.excluded if (number := arrays.arc_number(*end)) is not None]
     if not numbers:
-        return np.zeros(0, dtype=np.uint8)
-    shut = np.zeros(arrays.arcs, dtype=np.uint8)
-    shut[numbers] = 1
-    return shut
+        return room.opened
+    opened = room.opened.copy()
+    opened[numbers] = SHUT
+    return opened

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from itertools import compress, count, pairwise
-from operator import add
 from typing import Final, NamedTuple
 
-from federation.broker.paths.kernel.arrays import Arrays
+from federation.broker.paths.kernel.arrays import ARC, CLS, HEAD, Arrays
 from federation.broker.paths.labels import NO_SUMS, Label, Sums
 from federation.broker.paths.meter import Meter, Size, worth
 from federation.broker.paths.network import Network
@@ -36,30 +35,30 @@ class Told(NamedTuple):
 
 
 class Replay:
-    """Paths over one question's arrays."""
+    """Paths over one question's arrays. `meters` are those of its tariffs, by number of a class, as far as known."""
 
-    def __init__(self, arrays: Arrays, usable: Usable, ask: Ask) -> None:
-        self._arrays, self._usable, self._query = arrays, usable, ask.query
-        self._meters = usable.judged.meters
+    def __init__(self, arrays: Arrays, usable: Usable, ask: Ask, meters: dict[int, Meter]) -> None:
+        self._arrays, self._usable, self._query, self._meters = arrays, usable, ask.query, meters
 
     def label(self, trace: Trace) -> Label | None:
         """The last label of the path; None where no labels go through from end to end."""
-        usable = self._usable
+        usable, slots = self._usable, trace.slots
         swap = usable.interface(trace.source).swap
         label = self._at(trace.source, None, (0, PPB, PPB), NO_SUMS, usable.sources[trace.source], swap)
-        for first, last in pairwise((*compress(count(), trace.enters), len(trace.slots))):
-            found = self._segment(label, trace.slots[first:last])
+        for first, last in pairwise((*compress(count(), trace.enters), len(slots))):
+            found = self._segment(label, self._told(slots[first:last]))
             if found is None:
                 return None
             label = found
         return label if label.goal else None
 
-    def _segment(self, entered: Label, slots: tuple[int, ...]) -> Label | None:
+    def _segment(self, entered: Label, told: Told) -> Label | None:
         """The label behind a segment: at the target, or in the next operator."""
-        usable, inside, told = self._usable, entered, self._told(slots)
+        usable, inside = self._usable, entered
         for to, stretch in told.way:
             inside = _within(inside, to, stretch)
-        beyond, exit_ = usable.beyond(inside.vertex), inside.vertex
+        exit_ = inside.vertex
+        beyond = usable.beyond(exit_)
         free = usable.targets.get(exit_, 0) if beyond is None else beyond.labels
         if entered.labels != ANY_LABEL and not (entered.swap and usable.interface(exit_).swap):
             free &= entered.labels
@@ -71,8 +70,8 @@ class Replay:
             entered.past_delivered * told.delivered // PPB,
             entered.past_available * told.available // PPB,
         )
-        sums = tuple(map(add, entered.sums, told.sums))
-        sums = (sums[0] + latency_us, *sums[1:])
+        a, b = entered.sums, told.sums
+        sums = (a[0] + b[0] + latency_us, a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4], a[5] + b[5])
         label = self._at(vertex, inside, past, sums, free, usable.interface(vertex).swap)
         label.goal = beyond is None
         return label
@@ -81,8 +80,32 @@ class Replay:
         """A segment; paths have many in common."""
         known: Told | None = self._usable.judged.told.get(slots)
         if known is None:
-            known = self._usable.judged.told[slots] = _added_up(tuple(map(self._stretch, slots)))
+            known = self._usable.judged.told[slots] = self._added_up(slots)
         return known
+
+    def _added_up(self, slots: tuple[int, ...]) -> Told:
+        """What a segment comes to by itself; exact."""
+        arrays, graph = self._arrays, self._usable.graph
+        rows = arrays.net.hot[list(slots)].tolist()
+        owner = graph.owner[rows[0][HEAD]]
+        network, base = graph.networks[owner], arrays.arc_base[owner]
+        meter = self._meters.get(rows[0][CLS])
+        if meter is None:
+            meter = self._meters[rows[0][CLS]] = self._meter(network, network.arcs[rows[0][ARC] - base].route_class)
+        way = list[tuple[int, Stretch]]()
+        hourly = gbps = latency = jitter = lost = down = carbon = 0
+        delivered = available = PPB
+        for to, _, _, number in rows:
+            arc = network.arcs[number - base]
+            hourly, gbps = hourly + arc.hourly_micro, gbps + arc.gbps_hourly_micro
+            delivered, available = delivered * arc.delivered_ppb // PPB, available * arc.available_ppb // PPB
+            latency, jitter, carbon = latency + arc.latency_us, jitter + arc.jitter_us, carbon + arc.carbon_mg_gb
+            lost, down = lost + arc.lost, down + arc.down
+            sums = arc.latency_us, arc.jitter_us, arc.lost, arc.down
+            way.append((to, Stretch(0, 0, 0, *sums, *NOTHING, meter, arc)))
+        return Told(
+            tuple(way), meter.price(hourly, gbps), delivered, available, (latency, jitter, lost, down, 1, carbon)
+        )
 
     def _at(
         self,
@@ -97,19 +120,6 @@ class Replay:
         possible = ANY_LABEL if all_swap else labels
         return Label(vertex, parent, past, sums, mask=0, labels=possible, swap=swap, width=ALL_TIME_BPS)
 
-    def _stretch(self, slot: int) -> tuple[int, Stretch]:
-        """Where a slot leads, and the stretch that it is."""
-        arrays = self._arrays
-        to, cls, _, number = arrays.net.hot[slot].tolist()
-        graph = self._usable.graph
-        owner = graph.owner[to]
-        network = graph.networks[owner]
-        arc = network.arcs[number - arrays.arc_base[owner]]
-        meter = self._meters.get(cls)
-        if meter is None:
-            meter = self._meters[cls] = self._meter(network, arc.route_class)
-        return to, Stretch(0, 0, 0, arc.latency_us, arc.jitter_us, arc.lost, arc.down, *NOTHING, meter, arc)
-
     def _meter(self, network: Network, route_class: int) -> Meter:
         query = self._query
         rate = worth(query.rates, network.sheet.currency, query.currency)
@@ -123,17 +133,3 @@ def _within(parent: Label, vertex: int, stretch: Stretch) -> Label:
     label.vertex, label.parent, label.stretch, label.meter = vertex, parent, stretch, stretch.meter
     label.goal = label.dead = False
     return label
-
-
-def _added_up(way: tuple[tuple[int, Stretch], ...]) -> Told:
-    """What a segment comes to by itself; exact."""
-    arcs = [stretch.arc for _, stretch in way]
-    hourly = gbps = latency = jitter = lost = down = carbon = 0
-    delivered = available = PPB
-    for arc in arcs:
-        hourly, gbps = hourly + arc.hourly_micro, gbps + arc.gbps_hourly_micro
-        delivered, available = delivered * arc.delivered_ppb // PPB, available * arc.available_ppb // PPB
-        latency, jitter, lost, down = latency + arc.latency_us, jitter + arc.jitter_us, lost + arc.lost, down + arc.down
-        carbon += arc.carbon_mg_gb
-    price_micro = way[0][1].meter.price(hourly, gbps)
-    return Told(way, price_micro, delivered, available, (latency, jitter, lost, down, 1, carbon))

@@ -18,11 +18,10 @@ from federation.broker.paths.kernel.ahead import (
     NEVER,
     PRICE,
     ROWS,
-    Ahead,
-    Plan,
     advance,
-    has_room,
     judged,
+    spanned,
+    usable,
 )
 from federation.broker.paths.kernel.arrays import (
     ARC,
@@ -31,11 +30,11 @@ from federation.broker.paths.kernel.arrays import (
     CROSS_US,
     HEAD,
     INSIDE,
+    LATENCY_US,
     OPEN,
     OWNER,
     TARGET,
     UNKNOWN,
-    Net,
 )
 from federation.broker.paths.kernel.heaps import HEAP, queue, unqueue
 from federation.broker.paths.kernel.label import (
@@ -58,6 +57,7 @@ from federation.broker.paths.kernel.label import (
     PAST_DELIVERED,
     PPB,
     SEGMENTS,
+    SLOT,
     USED,
     VERTEX,
     along,
@@ -67,14 +67,17 @@ from federation.broker.paths.kernel.label import (
     twice,
     twin_bit,
 )
-from federation.broker.paths.kernel.live import STEPS
 
 # Cells of `Work.cells`.
 BEGUN, COUNT, REACH, LEFT, DONE, BEST, BEST_FIRST, BEST_SECOND, LEAST_KEY, FOUND, LEFT_OUT = 0, 1, *range(3, 12)
-CELLS: Final = 12
+BEST_STEPS, FOUND_STEPS = 12, 13
+CELLS: Final = 14
+# Where an ended search tells ways: the columns of `Work.heap`, as then nothing is queued any more.
+BEST_WAY, FOUND_WAY = 0, 1
 # How a search ends: at a path that enters an operator twice, proven, out of work, or out of rows for labels.
 TWICE, PROVEN, SPENT, FULL = range(4)
 REACH_SHARE: Final = 8
+STRIDES: Final = 32  # of the limit on latency: how far one end goes on before the other may have its turn
 
 
 class Ask(NamedTuple):
@@ -100,6 +103,27 @@ class Work(NamedTuple):
     heap: Any
     first: Any
     cells: Any
+
+
+def told(labels: Any, heap: Any, column: int, number: int) -> int:
+    """Tell the way to a label, last slot first, then its source; slots doubled, and one more where a segment begins."""
+    many = 0
+    while labels[number, PARENT] >= 0:
+        parent = labels[number, PARENT]
+        heap[many, column] = 2 * labels[number, SLOT] + (1 if labels[parent, CLASS] < 0 else 0)
+        many += 1
+        number = parent
+    heap[many, column] = labels[number, VERTEX]
+    return many
+
+
+def ended(labels: Any, heap: Any, cells: Any, status: int) -> int:
+    """Tell the best path, and the one that enters twice."""
+    if cells[BEST] >= 0:
+        cells[BEST_STEPS] = told(labels, heap, BEST_WAY, cells[BEST])
+    if status == TWICE:
+        cells[FOUND_STEPS] = told(labels, heap, FOUND_WAY, cells[FOUND])
+    return status
 
 
 def no_better(cells: Any, first: int, second: int) -> bool:
@@ -167,7 +191,7 @@ def place_label(classes: Any, most: Any, labels: Any, heap: Any, first: Any, cel
 
 def price_key(
     ptr: Any, hot: Any, live: Any, cool: Any, vertices: Any, step_ptr: Any, steps: Any, marks: Any,
-    admitted: Any, classes: Any, rates: Any, state: Any, fits: Any, shut: Any, targets: Any, size: Any,
+    admitted: Any, classes: Any, rates: Any, state: Any, fits: Any, opened: Any, targets: Any, size: Any,
     span: Any, far: Any, keys: Any, places: Any, front: Any, count: Any,
     most: Any, labels: Any, cells: Any, number: int,
 ) -> int:  # fmt: skip
@@ -187,7 +211,7 @@ def price_key(
         price += min(far[PRICE, vertex], front[PRICE])
     else:
         price += advance(
-            ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, shut,
+            ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, opened,
             targets, size, span, far, keys, places, front, count, most, PRICE, vertex, need,
         )  # fmt: skip
     if price >= NEVER or price > budget:
@@ -199,7 +223,7 @@ def price_key(
 
 def keep(
     ptr: Any, hot: Any, live: Any, cool: Any, vertices: Any, step_ptr: Any, steps: Any, marks: Any,
-    admitted: Any, classes: Any, rates: Any, state: Any, fits: Any, shut: Any, targets: Any, size: Any,
+    admitted: Any, classes: Any, rates: Any, state: Any, fits: Any, opened: Any, targets: Any, size: Any,
     span: Any, far: Any, keys: Any, places: Any, front: Any, count: Any,
     most: Any, labels: Any, heap: Any, first: Any, cells: Any,
     number: int,
@@ -213,7 +237,7 @@ def keep(
         if most[row] < NEVER and labels[number, LAT + row - LATENCY] + far[row, vertex] > most[row]:
             return
     price = price_key(
-        ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, shut,
+        ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, opened,
         targets, size, span, far, keys, places, front, count, most, labels, cells, number,
     )  # fmt: skip
     if price >= NEVER:
@@ -222,7 +246,7 @@ def keep(
     if most[AIM] == FASTEST:
         if count[LATENCY] < 0 or far[LATENCY, vertex] > front[LATENCY]:
             advance(
-                ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, shut,
+                ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, opened,
                 targets, size, span, far, keys, places, front, count, most, LATENCY, vertex, most[LATENCY],
             )  # fmt: skip
         if far[LATENCY, vertex] >= NEVER:
@@ -236,51 +260,68 @@ def keep(
         queue(heap, cells, low, second, number)
 
 
+def least_onward(vertices: Any, far: Any, most: Any, found: int, to: int) -> int:
+    """What latency is at least still to come behind an arc that leads to a vertex in some state; none if unlimited."""
+    if most[LATENCY] >= NEVER or found & TARGET:
+        return 0
+    if found & OPEN:
+        return int(vertices[to, CROSS_US] + far[LATENCY, vertices[to, CROSS]])
+    return int(far[LATENCY, to])
+
+
 def look_ahead(
     ptr: Any, hot: Any, live: Any, cool: Any, vertices: Any, step_ptr: Any, steps: Any, marks: Any,
-    admitted: Any, classes: Any, rates: Any, state: Any, fits: Any, shut: Any, targets: Any, size: Any, span: Any,
+    admitted: Any, classes: Any, rates: Any, state: Any, fits: Any, opened: Any, targets: Any, size: Any, span: Any,
     far: Any, keys: Any, places: Any, front: Any, count: Any,
     most: Any, sources: Any,
 ) -> None:  # fmt: skip
     """Make the bounds on everything under a limit, as far as the limits go."""
-    if front[LATENCY] < most[LATENCY] < NEVER:
-        # From both ends: half way from the sources, all the way back where that leaves a chance, then the rest.
-        for row, ends, need in (
-            (BEFORE, sources, most[LATENCY] // 2),
-            (LATENCY, targets, most[LATENCY]),
-            (BEFORE, sources, most[LATENCY]),
-        ):
+    limit = most[LATENCY]
+    if front[LATENCY] < limit < NEVER:
+        spanned(marks, sources, targets, span)
+        # From both ends, always where less is queued, until they have met; then the rest of either.
+        stride, back, ahead = limit // STRIDES + 1, min(front[BEFORE], limit), min(front[LATENCY], limit)
+        while back + ahead < limit:
+            row, ends, need = BEFORE, sources, back + stride
+            if count[LATENCY] < count[BEFORE]:
+                row, ends, need = LATENCY, targets, ahead + stride
             advance(
-                ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, shut,
+                ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, opened,
                 ends, size, span, far, keys, places, front, count, most, row, -1, need,
+            )  # fmt: skip
+            back, ahead = max(back, min(front[BEFORE], limit)), min(front[LATENCY], limit)
+        for row, ends in ((LATENCY, targets), (BEFORE, sources)):
+            advance(
+                ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, opened,
+                ends, size, span, far, keys, places, front, count, most, row, -1, limit,
             )  # fmt: skip
     for row in range(JITTER, ROWS):
         if front[row] < most[row] < NEVER:
             advance(
-                ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, shut,
+                ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, opened,
                 targets, size, span, far, keys, places, front, count, most, row, -1, most[row],
             )  # fmt: skip
 
 
-def search(net: Net, plan: Plan, ahead: Ahead, ask: Ask, work: Work, degree: int) -> int:
-    """Run until an end; called again after FULL with more rows, it goes on."""
-    ptr, hot, live, cool, vertices, step_ptr, steps = (
-        net.ptr, net.hot, net.live, net.cool, net.vertices, net.step_ptr, net.steps
-    )  # fmt: skip
-    marks, span = net.marks, plan.span
-    admitted, classes, rates, state = plan.admitted, plan.classes, plan.rates, plan.state
-    fits, shut, targets, size = plan.fits, plan.shut, plan.targets, plan.size
-    far, keys, places, front, count = ahead.far, ahead.keys, ahead.places, ahead.front, ahead.count
-    most, watched, ending, twins = ask.most, ask.watched, ask.ending, ask.twins
-    prefix, banned = ask.prefix, ask.banned
-    labels, heap, first, cells = work.labels, work.heap, work.first, work.cells
+def search(
+    ptr: Any, hot: Any, live: Any, cool: Any, vertices: Any, step_ptr: Any, steps: Any, marks: Any,
+    admitted: Any, classes: Any, rates: Any, state: Any, fits: Any, opened: Any, targets: Any, size: Any, span: Any,
+    far: Any, keys: Any, places: Any, front: Any, count: Any,
+    most: Any, sources: Any, watched: Any, ending: Any, twins: Any, prefix: Any, banned: Any,
+    labels: Any, heap: Any, first: Any, cells: Any, degree: int,
+) -> int:  # fmt: skip
+    """Run until an end; called again after FULL with more rows, it goes on.
+
+    Arrays are those of a `Net`, a `Plan`, an `Ahead`, an `Ask` and a `Work`, in order: what is passed one by one is
+    read in half the time.
+    """
     if cells[BEGUN] == 0:
         cells[BEGUN] = 1
         look_ahead(
-            ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, shut,
-            targets, size, span, far, keys, places, front, count, most, ask.sources,
+            ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, opened,
+            targets, size, span, far, keys, places, front, count, most, sources,
         )  # fmt: skip
-        for source in ask.sources:
+        for source in sources:
             if (prefix.size > 0 and prefix[0] != source) or (prefix.size == 0 and has(banned, source)):
                 continue
             number = cells[COUNT]
@@ -290,7 +331,7 @@ def search(net: Net, plan: Plan, ahead: Ahead, ask: Ask, work: Work, degree: int
             labels[number, PAST_DELIVERED], labels[number, PAST_AVAILABLE] = PPB, PPB
             labels[number, MASK] = watched[vertices[source, OWNER]] | twin_bit(twins, source)
             keep(
-                ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, shut,
+                ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, opened,
                 targets, size, span, far, keys, places, front, count, most, labels, heap, first, cells, number,
             )  # fmt: skip
     while cells[HEAP] > 0:
@@ -301,24 +342,24 @@ def search(net: Net, plan: Plan, ahead: Ahead, ask: Ask, work: Work, degree: int
             break
         if labels[label, DEAD] == ALIVE and cells[LEFT] <= 0:
             cells[LEAST_KEY] = low
-            return SPENT
+            return ended(labels, heap, cells, SPENT)
         unqueue(heap, cells)
         if labels[label, DEAD] == GOAL:
             cells[LEAST_KEY], cells[FOUND] = low, label
-            return TWICE
+            return ended(labels, heap, cells, TWICE)
         if labels[label, DEAD] == DOMINATED:
             continue
         if most[AIM] == CHEAPEST and low > cells[REACH]:
             # Bounds on price had stopped early for this label; now they say more.
             cells[REACH] = low + low // REACH_SHARE
             keep(
-                ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, shut,
+                ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, opened,
                 targets, size, span, far, keys, places, front, count, most, labels, heap, first, cells, label,
             )  # fmt: skip
             continue
         cells[LEFT] -= 1
         cells[DONE] += 1
-        here, place = labels[label, VERTEX], labels[label, SEGMENTS] + 1
+        here, place, late = labels[label, VERTEX], labels[label, SEGMENTS] + 1, labels[label, LAT]
         for slot in range(ptr[here], ptr[here + 1]):
             if admitted[hot[slot, CLS]] == 0:
                 continue
@@ -335,13 +376,14 @@ def search(net: Net, plan: Plan, ahead: Ahead, ask: Ask, work: Work, degree: int
                         continue
                 elif place == prefix.size and has(banned, to):
                     continue
-            if shut.size > 0 and shut[arc] == 1:
+            # Most labels would break the limit on latency: this is told before one is written.
+            if late + hot[slot, LATENCY_US] + least_onward(vertices, far, most, found, to) > most[LATENCY]:
                 continue
-            if not has_room(step_ptr, steps, fits, size, live[arc, STEPS]):
+            if not usable(live, step_ptr, steps, fits, opened, size, arc):
                 continue
             number = cells[COUNT]
             labels[number, PARENT] = label
-            along(hot, live, cool, rates, labels, number, slot, to)
+            along(hot, live, cool, rates, most, labels, number, slot, to)
             if ends:
                 if found & OPEN:
                     entered = vertices[to, CROSS]
@@ -352,17 +394,17 @@ def search(net: Net, plan: Plan, ahead: Ahead, ask: Ask, work: Work, degree: int
                             all_left = False
                     if mask & bit or all_left:
                         continue
-                    complete(classes, rates, labels, number)
+                    complete(classes, rates, most, labels, number)
                     labels[number, VERTEX], labels[number, MASK] = entered, mask | bit
                     labels[number, LAT] += vertices[to, CROSS_US]
                 else:
-                    complete(classes, rates, labels, number)
+                    complete(classes, rates, most, labels, number)
                     finish(vertices, most, twins, labels, heap, cells)
                     continue
             keep(
-                ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, shut,
+                ptr, hot, live, cool, vertices, step_ptr, steps, marks, admitted, classes, rates, state, fits, opened,
                 targets, size, span, far, keys, places, front, count, most, labels, heap, first, cells, number,
             )  # fmt: skip
     nothing = cells[BEST] == -2 or (cells[BEST] == -1 and cells[LEFT_OUT] == 0)
     cells[LEAST_KEY] = NEVER if nothing else cells[BEST_FIRST]
-    return PROVEN
+    return ended(labels, heap, cells, PROVEN)
