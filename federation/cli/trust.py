@@ -15,6 +15,7 @@ from federation.cli.exits import MEANING, Exit
 from schemas.problem import invalid
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 ABOUT: Final = """\
 An entity is trusted when a chain of signed statements leads from it to a trust anchor whose keys stand in your own
 file of anchors (--anchors: a JSON object from the anchor's id to its JWK set). Nobody else's word counts.
@@ -32,13 +33,14 @@ On one machine, without TLS:
 """
 
 
-def _sources(function: Callable[..., Any]) -> Callable[..., Any]:
+def anchor_options(*, required: bool = True) -> Callable[[F], F]:
+    """Whom a command believes, and where it reads what others say."""
     options = (
         click.option(
             "--anchors",
             type=click.Path(path_type=Path),
             envvar="PEERWAY_ANCHORS",
-            required=True,
+            required=required,
             help="The anchors that you believe, and their keys; or PEERWAY_ANCHORS.",
         ),
         click.option("--domain", type=click.Path(path_type=Path), help="Read a trust domain's folder, ask nobody."),
@@ -57,9 +59,13 @@ def _sources(function: Callable[..., Any]) -> Callable[..., Any]:
             help="Certificates (PEM) that vouch for public listeners beside the system's; or PEERWAY_ROOTS.",
         ),
     )
-    for option in reversed(options):
-        function = option(function)
-    return function
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
 
 
 @click.group(epilog=EXAMPLES + "\n" + MEANING, help=f"Who is trusted, and why.\n\n{ABOUT}")
@@ -69,7 +75,7 @@ def trust() -> None:
 
 @trust.command(epilog=EXAMPLES)
 @click.argument("entity")
-@_sources
+@anchor_options()
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for a program.")
 def show(*, entity: str, as_json: bool, **sources: Any) -> int:
     """Explain why ENTITY is trusted or not: every way to an anchor that was tried, each step, and what failed.
@@ -79,7 +85,7 @@ def show(*, entity: str, as_json: bool, **sources: Any) -> int:
     from federation.cli.connection import print_json
     from federation.cli.explain import as_data, explanation
 
-    found = _with_resolver(lambda made: made.resolve(entity), **sources)
+    found = with_resolver(lambda made: made.resolve(entity), **sources)
     if as_json:
         print_json(as_data(found))
     else:
@@ -88,21 +94,21 @@ def show(*, entity: str, as_json: bool, **sources: Any) -> int:
 
 
 @trust.command(epilog=EXAMPLES)
-@_sources
+@anchor_options()
 def members(**sources: Any) -> None:
     """List everybody that your anchors, and the intermediates below them, list: who is a member and who is refused."""
     from federation.cli.explain import member_lines
     from federation.trust.view import TrustView
 
     async def look(made: Any) -> Any:
-        return await TrustView(made, rng=_rng()).refresh()
+        return await TrustView(made, rng=steady()).refresh()
 
-    _say(member_lines(_with_resolver(look, **sources)))
+    _say(member_lines(with_resolver(look, **sources)))
 
 
 @trust.command(epilog=EXAMPLES)
 @click.argument("entity")
-@_sources
+@anchor_options()
 def history(*, entity: str, **sources: Any) -> None:
     """The federation keys that a trusted ENTITY no longer uses, from when to when they counted, and why they ended."""
     from federation.cli.explain import key_lines
@@ -117,10 +123,10 @@ def history(*, entity: str, **sources: Any) -> None:
         token = await made.statements.history(found.chain.own)
         return verify_history(token, entity, found.chain.keys, SystemClock().now())
 
-    _say(key_lines(_with_resolver(look, **sources)))
+    _say(key_lines(with_resolver(look, **sources)))
 
 
-def _with_resolver(
+def with_resolver(
     ask: Callable[[Any], Awaitable[T]],
     *,
     anchors: Path,
@@ -138,7 +144,7 @@ def _with_resolver(
     async def run() -> T:
         async with AsyncExitStack() as stack:
             statements = await _statements(stack, domain, elsewhere, roots)
-            made = Resolver(statements, believed, now=SystemClock().now, rng=_rng())
+            made = Resolver(statements, believed, now=SystemClock().now, rng=steady())
             stack.push_async_callback(made.close)
             return await ask(made)
 
@@ -168,7 +174,8 @@ def _say(lines: Iterable[str]) -> None:
         click.echo("".join(one if one.isprintable() else "?" for one in line))
 
 
-def _rng() -> random.Random:
+def steady() -> random.Random:
+    """What a view needs to spread its work over time."""
     return random.Random(0)  # noqa: S311 - spreads refreshes, of which one command makes none
 
 

@@ -1,4 +1,4 @@
-"""What a buyer and the owner of a UNI sign on their own machines: mandates and endpoint grants."""
+"""What a buyer and the owner of a UNI sign on their own machines: mandates, policies and endpoint grants."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from federation.trust.keys import PrivateKey
 from federation.trust.keyset import load_key_set
 from schemas.access import AGENT_TOKEN_LIFE_S
 from schemas.authority import AUTHORITY_TYPE, Authority, Spend
+from schemas.decision import POLICY_LIFE_S, Policy
 from schemas.grant import GRANT_LIFE_S, EndpointGrant
 from schemas.jurisdiction import expand
 from schemas.mandate import MANDATE_LIFE_S, AgentKey, Mandate
@@ -84,6 +85,15 @@ def buyer_itself(key: Path, *, buyer: str, broker: str) -> Agent:
     return Agent(own, sign_jws(own, _checked(claims)))
 
 
+def sign_policy(key: Path, *, buyer: str, name: str, cedar: str, until: int) -> str:
+    """A buyer's own policy, valid from now. Raises `Problem`."""
+    now = SystemClock().now()
+    if not now < until <= now + POLICY_LIFE_S:
+        raise invalid("--until", "must lie between now and five years from now")
+    claims = Policy(iss=buyer, iat=now, exp=until, name=name, cedar=cedar)
+    return sign_jws(_key(key), _checked(claims))
+
+
 def sign_grant(
     key: Path, *, owner: str, operator: str, uni: str, subject: str, bps: int, ends: tuple[int | None, int]
 ) -> str:
@@ -136,7 +146,8 @@ def _read(claims: Any, kind: type[Any]) -> Any:
     try:
         return msgspec.convert(claims, kind)
     except msgspec.ValidationError as error:
-        raise invalid("mandate" if kind is not EndpointGrant else "grant", str(error)) from error
+        names: dict[type[Any], str] = {EndpointGrant: "grant", Policy: "policy"}
+        raise invalid(names.get(kind, "mandate"), str(error)) from error
 
 
 def _key(path: Path) -> PrivateKey:

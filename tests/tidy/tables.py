@@ -31,6 +31,7 @@ PURE = (
     "federation/evidence/tree.py",
     "federation/evidence/verify/",
     "federation/evidence/witness.py",
+    "federation/policy/cases.py",
     "federation/policy/catalogue.py",
     "federation/policy/clauses.py",
     "federation/policy/context.py",
