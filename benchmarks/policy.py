@@ -159,7 +159,7 @@ def tell(us: Mapping[str, float], clock: str) -> None:
     table("Per operation", [*rows, *((name, f"{value:.1f}", f"{value / us[FLOOR]:.3g}") for name, value in us.items())])
     reached = figures(us)
     lines = [
-        (name, f"{one['value']:.3g}", one["bar"] or "-", "ok" if one["ok"] else "MISSED")
+        (name, f"{one['value']:.3g}", one["bar"] or "-", "" if one["bar"] is None else "ok" if one["ok"] else "MISSED")
         for name, one in reached.items()
     ]
     table("Figures", [("figure", "value", "bar", ""), *lines])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +31,15 @@ def test_every_shipped_policy_keeps_its_cases(name: str) -> None:
     results = tried(load(name, shipped()[name]), read_cases(name, shipped_cases(name).encode()))
     assert [(one.case.about, one.verdict.reasons) for one in results if not one.ok] == []
     assert {one.case.expect.value for one in results} == {"permit", "deny"}
+
+
+def test_the_policy_of_the_documentation_keeps_the_cases_beside_it() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "POLICIES.md").read_text(encoding="utf-8")
+    cedar, cases = (re.search(rf"```{kind}\n(.*?)```", text, re.DOTALL) for kind in ("cedar", "json"))
+    assert cedar
+    assert cases
+    results = tried(load("clinic-only", cedar[1]), read_cases("clinic-only.json", cases[1].encode()))
+    assert [one.ok for one in results] == [True] * 3
 
 
 def test_a_case_that_is_not_as_expected_does_not_hold() -> None:
