@@ -45,6 +45,15 @@ def authorities(domain: TrustDomain, now: int) -> tuple[Authority, ...]:
     return tuple(found)
 
 
+def tell_all(told: Iterable[Callable[[TrustDomain], None]], domain: TrustDomain) -> None:
+    """Tell everybody who follows the domain; a fault of one keeps nobody else from hearing who is believed no more."""
+    for tell in told:
+        try:
+            tell(domain)
+        except Exception:
+            log.exception("a fault in following the members that are believed")
+
+
 class TrustView:
     """The members that are believed, from `refresh` on; `run` keeps it so until cancelled."""
 
@@ -163,8 +172,7 @@ class TrustView:
         changed = domain != self.domain
         self.domain = domain
         if changed:
-            for tell in self._told:
-                tell(domain)
+            tell_all(self._told, domain)
 
     # --- whom there is ------------------------------------------------------------------------------------------
 

@@ -230,6 +230,18 @@ async def test_a_session_made_for_one_entity_finds_nobody_when_its_authority_is_
 
 
 @pytest.mark.asyncio
+async def test_a_member_that_goes_leaves_no_context_behind_and_disturbs_nobody_else(tmp_path: Path) -> None:
+    surf, broker, _ = members(tmp_path, FixedClock())
+    before = broker.tls.client_context(SURF), broker.tls.client_context(EVIL)
+    broker.believe(broker, surf)
+    assert broker.tls.client_context(SURF) is before[0]
+    with pytest.raises(Problem, match="no TLS authority"):
+        broker.tls.client_context(EVIL)
+    broker.rotate()
+    assert broker.tls.client_context(SURF) is not before[0], "calls go on with the present leaf"
+
+
+@pytest.mark.asyncio
 async def test_a_public_listener_paces_by_address(tmp_path: Path) -> None:
     clock = FixedClock()
     async with AsyncExitStack() as stack:

@@ -18,7 +18,7 @@ from federation.trust.domain import load_domain, read_anchors
 from federation.trust.egress import Egress
 from federation.trust.resolve import Resolver
 from federation.trust.statements import Elsewhere, HttpStatements
-from federation.trust.view import TrustView
+from federation.trust.view import TrustView, tell_all
 from schemas.problem import Problem
 
 REREAD_S: Final = 30  # how old a copy of a folder may be: whoever writes there tells nobody
@@ -123,8 +123,7 @@ class Folder:
         found, self._read_at = self._read(), self._clock.now()
         changed, self.domain = found != self.domain, found
         if changed:
-            for tell in self._told:
-                tell(found)
+            tell_all(self._told, found)
 
     async def refresh(self) -> TrustDomain:
         """Read it now. Raises `Problem`."""

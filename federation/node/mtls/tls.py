@@ -40,7 +40,7 @@ class Tls:
             self._present, self._configuration = self._server_context(), self._server_configuration()
         except (ssl.SSLError, OSError, ValueError) as error:
             raise Problem("UNAVAILABLE", f"the TLS leaf cannot be used: {error}") from error
-        self._clients = {entity: made for entity, made in self._clients.items() if made[0] == self.key(entity)}
+        self._clients = {entity: made for entity, made in self._clients.items() if self._serves(entity, made[0])}
 
     def server_context(self) -> ssl.SSLContext:
         """For a listener: TLS 1.3, a certificate of some member required (or none). The same object at all times."""
@@ -71,6 +71,10 @@ class Tls:
         """For calls to `entity` by gRPC. Raises `UNAVAILABLE` where none of its authorities is believed."""
         secret, chain = self._pair()
         return grpc.ssl_channel_credentials(pem(*self._authorities(entity)), secret, chain)
+
+    def _serves(self, entity: str, key: Hashable) -> bool:
+        """Whether what was made for `entity` under `key` may go on: an entity that is believed no more has no key."""
+        return entity in self._speakers.authorities and self.key(entity) == key
 
     def _authorities(self, entity: str) -> tuple[Certificate, ...]:
         found = self._speakers.authorities.get(entity)

@@ -85,6 +85,27 @@ def test_who_is_enrolled_and_who_is_removed_shows_within_minutes(tree: Tree) -> 
     assert play(tree, story) == [{LEAF}, {LEAF, NEW}, {NEW}]
 
 
+def test_a_fault_of_one_who_is_told_keeps_nobody_else_from_hearing(
+    tree: Tree, caplog: pytest.LogCaptureFixture
+) -> None:
+    def faulty(domain: TrustDomain) -> None:
+        if domain.members and LEAF not in domain.members:
+            raise Problem("UNAVAILABLE", "no")
+
+    async def story(view: TrustView) -> TrustDomain:
+        told: list[TrustDomain] = []
+        view.on_change(faulty)
+        view.on_change(told.append)
+        await view.refresh()
+        tree.nodes.pop(LEAF)
+        await asyncio.sleep(50_000)
+        await view.refresh()
+        return told[-1]
+
+    assert LEAF not in play(tree, story).members
+    assert "a fault in following" in caplog.text
+
+
 def test_a_list_that_cannot_be_had_takes_nobody_away(tree: Tree) -> None:
     async def story(view: TrustView) -> Any:
         await view.refresh()
