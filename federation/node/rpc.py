@@ -126,9 +126,10 @@ class Guard(grpc.aio.ServerInterceptor):
     def _streaming(self, behaviour: Any, method: str) -> Any:
         async def call(request: Any, context: Context) -> AsyncIterator[Any]:
             try:
-                with self._admitted(context):
+                with self._admitted(context) as leaf:
                     async with aclosing(behaviour(request, context)) as messages:
                         async for message in messages:
+                            self._judge(leaf)  # a stream is long, and its caller may be believed no more
                             yield message
             except grpc.aio.AbortError:
                 raise
@@ -138,19 +139,20 @@ class Guard(grpc.aio.ServerInterceptor):
         return call
 
     @contextmanager
-    def _admitted(self, context: Context) -> Iterator[None]:
-        """While a call is under way: one caller's streams leave room for those of others."""
-        self._admit(context)
+    def _admitted(self, context: Context) -> Iterator[bytes]:
+        """The caller's leaf, while a call is under way: one caller's streams leave room for those of others."""
+        leaf = self._admit(context)
         with self._at_once.one(caller_of()):
-            yield
+            yield leaf
 
-    def _admit(self, context: Context) -> None:
+    def _admit(self, context: Context) -> bytes:
         if context.time_remaining() is None:
             raise invalid("deadline", "every call carries one")
         leaf = _leaf(context)
         _CALLER.set(self._judge(leaf))
         _LEAF.set(thumbprint(leaf))
         check_rate(self._buckets, caller_of(), self._clock)
+        return leaf
 
     async def _refuse(self, context: Context, error: Exception, method: str) -> NoReturn:
         problem = error if isinstance(error, Problem) else unexpected(error, method)

@@ -174,6 +174,27 @@ async def test_a_handlers_failure_says_no_more_than_it_must(tmp_path: Path, capl
     assert "a secret of the handler" in caplog.text
 
 
+async def test_a_stream_ends_when_its_caller_is_believed_no_more(tmp_path: Path) -> None:
+    surf, broker, _ = members(tmp_path, FixedClock())
+    believed = ["as it calls", "at the first message"]
+
+    def judge(leaf: bytes) -> str:
+        if not believed:
+            raise Problem("UNAUTHENTICATED", "the certificate names no member that is believed")
+        believed.pop()
+        return surf.judge(leaf)
+
+    async with serving(surf, tmp_path, judge=judge) as port:
+        held = channel_to(broker.tls, SURF, target(port))
+        stub: Any = MeshStub(held.get())
+        stream = stub.WatchLeases(pb.WatchLeasesRequest(), timeout=DEADLINE_S)
+        assert (await stream.read()).at_ms == 0
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stream.read()
+        await held.close()
+    assert caught.value.code().name == "UNAUTHENTICATED"
+
+
 async def test_what_is_not_served_is_said_so(tmp_path: Path) -> None:
     surf, broker, _ = members(tmp_path, FixedClock())
     async with serving(surf, tmp_path) as port:
