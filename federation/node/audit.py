@@ -8,9 +8,11 @@ written down a few times a second and counted beyond that, and full files are ro
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import MappingProxyType
@@ -96,6 +98,11 @@ class Audit:
 
 
 class _Rotating(RotatingFileHandler):
+    def _open(self) -> TextIOWrapper:
+        """Only the owner reads who was refused, and why."""
+        fd = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        return os.fdopen(fd, "a", encoding=self.encoding)
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - a method of logging
         """A disk that is full stops no call; the node's log says so."""
         log.warning("the audit record cannot be written")

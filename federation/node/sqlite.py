@@ -15,7 +15,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -25,6 +25,8 @@ from schemas.problem import Problem, invalid
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
 GROUP_MAX: Final = 256
+MODE: Final = 0o600
+BESIDE: Final = ("-wal", "-shm")
 
 
 class Database:
@@ -43,6 +45,7 @@ class Database:
         with ExitStack() as stack:
             lock_fd = _lock(self._path)
             stack.callback(os.close, lock_fd)
+            _keep_private(self._path)
             self._writes = stack.enter_context(closing(_connect(self._path)))
             _migrate(self._writes, self._migrations, self._path)
             self._reads = stack.enter_context(closing(_connect(self._path)))
@@ -151,10 +154,19 @@ def _make_folder(folder: Path) -> None:
         raise invalid(str(folder), f"cannot be made or is no folder ({error.strerror}); name a data folder") from error
 
 
+def _keep_private(path: Path) -> None:
+    """Only the owner reads what buyers ordered and under which tokens. SQLite gives the files beside it the same mode;
+    those of an earlier version are put right, where they are ours."""
+    path.touch(mode=MODE)
+    for one in (path, *(path.with_name(path.name + suffix) for suffix in BESIDE)):
+        with suppress(FileNotFoundError, PermissionError):
+            one.chmod(MODE)
+
+
 def _lock(path: Path) -> int:
     lock = path.with_name(path.name + ".lock")
     try:
-        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
     except OSError as error:
         raise invalid(str(lock), f"cannot be written ({error.strerror})") from error
     try:

@@ -61,6 +61,14 @@ def test_what_helps_an_honest_caller_is_not_veiled(tmp_path: Path) -> None:
     assert lines(tmp_path) == []
 
 
+def test_only_the_owner_may_read_the_record(tmp_path: Path) -> None:
+    with Audit(tmp_path, FixedClock(), CountingEntropy(), bytes_max=300) as audit:
+        for _ in range(3):
+            audit.note(BAD, caller=CALLER, act="POST /quote")
+    modes = [path.stat().st_mode & 0o777 for path in tmp_path.iterdir()]
+    assert modes == [0o600] * 3, "the record, and what was rotated away"
+
+
 def test_a_flood_of_refusals_is_counted_and_not_written(tmp_path: Path) -> None:
     clock = FixedClock()
     with Audit(tmp_path, clock, CountingEntropy()) as audit:

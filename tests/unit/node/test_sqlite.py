@@ -56,6 +56,17 @@ async def test_a_constraint_decides_among_parallel_writers(tmp_path: Path) -> No
 
 
 @pytest.mark.asyncio
+async def test_only_the_owner_may_read_what_is_stored(tmp_path: Path) -> None:
+    (tmp_path / "old.db").touch(mode=0o644)
+    for name in ("x.db", "old.db"):
+        async with Database(tmp_path / name, MIGRATIONS) as db:
+            await db.write(insert(1))
+            modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob(f"{name}*")}
+        assert len(modes) == 4, "the file, its lock, and both files beside it while it is open"
+        assert set(modes.values()) == {0o600}, modes
+
+
+@pytest.mark.asyncio
 async def test_a_second_owner_of_the_file_is_refused(tmp_path: Path) -> None:
     async with Database(tmp_path / "x.db", MIGRATIONS):
         with pytest.raises(Problem, match="in use by another process"):
