@@ -231,6 +231,22 @@ class OrderView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     bill: Bill | None = None
 
 
+class MeasurementView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A latency that was measured of a lease, beside the one promised and what light needs between the ends.
+
+    `contradicts` says in words what cannot be true then. Where it is empty nothing is shown: a latency that fits proves
+    no place and no promise. `floor_us` is null where an end has no place any more.
+    """
+
+    id: str
+    order: str
+    at: Time
+    latency_us: int
+    promised_us: int
+    floor_us: int | None = None
+    contradicts: tuple[str, ...] = ()
+
+
 class RevocationView(Struct, frozen=True, kw_only=True):
     """A mandate that its buyer took back: its hash, and since when it counts no more at this broker."""
 

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
-from schemas.segment import WINDOW_S_MAX, Id, Time
+from schemas.segment import WINDOW_S_MAX, Id, Micros, Time
 
 PATHS_DEFAULT = 3
 PATHS_MAX = 16
@@ -57,6 +57,12 @@ class OrderRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Turn this quote into a lease."""
 
     quote: Id
+
+
+class Measurement(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Latency of a lease in force, measured from end to end: one way, or half of what the way and back took."""
+
+    latency_us: Micros
 
 
 class Extension(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):

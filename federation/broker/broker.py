@@ -36,6 +36,7 @@ from federation.broker.market.memory import memory_kib
 from federation.broker.market.searching import Searching
 from federation.broker.market.sites import Sites
 from federation.broker.market.view import federation_view
+from federation.broker.measuring import Measuring
 from federation.broker.once import Once
 from federation.broker.orders.coordinator import Coordinator
 from federation.broker.orders.recovery import Hints, recover
@@ -243,6 +244,7 @@ class _Broker:
                 order_store=store, revocations=store, once=Once(store, self._clock, tasks), clock=self._clock,
                 policies=policies,
                 federation=lambda: self._view(market, federation, circle),
+                measuring=self._measuring(store, market, circle),
             )  # fmt: skip
             running = [
                 tasks.create_task(federation.run(), name="discovery"),
@@ -265,6 +267,10 @@ class _Broker:
             hints.close()
             for task in running:
                 task.cancel()
+
+    def _measuring(self, store: SqliteStore, market: Market, circle: Circle) -> Measuring:
+        sites = Sites(lambda: market.snapshot.sheets, circle.facts)
+        return Measuring(store, store, store, sites.where, clock=self._clock, entropy=self._entropy)
 
     def _terms(self, circle: Circle, policies: Policies, market: Market, audit: Audit) -> Terms:
         """What every question of this broker shares."""

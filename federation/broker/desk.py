@@ -13,6 +13,7 @@ from federation.broker.authority.asked import denied
 from federation.broker.authority.power import Buyer
 from federation.broker.authority.revocations import Revocations
 from federation.broker.market.searching import Searching
+from federation.broker.measuring import Measuring
 from federation.broker.once import Once, claim_of
 from federation.broker.orders.protocols import Orders, OrderStore
 from federation.broker.orders.saga.state import OrderState
@@ -24,13 +25,21 @@ from federation.broker.quotes.quoting import Quoting
 from federation.broker.quotes.seal import quote_view
 from federation.broker.quotes.within import Within
 from federation.node.seams import Clock
-from schemas.answer import FederationView, OrderView, PoliciesView, QuoteView, RevocationView, SearchAnswer
+from schemas.answer import (
+    FederationView,
+    MeasurementView,
+    OrderView,
+    PoliciesView,
+    QuoteView,
+    RevocationView,
+    SearchAnswer,
+)
 from schemas.authority import Deed
 from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
 from schemas.lease import State
 from schemas.problem import Outcome, Problem, invalid, not_found
-from schemas.request import Extension
+from schemas.request import Extension, Measurement
 from schemas.segment import WINDOW_S_MAX, Window, moment, window
 
 OPEN = frozenset({State.HELD, State.QUOTED})
@@ -53,8 +62,9 @@ class Desk:
         federation: Callable[[], FederationView],
         clock: Clock,
         policies: Policies,
+        measuring: Measuring,
     ) -> None:
-        self._policies = policies
+        self._policies, self._measuring = policies, measuring
         self._searching, self._quoting, self._extending = searching, quoting, extending
         self._quotes, self._orders, self._order_store = quotes, orders, order_store
         self._once, self._federation, self._clock = once, federation, clock
@@ -173,6 +183,22 @@ class Desk:
             return await self._orders.release(buyer.name, order_id, claim, buyer.agent)
 
         return await self._once.run(claim, work, lambda _: self._orders.get(buyer.name, order_id, buyer.agent))
+
+    async def measure(self, buyer: Buyer, order_id: str, measured: Measurement, key: str) -> MeasurementView:
+        """What was measured of a lease in force, and what that contradicts.
+
+        Raises NOT_FOUND, INCOMPATIBLE_STATE, TOO_MANY_REQUESTS.
+        """
+        claim = claim_of(buyer.asker, key, "measure", order_id, measured)
+
+        async def work() -> MeasurementView:
+            return await self._measuring.report(buyer, order_id, measured, claim)
+
+        return await self._once.run(claim, work, lambda found: self._measuring.again(buyer, order_id, found))
+
+    async def measurements(self, buyer: Buyer, order_id: str) -> tuple[MeasurementView, ...]:
+        """What was measured of an order."""
+        return await self._measuring.all(buyer, order_id)
 
     async def revoke(self, buyer: Buyer, mandate_h: str, key: str) -> RevocationView:
         """Take a mandate of the buyer back, whether an agent has shown it yet or not. Leases under it go on.

@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "orders": Command("federation.cli.order", "orders", "All your orders."),
     "extend": Command("federation.cli.order", "extend", "Make a lease last longer."),
     "release": Command("federation.cli.order", "release", "End a lease and get its bill."),
+    "measure": Command("federation.cli.order", "measure", "Hold a measured latency against what was promised."),
     "federation": Command("federation.cli.federation", "federation", "The operators that the broker knows."),
     "trust": Command("federation.cli.trust", "trust", "Who is trusted, and why or why not."),
     "anchor": Command("federation.cli.anchor", "anchor", "Keep a trust domain: enrol, mark, revoke, rotate, serve."),

@@ -1,4 +1,4 @@
-"""`peerway order | show | orders | extend | release`: what happens to a quote that was taken."""
+"""`peerway order | show | orders | extend | release | measure`: what happens to a quote that was taken."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import click
 
 from federation.cli.connection import ask, print_json
 from federation.cli.exits import Exit
-from federation.cli.options import DURATION, TIME, broker_options, key_option
+from federation.cli.options import DURATION, LATENCY, TIME, broker_options, key_option
 from federation.client.broker import BrokerClient
 from federation.client.lease import active, extended, released
 from schemas.answer import OrderView, QuoteView
 from schemas.lease import State
 from schemas.problem import Problem, invalid
-from schemas.request import Extension
+from schemas.request import Extension, Measurement
 
 
 @click.command(epilog="\b\nExample:\n  peerway order 6GYvJ0cQ0mBXUqkFzZrKsA")
@@ -72,6 +72,36 @@ def show(*, broker: str, key: str | None, as_json: bool, id: str) -> None:  # no
         from federation.cli import screen, tables
 
         screen.show(*tables.quote_lines(answer))
+
+
+@click.command(epilog="\b\nExample:\n  peerway measure 0P8vTt2cQ5WJ9kVjv7n1fg 9.8ms")
+@click.argument("id")
+@click.argument("latency", type=LATENCY)
+@key_option
+@broker_options
+def measure(
+    *,
+    broker: str,
+    key: str | None,
+    as_json: bool,
+    idempotency_key: str | None,
+    id: str,  # noqa: A002 - the word of the command line
+    latency: int,
+) -> None:
+    """Report the LATENCY that you measured of the order ID, one way, or half of what the way and back took.
+
+    Says what it contradicts: the promise, or where the ends are said to be. One that fits proves nothing.
+    """
+    answer = ask(broker, key, lambda client: client.measure(id, Measurement(latency_us=latency), idempotency_key))
+    if as_json:
+        print_json(answer)
+        return
+    from rich.markup import escape
+
+    from federation.cli.screen import show as say
+
+    told = [f"[bold red]contradicts[/] {escape(why)}" for why in answer.contradicts]
+    say(*(told or ["no contradiction, which proves nothing"]))
 
 
 @click.command(epilog="\b\nExample:\n  peerway orders --json")

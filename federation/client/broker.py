@@ -13,11 +13,19 @@ from federation.client.agent import ATTEMPTS, Agent, Bearer, Identity, Proving
 from federation.client.lease import Lease
 from federation.client.retry import persistent
 from federation.node.seams import Entropy, SystemClock, SystemEntropy
-from schemas.answer import FederationView, OrderView, PoliciesView, QuoteView, RevocationView, SearchAnswer
+from schemas.answer import (
+    FederationView,
+    MeasurementView,
+    OrderView,
+    PoliciesView,
+    QuoteView,
+    RevocationView,
+    SearchAnswer,
+)
 from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
 from schemas.problem import Problem, from_dict, invalid
-from schemas.request import PATHS_DEFAULT, Extension, OrderRequest, QuoteRequest, SearchRequest
+from schemas.request import PATHS_DEFAULT, Extension, Measurement, OrderRequest, QuoteRequest, SearchRequest
 
 T = TypeVar("T")
 BASE: Final = "/peerway/v1"
@@ -111,6 +119,14 @@ class BrokerClient:
     async def release(self, order_id: str, key: str | None = None) -> OrderView:
         """End a lease everywhere; legal in every state, and again."""
         return await self._write(f"/orders/{order_id}/release", OrderView, None, key)
+
+    async def measure(self, order_id: str, measured: Measurement, key: str | None = None) -> MeasurementView:
+        """Report what was measured of a lease in force; the answer says what that contradicts, if anything."""
+        return await self._write(f"/orders/{order_id}/measurements", MeasurementView, measured, key)
+
+    async def measurements(self, order_id: str) -> tuple[MeasurementView, ...]:
+        """What was measured of an order, the first first."""
+        return await self._ask("GET", f"/orders/{order_id}/measurements", tuple[MeasurementView, ...])
 
     async def revoke(self, mandate_h: str, key: str | None = None) -> RevocationView:
         """Take back a mandate by its hash, as the buyer that signed it."""

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from msgspec import structs
 
+from federation.broker.market.sites import floor_us
 from federation.client.broker import BrokerClient
 from federation.client.lease import active, released
 from federation.node.seams import SystemClock
@@ -21,12 +22,14 @@ from schemas.lease import State
 from schemas.order import Order, Receipt
 from schemas.problem import Outcome, Problem
 from schemas.quote import PathQuote
-from schemas.request import Extension
+from schemas.request import Extension, Measurement
 from tests.support.agents import CAROL, Principal, wide
 from tests.support.federation import AUDITOR_ENTITY, BROKER_ENTITY, BrokerPlan, Plan, TinyFederation, tiny_federation
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ALONE = Plan("north", (("kiel", "Kiel", 54.3, 10.1, "DE"), ("ulm", "Ulm", 48.4, 10.0, "DE")), {}, ("kiel", "ulm"))
+KIEL = AttestedPlace(country="DE", lat_e6=54_300_000, lon_e6=10_100_000)
+ULM = AttestedPlace(country="DE", lat_e6=48_400_000, lon_e6=10_000_000)
 INTENT = Intent(a="Kiel@north", z="Ulm@north", bandwidth_bps=10**8, duration_s=3600)
 EU = Attestation(
     legal_domicile=("DE",),
@@ -108,6 +111,32 @@ async def test_a_purchase_names_its_decision_at_every_step(market: tuple[TinyFed
         assert unverified(await alice.document(receipt.order_h), Order).decision_h == decision_h
         longer = await alice.extend(order.id, Extension(by_s=60))
         assert (await released(alice, longer)).state is State.RELEASED
+
+
+async def test_a_measurement_contradicts_or_shows_nothing(market: tuple[TinyFederation, Principal]) -> None:
+    made, _ = market
+    async with made.client() as alice, made.client("bob") as bob:
+        quote = await alice.quote(INTENT)
+        promised = quote.path.promise.latency_us
+        ordered = await alice.order(quote.id)
+        order = await active(alice, ordered)
+        floor = floor_us(KIEL, ULM)
+        fits = await alice.measure(order.id, Measurement(latency_us=promised))
+        assert (fits.promised_us, fits.floor_us, fits.contradicts) == (promised, floor, ())
+        slow = await alice.measure(order.id, Measurement(latency_us=promised + 1))
+        assert [why.partition(":")[0] for why in slow.contradicts] == ["the promise"]
+        fast = await alice.measure(order.id, Measurement(latency_us=floor - 1), "m")
+        assert fast == await alice.measure(order.id, Measurement(latency_us=floor - 1), "m"), "once"
+        (why,) = fast.contradicts
+        assert why.endswith("between Kiel (as declared) and Ulm (as declared), so one of them is elsewhere")
+        kept = await alice.measurements(order.id)
+        assert sorted(one.id for one in kept) == sorted(one.id for one in (fits, slow, fast))
+        for request in (bob.measure(order.id, Measurement(latency_us=1)), bob.measurements(order.id)):
+            assert (await refused(request)).code == "NOT_FOUND"
+        await released(alice, order)
+        late = await refused(alice.measure(order.id, Measurement(latency_us=1)))
+        assert (late.code, late.outcome) == ("INCOMPATIBLE_STATE", Outcome.NONE)
+        assert len(await alice.measurements(order.id)) == 3
 
 
 async def test_a_policy_that_nobody_passes_sells_nothing_and_says_who_and_why(

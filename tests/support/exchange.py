@@ -14,6 +14,7 @@ from schemas.answer import (
     FederationView,
     FrontView,
     LeaseView,
+    MeasurementView,
     OperatorView,
     OrderView,
     PathView,
@@ -32,7 +33,7 @@ from schemas.order import Bill
 from schemas.price import Line, Money
 from schemas.problem import Problem, not_found
 from schemas.quote import Action
-from schemas.request import Extension
+from schemas.request import Extension, Measurement
 from schemas.segment import Promise, Window, moment, window
 from tests.support.seams import NOW
 
@@ -243,6 +244,19 @@ class FakeExchange:
         leases = tuple(structs.replace(lease, state=State.RELEASED, bill=half) for lease in order.segments)
         self.all_orders[order_id] = structs.replace(order, state=State.RELEASED, segments=leases, bill=bill)
         return self.all_orders[order_id]
+
+    async def measure(self, order_id: str, measured: Measurement, key: str) -> MeasurementView:
+        self._begin()
+        if order_id not in self.all_orders:
+            raise not_found(f"order {order_id}")
+        return MeasurementView(
+            id=self._once(key, order_id, "m-1"), order=order_id, at=moment(NOW), latency_us=measured.latency_us,
+            promised_us=PROMISE.latency_us,
+        )  # fmt: skip
+
+    async def measurements(self, order_id: str) -> tuple[MeasurementView, ...]:
+        self._begin()
+        return ()
 
     async def revoke(self, mandate_h: str, key: str) -> RevocationView:
         self._begin()

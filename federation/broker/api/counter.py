@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from federation.broker.authority.power import Buyer
 from federation.broker.desk import Desk
-from schemas.answer import FederationView, OrderView, PoliciesView, QuoteView, RevocationView, SearchAnswer
+from schemas.answer import (
+    FederationView,
+    MeasurementView,
+    OrderView,
+    PoliciesView,
+    QuoteView,
+    RevocationView,
+    SearchAnswer,
+)
 from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
-from schemas.request import Extension
+from schemas.request import Extension, Measurement
 
 
 class Counter:
@@ -58,6 +66,14 @@ class Counter:
     async def release(self, order_id: str, key: str) -> OrderView:
         """See `Exchange.release`."""
         return await self._desk.release(self._buyer, order_id, key)
+
+    async def measure(self, order_id: str, measured: Measurement, key: str) -> MeasurementView:
+        """See `Exchange.measure`."""
+        return await self._desk.measure(self._buyer, order_id, measured, key)
+
+    async def measurements(self, order_id: str) -> tuple[MeasurementView, ...]:
+        """See `Exchange.measurements`."""
+        return await self._desk.measurements(self._buyer, order_id)
 
     async def revoke(self, mandate_h: str, key: str) -> RevocationView:
         """See `Exchange.revoke`."""

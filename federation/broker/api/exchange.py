@@ -8,10 +8,18 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from schemas.answer import FederationView, OrderView, PoliciesView, QuoteView, RevocationView, SearchAnswer
+from schemas.answer import (
+    FederationView,
+    MeasurementView,
+    OrderView,
+    PoliciesView,
+    QuoteView,
+    RevocationView,
+    SearchAnswer,
+)
 from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
-from schemas.request import Extension
+from schemas.request import Extension, Measurement
 
 
 class Exchange(Protocol):
@@ -70,6 +78,14 @@ class Exchange(Protocol):
 
     async def release(self, order_id: str, key: str) -> OrderView:
         """End a lease everywhere; legal in every state, and again."""
+        ...
+
+    async def measure(self, order_id: str, measured: Measurement, key: str) -> MeasurementView:
+        """Report what was measured of a lease in force; the answer says what that contradicts, if anything."""
+        ...
+
+    async def measurements(self, order_id: str) -> tuple[MeasurementView, ...]:
+        """What was measured of an order, the first first."""
         ...
 
     async def revoke(self, mandate_h: str, key: str) -> RevocationView:

@@ -11,9 +11,17 @@ from aiohttp import web
 from federation.broker.api.exchange import Exchange
 from federation.broker.config import Limits
 from federation.node.http import json_body
-from schemas.answer import FederationView, OrderView, PoliciesView, QuoteView, RevocationView, SearchAnswer
+from schemas.answer import (
+    FederationView,
+    MeasurementView,
+    OrderView,
+    PoliciesView,
+    QuoteView,
+    RevocationView,
+    SearchAnswer,
+)
 from schemas.problem import invalid
-from schemas.request import Extension, OrderRequest, QuoteRequest, SearchRequest
+from schemas.request import Extension, Measurement, OrderRequest, QuoteRequest, SearchRequest
 
 T = TypeVar("T")
 BASE: Final = "/peerway/v1"
@@ -139,6 +147,17 @@ async def release(call: Call) -> OrderView:
     return await call.exchange.release(call.id(), call.key())
 
 
+async def measure(call: Call) -> MeasurementView:
+    """What was measured of a lease."""
+    key, measured = call.key(), await call.body(Measurement)
+    return await call.exchange.measure(call.id(), measured, key)
+
+
+async def measurements(call: Call) -> tuple[MeasurementView, ...]:
+    """All that was measured of it."""
+    return await call.exchange.measurements(call.id())
+
+
 async def revoke(call: Call) -> RevocationView:
     """Take a mandate back."""
     return await call.exchange.revoke(call.hash(), call.key())
@@ -200,6 +219,15 @@ OPERATIONS: Final = (
     Operation(
         "POST", "/orders/{id}/release", "release", "End a lease everywhere. Legal in every state, and again.",
         release, OrderView, problems=("NOT_FOUND", MANDATED),
+    ),
+    Operation(
+        "POST", "/orders/{id}/measurements", "measure",
+        "Report a latency measured of a lease in force. The answer says what it contradicts; it never proves anything.",
+        measure, MeasurementView, Measurement, 201, problems=(*USED, "TOO_MANY_REQUESTS"),
+    ),
+    Operation(
+        "GET", "/orders/{id}/measurements", "listMeasurements", "What was measured of an order, the first first.",
+        measurements, tuple[MeasurementView, ...], problems=("NOT_FOUND",),
     ),
     Operation(
         "POST", "/mandates/{id}/revoke", "revokeMandate",

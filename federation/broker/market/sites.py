@@ -32,6 +32,17 @@ def untold(entity: EntityId, why: str) -> None:
     """Where nobody keeps a record of contradictions."""
 
 
+class Standpoint(NamedTuple):
+    """Where an interface is, and whether an auditor says so."""
+
+    city: str
+    place: AttestedPlace
+    attested: bool
+
+    def __str__(self) -> str:
+        return f"{self.city} ({'as attested' if self.attested else 'as declared'})"
+
+
 class _Seen(NamedTuple):
     sheet: OperatorSheet
     facts: Attestation
@@ -58,6 +69,15 @@ class Sites:
                 if why not in before:
                     self._told(entity, why)
         return not self._seen[entity].contradictions
+
+    def where(self, entity: EntityId, interface: Id) -> Standpoint | None:
+        """Where an interface of an operator is; nowhere once it is not published."""
+        sheet, facts = self._sheets().get(entity), self._facts(entity)
+        found = None if sheet is None else sheet.interfaces.get(interface)
+        if found is None:
+            return None
+        attested = facts is not None and attested_place(found, facts) is not None
+        return Standpoint(found.city, place_of(found, facts), attested)
 
     def doubt(self, entity: EntityId, a: Id, z: Id, promise: Promise) -> str | None:
         """Why nobody can keep a promise between two interfaces of an operator, if light itself could not."""

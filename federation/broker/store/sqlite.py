@@ -9,6 +9,7 @@ from pathlib import Path
 
 from federation.broker.store.claims import ClaimRows
 from federation.broker.store.documents import DocumentRows
+from federation.broker.store.measurements import MeasurementRows
 from federation.broker.store.orders import OrderRows
 from federation.broker.store.quotes import QuoteRows
 from federation.broker.store.revocations import RevocationRows
@@ -16,9 +17,9 @@ from federation.broker.store.spends import SpendRows
 from federation.node.sqlite import Database
 
 
-class SqliteStore(ClaimRows, QuoteRows, OrderRows, SpendRows, RevocationRows, DocumentRows):
-    """Implements `ClaimStore`, `QuoteStore`, `OrderStore`, `SpendLedger`, `Revocations`, `Filing` and `Chronicle` over
-    one open database."""
+class SqliteStore(ClaimRows, QuoteRows, OrderRows, SpendRows, RevocationRows, DocumentRows, MeasurementRows):
+    """Implements `ClaimStore`, `QuoteStore`, `OrderStore`, `SpendLedger`, `Revocations`, `Filing`, `Chronicle` and
+    `MeasurementStore` over one open database."""
 
 
 def open_database(path: Path) -> AbstractAsyncContextManager[Database]:
