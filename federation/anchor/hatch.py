@@ -10,20 +10,21 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args
 
 import aiohttp
 import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from federation.anchor.books import MIGRATIONS, Enrolled
+from federation.anchor.books import MIGRATIONS, Enrolled, MarkRow
 from federation.anchor.registrar import MARK_LIFE_S_MAX, Registrar, anchors_file, registrar_of
 from federation.node.http import decode, problem_middleware, read_body, reply
 from federation.node.seams import Clock
 from federation.node.sqlite import Database
+from federation.trust.jose import unverified
 from federation.trust.status import INDEX_MAX
-from schemas.entity import MarkType
+from schemas.entity import MarkType, TrustMark
 from schemas.jurisdiction import Attestation
 from schemas.problem import Problem, from_dict
 from schemas.segment import EntityId
@@ -51,12 +52,25 @@ class Recognise(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Give(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Give a mark."""
+    """Give a mark; `alone`: in place of those of its type that the entity had."""
 
     entity: EntityId
     type: MarkType
     life_s: Annotated[int, Meta(ge=1, le=MARK_LIFE_S_MAX)]
     facts: Attestation | None = None
+    alone: bool = False
+
+
+class TakeBack(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Take back every mark of an entity."""
+
+    entity: EntityId
+
+
+class Read(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Say what one mark says."""
+
+    index: Annotated[int, Meta(ge=0, le=INDEX_MAX)]
 
 
 class Remove(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,10 +102,8 @@ class Show(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Say how things stand."""
 
 
-Order = Enrol | Recognise | Give | Remove | RevokeMark | RevokeKey | Rotate | Show
-NAMES: Final[Mapping[str, type[Any]]] = {
-    kind.__name__.lower(): kind for kind in (Enrol, Recognise, Give, Remove, RevokeMark, RevokeKey, Rotate, Show)
-}
+Order = Enrol | Recognise | Give | TakeBack | Read | Remove | RevokeMark | RevokeKey | Rotate | Show
+NAMES: Final[Mapping[str, type[Any]]] = {kind.__name__.lower(): kind for kind in get_args(Order)}
 
 
 async def carry_out(order: Order, registrar: Registrar, clock: Clock) -> dict[str, Any]:
@@ -103,9 +115,13 @@ async def carry_out(order: Order, registrar: Registrar, clock: Clock) -> dict[st
         case Recognise(entity=entity, type=mark_type):
             await registrar.recognise(entity, mark_type)
             return {"entity": entity}
-        case Give(entity=entity, type=mark_type, life_s=life_s, facts=facts):
-            row = await registrar.mark(entity, mark_type, facts, life_s)
+        case Give(entity=entity, type=mark_type, life_s=life_s, facts=facts, alone=alone):
+            row = await registrar.mark(entity, mark_type, facts, life_s, alone=alone)
             return {"index": row.idx, "mark": row.token, "until": row.exp}
+        case TakeBack(entity=entity):
+            return {"entity": entity, "marks_revoked": await registrar.take_back(entity)}
+        case Read(index=index):
+            return _read(index, await registrar.marks())
         case Remove(entity=entity):
             return {"entity": entity, "marks_revoked": await registrar.remove(entity)}
         case RevokeMark(index=index):
@@ -212,13 +228,22 @@ async def _shown(registrar: Registrar, clock: Clock) -> dict[str, Any]:
         "members": [
             {"entity": m.entity, "types": m.types, "intermediate": m.intermediate} for m in await registrar.members()
         ],
-        "marks": [
-            {"index": m.idx, "type": m.type, "subject": m.subject, "until": m.exp, "revoked_at": m.revoked_at}
-            for m in await registrar.marks()
-        ],
+        "marks": [_mark(m) for m in await registrar.marks()],
         "jwks": {"keys": [msgspec.to_builtins(row.private.jwk()) for row in keys if row.published(now)]},
         "anchors": await _anchors(registrar, clock),
     }
+
+
+def _mark(row: MarkRow) -> dict[str, Any]:
+    return {"index": row.idx, "type": row.type, "subject": row.subject, "until": row.exp, "revoked_at": row.revoked_at}
+
+
+def _read(index: int, rows: list[MarkRow]) -> dict[str, Any]:
+    row = next((one for one in rows if one.idx == index), None)
+    if row is None:
+        raise Problem("NOT_FOUND", f"no mark has the index {index}", field="mark")
+    facts = unverified(row.token, TrustMark).attest
+    return {**_mark(row), "facts": msgspec.to_builtins(facts), "mark": row.token}
 
 
 def _key(row: Any, now: int) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from federation.anchor.books import (
     read_marks,
     write_key,
 )
+from federation.anchor.findings import check_facts
 from federation.node.seams import Clock
 from federation.node.sqlite import Database
 from federation.trust.issue import (
@@ -214,12 +215,19 @@ class Registrar:
 
         return await self._change(write)
 
-    async def mark(self, entity: str, mark_type: str, attest: Attestation | None, life_s: int) -> MarkRow:
-        """Give a mark; an auditor need not be the superior of whom it attests. Raises `INVALID_ARGUMENT`."""
+    async def mark(
+        self, entity: str, mark_type: str, attest: Attestation | None, life_s: int, *, alone: bool = False
+    ) -> MarkRow:
+        """Give a mark; an auditor need not be the superior of whom it attests. Raises `INVALID_ARGUMENT`.
+
+        Where it is to stand `alone`, the marks of its type that the entity had are taken back with it.
+        """
         if not 0 < life_s <= MARK_LIFE_S_MAX:
             raise invalid("days", f"expected at most {MARK_LIFE_S_MAX // DAY_S} days")
         if (mark_type == FACTS_MARK) != (attest is not None):
             raise invalid("facts", f"facts belong to a mark of the type {FACTS_MARK}, and to no other")
+        if attest is not None:
+            check_facts(attest)
         now = self._clock.now()
 
         def write(db: sqlite3.Connection) -> MarkRow:
@@ -234,6 +242,9 @@ class Registrar:
                 token = plain_mark(signer, self.me.entity, entity, mark_type, now=now, life_s=life_s, status=status)
             # What it would not accept from others it does not give.
             verify_jws(token, TrustMark, {signer.kid: signer.key.public_key()}, now=now, iss=self.me.entity)
+            if alone:
+                sql = "UPDATE marks SET revoked_at = ? WHERE type = ? AND subject = ? AND revoked_at IS NULL"
+                db.execute(sql, (now, mark_type, entity))
             values = (row["idx"], mark_type, entity, signer.kid, token, now, now + life_s)
             db.execute("INSERT INTO marks VALUES (?, ?, ?, ?, ?, ?, ?, NULL)", values)
             return MarkRow(idx=row["idx"], type=mark_type, subject=entity, token=token, exp=now + life_s)
@@ -249,6 +260,15 @@ class Registrar:
                 raise Problem("NOT_FOUND", f"no mark has the index {index}", field="mark")
 
         await self._change(write)
+
+    async def take_back(self, entity: str) -> int:
+        """Take back every mark that an entity has from here; returns how many there were. Raises `NOT_FOUND`."""
+        sql = "UPDATE marks SET revoked_at = ? WHERE subject = ? AND revoked_at IS NULL AND exp > ?"
+        now = self._clock.now()
+        count = await self._change(lambda db: db.execute(sql, (now, entity, now)).rowcount)
+        if not count:
+            raise Problem("NOT_FOUND", f"{entity} has no mark from here that counts", field="entity")
+        return count
 
     async def rotate(self, overlap_s: int = DAY_S) -> tuple[PrivateKey, int]:
         """Publish a new key now and sign with it after `overlap_s`; returns it and when it begins to sign.

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final
 
 import click
 
+from federation.cli.superior import (
+    check_entity,
+    check_folder,
+    hand_in,
+    how_things_stand,
+    json_file,
+    listen_tls,
+    make,
+    optional,
+    put,
+)
 from schemas.problem import invalid
 
-if TYPE_CHECKING:
-    from federation.anchor.hatch import Order
-
-T = TypeVar("T")
 TYPES: Final = ("connectivity_operator", "connectivity_broker", "connectivity_auditor")
 DAY_S: Final = 86_400
 FIRST_PORT: Final = 8710
@@ -62,27 +67,12 @@ def init(*, folder: Path, entity: str, name: str, superiors: tuple[str, ...], au
     superior enrols.
     """
     from federation.anchor.books import Me
-    from federation.anchor.hatch import Show, carry_out, open_books
-    from federation.anchor.registrar import begin, registrar_of
-    from federation.node.seams import SystemClock
 
-    _check_entity(entity, "--entity")
+    check_entity(entity, "--entity")
     for superior in superiors:
-        _check_entity(superior, "--superior")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)  # the books hold private keys
-    except OSError as error:
-        raise invalid(str(folder), f"cannot be made ({error.strerror})") from error
-    clock = SystemClock()
-
-    async def make() -> dict[str, Any]:
-        async with open_books(folder) as database:
-            await begin(database, Me(entity=entity, name=name, superiors=superiors, auditor=auditor), clock)
-            return await carry_out(Show(), await registrar_of(database, clock), clock)
-
-    shown = asyncio.run(make())
-    _print(shown["anchors"] or shown["jwks"])
+        check_entity(superior, "--superior")
+    shown = make(folder, Me(entity=entity, name=name, superiors=superiors, auditor=auditor))
+    put(shown["anchors"] or shown["jwks"])
 
 
 @anchor.command(epilog=EXAMPLES)
@@ -107,17 +97,17 @@ def enrol(*, folder: Path, entity: str, **given: Any) -> None:
     from federation.anchor.hatch import Enrol
     from schemas.entity import Jwks
 
-    _check_entity(entity, "ENTITY")
+    check_entity(entity, "ENTITY")
     member = Enrolled(
         entity=entity,
-        jwks=_json_file(given["keys_file"], Jwks, "--keys"),
+        jwks=json_file(given["keys_file"], Jwks, "--keys"),
         types=given["types"],
         intermediate=given["intermediate"],
-        policy=_optional(given["policy"], dict[str, dict[str, dict[str, Any]]], "--policy"),
-        metadata=_optional(given["metadata"], dict[str, dict[str, Any]], "--metadata"),
+        policy=optional(given["policy"], dict[str, dict[str, dict[str, Any]]], "--policy"),
+        metadata=optional(given["metadata"], dict[str, dict[str, Any]], "--metadata"),
         constraints=_constraints(given),
     )
-    _order(folder, Enrol(member=member, issues=given["issues"]))
+    hand_in(folder, Enrol(member=member, issues=given["issues"]))
     click.echo(f"{entity} is enrolled")
 
 
@@ -138,11 +128,11 @@ def mark(*, folder: Path, entity: str, mark_type: str | None, facts: Path | None
     from schemas.entity import FACTS_MARK
     from schemas.jurisdiction import Attestation
 
-    _check_entity(entity, "ENTITY")
+    check_entity(entity, "ENTITY")
     if (facts is None) == (mark_type in {None, FACTS_MARK}):
         raise invalid("--type", "give --facts FILE for a mark that attests facts, or --type TYPE for another one")
-    attest = _optional(facts, Attestation, "--facts")
-    done = _order(folder, Give(entity=entity, type=mark_type or FACTS_MARK, life_s=days * DAY_S, facts=attest))
+    attest = optional(facts, Attestation, "--facts")
+    done = hand_in(folder, Give(entity=entity, type=mark_type or FACTS_MARK, life_s=days * DAY_S, facts=attest))
     click.echo(done["mark"])
     click.echo(f"index {done['index']}", err=True)
 
@@ -155,8 +145,8 @@ def recognise(*, folder: Path, entity: str, mark_type: str) -> None:
     """Let ENTITY give trust marks of TYPE; it may be enrolled here or by an intermediate."""
     from federation.anchor.hatch import Recognise
 
-    _check_entity(entity, "ENTITY")
-    _order(folder, Recognise(entity=entity, type=mark_type))
+    check_entity(entity, "ENTITY")
+    hand_in(folder, Recognise(entity=entity, type=mark_type))
     click.echo(f"{entity} may give {mark_type}")
 
 
@@ -185,17 +175,17 @@ def revoke(*, folder: Path, entity: str | None, index: int | None, kid: str | No
     if sum(one is not None for one in (entity, index, kid)) != 1:
         raise invalid("ENTITY", "give exactly one of ENTITY, --mark INDEX and --key KID")
     if entity is not None:
-        done = _order(folder, Remove(entity=entity))
+        done = hand_in(folder, Remove(entity=entity))
         click.echo(f"{entity} is removed, {done['marks_revoked']} marks taken back")
     elif index is not None:
-        _order(folder, RevokeMark(index=index))
+        hand_in(folder, RevokeMark(index=index))
         click.echo(f"mark {index} is revoked")
     else:
-        done = _order(folder, RevokeKey(kid=kid or "", reason=reason))
+        done = hand_in(folder, RevokeKey(kid=kid or "", reason=reason))
         click.echo(
             f"{kid} is revoked" + (f", {done['new_kid']} signs from now on" if done["new_kid"] else ""), err=True
         )
-        _print(done["anchors"] or {})
+        put(done["anchors"] or {})
 
 
 @anchor.command(epilog=EXAMPLES)
@@ -210,9 +200,9 @@ def rotate(*, folder: Path, overlap_hours: int) -> None:
     from federation.anchor.hatch import Rotate
     from federation.cli.explain import time_text
 
-    done = _order(folder, Rotate(overlap_s=overlap_hours * 3600))
+    done = hand_in(folder, Rotate(overlap_s=overlap_hours * 3600))
     click.echo(f"{done['kid']} signs from {time_text(done['begins'])}", err=True)
-    _print(done["anchors"] or _order_shown(folder)["jwks"])
+    put(done["anchors"] or how_things_stand(folder)["jwks"])
 
 
 @anchor.command(epilog=EXAMPLES)
@@ -221,10 +211,10 @@ def rotate(*, folder: Path, overlap_hours: int) -> None:
 @click.option("--anchors", "anchors_only", is_flag=True, help="Only the file of anchors, for those who believe it.")
 def show(*, folder: Path, keys_only: bool, anchors_only: bool) -> None:
     """How things stand: keys, members, marks; as JSON."""
-    shown = _order_shown(folder)
+    shown = how_things_stand(folder)
     if anchors_only and not shown["anchors"]:
         raise invalid("--anchors", f"{shown['me']['entity']} has superiors; nobody believes it by its keys alone")
-    _print(shown["jwks"] if keys_only else shown["anchors"] if anchors_only else shown)
+    put(shown["jwks"] if keys_only else shown["anchors"] if anchors_only else shown)
 
 
 @anchor.command(epilog=EXAMPLES)
@@ -250,46 +240,14 @@ def serve(*, folders: tuple[Path, ...], host: str, ports: tuple[int, ...], **giv
     """
     from federation.anchor.anchor import serve_anchors
 
-    tls = _listen_tls(host, **given)
+    tls = listen_tls(host, **given)
     for folder in folders:
-        _check_folder(folder)
+        check_folder(folder)
     if len(ports) == 1:
         ports = tuple(ports[0] + number if ports[0] else 0 for number in range(len(folders)))
     if len(ports) != len(folders):
         raise invalid("--port", f"there are {len(folders)} folders and {len(ports)} ports; give one port for each")
     return serve_anchors(folders, host, ports, tls)
-
-
-def _listen_tls(host: str, *, certificate: Path | None, private_key: Path | None, plain_http: bool) -> Any:
-    from federation.node.settings import LOOPBACK_HOSTS, ListenTls
-
-    if (certificate is None) != (private_key is None):
-        raise invalid("--private-key", "and --certificate belong together")
-    if certificate is not None:
-        return ListenTls(certificate=str(certificate), private_key=str(private_key))
-    if host not in LOOPBACK_HOSTS and not plain_http:
-        why = "is missing, and {} is no loopback address; if something in front speaks TLS, say --plain-http"
-        raise invalid("--certificate", why.format(host))
-    return None
-
-
-def _order(folder: Path, order: Order) -> dict[str, Any]:
-    from federation.anchor.hatch import order_at
-    from federation.node.seams import SystemClock
-
-    _check_folder(folder)
-    return asyncio.run(order_at(folder, order, SystemClock()))
-
-
-def _check_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        raise invalid(str(folder), "is no folder; make one with: peerway anchor init")
-
-
-def _order_shown(folder: Path) -> dict[str, Any]:
-    from federation.anchor.hatch import Show
-
-    return _order(folder, Show())
 
 
 def _constraints(given: dict[str, Any]) -> Any:
@@ -305,35 +263,3 @@ def _constraints(given: dict[str, Any]) -> Any:
         else None,
         allowed_entity_types=given["allow"] or None,
     )
-
-
-def _check_entity(entity: str, field: str) -> None:
-    import msgspec
-
-    from schemas.segment import EntityId
-
-    try:
-        msgspec.convert(entity, EntityId)
-    except msgspec.ValidationError as error:
-        why = f"'{entity}' is no entity id: an https URL in lower case without slash at the end, https://surf.example"
-        raise invalid(field, why) from error
-
-
-def _json_file(path: Path, kind: type[T], field: str) -> T:
-    from federation.node.config import read_text
-    from federation.node.http import decode
-    from schemas.problem import Problem
-
-    try:
-        return decode(read_text(path).encode(), kind)
-    except Problem as problem:
-        at = f"{path}: {problem.field}" if problem.field not in {None, "body", str(path)} else str(path)
-        raise invalid(f"{field} {at}", problem.detail) from problem
-
-
-def _optional(path: Path | None, kind: type[T], field: str) -> T | None:
-    return None if path is None else _json_file(path, kind, field)
-
-
-def _print(data: Any) -> None:
-    click.echo(json.dumps(data, indent=1))

@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "federation": Command("federation.cli.federation", "federation", "The operators that the broker knows."),
     "trust": Command("federation.cli.trust", "trust", "Who is trusted, and why or why not."),
     "anchor": Command("federation.cli.anchor", "anchor", "Keep a trust domain: enrol, mark, revoke, rotate, serve."),
+    "auditor": Command("federation.cli.auditor", "auditor", "Attest facts about operators and brokers."),
     "keys": Command("federation.cli.keys", "keys", "Make and replace the keys of a node."),
     "mandate": Command("federation.cli.mandate", "mandate", "Sign and revoke mandates: what an agent may do for you."),
     "policy": Command("federation.cli.policy", "policy", "Where data may go: write, test, explain and sign policies."),

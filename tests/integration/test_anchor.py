@@ -16,7 +16,19 @@ import pytest
 
 from federation.anchor.anchor import Running, anchor
 from federation.anchor.books import Enrolled, Me
-from federation.anchor.hatch import Enrol, Give, Remove, RevokeKey, RevokeMark, Rotate, Show, open_books, order_at
+from federation.anchor.hatch import (
+    Enrol,
+    Give,
+    Read,
+    Remove,
+    RevokeKey,
+    RevokeMark,
+    Rotate,
+    Show,
+    TakeBack,
+    open_books,
+    order_at,
+)
 from federation.anchor.registrar import FETCH, HISTORY, LIST, MARK, MARK_STATUS, MARKED, begin
 from federation.node.dns import Dns
 from federation.node.http import listen
@@ -380,5 +392,22 @@ def test_a_mark_says_no_more_than_it_may(tmp_path: Path) -> None:
             assert caught.value.code == "INVALID_ARGUMENT"
         with pytest.raises(Problem, match="no mark has the index 9"):
             await w.order(AUDITOR, RevokeMark(index=9))
+
+    run(tmp_path, story)
+
+
+def test_new_facts_replace_the_former_ones_within_the_life_of_a_status_list(tmp_path: Path) -> None:
+    async def story(w: World) -> None:
+        await w.attest()
+        abroad = msgspec.structs.replace(FACTS, controlling_parents=("US",))
+        given = Give(entity=SURF, type=FACTS_MARK, life_s=DAY_S, facts=abroad, alone=True)
+        w.marks.append((await w.order(AUDITOR, given))["mark"])
+        assert w.own is not None
+        w.own.changed()
+        found = (await w.resolve()).marks
+        assert [mark.attest for mark in found] == [abroad], "the former one lasts longer, and counts no more"
+        assert (await w.order(AUDITOR, TakeBack(entity=SURF)))["marks_revoked"] == 1
+        assert (await w.resolve()).marks == ()
+        assert (await w.order(AUDITOR, Read(index=2)))["facts"]["controlling_parents"] == ["US"]
 
     run(tmp_path, story)
