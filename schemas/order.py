@@ -45,13 +45,6 @@ class Bill(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     total: Money
 
 
-class LogEntry(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a receipt stands in the operator's transparency log."""
-
-    id: str
-    index: int
-
-
 class Receipt(Document, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Claims of `receipt+jwt`, operator to broker: what an order, or a confirm, came to.
 
@@ -68,7 +61,6 @@ class Receipt(Document, frozen=True, forbid_unknown_fields=True, kw_only=True):
     confirm_by: int | None = None
     hold_until: int | None = None
     bill: Bill | None = None
-    log: LogEntry | None = None
 
 
 class Confirm(Document, frozen=True, forbid_unknown_fields=True, kw_only=True):

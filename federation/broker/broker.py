@@ -66,6 +66,7 @@ from federation.node.mtls.mutual import Mutual
 from federation.node.outside import outside
 from federation.node.process import run_daemon
 from federation.node.seams import Clock, Entropy, SystemClock, SystemEntropy
+from federation.node.sqlite import Database
 from federation.sonata.asking import BuyerProfile
 from federation.sonata.buyer import SonataBuyer
 from federation.tokens.access import Issuer
@@ -211,11 +212,7 @@ class _Broker:
         egress = await self._stack.enter_async_context(outside(config.trust.egress))
         circle = await believe(self._identity, egress, self._stack)
         known(circle)
-        post = Elsewhere(egress, config.trust.egress.places)
-        evidence = Log(
-            config, config.evidence, database,
-            members=circle.members, post=post, clock=self._clock, record=functools.partial(_unsigned, audit),
-        )  # fmt: skip
+        evidence = self._log(database, circle, egress, audit)
         presence = await self._present(circle.mutual, evidence)
         reach = await self._stack.enter_async_context(Reach(circle.mutual.tls, egress))
         right = self._right(circle, reach, store)
@@ -285,6 +282,14 @@ class _Broker:
             broker=self._config.entity,
             sites=sites.agree,
             doubt=sites.doubt,
+        )
+
+    def _log(self, database: Database, circle: Circle, egress: Egress, audit: Audit) -> Log:
+        """What this broker signed and received, and its office as a witness of others."""
+        config, record = self._config, functools.partial(_unsigned, audit)
+        post = Elsewhere(egress, config.trust.egress.places)
+        return Log(
+            config, config.evidence, database, members=circle.members, post=post, clock=self._clock, record=record
         )
 
     async def _warm(self, warming: Warming, market: Market, graphs: Worker) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -29,6 +30,7 @@ TIME_BYTES: Final = 8
 TIME_MAX: Final = 2**63 - 1
 DASH: Final = "\u2014 "
 PRIVATE: Final = "PRIVATE+KEY+"
+CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f\x85\u2028\u2029]")
 
 
 class Type(IntEnum):
@@ -208,7 +210,7 @@ def _text(data: str | bytes) -> str:
         raise _refused("not UTF-8", "note") from error
     if size > NOTE_BYTES_MAX:
         raise _refused(f"larger than {NOTE_BYTES_MAX} bytes", "note")
-    if any((char < " " and char != "\n") or char in "\x7f\x85\u2028\u2029" for char in text):
+    if CONTROL.search(text):
         raise _refused("holds control characters", "note")
     return text
 

@@ -64,7 +64,8 @@ class Sequencer:
         lines = await self._asked(checkpoint, note)
         if len(lines) < self._needed:
             return False
-        await self._rows.keep(WITNESSED, Kept(size, note + "".join(lines[key] for key in sorted(lines, key=str))))
+        below = "".join(lines[key] for key in sorted(lines, key=lambda key: key.name))
+        await self._rows.keep(WITNESSED, Kept(size, note + below))
         return True
 
     async def _asked(self, checkpoint: Checkpoint, note: str) -> dict[NoteVerifier, str]:

@@ -32,7 +32,7 @@ CREATE TRIGGER log_documents AFTER INSERT ON documents BEGIN INSERT INTO log_que
 INSERT INTO log_queue (hash) SELECT hash FROM documents;
 """
 SIGNED, WITNESSED = "signed", "witnessed"
-LEAVES_AT_ONCE: Final = 512  # a step that keeps orders waiting for the writer a few milliseconds
+LEAVES_AT_ONCE: Final = 64  # a step that keeps orders waiting for the writer a few milliseconds
 log = logging.getLogger(__name__)
 
 

@@ -36,5 +36,4 @@ def test_members_that_later_features_fill_exist_and_are_null() -> None:
     assert claims["rfq+jwt"]["grant_h"] is None
     assert claims["quote+jwt"]["tm_h"] is None
     assert {claims["order+jwt"][m] for m in ("mandate_h", "decision_h", "grant_h")} == {None}
-    assert claims["receipt+jwt"]["log"] is None
     assert {claims["path-quote+jwt"][m] for m in ("mandate_h", "decision_h")} == {None}

@@ -16,7 +16,7 @@ from federation.trust.keys import public_keys
 from schemas.access import AccessToken, Confirmation
 from schemas.entity import EntityStatement
 from schemas.token import TYPES
-from tests.hostile import agent, broker, buyer, daemons, forger, operator, registry
+from tests.hostile import agent, broker, buyer, daemons, forger, history, operator, registry
 from tests.hostile.control import Control, always, any_audience, instead, nothing
 
 BOUNDLESS: Final = {typ: kind._replace(bytes_max=10**9) for typ, kind in TYPES.items()}
@@ -133,6 +133,16 @@ def without_end(reserve: Any) -> Any:
 async def still_in_force(self: Any, entity: str, mandate_h: str) -> bool:
     """Nobody asks whether a mandate was revoked."""
     return False
+
+
+def signs_anything(judge: Any) -> Any:
+    """A witness signs whatever a log shows it."""
+    return lambda request, log_key, last: request.checkpoint
+
+
+def whoever_signed(witnesses_of: Any) -> Any:
+    """Every signature of a member counts, the log's own too."""
+    return lambda note, log, witness_keys: witnesses_of(note, "", witness_keys)
 
 
 def without_number(one: Any) -> Any:
@@ -348,6 +358,22 @@ CONTROLS: Final = (
     Control(
         "T16", "a caller has so many calls under way", "federation.node.rpc.CALLS_EACH_MAX",
         instead(10**9), operator.keeps_streams_until_none_are_left,
+    ),
+    Control(
+        "T17", "no two trees of one size are signed", "federation.evidence.sqlite.judge",
+        signs_anything, history.shows_two_histories,
+    ),
+    Control(
+        "T17", "a tree that is signed continues the one before", "federation.evidence.witness.check_consistency",
+        nothing, history.leaves_a_document_out,
+    ),
+    Control(
+        "T17", "no tree shorter than the one before is signed", "federation.evidence.sqlite.judge",
+        signs_anything, history.goes_back_to_a_shorter_history,
+    ),
+    Control(
+        "T17", "a log is no witness of itself", "federation.evidence.checkpoint.witnesses_of",
+        whoever_signed, history.is_a_witness_of_itself,
     ),
     Control(
         "T18", "nothing older than what was believed", "federation.trust.cache.Seen.check",
