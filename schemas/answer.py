@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from schemas.backup import Apart
 from schemas.decision import Part
+from schemas.evidence import Profile
 from schemas.intent import Objective
 from schemas.lease import State
 from schemas.order import Bill
@@ -252,6 +253,14 @@ class RevocationView(Struct, frozen=True, kw_only=True):
 
     mandate: str
     revoked_at: Time
+
+
+class EvidenceView(Struct, frozen=True, kw_only=True):
+    """The evidence of an order for one profile: `bundle` is the file, to the byte, that `peerway verify` reads."""
+
+    order: str
+    profile: Profile
+    bundle: str
 
 
 class PolicyView(Struct, frozen=True, kw_only=True):

@@ -29,6 +29,7 @@ from federation.broker.authority.power import Buyer
 from federation.broker.config import BrokerConfig, load_config
 from federation.broker.desk import Desk
 from federation.broker.discovery.federation import Federation
+from federation.broker.evidence.gathering import Gathering
 from federation.broker.market.asking import Terms
 from federation.broker.market.kernel import Warming
 from federation.broker.market.market import Market
@@ -40,6 +41,7 @@ from federation.broker.measuring import Measuring
 from federation.broker.once import Once
 from federation.broker.orders.coordinator import Coordinator
 from federation.broker.orders.recovery import Hints, recover
+from federation.broker.peers.logs import OperatorLogs
 from federation.broker.peers.mesh import MeshChannel
 from federation.broker.peers.operator import Right, SonataOperator
 from federation.broker.peers.reach import Reach
@@ -74,6 +76,7 @@ from federation.tokens.sqlite import ReplayRows
 from federation.trust.belief import Attested, Belief, attested, belief
 from federation.trust.certificates import x5c
 from federation.trust.chain import Member
+from federation.trust.domain import read_anchors
 from federation.trust.egress import Egress
 from federation.trust.keys import PrivateKey
 from federation.trust.statements import Elsewhere
@@ -239,7 +242,7 @@ class _Broker:
             desk = Desk(
                 searching=searching, quoting=quoting, extending=Extending(quoting), quotes=store, orders=coordinator,
                 order_store=store, revocations=store, once=Once(store, self._clock, tasks), clock=self._clock,
-                policies=policies,
+                policies=policies, gathering=self._gathering(circle, reach, store, evidence),
                 federation=lambda: self._view(market, federation, circle),
                 measuring=self._measuring(store, market, circle),
             )  # fmt: skip
@@ -325,6 +328,17 @@ class _Broker:
             authorization_details_types_supported=(AUTHORITY_TYPE,),
         )
         return Metadata(federation_entity=evidence.said(named), connectivity_broker=role)
+
+    def _gathering(self, circle: Circle, reach: Reach, store: SqliteStore, log: Log) -> Gathering:
+        """What makes evidence of orders."""
+
+        def endpoint(operator: str) -> str:
+            role = circle.members.domain.member(operator, self._clock.now()).metadata.connectivity_operator
+            assert role, "asked of operators only"
+            return role.documents_endpoint
+
+        anchors = read_anchors(Path(self._config.trust.anchors))
+        return Gathering(store, log, OperatorLogs(reach, endpoint), anchors, functools.partial(aside, "evidence"))
 
     def _right(self, circle: Circle, reach: Reach, filing: Filing) -> Right:
         """How this broker gets tokens of operators: one cache for all of them."""

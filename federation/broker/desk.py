@@ -12,6 +12,7 @@ from collections.abc import Callable
 from federation.broker.authority.asked import denied
 from federation.broker.authority.power import Buyer
 from federation.broker.authority.revocations import Revocations
+from federation.broker.evidence.gathering import Gathering
 from federation.broker.market.searching import Searching
 from federation.broker.measuring import Measuring
 from federation.broker.once import Once, claim_of
@@ -26,6 +27,7 @@ from federation.broker.quotes.seal import quote_view
 from federation.broker.quotes.within import Within
 from federation.node.seams import Clock
 from schemas.answer import (
+    EvidenceView,
     FederationView,
     MeasurementView,
     OrderView,
@@ -36,6 +38,7 @@ from schemas.answer import (
 )
 from schemas.authority import Deed
 from schemas.backup import BackupRequest
+from schemas.evidence import Profile
 from schemas.intent import Intent, Objective
 from schemas.lease import State
 from schemas.problem import Outcome, Problem, invalid, not_found
@@ -63,7 +66,9 @@ class Desk:
         clock: Clock,
         policies: Policies,
         measuring: Measuring,
+        gathering: Gathering | None = None,
     ) -> None:
+        self._gathering = gathering
         self._policies, self._measuring = policies, measuring
         self._searching, self._quoting, self._extending = searching, quoting, extending
         self._quotes, self._orders, self._order_store = quotes, orders, order_store
@@ -220,6 +225,13 @@ class Desk:
     def policies(self, buyer: Buyer) -> PoliciesView:
         """The policies and data classes that this buyer may name in an intent."""
         return self._policies.view(buyer.name, self._clock.now())
+
+    async def evidence(self, buyer: Buyer, order_id: str, profile: Profile) -> EvidenceView:
+        """What proves an order to a stranger. See `Gathering.bundle` for what it raises."""
+        if self._gathering is None:
+            raise Problem("NOT_IMPLEMENTED", "this broker keeps no log, and nothing is proved without one")
+        data = await self._gathering.bundle(buyer.name, buyer.agent, order_id, profile)
+        return EvidenceView(order=order_id, profile=profile, bundle=data.decode())
 
     def federation(self) -> FederationView:
         """The federation as the broker knows it now."""

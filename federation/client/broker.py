@@ -14,6 +14,7 @@ from federation.client.lease import Lease
 from federation.client.retry import persistent
 from federation.node.seams import Entropy, SystemClock, SystemEntropy
 from schemas.answer import (
+    EvidenceView,
     FederationView,
     MeasurementView,
     OrderView,
@@ -23,6 +24,7 @@ from schemas.answer import (
     SearchAnswer,
 )
 from schemas.backup import BackupRequest
+from schemas.evidence import Profile
 from schemas.intent import Intent, Objective
 from schemas.problem import Problem, from_dict, invalid
 from schemas.request import PATHS_DEFAULT, Extension, Measurement, OrderRequest, QuoteRequest, SearchRequest
@@ -131,6 +133,13 @@ class BrokerClient:
     async def revoke(self, mandate_h: str, key: str | None = None) -> RevocationView:
         """Take back a mandate by its hash, as the buyer that signed it."""
         return await self._write(f"/mandates/{mandate_h}/revoke", RevocationView, None, key)
+
+    async def evidence(self, order_id: str, profile: Profile = Profile.BUYER) -> EvidenceView:
+        """The bundle that proves an order, as the file that `peerway verify` reads.
+
+        Raises UNAVAILABLE with `extra` `pending` while the order, or a checkpoint of the broker's log, is on its way.
+        """
+        return await self._ask("GET", f"/orders/{order_id}/evidence", EvidenceView, query={"profile": profile.value})
 
     async def policies(self) -> PoliciesView:
         """The policies that this buyer may name in an intent, with their texts, and what data classes bring."""

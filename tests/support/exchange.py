@@ -10,6 +10,7 @@ from schemas.answer import (
     Binding,
     Change,
     EndView,
+    EvidenceView,
     Exclusion,
     FederationView,
     FrontView,
@@ -27,6 +28,7 @@ from schemas.answer import (
     SegmentView,
 )
 from schemas.backup import Apart, BackupRequest
+from schemas.evidence import Profile
 from schemas.intent import Intent, Objective
 from schemas.lease import TERMINAL, State
 from schemas.order import Bill
@@ -261,6 +263,12 @@ class FakeExchange:
     async def revoke(self, mandate_h: str, key: str) -> RevocationView:
         self._begin()
         return RevocationView(mandate=self._once(key, mandate_h, mandate_h), revoked_at=moment(NOW))
+
+    async def evidence(self, order_id: str, profile: Profile) -> EvidenceView:
+        self._begin()
+        if order_id not in self.all_orders:
+            raise not_found(f"order {order_id}")
+        return EvidenceView(order=order_id, profile=profile, bundle="{}\n")
 
     async def policies(self) -> PoliciesView:
         self._begin()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from federation.broker.authority.power import Buyer
 from federation.broker.desk import Desk
 from schemas.answer import (
+    EvidenceView,
     FederationView,
     MeasurementView,
     OrderView,
@@ -14,6 +15,7 @@ from schemas.answer import (
     SearchAnswer,
 )
 from schemas.backup import BackupRequest
+from schemas.evidence import Profile
 from schemas.intent import Intent, Objective
 from schemas.request import Extension, Measurement
 
@@ -82,6 +84,10 @@ class Counter:
     async def policies(self) -> PoliciesView:
         """See `Exchange.policies`."""
         return self._desk.policies(self._buyer)
+
+    async def evidence(self, order_id: str, profile: Profile) -> EvidenceView:
+        """See `Exchange.evidence`."""
+        return await self._desk.evidence(self._buyer, order_id, profile)
 
     async def federation(self) -> FederationView:
         """See `Exchange.federation`."""

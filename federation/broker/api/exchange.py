@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from schemas.answer import (
+    EvidenceView,
     FederationView,
     MeasurementView,
     OrderView,
@@ -18,6 +19,7 @@ from schemas.answer import (
     SearchAnswer,
 )
 from schemas.backup import BackupRequest
+from schemas.evidence import Profile
 from schemas.intent import Intent, Objective
 from schemas.request import Extension, Measurement
 
@@ -94,6 +96,10 @@ class Exchange(Protocol):
 
     async def policies(self) -> PoliciesView:
         """The policies that this buyer may name in an intent, with their texts, and the data classes."""
+        ...
+
+    async def evidence(self, order_id: str, profile: Profile) -> EvidenceView:
+        """What proves an order of this buyer to a stranger. Raises UNAVAILABLE while a checkpoint is pending."""
         ...
 
     async def federation(self) -> FederationView:

@@ -14,6 +14,7 @@ import msgspec
 from federation.broker.api.operations import BASE, KEY_CHARS_MAX, KEY_HEADER, OPERATIONS, Operation
 from federation.broker.authority.door import TOKEN_PATH
 from federation.tokens.endpoint import JWT_BEARER
+from schemas.evidence import Profile
 from schemas.pattern import published
 from schemas.problem import CATALOGUE, Outcome
 
@@ -142,7 +143,14 @@ _QUERY: Final = {
         "required": False,
         "description": "Seconds to wait while the order is on its way to another state; the broker may wait less.",
         "schema": {"type": "integer", "minimum": 0, "default": 0},
-    }
+    },
+    "profile": {
+        "name": "profile",
+        "in": "query",
+        "required": False,
+        "description": "For whom: the buyer sees every document, a regulator no price, countries what may be crossed.",
+        "schema": {"type": "string", "enum": [one.value for one in Profile], "default": Profile.BUYER.value},
+    },
 }
 _OPEN: Final[dict[str, Any]] = {"security": [], "responses": {"200": {"description": "Done."}}}
 _TOKEN: Final[dict[str, Any]] = {

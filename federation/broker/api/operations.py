@@ -12,6 +12,7 @@ from federation.broker.api.exchange import Exchange
 from federation.broker.config import Limits
 from federation.node.http import json_body
 from schemas.answer import (
+    EvidenceView,
     FederationView,
     MeasurementView,
     OrderView,
@@ -20,6 +21,7 @@ from schemas.answer import (
     RevocationView,
     SearchAnswer,
 )
+from schemas.evidence import Profile
 from schemas.problem import invalid
 from schemas.request import Extension, Measurement, OrderRequest, QuoteRequest, SearchRequest
 
@@ -53,6 +55,14 @@ class Call:
         if not HASH.fullmatch(self.id()):
             raise invalid("id", "is no hash of a mandate: 43 base64url characters, as `peerway mandate show` prints")
         return self.id()
+
+    def profile(self) -> Profile:
+        """Whom evidence is for, from the query; the buyer itself if nothing is said."""
+        text = self.request.query.get("profile", Profile.BUYER.value)
+        try:
+            return Profile(text)
+        except ValueError as error:
+            raise invalid("profile", f"'{text[:20]}' is none of {', '.join(Profile)}") from error
 
     def key(self) -> str:
         """The `Idempotency-Key`."""
@@ -163,6 +173,11 @@ async def revoke(call: Call) -> RevocationView:
     return await call.exchange.revoke(call.hash(), call.key())
 
 
+async def evidence(call: Call) -> EvidenceView:
+    """What proves an order."""
+    return await call.exchange.evidence(call.id(), call.profile())
+
+
 async def policies(call: Call) -> PoliciesView:
     """What an intent may name."""
     return await call.exchange.policies()
@@ -215,6 +230,11 @@ OPERATIONS: Final = (
     Operation(
         "POST", "/orders/{id}/extend", "extend", "Make a lease last longer, on every operator or on none.",
         extend, OrderView, Extension, problems=(*USED, "HOLD_LOST", "DOCUMENT_INVALID", MANDATED, *REFUSALS),
+    ),
+    Operation(
+        "GET", "/orders/{id}/evidence", "evidence",
+        "What proves an order to a stranger, as a file for `peerway verify`; 503 while a checkpoint is pending.",
+        evidence, EvidenceView, query=("profile",), problems=(*USED, "OPERATOR_UNREACHABLE", "NOT_IMPLEMENTED"),
     ),
     Operation(
         "POST", "/orders/{id}/release", "release", "End a lease everywhere. Legal in every state, and again.",

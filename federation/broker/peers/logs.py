@@ -1,4 +1,4 @@
-"""Where documents stand in the logs of operators, asked of them over mutual TLS.
+"""Documents that operators keep, and where they stand in their logs, asked of them over mutual TLS.
 
 What comes back is not believed: whoever needs it verifies checkpoint, witnesses and inclusions as everybody else does.
 """
@@ -26,6 +26,14 @@ class OperatorLogs:
 
     def __init__(self, reach: Reach, endpoint: Callable[[EntityId], str]) -> None:
         self._reach, self._endpoint = reach, endpoint
+
+    async def document(self, operator: EntityId, document_h: Hash) -> str | None:
+        """A document between the two of us, as the operator keeps it; none where it has none. Not verified.
+
+        Raises `NOT_FOUND` for no operator, `OPERATOR_UNREACHABLE`.
+        """
+        status, body = await self._reach.get(operator, f"{self._endpoint(operator)}/{document_h}")
+        return body.decode("ascii", errors="replace") if status == 200 else None
 
     async def inclusions(self, operator: EntityId, hashes: Sequence[Hash]) -> LogEvidence | None:
         """What shows that documents between the two of us stand in its log; none as long as no checkpoint that others

@@ -7,16 +7,24 @@ which chains of statements were believed when.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from federation.broker.authority.filing import Party, Stood
 from federation.node.sqlite import Database
-from federation.trust.jose import doc_hash
+from federation.trust.jose import claimed_typ, doc_hash, unverified
+from schemas.access import AccessToken, DelegationGrant
+from schemas.problem import Problem
 from schemas.segment import EntityId, Hash
+
+PASSES: Final[Mapping[str, type[AccessToken] | type[DelegationGrant]]] = {
+    "at+jwt": AccessToken,
+    "authorization-grant+jwt": DelegationGrant,
+}
 
 
 class DocumentRows:
-    """Implements `Filing` and `Chronicle`."""
+    """Implements `Filing`, `Chronicle` and what `EvidenceStore` reads of them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -24,7 +32,28 @@ class DocumentRows:
     async def file(self, party: Party, operator: EntityId | None, documents: Sequence[str]) -> None:
         """See `Filing.file`."""
         rows = [(doc_hash(document), operator, document) for document in documents]
-        await self._database.write(lambda connection: file_documents(connection, party.buyer, party.agent, rows))
+        query = "INSERT OR IGNORE INTO passes (buyer, mandate_h, iat, hash) VALUES (?, ?, ?, ?)"
+        passes = [row for document in documents for row in _passes(party.buyer, document)]
+
+        def work(connection: sqlite3.Connection) -> None:
+            file_documents(connection, party.buyer, party.agent, rows)
+            connection.executemany(query, passes)
+
+        await self._database.write(work)
+
+    async def get_documents(self, buyer: str, hashes: Iterable[Hash]) -> dict[Hash, str]:
+        """See `EvidenceStore.get_documents`."""
+        return await self._database.read(lambda connection: _find(connection, buyer, hashes))
+
+    async def get_passes(self, buyer: str, mandate_h: Hash, since: int, until: int) -> tuple[str, ...]:
+        """See `EvidenceStore.get_passes`."""
+        query = "SELECT hash FROM passes WHERE buyer = ? AND mandate_h = ? AND iat BETWEEN ? AND ? ORDER BY iat, hash"
+
+        def read(connection: sqlite3.Connection) -> tuple[str, ...]:
+            rows = connection.execute(query, (buyer, mandate_h, since, until))
+            return tuple(_find(connection, buyer, [row["hash"] for row in rows]).values())
+
+        return await self._database.read(read)
 
     async def put_chains(self, at: int, chains: Mapping[EntityId, Sequence[str]]) -> None:
         """See `Chronicle.put_chains`."""
@@ -53,6 +82,22 @@ def find_document(connection: sqlite3.Connection, buyer: str, document_h: str, a
         (document_h, buyer, agent, agent),
     ).fetchone()
     return None if row is None else str(row["document"])
+
+
+def _find(connection: sqlite3.Connection, buyer: str, hashes: Iterable[Hash]) -> dict[Hash, str]:
+    found = ((one, find_document(connection, buyer, one, None)) for one in hashes)
+    return {name: document for name, document in found if document is not None}
+
+
+def _passes(buyer: str, document: str) -> Iterator[tuple[str, Hash, int, Hash]]:
+    """The row of a token, or of what it was asked for with."""
+    try:
+        kind = PASSES.get(claimed_typ(document))
+        claims = None if kind is None else unverified(document, kind)
+    except Problem:
+        return  # kept as it is: whoever shows it later will hear that it is none
+    if claims is not None:
+        yield buyer, claims.mandate_h, claims.iat, doc_hash(document)
 
 
 def keep_texts(connection: sqlite3.Connection, texts: Mapping[Hash, str]) -> None:

@@ -43,6 +43,10 @@ class QuoteRows:
         """See `QuoteStore.get_quote`."""
         return await self._database.read(lambda connection: _get(connection, buyer, quote_id))
 
+    async def quotes_of(self, buyer: str, order_id: str) -> tuple[StoredQuote, ...]:
+        """See `EvidenceStore.quotes_of`."""
+        return await self._database.read(lambda connection: _of_order(connection, buyer, order_id))
+
     async def move_quote(self, buyer: str, quote_id: str, present: State, to: State) -> bool:
         """See `QuoteStore.move_quote`. Raises INCOMPATIBLE_STATE for a move that the table of states does not have."""
         move(present, to)
@@ -69,9 +73,18 @@ def _get(connection: sqlite3.Connection, buyer: str, quote_id: str) -> StoredQuo
     row = connection.execute(
         "SELECT state, order_id, body FROM quotes WHERE id = ? AND buyer = ?", (quote_id, buyer)
     ).fetchone()
-    if row is None:
-        return None
+    return None if row is None else _decoded(row)
+
+
+def _decoded(row: sqlite3.Row) -> StoredQuote:
     return structs.replace(_DECODER.decode(row["body"]), state=State(row["state"]), order=row["order_id"])
+
+
+def _of_order(connection: sqlite3.Connection, buyer: str, order_id: str) -> tuple[StoredQuote, ...]:
+    rows = connection.execute(
+        "SELECT state, order_id, body FROM quotes WHERE order_id = ? AND buyer = ? ORDER BY exp, id", (order_id, buyer)
+    )
+    return tuple(_decoded(row) for row in rows)
 
 
 def _move(connection: sqlite3.Connection, buyer: str, quote_id: str, present: State, to: State) -> bool:

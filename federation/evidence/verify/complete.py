@@ -11,8 +11,8 @@ from typing import Any
 
 from federation.evidence.verify.attested import lists_at
 from federation.evidence.verify.documents import strays
+from federation.evidence.verify.hops import tokens_used
 from federation.evidence.verify.logs import logged, seen
-from federation.evidence.verify.narrowing import agent_tokens, hops
 from federation.evidence.verify.purchase import Lease, Purchase, purchase, releases_of
 from federation.evidence.verify.reading import Case, Item, name_of, unsound
 from federation.evidence.verify.signatures import handed_in, moment_of, signed
@@ -83,13 +83,7 @@ def _check_authority(case: Case, found: Purchase) -> None:
     house = case.bundle.house is not None
     if house != bool(mandates - {None} - {item.hash for item in case.all(Mandate)}):
         raise unsound("limits that the broker set are missing, or shown beside a mandate")
-    tokens: set[Hash] = set()
-    for name in mandates - {None}:
-        tokens |= {item.hash for item in agent_tokens(case, found.broker, name or "") if name in case.items}
-    for leg in found.first.legs:
-        for hop in hops(case, leg.operator):
-            tokens |= {hop.token.hash, hop.asked.hash} if hop.token.claims.mandate_h in mandates else set()
-    _only((AccessToken, DelegationGrant), tokens, case)
+    _only((AccessToken, DelegationGrant), tokens_used(case, found), case)
     named = [leg.rfq.claims for one in found.rounds for leg in one.legs if leg.rfq.claims.grant_h is not None]
     for item in case.all(EndpointGrant):
         ends = [{rfq.segment.a.interface, rfq.segment.z.interface} for rfq in named if rfq.aud == item.claims.aud]
@@ -123,7 +117,10 @@ def _check_beside(case: Case, found: Purchase) -> None:
 
 def _marks(case: Case, decision: Item[Any]) -> Iterator[Item[Any]]:
     for judged in decision.claims.judged:
-        yield from (case.marks[name] for name in judged.marks)
+        for name in judged.marks:
+            if name not in case.marks:
+                raise unsound(f"a mark of {judged.entity} is missing")
+            yield case.marks[name]
 
 
 def _lists(case: Case, mark: Item[Any], decision: Item[Any]) -> Iterable[Item[Any]]:

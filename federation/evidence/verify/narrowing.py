@@ -6,22 +6,21 @@ without a mandate has the limits of the broker's configuration (`House`) in its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
-from msgspec import structs
 
 from federation.evidence.verify.amounts import converted, rates_of
 from federation.evidence.verify.attested import attested
 from federation.evidence.verify.documents import same
+from federation.evidence.verify.hops import Hop, agent_token, asked_of, hop_for, more
 from federation.evidence.verify.purchase import Leg, Purchase, Round, purchase
 from federation.evidence.verify.reading import Case, Item, unsound
 from federation.tokens.grant import grants_hash
-from federation.tokens.narrows import slice_for, widened
+from federation.tokens.narrows import widened
 from federation.tokens.reach import Stretch, check_path
 from federation.trust.jose import sha256_b64
-from schemas.access import AccessToken, DelegationGrant
+from schemas.access import AccessToken
 from schemas.authority import Authority, Deed, Spend
 from schemas.decision import Part
 from schemas.grant import EndpointGrant
@@ -34,18 +33,11 @@ from schemas.segment import EntityId, Hash
 from schemas.token import SKEW_S
 
 
-class Hop(NamedTuple):
-    """An operator's token, and what the broker asked for it with."""
-
-    token: Item[AccessToken]
-    asked: Item[DelegationGrant]
-
-
 class Source(NamedTuple):
-    """Where the authority of a round comes from: the buyer's own word, and what its agents got for it."""
+    """Where the authority of a round comes from: a mandate, or limits that the broker set."""
 
     authority: Authority
-    passed: tuple[Authority, ...]
+    mandate: Item[Mandate] | None
     said: str
 
 
@@ -79,7 +71,7 @@ def source_of(case: Case, found: Purchase, quoted: PathQuote) -> Source | None:
         raise unsound("the mandate, or the limits that the broker set, are missing")
     pairs = {"buyer": (quoted.sub, house.buyer), "until": (quoted.iat < house.authority.spend.until, True)}
     same("limits that the broker set", pairs)
-    return Source(house.authority, (house.authority,), f"within the limits that {found.broker} sets {house.buyer}")
+    return Source(house.authority, None, f"within the limits that {found.broker} sets {house.buyer}")
 
 
 def house_hash(broker: EntityId, buyer: str, authority: Authority) -> Hash:
@@ -95,102 +87,55 @@ def _mandated(case: Case, found: Purchase, mandate: Item[Mandate], quoted: PathQ
         "time": (claims.iat - SKEW_S <= quoted.iat < min(claims.exp, given.spend.until), True),
     }
     same("mandate", pairs)
-    tokens = tuple(agent_tokens(case, found.broker, mandate.hash))
-    if not tokens:
-        raise unsound("no token of the agent is shown")
-    for token in tokens:
-        pairs = {
-            "aud": (token.claims.aud, found.broker),
-            "sub": (token.claims.sub, claims.iss),
-            "client_id": (token.claims.client_id, claims.sub),
-            "key": (token.claims.cnf.jkt, claims.cnf.jkt),
-            "exp": (token.claims.exp <= claims.exp, True),
-        }
-        same("the agent's token", pairs)
-        narrowed(token.claims.authorization_details[0], given, "the agent's token")
-    passed = tuple(token.claims.authorization_details[0] for token in tokens)
-    return Source(given, passed, f"within the mandate {mandate.hash[:8]} of {claims.iss} for {claims.sub}")
-
-
-def agent_tokens(case: Case, broker: EntityId, mandate_h: Hash) -> Iterator[Item[AccessToken]]:
-    """The tokens that the broker gave an agent under a mandate."""
-    for item in case.all(AccessToken):
-        if (item.claims.iss, item.claims.mandate_h) == (broker, mandate_h):
-            yield item
-
-
-def hops(case: Case, operator: EntityId) -> Iterator[Hop]:
-    """The tokens of an operator, each with what was asked for it with. Raises `DOCUMENT_INVALID`."""
-    for token in case.all(AccessToken):
-        if token.claims.iss != operator:
-            continue
-        asked = [item for item in case.all(DelegationGrant) if _is_for(item.claims, token.claims)]
-        if len(asked) != 1:
-            raise unsound(f"{len(asked)} requests for a token of {operator} are shown, expected one")
-        yield Hop(token, asked[0])
-
-
-def _is_for(asked: DelegationGrant, token: AccessToken) -> bool:
-    pairs = (asked.aud, asked.sub, asked.txn, asked.mandate_h), (token.iss, token.sub, token.txn, token.mandate_h)
-    return pairs[0] == pairs[1] and asked.iat - SKEW_S <= token.iat < asked.exp + SKEW_S
-
-
-def narrowed(child: Authority, parent: Authority, what: str) -> None:
-    """Raises `DOCUMENT_INVALID` naming the axes on which `child` allows more."""
-    if axes := tuple(widened(child, parent)):
-        raise unsound(f"{what} allows more than it was given: {', '.join(axes)}")
+    return Source(given, mandate, f"within the mandate {mandate.hash[:8]} of {claims.iss} for {claims.sub}")
 
 
 def _check_leg(case: Case, one: Round, leg: Leg, source: Source) -> None:
     """The hops to one operator, and rfq and order within the last of them."""
     assert one.path is not None, "checked by the caller"
     rates, mandate_h = rates_of(case, one.path.claims), one.path.claims.mandate_h
-    rfq = leg.rfq.claims
-    same(f"rfq to {leg.operator}", {"mandate_h": (rfq.mandate_h, mandate_h)})
-    found = [hop for hop in hops(case, leg.operator) if hop.token.claims.mandate_h == mandate_h]
-    for hop in found:
-        _check_hop(hop, leg, source, rates)
-    asked: list[tuple[str, Rfq | Order]] = [("rfq", rfq)]
-    if leg.order is not None:
-        asked.append(("order", leg.order.claims))
-    for what, document in asked:
-        usable = [hop.token.claims for hop in found if _covers(hop.token.claims, document)]
-        if not usable:
-            raise unsound(f"no token of {leg.operator} is shown for the {what}")
-        for token in usable:
-            _check_use(token, leg, document)
+    same(f"rfq to {leg.operator}", {"mandate_h": (leg.rfq.claims.mandate_h, mandate_h)})
+    for document in asked_of(leg):
+        hop = hop_for(case, leg.operator, document)
+        _check_hop(hop, leg)
+        _check_source(case, hop, leg, source, rates)
+        _check_use(hop.token.claims, leg, document)
 
 
-def _covers(token: AccessToken, document: Rfq | Order) -> bool:
-    return token.sub == document.sub and token.iat - SKEW_S <= document.iat < token.exp + SKEW_S
-
-
-def _check_hop(hop: Hop, leg: Leg, source: Source, rates: RateTable) -> None:
-    token, asked = hop.token.claims, hop.asked.claims
+def _check_hop(hop: Hop, leg: Leg) -> None:
+    token, asked, broker = hop.token.claims, hop.asked.claims, leg.rfq.claims.iss
     pairs = {
         "aud": (token.aud, leg.operator),
-        "client_id": (token.client_id, leg.rfq.claims.iss),
-        "iss": (asked.iss, leg.rfq.claims.iss),
-        "act": (asked.act.sub, leg.rfq.claims.iss),
-        "sub": (asked.sub, leg.rfq.claims.sub),
+        "client_id": (token.client_id, broker),
+        "iss": (asked.iss, broker),
+        "act": (asked.act.sub, broker),
     }
     same(f"token of {leg.operator}", pairs)
     narrowed(token.authorization_details[0], asked.authorization_details[0], f"the token of {leg.operator}")
-    slices = [_slice(parent, leg.operator, asked.authorization_details[0].spend.ccy, rates) for parent in source.passed]
-    if all(_more(asked.authorization_details[0], one) for one in slices):
-        raise unsound(f"the broker asked {leg.operator} for more than it was given")
 
 
-def _slice(parent: Authority, operator: EntityId, currency: str, rates: RateTable) -> Authority:
-    try:
-        return slice_for(parent, operator, currency, rates)
-    except Problem as problem:
-        raise unsound(f"nothing may be passed on to {operator}: {problem.detail}") from problem
+def _check_source(case: Case, hop: Hop, leg: Leg, source: Source, rates: RateTable) -> None:
+    """What the broker asked for lies within what it was given itself: by an agent, or by its own configuration."""
+    if source.mandate is None:
+        if more(hop.asked.claims, source.authority, rates):
+            raise unsound(f"the broker asked {leg.operator} for more than it was given")
+        return
+    token, mandate = agent_token(case, hop, rates), source.mandate.claims
+    pairs = {
+        "aud": (token.claims.aud, leg.rfq.claims.iss),
+        "sub": (token.claims.sub, mandate.iss),
+        "client_id": (token.claims.client_id, mandate.sub),
+        "key": (token.claims.cnf.jkt, mandate.cnf.jkt),
+        "exp": (token.claims.exp <= mandate.exp, True),
+    }
+    same("the agent's token", pairs)
+    narrowed(token.claims.authorization_details[0], source.authority, "the agent's token")
 
 
-def _more(child: Authority, slice_: Authority) -> bool:
-    """Whether more was asked for than a broker may pass on: `slice_` has the depth that the child may have."""
-    return any(True for _ in widened(child, structs.replace(slice_, depth=slice_.depth + 1)))
+def narrowed(child: Authority, parent: Authority, what: str) -> None:
+    """Raises `DOCUMENT_INVALID` naming the axes on which `child` allows more."""
+    if axes := tuple(widened(child, parent)):
+        raise unsound(f"{what} allows more than it was given: {', '.join(axes)}")
 
 
 def _check_use(token: AccessToken, leg: Leg, document: Rfq | Order) -> None:
@@ -223,12 +168,11 @@ def _check_reach(case: Case, one: Round, source: Source, found: Purchase) -> Non
             known = attested(case, one.decision, judged)
             stretches.append(Stretch(judged.entity, judged.route_class, known.facts, known.types))
     classes = frozenset() if decided.data_class is None else frozenset({decided.data_class})
-    for authority in (source.authority, *source.passed):
-        try:
-            check_path(authority, quoted.bandwidth_bps, stretches, classes)
-        except Problem as problem:
-            raise unsound(f"beyond the mandate: {problem.detail}") from problem
-        _check_spent(authority, one, found, rates_of(case, quoted))
+    try:
+        check_path(source.authority, quoted.bandwidth_bps, stretches, classes)
+    except Problem as problem:
+        raise unsound(f"beyond the mandate: {problem.detail}") from problem
+    _check_spent(source.authority, one, found, rates_of(case, quoted))
 
 
 def _check_spent(authority: Authority, one: Round, found: Purchase, rates: RateTable) -> None:

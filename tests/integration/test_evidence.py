@@ -1,0 +1,73 @@
+"""Evidence of what real daemons did: gathered by the broker, believed by somebody who has the anchor's keys alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from federation.cli.demo.stage import BUYER_FOLDER, TRUST
+from federation.client.broker import BrokerClient
+from federation.evidence.verify.report import Report
+from federation.evidence.verify.verify import verify
+from federation.node.seams import SystemClock
+from federation.trust.domain import read_anchors
+from schemas.entity import Jwks
+from schemas.evidence import Profile
+from schemas.lease import State
+from schemas.problem import Problem
+from schemas.request import Extension
+from tests.integration.test_log import trading
+from tests.integration.test_membership import INTENT, Domain, until
+
+
+def looked_at(domain: Domain, data: bytes) -> Report:
+    folder = domain.stage.folder
+    buyer = msgspec.json.decode((folder / BUYER_FOLDER / "buyer.jwks").read_bytes(), type=Jwks)
+    anchors = read_anchors(folder / TRUST / "anchors.json")
+    return verify(data, anchors, SystemClock().now(), {"https://buyer.example": buyer})
+
+
+async def evidence(client: BrokerClient, order: str, profile: Profile) -> bytes:
+    """Once the checkpoint is there."""
+    found: list[bytes] = []
+
+    async def there() -> bool:
+        try:
+            found.append((await client.evidence(order, profile)).bundle.encode())
+        except Problem as problem:
+            if problem.extra.get("pending") not in {"order", "checkpoint", "extension"}:
+                raise
+        return bool(found)
+
+    await until(there)
+    return found[0]
+
+
+async def bought(client: BrokerClient) -> str:
+    order = await client.order((await client.quote(INTENT)).id)
+    assert (await client.get_order(order.id, wait_s=20)).state is State.ACTIVE
+    return order.id
+
+
+@pytest.mark.asyncio
+async def test_what_was_bought_is_proved_to_a_stranger(tmp_path: Path) -> None:
+    async with trading(tmp_path) as domain, domain.client() as client:
+        with pytest.raises(Problem, match="order"):
+            await client.evidence("nothing-of-mine")
+        order = await bought(client)
+        for profile in Profile:
+            report = looked_at(domain, await evidence(client, order, profile))
+            assert report.ok, [one for one in report.checks if not one.ok]
+        await client.extend(order, Extension(by_s=600))
+        await client.get_order(order, wait_s=20)
+        await client.release(order)
+        assert (await client.get_order(order, wait_s=20)).state is State.RELEASED
+        for profile in Profile:
+            data = await evidence(client, order, profile)
+            report = looked_at(domain, data)
+            assert report.ok, [one for one in report.checks if not one.ok]
+            spoiled = bytearray(data)
+            spoiled[len(data) // 3] ^= 1
+            assert not looked_at(domain, bytes(spoiled)).ok
