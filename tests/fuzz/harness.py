@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from federation.policy.engine import decide, load
 from federation.tokens.agents import AgentTokens
 from federation.tokens.brokers import BrokerTokens
 from federation.tokens.dpop import Nonces, check_proof, normal_url
@@ -28,6 +29,7 @@ from schemas.problem import Problem
 from schemas.token import TYPES
 from tests.support import vectors
 from tests.support.authority import AGENT, BROKER, OPERATOR, Cast
+from tests.support.policies import CONTEXT, everybody, segment
 from tests.support.seams import FixedClock
 from tests.support.trust_tree import ANCHOR, LEAF, MIDDLE, Tree, resolved, superior
 
@@ -202,10 +204,28 @@ def outside(data: bytes) -> None:
         pass
 
 
+def _told(problem: Problem) -> None:
+    assert (problem.code, problem.field) == ("INVALID_ARGUMENT", "policy mine")
+
+
+def policies(data: bytes) -> None:
+    """The text of a policy: it loads or says why not, and never permits what nobody attests."""
+    try:
+        policy = load("mine", data.decode("latin-1"))
+    except Problem as problem:
+        _told(problem)
+        return
+    for subject in everybody():
+        verdict = decide(policy, subject, CONTEXT)
+        assert verdict.allowed is not bool(verdict.reasons)
+    assert not decide(policy, segment(None), CONTEXT).allowed
+
+
 HARNESSES: Final[Mapping[str, Callable[[bytes], None]]] = {
     "verify": verify,
     "proof": proof,
     "endpoints": endpoints,
     "resolver": resolver,
     "outside": outside,
+    "policies": policies,
 }

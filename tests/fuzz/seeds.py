@@ -14,6 +14,7 @@ from federation.tokens.endpoint import CLIENT_ASSERTION, JWT_BEARER
 from federation.trust.jose import doc_hash
 from federation.trust.keys import b64url_decode
 from federation.trust.status import status_bits
+from schemas.policy.texts import shipped
 from tests.fuzz.harness import CAST, GENUINE, GOLDEN, NONCES, TYPS, URL, head
 from tests.support import vectors
 from tests.support.authority import AGENT, AUTHORITY, BROKER, OPERATOR
@@ -70,12 +71,18 @@ def _outside() -> list[bytes]:
     return [bits, *(text.encode() for text in texts)]
 
 
+def _policies() -> list[bytes]:
+    nested = f"permit (principal, action, resource) when {{ {'(' * 20}resource.sites_agree{')' * 20} }};"
+    return [*(text.encode() for text in shipped().values()), nested.encode()]
+
+
 SEEDS: Final[Mapping[str, list[bytes]]] = {
     "verify": _verify(),
     "proof": _proof(),
     "endpoints": _endpoints(),
     "resolver": _resolver(),
     "outside": _outside(),
+    "policies": _policies(),
 }
 
 
