@@ -134,12 +134,26 @@ async def main(made: Path) -> None:
     shutil.move(books / "anchors.json", trust / "anchors.json")
 
 
+def attested(home: str, classes: dict[str, ClassFacts]) -> Attestation:
+    """Everything that an auditor can find, of somebody who does everything at home."""
+    return Attestation(
+        legal_domicile=(home,),
+        controlling_parents=(home,),
+        operations=(home,),
+        key_custody=(home,),
+        assessed_regimes=("US-CLOUD-ACT", "US-FISA-702"),
+        subject_to=(),
+        seal=3,
+        certificates=("ISO 22301", "ISO/IEC 27001"),
+        classes=classes,
+    )
+
+
 async def operator(folder: Path, node: str, anchor: ThrowawayAnchor, root: Root) -> None:
     """Enrol one operator, attest facts about it, write its folder."""
     (name, countries), entity = OPERATORS[node], f"https://{node}.example:8443"
     await anchor.enrol(entity, "connectivity_operator", keys(folder))
-    home, classes = countries[:1], {"any": ClassFacts(countries=countries)}
-    facts = Attestation(legal_domicile=home, controlling_parents=home, classes=classes)
+    facts = attested(countries[0], {"any": ClassFacts(countries=countries, sea=False)})
     put(folder / "marks" / "facts.jwt", (await anchor.attest(entity, facts)).encode())
     root.vouch(folder, f"{node}.example")
     text = OPERATOR_TOML.format(entity=entity, name=name, node=node, trust=TRUST_TOML)
@@ -151,6 +165,7 @@ async def operator(folder: Path, node: str, anchor: ThrowawayAnchor, root: Root)
 async def broker(folder: Path, anchor: ThrowawayAnchor, root: Root) -> None:
     """Enrol the broker, write its folder."""
     await anchor.enrol(BROKER, "connectivity_broker", keys(folder))
+    put(folder / "marks" / "facts.jwt", (await anchor.attest(BROKER, attested("DE", {}))).encode())
     root.vouch(folder, "broker.example")
     put(folder / "broker.toml", BROKER_TOML.format(entity=BROKER, buyer=BUYER, trust=TRUST_TOML).encode())
 

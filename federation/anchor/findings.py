@@ -67,10 +67,10 @@ legal_domicile = ["DE"]               # where it is incorporated
 controlling_parents = ["DE"]          # where those are who control it, itself if nobody else does
 operations = ["DE", "NL"]             # from where its network, or its systems, are run
 key_custody = ["DE"]                  # where its keys are held
-assessed_regimes = ["US-CLOUD-Act", "US-FISA-702"]   # laws that were looked for ...
+assessed_regimes = ["US-CLOUD-ACT", "US-FISA-702"]   # laws that were looked for ...
 subject_to = []                       # ... and those of them that it is subject to
 seal = 3                              # sovereignty level, 0 to 4
-certificates = ["ISO27001", "C5"]     # in force
+certificates = ["ISO/IEC 27001", "ISO 22301"]     # in force
 # report_sha256 = ""                  # base64url SHA-256 of the report; `attest --report FILE` fills it in
 
 # [management]                        # only if somebody else runs the network: the same about them

@@ -7,10 +7,11 @@ step fails the policy of the second: two operators are controlled from outside t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
-from schemas.jurisdiction import GROUPS, Attestation, ClassFacts
+from schemas.jurisdiction import GROUPS, Attestation, AttestedPlace, ClassFacts, Landing
 
 BROKER: Final = "https://broker.example"
 AUDITOR: Final = "https://auditor.example"
@@ -27,6 +28,11 @@ WORTH_PPM: Final = {"EUR": 1_000_000, "CHF": 1_068_000, "GBP": 1_149_000}
 # Clouds that do not exist; one UNI in eight leads to each of these.
 CAPABILITIES: Final = ("gpu", "edge", "on-ramp:nimbus", "on-ramp:stratus")
 ONE_IN: Final = 8
+# What the auditor looked for, and found in force, at everybody.
+REGIMES: Final = ("US-CLOUD-ACT", "US-FISA-702")
+CERTIFICATES: Final = ("ISO 22301", "ISO/IEC 27001")
+ISLANDS: Final = frozenset({"CY", "GB", "IE", "IS", "MT"})
+SITES_MAX: Final = 40  # a mark has a size
 
 
 class Performer(NamedTuple):
@@ -100,15 +106,43 @@ def capabilities(uni: str) -> list[str]:
     return [name for name, byte in zip(CAPABILITIES, drawn, strict=False) if byte % ONE_IN == 0]
 
 
-def attestation(performer: Performer, crossed: Iterable[str]) -> Attestation:
+def attestation(
+    performer: Performer, crossed: Iterable[str], sites: Mapping[str, AttestedPlace] = MappingProxyType({})
+) -> Attestation:
     """What the demo's auditor says of a performer: invented, but consistent with its footprint."""
     everywhere = tuple(sorted(set(crossed)))
     classes = class_countries(performer, everywhere)
     return Attestation(
-        legal_domicile=(performer.home,),
-        controlling_parents=(performer.parent,),
-        classes={name: ClassFacts(countries=countries or everywhere) for name, countries in classes.items()},
+        **_house(performer.home, performer.parent),
+        classes={name: _crossing(countries or everywhere) for name, countries in classes.items()},
+        sites=dict(sites),
     )
+
+
+def broker_attestation() -> Attestation:
+    """What it says of the demo's broker, which arranges everything and is judged like those who carry."""
+    return Attestation(**_house("NL", "NL"))
+
+
+def _house(home: str, parent: str) -> dict[str, Any]:
+    inside = parent in GROUPS["EEA"] | {"CH"}
+    return {
+        "legal_domicile": (home,),
+        "controlling_parents": (parent,),
+        "operations": (home,),
+        "key_custody": (home,),
+        "assessed_regimes": REGIMES,
+        "subject_to": REGIMES if parent == "US" else (),
+        "seal": 3 if inside else 1,
+        "certificates": CERTIFICATES,
+    }
+
+
+def _crossing(countries: tuple[str, ...]) -> ClassFacts:
+    """From one country to an island cables run through the sea, and come ashore there."""
+    islands = sorted(ISLANDS & set(countries)) if len(countries) > 1 else []
+    landings = tuple(Landing(name=f"cable landing in {country}", country=country) for country in islands)
+    return ClassFacts(countries=countries, sea=bool(islands), landings=landings)
 
 
 def crowd_member(asn: int) -> Performer:

@@ -19,7 +19,7 @@ from federation.client.broker import BrokerClient
 from federation.client.lease import active, extended, released
 from schemas.answer import OrderView, PathView, SearchAnswer
 from schemas.intent import Intent
-from schemas.jurisdiction import Sovereignty, expand
+from schemas.jurisdiction import expand
 from schemas.lease import State
 from schemas.price import Money
 from schemas.problem import Problem
@@ -37,7 +37,8 @@ OPERATORS_MIN: Final = 3
 CHEAPEST: Final = Intent(
     a="Utrecht@SURF", z="Milan@GARR", bandwidth_bps=10**10, duration_s=7_200, limits=Limits(latency_us=LATENCY_US)
 )
-SOVEREIGN: Final = structs.replace(CHEAPEST, sovereignty=Sovereignty(countries=HEALTH, domicile=HEALTH, parents=HEALTH))
+POLICY: Final = "eu-health"
+SOVEREIGN: Final = structs.replace(CHEAPEST, policy=POLICY, data_class="EU-health")
 IMPOSSIBLE: Final = structs.replace(SOVEREIGN, limits=Limits(latency_us=IMPOSSIBLE_US), budget=IMPOSSIBLE_BUDGET)
 Tell = Callable[[Step], None]
 
@@ -91,7 +92,7 @@ class Scenario:
         notes = _difference(self._best, answer.paths[0]) if answer.paths else ()
         return Step(
             title="The same, for health data",
-            asked="... crossing only the EEA and Switzerland, operators domiciled and controlled there",
+            asked=f"... under the policy {POLICY}: carried, arranged and managed in the EEA and Switzerland",
             claims=_sovereign_claims(self._best, answer),
             search=answer,
             search_ms=search_ms,
@@ -184,7 +185,11 @@ def _sovereign_claims(cheapest: PathView, answer: SearchAnswer) -> tuple[Claim, 
             "; ".join(sorted({f"{e.operator_name}: {e.detail}" for s in kept_out for e in answer.excluded
                               if e.operator == s.operator})),
         ),
-        claim("every refusal names its rule and its reason", all(e.rule and e.detail for e in answer.excluded)),
+        claim(
+            f"every refusal names the policy {POLICY}, the fact and the reason",
+            all(e.rule.startswith(f"{POLICY}.") and e.detail for e in answer.excluded),
+            f"{len(answer.excluded)} refusals",
+        ),
         claim(
             "every country it may cross is attested and allowed",
             crossed <= expand(HEALTH, "countries"),

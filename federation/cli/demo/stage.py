@@ -25,9 +25,11 @@ from federation.cli.demo.cast import (
     DOMESTIC_SURCHARGE_PPM,
     EU_SURCHARGE_PPM,
     RATES_DATE,
+    SITES_MAX,
     WORTH_PPM,
     Performer,
     attestation,
+    broker_attestation,
     capabilities,
     class_countries,
 )
@@ -35,7 +37,7 @@ from federation.cli.demo.ports import LOOPBACK, PortReserve
 from federation.node.seams import Clock
 from federation.node.settings import TLS, EgressRules
 from federation.trust.keys import PrivateKey, dump_private, generate
-from schemas.jurisdiction import Attestation
+from schemas.jurisdiction import Attestation, AttestedPlace
 from schemas.problem import Problem
 
 FOOTPRINT: Final = (sys.executable, "-m", "operators.cli.main", "footprint")
@@ -112,9 +114,11 @@ async def build(folder: Path, performers: Sequence[Performer], ports: PortReserv
     config = _write(folder / "broker" / "broker.toml", _broker_toml(players, (broker, mcp), given, places))
     async with throwaway_anchor(folder / TRUST, AUDITOR, clock) as anchor:
         for player in players:
-            facts = attestation(player.performer, _crossed(footprints[player.performer.entity]))
+            drawn = footprints[player.performer.entity]
+            facts = attestation(player.performer, _crossed(drawn), _sites(drawn))
             await _admit(anchor, player, facts if player.performer.home else None)
         await anchor.enrol(BROKER, "connectivity_broker", _keys(folder / "broker"))
+        await _carry(anchor, folder / "broker", BROKER, broker_attestation())
     lines = "".join(f"{entity}={place}\n" for entity, place in places.every.items())
     _write(folder / TRUST / "places", lines)
     address = f"http://{LOOPBACK}:"
@@ -125,6 +129,10 @@ async def _admit(anchor: ThrowawayAnchor, player: Player, facts: Attestation | N
     """Enrol an operator, and give it the auditor's mark to carry."""
     own, entity = player.config.parent, player.performer.entity
     await anchor.enrol(entity, "connectivity_operator", _keys(own))
+    await _carry(anchor, own, entity, facts)
+
+
+async def _carry(anchor: ThrowawayAnchor, own: Path, entity: str, facts: Attestation | None) -> None:
     (own / "marks").mkdir()
     if facts is not None:
         (own / "marks" / "facts.jwt").write_text(await anchor.attest(entity, facts))
@@ -166,6 +174,21 @@ def _lead_somewhere(entity: str, path: Path) -> None:
 
 def _crossed(footprint: Path) -> list[str]:
     return [pop["country"] for pop in json.loads(footprint.read_bytes())["pops"]]
+
+
+def _sites(footprint: Path) -> dict[str, AttestedPlace]:
+    """Where the auditor found the first UNIs: just where the footprint says."""
+    drawn = json.loads(footprint.read_bytes())
+    pops = {pop["id"]: pop for pop in drawn["pops"]}
+    unis = [(uni["id"], pops[uni["pop"]]) for uni in drawn["unis"][:SITES_MAX]]
+    return {
+        name: AttestedPlace(country=pop["country"], lat_e6=_e6(pop["lat"]), lon_e6=_e6(pop["lon"]))
+        for name, pop in unis
+    }
+
+
+def _e6(degrees: float) -> int:
+    return round(degrees * 1_000_000)
 
 
 def egress(players: Sequence[Player]) -> EgressRules:
@@ -239,6 +262,7 @@ federation = "federation.json"
 tls = "{TLS}"
 [trust]
 anchors = "../{TRUST}/anchors.json"
+marks = "marks"
 [trust.egress]
 literals = {json.dumps(egress(players).literals)}
 {places.of(*places.every)}[listen]

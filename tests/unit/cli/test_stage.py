@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from federation.anchor.findings import unknown
 from federation.anchor.hatch import Show, order_at
 from federation.anchor.throwaway import ANCHOR
 from federation.broker.authority.buyers import Buyers
@@ -18,6 +19,7 @@ from federation.cli.demo.cast import (
     CAST,
     Performer,
     attestation,
+    broker_attestation,
     capabilities,
     class_countries,
     crowd_member,
@@ -62,13 +64,17 @@ async def test_the_stage_is_set_so_that_both_daemons_read_their_configuration(tm
     marked = (await order_at(stage.superiors[1], Show(), clock))["marks"]
     players = {player.performer.entity for player in stage.players}
     assert {member["entity"] for member in enrolled} == players | {BROKER, AUDITOR}
-    assert {mark["subject"] for mark in marked} == {one.entity for one in THREE}
+    assert {mark["subject"] for mark in marked} == {BROKER, *(one.entity for one in THREE)}
+    (arranges,) = (unverified(path.read_text(), TrustMark) for path in Path(broker.trust.marks or "").glob("*.jwt"))
+    assert arranges.attest == broker_attestation()
+    assert unknown(arranges.attest) == ("classes",), "of whoever arranges, everything else is told"
     for player in stage.players:
         own = load_operator(player.config)
         carried = [unverified(path.read_text(), TrustMark) for path in Path(own.trust.marks or "").glob("*.jwt")]
         assert [mark.attest.controlling_parents for mark in carried] == [
             (p.parent,) for p in THREE if p == player.performer
         ]
+        assert all(unknown(mark.attest) == () and mark.attest.sites for mark in carried)
         assert own.trust.egress.places.keys() == players | {ANCHOR, AUDITOR, BROKER}, "to ask for their signatures"
         assert own.keys.federation != own.keys.private
     ports_used = [load_operator(p.config).listen.http_port for p in stage.players]
@@ -98,6 +104,8 @@ def test_route_classes_and_attestations_follow_the_footprint() -> None:
     facts = attestation(geant, crossed)
     assert facts.classes["any"].countries == ("CH", "DE", "GB", "NL", "UA")
     assert facts.classes["eu"].countries == ("DE", "NL")
+    assert (facts.classes["any"].sea, facts.classes["eu"].sea) == (True, False), "an island is reached through the sea"
+    assert [one.country for one in facts.classes["any"].landings or ()] == ["GB"]
     switch = next(one for one in CAST if one.host == "switch")
     assert set(class_countries(switch, ["CH"])) == {"any", "domestic"}
     assert set(class_countries(crowd_member(701), ["US"])) == {"any"}
