@@ -17,6 +17,7 @@ import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
 
 from federation.broker.api.exchange import Exchange
+from federation.broker.api.patience import Impatient
 from federation.broker.api.tls import origins_of
 from federation.broker.api.tools import tool_server
 from federation.broker.authority.door import Door, Origins
@@ -118,7 +119,12 @@ class McpListener:
     def __init__(self, app: Any, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._socket = bind_socket(host, port)
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, timeout_graceful_shutdown=SHUTDOWN_S, timeout_keep_alive=IDLE_S
+            app,
+            http=Impatient,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=SHUTDOWN_S,
+            timeout_keep_alive=IDLE_S,
         )
         config.load()
         config.ssl = tls
