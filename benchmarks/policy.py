@@ -1,8 +1,8 @@
 """`make bench-policy`: what policies cost, beside the bare primitive of the same run.
 
 1,000 segments of 1,000 operators, each with facts of its own, are filtered by every shipped policy; Cedar decides one
-segment, by our call and by cedarpy's own; the evidence of a purchase over five operators is verified. Every operation is
-timed in turn with one bare ES256 verify of an order's bytes, in one process, by processor time; medians over the rounds.
+segment, by our call and by cedarpy's own; evidence of a purchase over five operators is verified. Every operation is
+timed in turn with one bare ES256 verify of an order's bytes, in one process, by processor time; medians over rounds.
 Writes benchmarks/out/policy.json.
 
 make bench-policy

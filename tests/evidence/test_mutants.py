@@ -19,7 +19,7 @@ from tests.support.evidence.cast import WITNESSES, anchors, known, later
 from tests.support.evidence.papers import Plan, papers
 
 LONG = os.environ.get("PEERWAY_TEST_LONG") == "1"
-TRIED = 10**9 if LONG else 60  # of each plan and profile
+TRIED = 10**9 if LONG else 40  # of each plan and profile
 SEED = 5
 PLANS = {
     "a mandate": Plan(operators=2),

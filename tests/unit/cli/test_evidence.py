@@ -1,0 +1,62 @@
+"""`peerway evidence`: a file, or the same bytes on standard output; what is pending is waited for if asked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from schemas.problem import Problem
+from tests.support.face import World
+from tests.unit.cli.test_commands import ASKED, Terminal
+
+PENDING = Problem("UNAVAILABLE", "pending: checkpoint", extra={"pending": "checkpoint"})
+
+
+@pytest_asyncio.fixture
+async def peerway(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> AsyncIterator[Terminal]:
+    for name in ("PEERWAY_BROKER", "PEERWAY_KEY", "PEERWAY_DEBUG", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    async with World() as world:
+        yield Terminal(world, capsys)
+
+
+async def ordered(peerway: Terminal) -> str:
+    await peerway("quote", *ASKED)
+    (quote,) = peerway.world.exchanges["alice"].quotes
+    await peerway("order", quote)
+    (order,) = peerway.world.exchanges["alice"].all_orders
+    return order
+
+
+@pytest.mark.asyncio
+async def test_evidence_is_written_where_it_is_asked_for(peerway: Terminal, tmp_path: Path) -> None:
+    order = await ordered(peerway)
+    status, out, _ = await peerway("evidence", order)
+    assert status == 0
+    assert (tmp_path / f"{order}.evidence").read_bytes() == b"{}\n"
+    assert f"peerway verify {order}.evidence" in out
+    assert (await peerway("evidence", order, "--profile", "regulator", "-o", "-"))[1] == "{}\n"
+    status, _, err = await peerway("evidence", order, "-o", "nowhere/at-all")
+    assert status == 2
+    assert "cannot be written" in err
+
+
+@pytest.mark.asyncio
+async def test_what_is_no_order_has_no_evidence(peerway: Terminal) -> None:
+    status, _, err = await peerway("evidence", "nothing")
+    assert status == 4
+    assert "order nothing" in err
+
+
+@pytest.mark.asyncio
+async def test_a_pending_checkpoint_is_waited_for(peerway: Terminal, tmp_path: Path) -> None:
+    order = await ordered(peerway)
+    peerway.world.exchanges["alice"].fail = PENDING
+    assert (await peerway("evidence", order, "--wait", "30"))[0] == 0
+    assert (tmp_path / f"{order}.evidence").exists()
