@@ -29,6 +29,7 @@ PURE = (
     "federation/evidence/checkpoint.py",
     "federation/evidence/note.py",
     "federation/evidence/tree.py",
+    "federation/evidence/bundle.py",
     "federation/evidence/verify/",
     "federation/evidence/witness.py",
     "federation/policy/cases.py",
