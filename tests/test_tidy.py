@@ -118,6 +118,11 @@ BITES: tuple[tuple[Rule, dict[str, str], str], ...] = (
         {"operators/a.py": "from cryptography.hazmat.primitives.asymmetric import ec\nx = ec.ECDSA(0)"},
         "a.py:2",
     ),
+    (
+        habits.one_place_for_signatures,
+        {"operators/a.py": "import cryptography.hazmat.primitives.asymmetric.ed25519 as e\nx = e.Ed25519PrivateKey"},
+        "a.py:2",
+    ),
     (habits.unsafe, {"tests/a.py": "def f():\n    import pickle"}, "a.py:2"),
     (habits.unsafe, {"operators/a.py": "eval('1')"}, "a.py:1"),
     (habits.finished, {"Makefile": "# FIXME"}, "Makefile:1"),

@@ -99,7 +99,6 @@ HEAVY: dict[str, tuple[str, ...]] = {
 
 # Modules that nothing imports and that are no entry point, with the reason why they stay.
 UNIMPORTED: dict[str, str] = {
-    "federation/broker/peers/logs.py": "for whoever gathers the evidence of a purchase",
     "federation/trust/throwaway.py": "writes domains in folders for the tests",
 }
 
@@ -169,3 +168,6 @@ UNVERIFIED = ("jwt.decode", "jwt.decode_complete", "jwt.PyJWT", "jwt.api_jwt")
 VERIFIER = "federation/trust/jose.py"
 JOSE_MODULES = frozenset("authlib jose joserfc jwcrypto jws jwt".split())
 JOSE_NAMES = ("cryptography.hazmat.primitives.asymmetric.ec.ECDSA",)
+# The one place of the signatures below checkpoints of logs.
+NOTES = "federation/evidence/note.py"
+NOTE_NAMES = ("cryptography.hazmat.primitives.asymmetric.ed25519",)

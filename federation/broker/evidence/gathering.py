@@ -18,9 +18,9 @@ from federation.broker.evidence.protocols import Elsewhere, EvidenceStore, Logge
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.quotes.grants import granted_to
 from federation.broker.quotes.protocols import StoredQuote
-from federation.evidence.bundle import Beside, Chain, bundled, names_in, shown, with_tokens
 from federation.evidence.checkpoint import entity_of
 from federation.evidence.note import read_note
+from federation.evidence.verify.bundle import Beside, Chain, bundled, names_in, shown, with_tokens
 from federation.trust.jose import claimed_typ, doc_hash, sha256_b64, unverified
 from schemas.decision import Decision, Policy, PolicyRef
 from schemas.entity import Jwks

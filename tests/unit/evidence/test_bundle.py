@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from federation.evidence.bundle import Beside, bundled, names_in, shown, with_tokens
+from federation.evidence.verify.bundle import Beside, bundled, names_in, shown, with_tokens
 from federation.evidence.verify.verify import verify
 from federation.trust.jose import claimed_typ, doc_hash
 from schemas.evidence import Bundle, Profile
