@@ -7,6 +7,8 @@ import json
 from contextlib import nullcontext
 from typing import Any, Final
 
+from msgspec import structs
+
 from federation.tokens.access import verify_access
 from federation.trust.certificates import Speaker, entity_of
 from federation.trust.destinations import Destination
@@ -16,7 +18,7 @@ from federation.trust.keys import public_keys
 from schemas.access import AccessToken, Confirmation
 from schemas.entity import EntityStatement
 from schemas.token import TYPES
-from tests.hostile import agent, broker, buyer, daemons, forger, history, operator, registry
+from tests.hostile import agent, broker, buyer, daemons, forger, history, liar, operator, registry
 from tests.hostile.control import Control, always, any_audience, instead, nothing
 
 BOUNDLESS: Final = {typ: kind._replace(bytes_max=10**9) for typ, kind in TYPES.items()}
@@ -157,7 +159,37 @@ class Believing:
         return True
 
 
+def empty_where_unknown(real: Any) -> Any:
+    """What nobody attests is taken for a finding of nothing."""
+    return lambda names: frozenset(names or ())
+
+
+def nowhere_where_unsaid(real: Any) -> Any:
+    """No destination named is a path that ends in no country."""
+    return lambda wanted, now: structs.replace(real(wanted, now), destinations=frozenset(wanted.destinations or ()))
+
+
 CONTROLS: Final = (
+    Control(
+        "T1", "an anchor recognises auditors", "federation.trust.marks._recognises",
+        always(True), liar.attests_itself,
+    ),
+    Control(
+        "T1", "of whom nobody attests anything, nothing is bought", "federation.policy.predicate._ungrounded",
+        lambda real: lambda *args: {}, liar.shows_no_mark_at_all, ("federation.policy.engine._doubtful",),
+    ),
+    Control(
+        "T1", "sheets are held against attested sites", "federation.broker.market.sites.Sites.agree",
+        always(True), liar.moves_a_site_in_its_sheet,
+    ),
+    Control(
+        "T2", "unknown is absent, never empty", "federation.policy.facts._set",
+        empty_where_unknown, liar.leaves_out_each_fact_in_turn,
+    ),
+    Control(
+        "T2", "unsaid is absent, never empty (at an operator)", "operators.access.selling._sale",
+        nowhere_where_unsaid, liar.names_no_destination_to_an_operator,
+    ),
     Control(
         "T3", "a quote names one broker", "operators.access.admit._quoted",
         any_brokers_quote, broker.orders_on_a_quote_for_another_broker,

@@ -12,7 +12,7 @@ from tests.hostile.table import CONTROLS
 
 pytestmark = pytest.mark.asyncio
 EACH = pytest.mark.parametrize("control", CONTROLS, ids=lambda control: control.id)
-THREATS = {f"T{number}" for number in range(3, 20)}
+THREATS = {f"T{number}" for number in range(1, 20)}
 
 
 @EACH
