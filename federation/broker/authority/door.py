@@ -27,6 +27,7 @@ from schemas.segment import EntityId, Hash
 TOKEN_PATH: Final = "/oauth/token"  # noqa: S105 - a path
 DPOP: Final = 'DPoP algs="ES256"'
 RATE: Final = Rate(per_second=200, burst=4_000)  # requests of one address
+GIVEN: Final = Rate(per_second=1, burst=100)  # tokens of one agent, each of which is filed for good
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -74,7 +75,7 @@ class Door:
     ) -> None:
         self._me, self._buyers, self._clock, self._record = me, buyers, clock, record
         self._revocations, self._filing = revocations, filing
-        self._buckets = Buckets(RATE)
+        self._buckets, self._given = Buckets(RATE), Buckets(GIVEN)
         # One secret serves two ends, so each has its own key of it.
         nonces = Nonces(hmac.new(secret, b"dpop nonces", hashlib.sha256).digest())
         self._gate = AgentGate(me.entity, me.keys(), replay, nonces)
@@ -116,6 +117,7 @@ class Door:
         return Buyer(name, of_token(access, itself=itself))
 
     async def _file(self, given: Given, mandate: str, token: str) -> None:
+        check_rate(self._given, given.claims.cnf.jkt, self._clock)
         if self._filing is not None:
             buyer, key = given.claims.iss, given.claims.cnf.jkt
             party = Party(self._buyers.name_of(buyer), None if key in self._buyers.keys_of(buyer) else key)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 from aiohttp.test_utils import TestServer
 
@@ -13,14 +15,20 @@ from federation.broker.api.http import HttpFace, Seams
 from federation.broker.api.mcp import Guarded
 from federation.broker.authority.access import BuyerAccess
 from federation.broker.authority.buyers import Buyers
-from federation.broker.authority.door import LOOPBACK, RATE, Door, Origins
+from federation.broker.authority.door import GIVEN, LOOPBACK, RATE, TOKEN_PATH, Door, Origins
+from federation.broker.authority.filing import Party
 from federation.broker.config import Limits, Rates
+from federation.client.agent import Agent
 from federation.node.bearer import key_digest
+from federation.node.seams import SystemClock, SystemEntropy
 from federation.tokens.access import Issuer
+from federation.tokens.dpop import make_proof
+from federation.tokens.endpoint import JWT_BEARER, Connection
 from federation.tokens.replay import Seen
 from federation.trust.keys import generate
+from schemas.entity import Jwks
 from schemas.problem import Problem
-from tests.support.agents import TakenBack
+from tests.support.agents import BROKER, CAROL, Principal, TakenBack
 from tests.support.exchange import FakeExchange
 from tests.support.seams import CountingEntropy, FixedClock
 
@@ -69,6 +77,36 @@ async def test_one_address_is_paced_before_anything_is_read() -> None:
     assert (hasty.status, hasty.headers["Retry-After"]) == (429, "1")
     assert front.told == []
     front.door.pace("192.0.2.1")  # another address has a bucket of its own
+
+
+@pytest.mark.asyncio
+async def test_an_agent_is_given_so_many_tokens_and_another_still_gets_its_own(tmp_path: Path) -> None:
+    carol, clock, filed = Principal(), FixedClock(SystemClock().now()), list[tuple[str, ...]]()
+
+    class Files:
+        async def file(self, party: Party, operator: str | None, documents: Sequence[str]) -> None:
+            filed.append(tuple(documents))
+
+    issuer = Issuer(BROKER, generate(), SystemEntropy().token)
+    (tmp_path / "carol.jwks").write_bytes(msgspec.json.encode(Jwks((carol.key.jwk(),))))
+    buyers = Buyers([BuyerAccess(name="carol", entity=CAROL, jwks=str(tmp_path / "carol.jwks"))], Rates().table())
+    door = Door(issuer, buyers, Seen(), b"secret", clock, revocations=TakenBack(), filing=Files())
+    url = BROKER + TOKEN_PATH
+
+    async def asks(agent: Agent) -> str:
+        nonce = door.nonce()["DPoP-Nonce"]
+        proof = make_proof(agent.key, "POST", url, now=clock.now(), jti=SystemEntropy().token(), nonce=nonce)
+        form = {"grant_type": JWT_BEARER, "assertion": agent.mandate}
+        try:
+            return str((await door.tokens.answer(form, Connection(proof=proof), clock.now())).status)
+        except Problem as problem:
+            return f"{problem.code}, {problem.retry_after_s} s"
+
+    hasty, other = carol.agent(), carol.agent()
+    answers = [await asks(hasty) for _ in range(GIVEN.burst + 2)]
+    assert answers == ["200"] * GIVEN.burst + ["TOO_MANY_REQUESTS, 1 s"] * 2
+    assert await asks(other) == "200"
+    assert len(filed) == GIVEN.burst + 1, "what was not given was not filed"
 
 
 async def sent(front: Front, scope: dict[str, Any]) -> list[dict[str, Any]]:
