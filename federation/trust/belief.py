@@ -31,7 +31,9 @@ NOTHING = Belief()
 
 class Attested(NamedTuple):
     """What auditors say of an entity at one time: facts, the types of all its marks, the first Unix second at which one
-    of these no longer holds (0 without any), and their hashes, the one that lasts longest first."""
+    of these has ended by its own word (0 without any), and their hashes, the one that lasts longest first.
+
+    All of it follows from the marks alone, whenever their issuers' chains and status lists were read."""
 
     facts: Attestation | None
     types: frozenset[str]
@@ -41,12 +43,12 @@ class Attested(NamedTuple):
 
 def attested(domain: TrustDomain, entity: str, now: int) -> Attested:
     """What counts of an entity at `now`. The facts are those of the mark that lasts longest."""
-    marks = sorted(domain.valid_marks(entity, now), key=lambda mark: (mark.exp, mark.token), reverse=True)
+    marks = sorted(domain.valid_marks(entity, now), key=lambda mark: (mark.own_exp, mark.token), reverse=True)
     about = [mark for mark in marks if mark.type == FACTS_MARK]
     return Attested(
         facts=about[0].attest if about else None,
         types=frozenset(mark.type for mark in marks),
-        until=min((mark.exp for mark in marks), default=0),
+        until=min((mark.own_exp for mark in marks), default=0),
         marks=tuple(doc_hash(mark.token) for mark in marks),
     )
 

@@ -84,7 +84,8 @@ class Member:
 class Mark:
     """A verified mark of any type that its issuer may give; `attest` is empty where the type attests no facts.
 
-    `token` is the mark itself, `status` the uri of its status list and that list as it was believed.
+    `token` is the mark itself, `status` the uri of its status list and that list as it was believed. It counts until
+    `exp`, when it has to be verified again: its issuer's chain or its status list may end before it does, at `own_exp`.
     """
 
     type: str
@@ -93,6 +94,7 @@ class Mark:
     exp: int
     token: str = ""
     status: tuple[str, str] | None = None
+    own_exp: int = 0
 
 
 @dataclass(frozen=True)
@@ -123,10 +125,13 @@ class TrustDomain:
         return tuple(m for _, m in sorted(self.members.items()) if m.metadata.connectivity_broker)
 
     def facts(self, entity: str, now: int) -> Attestation | None:
-        """What a recognised auditor attests of an operator at `now`; the mark that lasts longest counts, of equals the
-        one whose bytes come last, so that everybody who sees these marks sees the same facts."""
+        """What a recognised auditor attests of an operator at `now`.
+
+        The mark that lasts longest by its own word counts, of equals the one whose bytes come last, so that everybody
+        who sees these marks sees the same facts.
+        """
         valid = [mark for mark in self.valid_marks(entity, now) if mark.type == FACTS_MARK]
-        return max(valid, key=lambda mark: (mark.exp, mark.token)).attest if valid else None
+        return max(valid, key=lambda mark: (mark.own_exp, mark.token)).attest if valid else None
 
     def mark_types(self, entity: str, now: int) -> frozenset[str]:
         """The types of all marks that auditors recognised for them gave an operator, as far as valid at `now`."""

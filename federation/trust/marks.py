@@ -80,7 +80,7 @@ def verify_mark(token: str, entity: str, grounds: Grounds) -> Mark:
             raise _refused(mark, f"its status list {index.uri} cannot be had, so it may be revoked")
         exp = min(exp, verify_status(grounds.lists[index.uri], index, mark.iss, issuer.keys, grounds.now).exp)
         status = (index.uri, grounds.lists[index.uri])
-    return Mark(mark.trust_mark_type, mark.iss, mark.attest, exp, token, status)
+    return Mark(mark.trust_mark_type, mark.iss, mark.attest, exp, token, status, mark.exp)
 
 
 def verify_marks(tokens: Iterable[str], entity: str, grounds: Grounds) -> tuple[tuple[Mark, ...], tuple[str, ...]]:

@@ -81,8 +81,8 @@ def attested(case: Case, decision: Item[Decision], judged: Judged) -> Attested:
 def _attested(case: Case, decision: Item[Decision], judged: Judged) -> Attested:
     found = [_mark(case, decision.claims.at, judged, name) for name in judged.marks]
     about = [mark for mark in found if mark.type == FACTS_MARK]
-    newest = max(about, key=lambda mark: (mark.exp, mark.token)).attest if about else None
-    return Attested(newest, frozenset(mark.type for mark in found), min((mark.exp for mark in found), default=0))
+    newest = max(about, key=lambda mark: (mark.own_exp, mark.token)).attest if about else None
+    return Attested(newest, frozenset(mark.type for mark in found), min((mark.own_exp for mark in found), default=0))
 
 
 def _mark(case: Case, at: int, judged: Judged, name: Hash) -> Mark:

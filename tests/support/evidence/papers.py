@@ -370,8 +370,8 @@ class Purchase:
     def subject(self, entity: str) -> Subject:
         marks = [self.made.claims[name] for name in self.marks_of(entity)]
         part, route_class = (Part.ARRANGE, None) if entity == BROKER else (Part.CARRY, "eu")
-        # The chain of the auditor and its status list end before the marks do.
-        until = later(-60) + 600 if not self.made.rounds else later(540) + STATUS_LIFE_S
+        # The chain of the auditor and its status list end before the marks do, which changes no fact.
+        until = min(m.exp for m in marks)
         return subject(part, entity, route_class, marks[0].attest, frozenset(m.trust_mark_type for m in marks), until)
 
     def judged(self, of: Subject, number: int) -> Judged:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from federation.trust.belief import NOTHING, Belief, belief
+from federation.trust.belief import NOTHING, Belief, attested, belief
 from federation.trust.chain import TrustDomain, member_of, verify_chain
 from federation.trust.domain import load_domain, read_anchors
 from federation.trust.jose import unverified
@@ -102,6 +102,17 @@ def test_of_strangers_and_of_marks_that_ended_nothing_is_kept() -> None:
 def test_of_two_marks_that_last_equally_long_everybody_takes_the_same() -> None:
     domain = seen(tree())
     one = domain.marks[LEAF][0]
-    two = type(one)(one.type, one.issuer, Attestation(legal_domicile=("US",)), one.exp, "zzz", None)
+    two = type(one)(one.type, one.issuer, Attestation(legal_domicile=("US",)), one.exp, "zzz", None, one.own_exp)
     both = [TrustDomain(domain.members, {LEAF: pair}) for pair in ((one, two), (two, one))]
     assert [found.facts(LEAF, NOW) for found in both] == [two.attest, two.attest]
+
+
+def test_what_is_attested_follows_from_the_marks_and_not_from_when_lists_and_chains_were_read() -> None:
+    world = tree()
+    first = attested(seen(world), LEAF, NOW)
+    world.clock.advance(600)
+    later = attested(seen(world), LEAF, NOW + 600)
+    assert first == later
+    assert first.facts == FACTS
+    assert first.until == unverified(seen(world).marks[LEAF][0].token, TrustMark).exp
+    assert attested(seen(world), "https://nobody.example", NOW) == (None, frozenset(), 0, ())
