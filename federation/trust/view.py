@@ -217,7 +217,8 @@ class TrustView:
 def _statements(found: Iterable[Resolution]) -> dict[str, tuple[str, ...]]:
     """The statements behind members and behind the issuers of their marks, which this node need not look for itself."""
     chains = [chain for one in found if one.member for chain in (*one.issuers, one.chain) if chain]
-    return {chain.entity: chain.tokens for chain in chains}
+    # Of several chains of one issuer the one that lasts longest: marks were verified again with it, or soon will be.
+    return {chain.entity: chain.tokens for chain in sorted(chains, key=lambda chain: chain.exp)}
 
 
 def _lists(own: EntityStatement) -> bool:
