@@ -26,8 +26,8 @@ from tests.support.seams import NOW
 
 LONG = bool(os.environ.get("PEERWAY_TEST_LONG"))
 RANDOM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-FEW = settings(RANDOM, max_examples=1500 if LONG else 25)
-MANY = settings(RANDOM, max_examples=4000 if LONG else 50)
+FEW = settings(RANDOM, max_examples=500 if LONG else 25)
+MANY = settings(RANDOM, max_examples=1500 if LONG else 50)
 
 PLACES = ("AT", "CH", "DE", "GB", "NL", "US")
 REGIMES = ("US-CLOUD-ACT", "US-FISA-702", "CN-NIL")
