@@ -28,7 +28,7 @@ async def answering(scope: Any, receive: Any, send: Any) -> None:
         if message["type"] == "http.disconnect":
             return
         size, more = size + len(message["body"]), message["more_body"]
-    text = b"%d bytes" % size
+    text = b"%d bytes of %s" % (size, scope["client"][0].encode())
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(text))]})
     await send({"type": "http.response.body", "body": text})
 
@@ -82,3 +82,9 @@ def test_one_that_takes_its_time_is_answered_and_so_is_the_next() -> None:
     told = sends(HEAD, REQUEST_S - 5, WHOLE.removeprefix(HEAD), IDLE_S - 1, WHOLE)
     assert told is not None
     assert told.count(b"200 OK") == 2
+
+
+def test_nobody_calls_from_another_address_by_saying_so() -> None:
+    told = sends(HEAD + b"X-Forwarded-For: 192.0.2.1\r\nContent-Length: 2\r\n\r\nok")
+    assert told is not None
+    assert told.endswith(b"2 bytes of 127.0.0.1")

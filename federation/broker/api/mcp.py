@@ -121,6 +121,7 @@ class McpListener:
         config = uvicorn.Config(
             app,
             http=Impatient,
+            proxy_headers=False,  # or whoever calls from this machine would say from which address
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=SHUTDOWN_S,
