@@ -251,7 +251,10 @@ def test_a_lie_with_the_right_keys_is_refused_by_the_check_that_ought_to(lie: st
     assert check in failed(bundled(Plan(bends={name: bend})))
 
 
-@pytest.mark.parametrize("plan", [Plan(), Plan(mandated=False), Plan(extended=True), Plan(released=False)])
+@pytest.mark.parametrize(
+    "plan",
+    [Plan(), Plan(mandated=False), Plan(extended=True), Plan(extended=True, lapsed=True), Plan(released=False)],
+)
 @pytest.mark.parametrize("profile", Profile)
 def test_what_was_bought_in_truth_holds(plan: Plan, profile: Profile) -> None:
     report = verify(bundled(plan, profile), anchors(), later(LOOKED), known())

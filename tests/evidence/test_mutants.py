@@ -25,6 +25,7 @@ PLANS = {
     "a mandate": Plan(operators=2),
     "limits of the house": Plan(operators=2, mandated=False),
     "an extension": Plan(operators=2, extended=True),
+    "an extension that lapsed": Plan(operators=2, extended=True, lapsed=True),
 }
 
 

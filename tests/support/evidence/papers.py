@@ -66,6 +66,7 @@ class Plan:
     operators: int = 3
     mandated: bool = True
     extended: bool = False
+    lapsed: bool = False  # the extension is ordered at the first operator, and never confirmed
     released: bool = True
     policies: tuple[str, ...] = ("acme", "eu-health")
     data_class: str | None = "EU-health"
@@ -245,8 +246,13 @@ class Purchase:
             self.quote(number, index, operator, action, at, span)
         self.decide(number, at)
         self.seal(number, action, at, span)
-        for index, operator in enumerate(self.operators):
+        lapses = self.plan.lapsed and number == 1
+        for index, operator in enumerate(self.operators[:1] if lapses else self.operators):
             self.order(number, index, operator, action, at + 3)
+        if lapses:
+            first = self.latest[self.operators[0]]
+            self.receipt("receipt:1:0:lapsed", number, 0, State.ACTIVE, at + 70, first, quote_h=made.hash("quote:0:0"))
+            return
         for index, operator in enumerate(self.operators):
             self.confirm(number, index, operator, at + 5)
         made.rounds = number + 1
@@ -451,7 +457,7 @@ class Purchase:
     ) -> None:
         made, operator = self.made, self.operators[index]
         segment = made.claims[f"quote:0:{index}"].segment
-        if number and not name.endswith("ordered"):
+        if number and not name.endswith(("ordered", "lapsed")):
             end = made.claims[f"quote:1:{index}"].segment.window.end
             segment = structs.replace(segment, window=structs.replace(segment.window, end=end))
         claims = Receipt(
