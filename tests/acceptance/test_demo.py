@@ -50,25 +50,34 @@ def claims(report: dict[str, Any]) -> list[str]:
     return [f"{c['text']}: {c['seen']}" for step in report["steps"] for c in step["claims"] if not c["held"]]
 
 
-def test_four_steps_hold_and_nothing_is_left(tmp_path: Path) -> None:
+def test_five_steps_hold_and_nothing_is_left(tmp_path: Path) -> None:
     running = demo(tmp_path, "--json")
     out, err = running.communicate(timeout=240)
     assert running.returncode == 0, err
     report = json.loads(out)
     assert claims(report) == []
-    cheapest, sovereign, impossible, bought = report["steps"]
+    cheapest, sovereign, impossible, bought, proved = report["steps"]
     names = [[s["operator_name"] for s in step["search"]["paths"][0]["segments"]] for step in (cheapest, sovereign)]
     assert len(set(names[0])) >= 3
     assert names[0] != names[1]
     assert (names[0][0], names[0][-1]) == (names[1][0], names[1][-1]) == ("SURF", "GARR")
     assert {"Liberty", "Vodafone DE"} & set(names[0])
     assert not {"Liberty", "Vodafone DE"} & set(names[1])
+    refused = {(one["operator_name"], one["rule"]) for one in sovereign["search"]["excluded"]}
+    assert ("Liberty", "eu-health.subject_to") in refused
+    assert ("Vodafone DE", "eu-health.controlling_parents") in refused
+    assert all(rule.startswith("eu-health.") for _, rule in refused)
     assert impossible["search"]["binding"]
     assert impossible["search"]["relaxations"]
     assert "EUR 200.00 in all" in bought["asked"]
     assert "EUR 50.00 for one order" in bought["claims"][0]["seen"], "the mandate refuses what is above it"
     assert bought["order"]["state"] == "RELEASED"
     assert bought["order"]["bill"]["total"]["micro"] > 0
+    verified, flipped, countries = (one["seen"].split(", ") for one in proved["claims"])
+    assert {"policy", "narrowing", "amounts", "witnesses", "complete"} <= set(verified)
+    assert set(flipped) < set(verified), "only what failed is named"
+    assert "policy" in countries
+    assert "amounts" not in countries
     assert report["measured"]
     assert report["invented"]
     assert len(report["processes"]) == 17, "fifteen operators, a broker, an anchor"
@@ -107,6 +116,9 @@ def test_kept_it_serves_until_its_stop_script_is_run(tmp_path: Path) -> None:
     revoked = peerway("mandate", "revoke", addresses["PEERWAY_MANDATE"], "--sign-with", addresses["BUYER_KEY"])
     assert revoked.returncode == 0, revoked.stderr
     assert peerway("orders").returncode == 4
+    believed = ("--anchor", addresses["PEERWAY_ANCHORS"], "--key", f"https://buyer.example={addresses['BUYER_JWKS']}")
+    assert peerway("verify", f"{addresses['EVIDENCE']}/buyer.evidence", *believed).returncode == 0
+    assert peerway("verify", f"{addresses['EVIDENCE']}/flipped.evidence", *believed).returncode == 4
     subprocess.run(["sh", "-c", addresses["STOP"]], check=True, timeout=60)
     assert left(tmp_path) == ([], [])
 

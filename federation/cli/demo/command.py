@@ -21,7 +21,7 @@ NEEDS: Final = ("topohub", "reverse_geocode", "mcp", "uvicorn")
 EPILOG: Final = """\
 \b
 Examples:
-  peerway demo                 four steps, told as they happen
+  peerway demo                 five steps, told as they happen
   peerway demo --json          the same for a program
   peerway demo --keep          leaves everything running and says where
   peerway demo --all --json    all 98 published footprints

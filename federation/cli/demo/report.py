@@ -26,8 +26,8 @@ INVENTED: Final = (
     "Capacities, cable lengths and latencies (great circle x 1.3 at 200,000 km/s), labels, UNIs, their owners and "
     "what they lead to.",
     "Prices, exchange rates, promises of jitter, loss, availability and carbon.",
-    "The anchor, its auditor, and every attestation: domiciles, controlling parents and countries crossed. None of it "
-    "says anything about the companies named.",
+    "The anchor, its auditor, and every attestation: domiciles, controlling parents, operations, custody of keys, "
+    "laws, certificates, sea cables and countries crossed. None of it says anything about the companies named.",
     "There is no data plane yet: ACTIVE means every operator configured and bills it, not that packets flowed.",
 )
 
@@ -112,5 +112,5 @@ def _left_running(addresses: Mapping[str, str]) -> Iterator[str]:
     yield "Left running. To buy by hand:"
     yield from (f"  export {name}={addresses[name]}" for name in BUYER)
     yield f"To end it:\n  {addresses['STOP']}"
-    yield "Operators, the agents' face of the broker, and the key that signed the mandate:"
+    yield "Operators, the agents' face of the broker, the key that signed the mandate, and the evidence of step 5:"
     yield from (f"  {name}={value}" for name, value in addresses.items() if name not in (*BUYER, "STOP"))

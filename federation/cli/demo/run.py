@@ -18,6 +18,7 @@ from federation.cli.demo.claims import DemoReport, NodeReport, Step
 from federation.cli.demo.crowd import performers, search_largest, shares
 from federation.cli.demo.ports import PortReserve
 from federation.cli.demo.processes import ANCHOR, BROKER, OPERATOR, POLL_S, READY_S_MAX, Node, Processes
+from federation.cli.demo.proof import FOLDER as EVIDENCE
 from federation.cli.demo.report import INVENTED, MEASURED
 from federation.cli.demo.scenario import Scenario
 from federation.cli.demo.stage import TRUST, Player, Stage, build
@@ -139,5 +140,7 @@ def _addresses(stage: Stage, processes: Processes) -> dict[str, str]:
         "PEERWAY_ANCHORS": str(stage.folder / TRUST / "anchors.json"),
         "PEERWAY_AT": str(stage.folder / TRUST / "places"),
         "BUYER_KEY": str(stage.given.key),
+        "BUYER_JWKS": str(stage.given.jwks),
+        "EVIDENCE": str(stage.folder / EVIDENCE),
         "STOP": f"sh {shlex.quote(str(stop))}",
     } | operators

@@ -1,4 +1,4 @@
-"""The purchase in four steps: cheapest, sovereign, impossible, and bought. Each step checks what it claims."""
+"""The purchase in five steps: cheapest, sovereign, impossible, bought, and proved. Each step checks what it claims."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from federation.cli import units
 from federation.cli.demo.buyer import PER_ORDER, TOTAL
 from federation.cli.demo.claims import Claim, Step, claim
 from federation.cli.demo.ledger import Inspector, bill_claims, members_claim
+from federation.cli.demo.proof import proved
 from federation.cli.demo.stage import Stage
 from federation.cli.tables import limit_name
 from federation.client.broker import BrokerClient
@@ -49,11 +50,12 @@ class Scenario:
     def __init__(self, client: BrokerClient, stage: Stage, tell: Tell, say: Callable[[str], None]) -> None:
         self._client, self._stage, self._tell, self._say = client, stage, tell, say
         self._best: PathView | None = None
+        self._ended: OrderView | None = None
 
     async def play(self) -> tuple[Step, ...]:
         """Every step. A step that meets a problem is told as a claim that did not hold, and ends the play."""
         steps: list[Step] = []
-        for act in (self._cheapest, self._sovereign, self._impossible, self._purchase):
+        for act in (self._cheapest, self._sovereign, self._impossible, self._purchase, self._proof):
             begun = time.perf_counter()
             step = await _guarded(act())
             steps.append(structs.replace(step, took_ms=(time.perf_counter() - begun) * 1000))
@@ -137,7 +139,7 @@ class Scenario:
             gained = longer.window.end_s - order.window.end_s
             claims.append(claim("extended by 30 minutes on every operator", gained == EXTENSION_S, f"{gained} s"))
             self._say("releasing")
-            ended = await released(self._client, longer)
+            ended = self._ended = await released(self._client, longer)
             self._say("checking the bill and every operator's inventory")
             claims += await bill_claims(self._client, self._stage, quote, ended)
             claims += await inspector.empty_claims()
@@ -150,6 +152,11 @@ class Scenario:
             order=ended,
             notes=(f"from the order to ACTIVE on {len(order.segments)} operators: {active_ms:.0f} ms", _data_plane()),
         )
+
+    async def _proof(self) -> Step:
+        self._say("writing the evidence, once other members have signed below the broker's log")
+        assert self._ended, "the fourth step held"
+        return await proved(self._client, self._stage, self._ended.id)
 
     async def _beyond(self) -> Claim:
         """An order that the mandate does not allow is refused before any operator hears of it."""
