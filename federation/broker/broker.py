@@ -53,6 +53,7 @@ from federation.broker.quotes.extension import Extending
 from federation.broker.quotes.permits import Permits
 from federation.broker.quotes.quoting import Quoting, QuotingLimits
 from federation.broker.roster import Roster
+from federation.broker.secret import secret_of
 from federation.broker.standing import Standing
 from federation.broker.store.sqlite import SqliteStore, open_database
 from federation.evidence.log import Log
@@ -92,7 +93,6 @@ if TYPE_CHECKING:
 SWITCH_S: Final = 0.0005  # how long a thread that computes keeps others waiting for the interpreter
 STORE: Final = "broker.sqlite3"
 OPERATORS: Final = "connectivity_operator"
-PSEUDONYMS: Final = "pseudonyms"
 log = logging.getLogger(__name__)
 
 
@@ -158,7 +158,7 @@ async def serve(
 def identify(config: BrokerConfig, clock: Clock, entropy: Entropy) -> Identity:
     """Read keys. Raises `Problem`."""
     protocol = KeyFile.open(Path(config.keys.private), "keys.private")
-    return Identity(config, protocol, _secret(Path(config.data), entropy), clock, entropy)
+    return Identity(config, protocol, secret_of(Path(config.data), entropy), clock, entropy)
 
 
 async def believe(identity: Identity, egress: Egress, stack: AsyncExitStack) -> Circle:
@@ -177,19 +177,6 @@ async def believe(identity: Identity, egress: Egress, stack: AsyncExitStack) -> 
         mutual.check_published(me)
     members.on_change(mutual.believe)
     return Circle(members, mutual, clock, Heed(members, clock))
-
-
-def _secret(data: Path, entropy: Entropy) -> bytes:
-    """The secret behind buyers' pseudonyms: made once, kept with the store, because operators count holds by them."""
-    path = data / PSEUDONYMS
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            path.touch(mode=0o600)
-            path.write_text(entropy.token() + entropy.token(), encoding="ascii")
-        return path.read_bytes()
-    except OSError as error:
-        raise invalid(str(path), f"cannot be kept ({error.strerror})") from error
 
 
 class _Broker:
