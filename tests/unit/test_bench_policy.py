@@ -20,6 +20,7 @@ def test_every_operation_runs_and_every_figure_is_measured(monkeypatch: pytest.M
         "ok": True,
         "compares": "1,000 segments filtered by the dearest shipped policy / one bare ES256 verify",
     }
-    assert set(found) == {"prefilter_1000_vs_verify", "prefilter_1000_new_vs_verify", "decision_vs_bare_cedar"}
+    told = {"prefilter_1000_new_vs_verify", "decision_vs_bare_cedar", "evidence_five_operators_vs_verify"}
+    assert set(found) == {"prefilter_1000_vs_verify", *told}
     slow = policy.figures(us | {policy.AGAIN.format("eu-only"): 15 * us[policy.FLOOR]})
     assert slow["prefilter_1000_vs_verify"]["ok"] is False
