@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -79,6 +80,10 @@ class Terms:
             return self.evidence(entity)
         facts = self.facts(entity)
         return Attested(facts, self.marks(entity), 0 if facts is None else FOREVER, ())
+
+    def settled(self) -> Terms:
+        """The same for one judgement: what is attested of an entity is asked once, so that it is of one moment."""
+        return replace(self, evidence=cache(self.attested))
 
 
 def query_of(

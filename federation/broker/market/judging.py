@@ -7,7 +7,7 @@ permit: there is none of any other kind.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from federation.broker.market.asking import Terms
@@ -60,6 +60,7 @@ def policy_refusals(rules: Rules, terms: Terms, offered: Iterable[Stretch]) -> R
     """Every (operator, route class) that a policy would surely not permit, by itself or by who manages it."""
     if not rules.policies:
         return {}
+    terms = terms.settled()
     segments = tuple(segment_of(terms, entity, route_class) for entity, route_class in offered)
     managers = tuple(manager_of(terms, entity) for entity in dict.fromkeys(one.entity for one in segments))
     found = [prefilter(policy, segments, rules.context) for policy in rules.policies]
@@ -73,6 +74,8 @@ def policy_refusals(rules: Rules, terms: Terms, offered: Iterable[Stretch]) -> R
 
 def check_broker(rules: Rules, terms: Terms) -> None:
     """That nobody who arranges stands in the way, whatever the path. Raises POLICY_DENIED."""
+    if not rules.policies:
+        return
     own = (subject_of(terms, terms.broker), manager_of(terms, terms.broker))
     for denied in _verdicts(rules, own):
         raise denied.told(terms.broker, Outcome.NONE)
@@ -98,8 +101,10 @@ def _verdicts(rules: Rules, judged: Iterable[Subject]) -> Iterator[Denied]:
                 yield Denied(one, policy.name, verdict.reasons)
 
 
-def rows(judged: Sequence[Subject], quotes: Sequence[Hash], terms: Terms) -> tuple[Judged, ...]:
-    """The subjects as a decision names them; `quotes` are the hashes of the segments' quotes."""
+def rows(
+    judged: Sequence[Subject], quotes: Sequence[Hash], marks: Mapping[EntityId, tuple[Hash, ...]]
+) -> tuple[Judged, ...]:
+    """The subjects as a decision names them; `quotes` are hashes of the segments' quotes, `marks` of marks."""
     named: list[Hash | None] = [*quotes, *([None] * (len(judged) - len(quotes)))]
     return tuple(
         Judged(
@@ -107,7 +112,7 @@ def rows(judged: Sequence[Subject], quotes: Sequence[Hash], terms: Terms) -> tup
             entity=one.entity,
             route_class=one.route_class,
             quote_h=quote_h,
-            marks=terms.attested(one.entity).marks,
+            marks=marks[one.entity],
             facts_h=facts_h(one),
         )
         for one, quote_h in zip(judged, named, strict=True)

@@ -22,11 +22,12 @@ from schemas.segment import EntityId, Hash
 
 
 class Judgement(NamedTuple):
-    """Everybody that was judged under some rules, and whom a policy did not permit."""
+    """Everybody that was judged under some rules, whom a policy did not permit, and the hashes of everybody's marks."""
 
     rules: Rules
     judged: tuple[Subject, ...]
     denied: tuple[Denied, ...]
+    marks: Mapping[EntityId, tuple[Hash, ...]]
 
     @property
     def texts(self) -> Mapping[Hash, str]:
@@ -48,11 +49,13 @@ class Decided(NamedTuple):
 
 def judgement(rules: Rules, path: Sequence[Stretch], terms: Terms) -> Judgement:
     """What policies say of a path."""
+    terms = terms.settled()
     judged = subjects(path, terms)
-    return Judgement(rules, judged, verdicts(rules, judged))
+    marks = {one.entity: terms.attested(one.entity).marks for one in judged}
+    return Judgement(rules, judged, verdicts(rules, judged), marks)
 
 
-def decided(found: Judgement, quotes: Sequence[Hash], author: Author, terms: Terms) -> Decided:
+def decided(found: Judgement, quotes: Sequence[Hash], author: Author) -> Decided:
     """Sign what was judged; `quotes` are the hashes of the segments' quotes in path order."""
     assert not found.denied, "a decision says that everybody was permitted"
     countries, sea = crossed(found.judged)
@@ -66,7 +69,7 @@ def decided(found: Judgement, quotes: Sequence[Hash], author: Author, terms: Ter
         policies=tuple(policy.ref for policy in found.rules.policies),
         schema_h=schema_h(),
         data_class=found.rules.data_class,
-        judged=rows(found.judged, quotes, terms),
+        judged=rows(found.judged, quotes, found.marks),
         countries=countries,
         sea=sea,
         path_root=path_root(quotes),

@@ -56,7 +56,7 @@ class Sealed(NamedTuple):
 def seal(bought: Bought, path: PathView, author: Author, terms: Terms) -> Sealed:
     """Sign decision and path-quote. It expires a second before the first of its segment quotes: all can be ordered."""
     first, now = bought.held[0].quote, author.clock.now()
-    decision = decided(bought.judgement, [one.quote_h for one in bought.held], author, terms)
+    decision = decided(bought.judgement, [one.quote_h for one in bought.held], author)
     claims = PathQuote(
         iss=author.entity,
         sub=bought.buyer,
