@@ -12,18 +12,19 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from federation.evidence.verify.reading import canonical
+from federation.evidence.verify.reading import DECISIONS_MAX, canonical
 from federation.evidence.verify.report import CHECKS
 from federation.evidence.verify.verify import verify
+from federation.trust.jose import sign_jws
 from schemas.authority import Authority
 from schemas.decision import Decision, Part
-from schemas.evidence import Profile
+from schemas.evidence import BUNDLE_BYTES_MAX, Profile
 from schemas.jurisdiction import ClassFacts
 from schemas.lease import State
 from schemas.price import Line, Money
 from schemas.segment import End, window
 from tests.support.evidence.bundle import LOOKED, bundle_of, bundled
-from tests.support.evidence.cast import BROKER, BUYER, OPERATORS, anchors, known, later
+from tests.support.evidence.cast import BROKER, BUYER, OPERATORS, anchors, key_of, known, later
 from tests.support.evidence.papers import Plan, papers
 
 HASH = "Z" * 43
@@ -297,3 +298,16 @@ def test_other_anchors_believe_nothing() -> None:
     other = {"https://anchor.example": known()[BUYER]}
     report = verify(bundled(Plan()), other, later(LOOKED), known())
     assert {"chains", "signatures", "marks", "inclusion", "witnesses"} <= set(report.failed())
+
+
+def test_no_bundle_costs_unbounded_work() -> None:
+    made = papers(Plan())
+    bundle = bundle_of(made, Profile.COUNTRIES)
+    decision = made.claims["decision:0"]
+    many = [
+        sign_jws(key_of(BROKER), structs.replace(decision, jti=f"{number:022d}")) for number in range(DECISIONS_MAX + 1)
+    ]
+    report = verify(canonical(structs.replace(bundle, documents=tuple(sorted(many)))), anchors(), later(LOOKED))
+    assert report.failed() == ("format",)
+    assert verify(b"[" * BUNDLE_BYTES_MAX, anchors(), later(LOOKED)).failed() == ("format",)
+    assert verify(b" " * (BUNDLE_BYTES_MAX + 1), anchors(), later(LOOKED)).failed() == ("format",)

@@ -30,6 +30,7 @@ from schemas.token import TYPES
 T = TypeVar("T", bound=msgspec.Struct)
 R = TypeVar("R")
 V: Final = 1
+DECISIONS_MAX: Final = 64  # one for the purchase, one for each extension: what Cedar is asked again
 # What a profile shows: anything else has no place in it.
 SHOWN: Final[Mapping[Profile, tuple[type[Any], ...]]] = {
     Profile.COUNTRIES: (Decision,),
@@ -119,6 +120,8 @@ def read(data: bytes, anchors: Mapping[str, Jwks], known: Mapping[str, Jwks], no
 def case_of(bundle: Bundle, anchors: Mapping[str, Jwks], known: Mapping[str, Jwks], now: int) -> Case:
     """The documents of a bundle by hash, one for each. Raises `DOCUMENT_INVALID`."""
     documents = [_item(token, SHOWN[bundle.profile]) for token in bundle.documents]
+    if sum(type(item.claims) is Decision for item in documents) > DECISIONS_MAX:
+        raise unsound(f"more than {DECISIONS_MAX} decisions")
     marks = [_item(token, (TrustMark,)) for token in bundle.marks]
     lists = [_item(token, (StatusList,)) for token in bundle.status_lists]
     policies = {name_of(text): _item(text.signed, (Policy,)) for text in bundle.policies if text.signed}
