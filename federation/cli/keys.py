@@ -29,7 +29,7 @@ Examples. A new member, and the part of it that its anchor must learn:
 Another federation key, without a gap (wait a day between the steps):
   peerway keys add federation.json                  # published, does not sign yet
   peerway keys public federation.json > for-the-anchor.json    # the anchor enrols both
-  peerway keys use federation.json KID              # signs from now on
+  peerway keys use federation.json -- KID           # signs from now on; the dashes, since a KID may begin with one
   peerway keys drop federation.json OLD_KID         # when nothing that it signed is left
 """
 FILE: Final = click.argument("file", type=click.Path(path_type=Path))
