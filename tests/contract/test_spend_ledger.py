@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from federation.broker.spend.protocols import Expense, SpendLedger, Spent, Wanted
-from federation.broker.store.spends import SpendRows
+from federation.broker.spend.rules import expense_id
+from federation.broker.store.spends import SpendRows, settle_order
 from federation.broker.store.sqlite import open_database
 from federation.tokens.mandate import Budget
 from schemas.price import Money, RateTable
@@ -206,3 +207,18 @@ def test_a_bill_within_its_quote_always_settles(rows: list[tuple[int, int]], cur
         assert await ledger.reserved() == ()
 
     asyncio.run(run())
+
+
+@pytest.mark.asyncio
+async def test_an_extension_that_came_to_nothing_bears_none_of_the_bill(tmp_path: Path) -> None:
+    """Otherwise each one that is refused would hide what a later one costs, and the budget would be spent twice."""
+    async with open_database(tmp_path / "broker.sqlite") as database:
+        ledger = SpendRows(database)
+        for number, micro in enumerate((40, 20, 30)):
+            await ledger.reserve(BUDGET, wanted(expense_id("o", number), micro), NOW)
+        await ledger.credit(expense_id("o", 1))
+        names = [expense_id("o", number) for number in range(3)]
+        for _ in range(2):  # the end of an order may be written down twice
+            await database.write(lambda connection: settle_order(connection, names, Money("EUR", 65)))
+            assert await ledger.left(BUDGET) == 35
+        assert await ledger.reserved() == ()

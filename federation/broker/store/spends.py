@@ -70,12 +70,12 @@ def reserve(connection: sqlite3.Connection, budget: Budget, wanted: Wanted, now:
 
 
 def settle_order(connection: sqlite3.Connection, expense_ids: Sequence[Id], bill: Money) -> None:
-    """Settle every expense of an order that has ended at its share of the bill; what was settled before stays."""
+    """Settle every expense of an order that has ended at its share of the bill. What was settled before, as that of an
+    extension which came to nothing, stays and bears none of it."""
     known = [_find(connection, name) for name in expense_ids]
-    expenses = [found for found in known if found is not None]
+    expenses = [found for found in known if found is not None and found.state is Spent.RESERVED]
     for found, share in zip(expenses, shares(bill, expenses), strict=True):
-        if found.state is Spent.RESERVED:
-            _settle(connection, found.id, share)
+        _settle(connection, found.id, share)
 
 
 def credit_unused(connection: sqlite3.Connection, expense_id: Id) -> None:
