@@ -67,8 +67,8 @@ def teller(policy: str, condition: pst.Expr) -> Teller:
             return _either(compiled(left), False, teller(policy, negated(right)), teller(policy, negated(left)))
         case pst.IfThenElse(cond, then, other):
             return _either(compiled(cond), True, teller(policy, then), teller(policy, other))
-        case pst.HasAttr(pst.Var("resource"), (name,)) if name in UNKNOWN:
-            return _always(_unknown(policy, name))
+        case pst.HasAttr(pst.Var("resource" | "principal" as whose), (name,)) if name in UNKNOWN:
+            return _always(_unknown(policy, name, whose))
     return _about(policy, condition)
 
 
@@ -80,28 +80,37 @@ def _always(refusal: Refusal) -> Teller:
     return lambda env: refusal
 
 
-def _unknown(policy: str, name: str) -> Refusal:
-    return Refusal(rule=f"{policy}.{name}", detail=UNKNOWN[name], lacking=None)
+def _unknown(policy: str, name: str, whose: str) -> Refusal:
+    return Refusal(rule=_rule(policy, name, whose), detail=_of(whose, UNKNOWN[name], "of the broker"), lacking=None)
+
+
+def _rule(policy: str, name: str, whose: str) -> str:
+    return f"{policy}.{name}" if whose == "resource" else f"{policy}.{whose}.{name}"
+
+
+def _of(whose: str, said: str, broker: str) -> str:
+    """What is said of the resource is said as it is; the only other one is the broker that a sale is to."""
+    return said if whose == "resource" else f"{broker} {said}"
 
 
 def _about(policy: str, expr: pst.Expr) -> Teller:
     """Of a condition on one attribute what it has; of any other only what it is about."""
-    names = sorted(asked(expr, "resource"))
+    whose: pst.VarName = "resource" if asked(expr, "resource") else "principal"
+    names = sorted(asked(expr, whose))
     if not names:
         return _always(Refusal(rule=f"{policy}.context", detail=_circumstances(policy, expr), lacking=None))
     about = ", ".join(one.replace("_", " ") for one in names)
-    vague = Refusal(
-        rule=f"{policy}.{names[0]}", detail=f"does not meet what policy {policy} asks of: {about}", lacking=None
-    )
-    absent = {f"resource.{name}": _unknown(policy, name) for name in names if name in UNKNOWN}
+    said, rule = f"does not meet what policy {policy} asks of: {about}", _rule(policy, names[0], whose)
+    vague = Refusal(rule=rule, detail=_of(whose, said, "the broker"), lacking=None)
+    absent = {f"{whose}.{name}": _unknown(policy, name, whose) for name in names if name in UNKNOWN}
     tell = _comparison(policy, expr, names[0]) if len(names) == 1 else None
 
     def told(env: Env) -> Refusal:
         missing = next((refusal for key, refusal in absent.items() if key not in env), None)
-        found = None if tell is None or missing else tell(env[f"resource.{names[0]}"])
+        found = None if tell is None or missing else tell(env[f"{whose}.{names[0]}"])
         if found is None:
             return missing or vague
-        return Refusal(rule=vague.rule, detail=found[0], lacking=found[1])
+        return Refusal(rule=rule, detail=_of(whose, found[0], "the broker"), lacking=found[1])
 
     return told
 

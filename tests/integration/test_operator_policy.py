@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from federation.node.audit import FILE, VEILED
 from operators.access.selling import SAMPLE
 from schemas.jurisdiction import Attestation
 from schemas.problem import Problem
+from tests.integration.test_membership import INTENT, offering, standing, until
 from tests.integration.test_operator_plain import QUOTE, Plain, quote_of
 from tests.support.operator_world import BROKER, HOUR, OTHER, Broker, OperatorWorld, plan
 from tests.support.seams import NOW
@@ -81,3 +83,23 @@ async def test_a_policy_that_cannot_be_used_keeps_it_from_starting(tmp_path: Pat
             pass
     assert caught.value.field == f"policy.file: {tmp_path / 'own.cedar'}"
     assert "line 1" in caught.value.detail
+
+
+async def test_the_policy_sees_what_is_attested_of_the_broker_over_the_network(tmp_path: Path) -> None:
+    async with standing(tmp_path) as domain, domain.client() as client:
+        own = domain.own("surf")
+        (own / "own.cedar").write_text(SAMPLE)
+        config = own / "operator.toml"
+        config.write_text('policy = { file = "own.cedar" }\n' + config.read_text())
+        await domain.start("surf")
+
+        async def sold() -> bool:
+            return bool(await offering(client)) and bool((await client.quote(INTENT)).id)
+
+        await until(sold)
+        with pytest.raises(Problem) as caught:
+            await client.quote(structs.replace(INTENT, data_class="EU-health"))
+        assert caught.value.code == "POLICY_DENIED"
+        assert "own" not in caught.value.detail
+        written = [json.loads(line) for line in (own / "data" / FILE).read_text().splitlines()]
+        assert "policy own: policy own is not for data of this class" in {line["why"] for line in written}

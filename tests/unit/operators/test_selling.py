@@ -76,6 +76,21 @@ def test_what_the_sample_does_not_permit(wanted: Wanted) -> None:
     assert "policy own" in told.detail
 
 
+@pytest.mark.parametrize(
+    ("broker", "reason"),
+    [
+        (Attestation(controlling_parents=("NL",)), "of the broker no auditor attests its legal domicile"),
+        (Attestation(legal_domicile=("NL",)), "of the broker no auditor attests who controls it"),
+        (
+            structs.replace(EUROPEAN, controlling_parents=("NL", "US")),
+            "the broker is controlled from US, which policy own does not allow",
+        ),
+    ],
+)
+def test_the_record_says_what_is_wrong_with_the_broker(broker: Attestation, reason: str) -> None:
+    assert reason in refusal(lambda: shop(broker).check(GOOD, NOW)).detail
+
+
 def test_of_itself_an_operator_needs_no_auditor() -> None:
     shop(None, OWN_WORD).check(GOOD, NOW)
     other = structs.replace(SEGMENT, route_class="any")
