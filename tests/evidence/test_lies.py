@@ -17,6 +17,7 @@ from federation.evidence.verify.report import CHECKS
 from federation.evidence.verify.verify import verify
 from federation.trust.jose import sign_jws
 from schemas.authority import Authority
+from schemas.boundary import Boundary
 from schemas.decision import Decision, Part
 from schemas.evidence import BUNDLE_BYTES_MAX, Profile
 from schemas.jurisdiction import ClassFacts
@@ -82,6 +83,7 @@ LIES: dict[str, tuple[str, Callable[[Any], Any], str]] = {
     "a quote is for another broker": ("quote:0:1", change(aud="https://other.example"), "documents"),
     "a quote has another bandwidth than the rfq": ("quote:0:1", segment(bandwidth_bps=10**9), "documents"),
     "a quote is of another action": ("rfq:0:1", change(product="other"), "documents"),
+    "an operator was told of another class of data": ("rfq:0:1", change(data_class=None), "documents"),
     "an order names another quote": ("order:0:1", change(quote_h=HASH), "documents"),
     "an order is for another decision": ("order:0:1", change(decision_h=HASH), "documents"),
     "an order is for another path": ("order:0:1", change(path_root=HASH), "documents"),
@@ -212,6 +214,7 @@ LIES: dict[str, tuple[str, Callable[[Any], Any], str]] = {
         lambda asked: structs.replace(asked, limits=structs.replace(asked.limits, latency_us=1000)),
         "amounts",
     ),
+    "the intent bounds what the lease may carry": ("intent", change(boundary=Boundary(bytes_max=1)), "path"),
     "the intent asks for another policy": ("intent", change(policy="eu-only"), "policy"),
     "the intent is for another class of data": ("intent", change(data_class="public"), "policy"),
     "a bill asks more than was sold": ("receipt:0:1:released", dearer, "bills"),

@@ -75,7 +75,7 @@ def _check_leg(found: Purchase, one: Round, leg: Leg) -> None:
         "action": (quote.action, rfq.action),
         "product": (quote.product, rfq.product),
         "segment": (quote.segment, _as_given(rfq.segment, quote.segment)),
-        "data_class": (rfq.data_class in {None, one.decision.claims.data_class}, True),
+        "data_class": (rfq.data_class, one.decision.claims.data_class),
     }
     same(f"quote of {leg.operator}", asked)
     if leg.order is None:

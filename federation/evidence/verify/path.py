@@ -11,10 +11,12 @@ from itertools import pairwise
 
 from msgspec import structs
 
+from federation.evidence.verify.amounts import intent_of
 from federation.evidence.verify.documents import same
 from federation.evidence.verify.purchase import Purchase, Round, purchase
 from federation.evidence.verify.reading import Case, unsound
 from federation.trust.merkle import path_root
+from schemas.boundary import Boundary
 from schemas.quote import PathQuote
 from schemas.segment import Hash, Promise
 
@@ -26,6 +28,7 @@ def check(case: Case) -> str:
         _check_root(one)
         if one.path is not None:
             _check_quoted(one, one.path.claims)
+            _check_boundary(one, intent_of(case, one.path.claims).boundary)
     _check_leases(found)
     return f"{len(found.leases)} segments end to end, root {found.first.decision.claims.path_root[:8]}"
 
@@ -57,6 +60,13 @@ def _check_quoted(one: Round, quoted: PathQuote) -> None:
     same("path quote", pairs)
     if not _promises(quoted.promise, [leg.quote.claims.promise for leg in one.legs]):
         raise unsound("the path quote promises more than its segments do")
+
+
+def _check_boundary(one: Round, boundary: Boundary | None) -> None:
+    """What the lease may carry is kept at both ends, and is nobody else's business."""
+    for place, leg in enumerate(one.legs):
+        wanted = boundary if place in {0, len(one.legs) - 1} else None
+        same(f"quote of {leg.operator}", {"boundary": (leg.quote.claims.segment.boundary, wanted)})
 
 
 def _promises(whole: Promise, parts: list[Promise]) -> bool:
