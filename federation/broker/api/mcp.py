@@ -32,6 +32,7 @@ LOOPBACK_HOSTS: Final = ("127.0.0.1:*", "localhost:*", "[::1]:*")
 SHUTDOWN_S: Final = 3
 POLICY_VIOLATION: Final = 1008  # RFC 6455 section 7.4.1
 IDLE_S: Final = 5
+POST: Final = "POST"
 
 
 _PRESENT: Final[ContextVar[Exchange]] = ContextVar("exchange")
@@ -72,6 +73,9 @@ class Guarded:
         call = self._call(scope)
         try:
             self._door.pace((scope.get("client") or ("",))[0])
+            if call.method != POST:
+                await _no_stream(send)
+                return
             buyer = await self._door.who(call)
         except Problem as problem:
             await self._refuse(problem, send)
@@ -107,6 +111,13 @@ class Guarded:
             headers |= self._door.challenge(problem)
         await send({"type": "http.response.start", "status": problem.status, "headers": _raw(headers)})
         await send({"type": "http.response.body", "body": body})
+
+
+async def _no_stream(send: Any) -> None:
+    """Nothing is ever sent but answers. A stream to listen at would be kept open for nothing, by whoever likes, and for
+    longer than its mandate lasts; 405 is how a server says that it has none."""
+    await send({"type": "http.response.start", "status": 405, "headers": _raw({"Allow": POST, "Content-Length": "0"})})
+    await send({"type": "http.response.body"})
 
 
 def _raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:

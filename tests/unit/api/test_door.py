@@ -135,6 +135,16 @@ async def test_the_agents_face_is_paced_too_and_speaks_http_alone() -> None:
     assert (b"retry-after", b"1") in begun["headers"]
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize("method", ["GET", "DELETE", "OPTIONS"])
+async def test_the_agents_face_has_no_streams_to_listen_at_and_no_sessions_to_end(method: str) -> None:
+    told = (b"authorization", b"Bearer alice-key")
+    scope = {"type": "http", "method": method, "path": "/mcp", "headers": [told], "client": ("127.0.0.1", 1)}
+    begun, _ = await sent(Front(), scope)
+    assert begun["status"] == 405
+    assert (b"allow", b"POST") in begun["headers"]
+
+
 @pytest.mark.parametrize("host", [f"{name}:81" for name in sorted(LOOPBACK - {"::1"})] + ["[::1]:81"])
 def test_loopback_names_count_where_loopback_is_bound(host: str) -> None:
     assert Origins("http").url(host, "/x") == f"http://{host}/x"
