@@ -14,7 +14,7 @@ import numpy as np
 
 from federation.broker.paths.graph import Graph
 from federation.broker.paths.kernel.block import Block, Floats, Ints, clip
-from federation.broker.paths.kernel.live import STEPS, Lot, Versions, Write
+from federation.broker.paths.kernel.live import GBPS, HOURLY, OF_CLASS, STEPS, Lot, Versions, Write
 from federation.broker.paths.network import Network, Steps
 from federation.broker.paths.renewal import no_more
 from schemas.offer import ClassTerms
@@ -52,7 +52,7 @@ class Net(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """New rows of `Net.live`, and functions of time where there are new ones.
+    """New rows of `Net.live`, the class of the arc behind, and functions of time where there are new ones.
 
     `moved`: somewhere more or less can be had, `more`: somewhere more.
     """
@@ -98,24 +98,30 @@ class Arrays:
     def written(self, graph: Graph, figures: Figures, write: Write) -> Arrays:
         """The arrays of a graph that differs in figures only; these stay as they are."""
         made = Arrays.__new__(Arrays)
-        vars(made).update(vars(self))
+        made.__dict__ = vars(self).copy()
         made._graph = weakref.ref(graph)
         if self.number != self.versions.number:  # somebody else went on from here: begin a line of our own
             made.versions, made.kept = Versions(), {}
-        made.tops = self.tops.copy()
         lot = Lot(0, figures.arcs, figures.rows, None if figures.more else figures.arcs)
-        live = made.versions.written(self.net.live, lot, made.tops, write, (self.arc_cls, self.stretch))
+        live, above = made.versions.written(self.net.live, lot, self.highest, write)
         made.versions.hold(made, live)
         made.number = made.versions.number
-        made.net = self.net._replace(live=live)
-        if (made.tops != self.tops).any():
-            made.tariffs = []
+        ptr, hot, _, cool, vertices, step_ptr, steps, marks = self.net
+        if figures.steps is not None:
+            step_ptr, steps, made.breaks = figures.step_ptr, figures.steps, _breaks(figures.steps)
+        made.net = Net(ptr, hot, live, cool, vertices, step_ptr, steps, marks)
+        if above:
+            made.highest, made.tariffs = self._raised(figures.rows), []
         if figures.moved:
             made.rooms = []
-        if figures.steps is not None:
-            made.net = made.net._replace(step_ptr=figures.step_ptr, steps=figures.steps)
-            made.breaks = _breaks(figures.steps)
         return made
+
+    def _raised(self, rows: Ints) -> Ints:
+        """The highest prices once some rows are written, and some more."""
+        highest = self.highest.copy()
+        for column in (HOURLY, GBPS):
+            np.maximum.at(highest[column], rows[:, OF_CLASS], _and_more(rows[:, column]))
+        return highest
 
     @property
     def graph(self) -> Graph:
@@ -196,19 +202,20 @@ class Arrays:
     def figures(self, graph: Graph) -> Figures:
         """What `graph.since` says, as rows."""
         assert graph.since is not None, "only figures differ"
-        arcs, rows, moved, more = list[int](), list[tuple[int, int, int]](), False, False
+        arcs, rows, moved, more = list[int](), list[tuple[int, int, int, int]](), False, False
         table = _StepTable(self.net.step_ptr, self.net.steps)
         for number, places in graph.since.arcs.items():
-            base, then, now = self.arc_base[number], self.graph.networks[number].arcs, graph.networks[number].arcs
+            base, first = self.arc_base[number], self.class_base[number]
+            then, now = self.graph.networks[number].arcs, graph.networks[number].arcs
             for place in places:
                 arc, was = now[place], then[place]
                 which = int(self.net.live[base + place, STEPS])
                 if arc.free != was.free:
                     which, moved, more = table.number(arc.free), True, more or not no_more(arc.free, was.free)
                 arcs.append(base + place)
-                rows.append((arc.hourly_micro, arc.gbps_hourly_micro, which))
+                rows.append((arc.hourly_micro, arc.gbps_hourly_micro, which, first + arc.route_class))
         numbers = np.array(arcs, dtype=np.int64)
-        return Figures(numbers, np.array(rows, dtype=np.int64).reshape(-1, 3), moved, more, *table.grown())
+        return Figures(numbers, np.array(rows, dtype=np.int64).reshape(-1, 4), moved, more, *table.grown())
 
     def _classes(self, graph: Graph, blocks: list[Block]) -> None:
         self.class_base = _bases([len(block.classes) for block in blocks])
@@ -223,16 +230,16 @@ class Arrays:
                 for block, base, by in zip(blocks, graph.bases, self.class_base, strict=True)
             ]
         )
-        self.arc_cls: Ints = np.ascontiguousarray(self.ends[:, 2])
         self.stretch = np.repeat([float(block.network.size) for block in blocks], [len(b.classes) for b in blocks])
         self.class_names = np.array([terms.id for _, terms in self.classes], dtype=object)
         self.set_up, self.minimum, self.term_s = (
             np.concatenate([np.zeros(0, np.int64), *(getattr(block, name) for block in blocks)])
             for name in ("set_up", "minimum", "term_s")
         )
-        # Rates of a usual segment, and the most that a segment may have; the last row of `tops` counts once.
+        # Rates of a usual segment, and what none of an arc exceeds: more than the highest, so that it holds for long.
         self.usual: Floats = np.concatenate([np.zeros((2, 0)), *(block.usual for block in blocks)], axis=1)
-        self.tops: Floats = np.concatenate([np.zeros((3, 0)), *(block.tops for block in blocks)], axis=1)
+        highest = np.concatenate([np.zeros((2, 0), np.int64), *(block.highest for block in blocks)], axis=1)
+        self.highest: Ints = _and_more(highest)
         timings: dict[Timing, int] = {}
         keys = ((terms.zone if terms.bands else "", terms.bands, terms.terms) for _, terms in self.classes)
         self.timing: Ints = np.array([timings.setdefault(key, len(timings)) for key in keys], dtype=np.int64)
@@ -294,6 +301,11 @@ def _crossings(graph: Graph) -> tuple[Ints, Ints]:
                     sides = network.interfaces[place], there.interfaces[crossing[1]]
                     cross_us[base + place] = max(sides[0].latency_us, sides[1].latency_us)
     return cross, cross_us
+
+
+def _and_more(prices: Ints) -> Ints:
+    """Prices an eighth higher."""
+    return prices + (prices >> 3)
 
 
 def _breaks(steps: Ints) -> list[int]:

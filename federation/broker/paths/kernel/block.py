@@ -25,7 +25,7 @@ class Block:
 
     The slots of a vertex follow each other, `ptr` says where. `hot`, `live`, `cool` and `sides` are rows as in
     `arrays.Net`, `ends` has both ends and the class of every arc. Per class: amounts that count once, the rates of a
-    usual segment, and what no segment exceeds.
+    usual segment, and the highest of an arc.
     """
 
     def __init__(self, network: Network) -> None:
@@ -89,13 +89,12 @@ class Block:
 
     def _rates(self, count: int) -> None:
         self.usual: Floats = np.zeros((2, count))
-        self.tops: Floats = np.zeros((3, count))
-        self.tops[2] = self.set_up + self.minimum
+        self.highest: Ints = np.zeros((2, count), np.int64)
         for row, rate in enumerate((self.arc_hourly, self.arc_gbps)):
             for many, inside in ((2, ~self.inner), (TYPICAL_ARCS, self.inner)):
                 sums = np.bincount(self.arc_cls[inside], rate[inside].astype(np.float64), count)
                 self.usual[row] += many * sums / np.maximum(1, np.bincount(self.arc_cls[inside], minlength=count))
-            np.maximum.at(self.tops[row], self.arc_cls, rate.astype(np.float64) * self.network.size)
+            np.maximum.at(self.highest[row], self.arc_cls, rate)
 
     def _step_table(self) -> None:
         known = list(self._numbers)

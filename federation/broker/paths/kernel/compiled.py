@@ -19,7 +19,7 @@ class Code(NamedTuple):
     search: Callable[..., int] = search.search
     measure: Callable[..., None] = landmarks.measure
     undercut: Callable[..., bool] = ahead.undercut
-    write: Callable[..., int] = live.write
+    write: Callable[..., None] = live.write
 
 
 def available() -> bool:

@@ -121,7 +121,7 @@ class Engine:
             nothing.ends, net.live, net.vertices, net.marks, plan.plan.admitted, plan.plan.classes, plan.plan.rates,
             plan.plan.targets, plan.plan.span, ahead.far, ahead.front, _ints([0] * ROWS), none,
         )  # fmt: skip
-        self._code.write(net.live, none, net.live, none, nothing.tops, nothing.arc_cls, nothing.stretch)
+        self._code.write(net.live, none, net.live, none, net.live, nothing.highest, none, cells)
         _Run(self._code, nothing, usable, plan, ahead, ask, limits(ask), Work(1), Fixed()).solved()
 
     def takes(self, ask: Ask) -> bool:

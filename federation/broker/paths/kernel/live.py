@@ -13,18 +13,21 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from federation.broker.paths.kernel.block import Floats, Ints
+from federation.broker.paths.kernel.block import Ints
 
 LOTS_KEPT: Final = 64
 SPARE_MAX: Final = 3
-HOURLY, GBPS, STEPS = range(3)  # columns of `arrays.Net.live`
+HOURLY, GBPS, STEPS, OF_CLASS = range(4)  # columns of `arrays.Net.live`, and one more of a lot's rows
 NOTHING: Final[Ints] = np.zeros(0, np.int64)
-Write = Callable[..., int]
-Sizes = tuple[Ints, Floats]
+NO_ROWS: Final[Ints] = np.zeros((0, 4), np.int64)
+Write = Callable[..., None]
 
 
 class Lot(NamedTuple):
-    """What one change wrote: rows of arcs. `better` are those that now cost less; None if more can be had anywhere."""
+    """What one change wrote: arcs, and rows as in `Net.live` with the class of the arc behind.
+
+    `better` are the arcs that now cost less; None if more can be had anywhere.
+    """
 
     number: int
     arcs: Ints
@@ -41,13 +44,15 @@ class Versions:
         self._spare: list[tuple[int, Ints]] = []
         self._held: dict[int, weakref.ref[object]] = {}
 
-    def written(self, now: Ints, lot: Lot, tops: Floats, write: Write, sizes: Sizes) -> Ints:
-        """The next version: like the newest, `now`, but for some rows; `tops` rise to what no segment exceeds then."""
-        made, less = self._caught_up(now, tops, write, sizes), np.empty(len(lot.arcs), np.int64)
-        many = write(made, lot.arcs, lot.rows, less, tops, *sizes)
+    def written(self, now: Ints, lot: Lot, highest: Ints, write: Write) -> tuple[Ints, bool]:
+        """The next version: like the newest, `now`, but for some rows; and whether a price is above the `highest`."""
+        made, lacks = self._spared(now)
+        less, cells = np.empty(len(lot.arcs), np.int64), np.empty(2, np.int64)
+        write(made, lacks.arcs, lacks.rows, lot.arcs, lot.rows, highest, less, cells)
+        many, above = cells.tolist()
         self.number += 1
         self._lots.append(Lot(self.number, lot.arcs, lot.rows, None if lot.better is None else less[:many]))
-        return made
+        return made, above == 1
 
     def hold(self, holder: object, rows: Ints) -> None:
         """Let rows serve again when their holder is gone."""
@@ -61,17 +66,15 @@ class Versions:
             return None
         return [lot.better for lot in lots if lot.better is not None]
 
-    def _caught_up(self, now: Ints, tops: Floats, write: Write, sizes: Sizes) -> Ints:
-        """Rows like the newest that nobody holds."""
+    def _spared(self, now: Ints) -> tuple[Ints, Lot]:
+        """Rows that nobody holds, and what they lack to be like the newest."""
         oldest = self._lots[0].number if self._lots else self.number + 1
         while self._spare:
             number, made = self._spare.pop()
             if number >= oldest - 1:
-                for lot in self._lots:
-                    if lot.number > number:
-                        write(made, lot.arcs, lot.rows, NOTHING, tops, *sizes)
-                return made
-        return now.copy()
+                lacking = [lot for lot in self._lots if lot.number > number]
+                return made, lacking[0] if len(lacking) == 1 else _joined(lacking)
+        return now.copy(), NO_LOT
 
     def _release(self, number: int, rows: Ints) -> None:
         del self._held[number]
@@ -79,20 +82,32 @@ class Versions:
             self._spare.append((number, rows))
 
 
-def write(live: Any, arcs: Any, rows: Any, less: Any, tops: Any, classes: Any, stretch: Any) -> int:
-    """Put rows in the place of others; the arcs that cost less than before into `less`, and how many these are.
+def _joined(lots: list[Lot]) -> Lot:
+    """Lots one behind the other."""
+    arcs, rows = [NOTHING, *(lot.arcs for lot in lots)], [NO_ROWS, *(lot.rows for lot in lots)]
+    return Lot(0, np.concatenate(arcs), np.concatenate(rows), None)
 
-    Plain Python that numba compiles as it stands. `classes` is per arc, `stretch` the most arcs a segment of a class
-    may have. An empty `less` says that all this was told before.
+
+def write(
+    live: Any, lacked: Any, lacked_rows: Any, arcs: Any, rows: Any, highest: Any, less: Any, cells: Any
+) -> None:  # fmt: skip
+    """Put rows in the place of others: those that were `lacked`, then new ones.
+
+    Plain Python that numba compiles as it stands. Tells the arcs that cost less than before in `less`, and in `cells`
+    how many these are, and whether a price is above the `highest` of its class.
     """
-    many, told = 0, less.size == 0
-    for place in range(len(arcs)):
-        arc, hourly, gbps = arcs[place], rows[place, HOURLY], rows[place, GBPS]
-        if not told:  # without branches, as there is no guessing which prices fall
-            cls = classes[arc]
-            less[many] = arc
-            many += int((hourly < live[arc, HOURLY]) | (gbps < live[arc, GBPS]))
-            tops[HOURLY, cls] = max(tops[HOURLY, cls], hourly * stretch[cls])
-            tops[GBPS, cls] = max(tops[GBPS, cls], gbps * stretch[cls])
+    for place in range(len(lacked)):
+        arc = lacked[place]
+        live[arc, HOURLY], live[arc, GBPS] = lacked_rows[place, HOURLY], lacked_rows[place, GBPS]
+        live[arc, STEPS] = lacked_rows[place, STEPS]
+    many, above = 0, 0
+    for place in range(len(arcs)):  # without branches, as there is no guessing which prices fall
+        arc, hourly, gbps, cls = arcs[place], rows[place, HOURLY], rows[place, GBPS], rows[place, OF_CLASS]
+        less[many] = arc
+        many += int((hourly < live[arc, HOURLY]) | (gbps < live[arc, GBPS]))
+        above |= int((hourly > highest[HOURLY, cls]) | (gbps > highest[GBPS, cls]))
         live[arc, HOURLY], live[arc, GBPS], live[arc, STEPS] = hourly, gbps, rows[place, STEPS]
-    return many
+    cells[0], cells[1] = many, above
+
+
+NO_LOT: Final = Lot(0, NOTHING, NO_ROWS, None)

@@ -164,7 +164,8 @@ def _priced(arrays: Arrays, ask: Ask, alike: Ask, rows: tuple[Row, ...]) -> Tari
         base, least = (base * rounded).astype(np.int64), (least * rounded).astype(np.int64)
     per_hourly, per_gbps = prices.rates
     flat = least > arrays.usual[0] * per_hourly + arrays.usual[1] * per_gbps
-    tops = arrays.tops[0] * per_hourly + arrays.tops[1] * per_gbps + arrays.tops[2] * np.maximum(1, prices.ratio[2])
+    tops = (arrays.highest[0] * per_hourly + arrays.highest[1] * per_gbps) * arrays.stretch
+    tops += (arrays.set_up + arrays.minimum) * np.maximum(1, prices.ratio[2])
     entry = base + np.where(flat, least, 0)
     classes = np.empty((len(admitted), CLASS_COLUMNS), dtype=np.int64)
     columns = (flat, base, least, entry, prices.slack, arrays.set_up, arrays.minimum)
