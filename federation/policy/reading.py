@@ -28,7 +28,7 @@ BEYOND: Final = frozenset(
     "decimal_greater_eq get_tag has_tag".split()
 )
 _TOKEN: Final = re.compile(
-    r"""(?P<skip>"(?:[^"\\]|\\.)*"|//[^\n]*|[\s,@]+|\d+)|(?P<word>[A-Za-z_]\w*)|(?P<mark>&&|\|\||::|[=!<>]=|.)""",
+    r"""(?P<skip>"(?:[^"\\]|\\.)*"|//[^\n\r]*|[\s,@]+|\d+)|(?P<word>[A-Za-z_]\w*)|(?P<mark>&&|\|\||::|[=!<>]=|.)""",
     re.DOTALL,
 )
 _UNSEEN: Final = re.compile(r"[^\n\r\t -~]")

@@ -200,6 +200,7 @@ def test_a_text_that_is_no_policy_of_ours_is_refused_with_what_would_be_right(te
         "resource has a" + ".a" * 9000,
         "if true then " * 1000 + "true" + " else true" * 1000,
         "when " * 1000 + "(" * 3000 + "true" + ")" * 3000,
+        "// a comment ends here\r" + "(" * 9000 + "true" + ")" * 9000,
     ],
     ids=lambda text: text[:12],
 )
