@@ -17,7 +17,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from federation.broker.api.counter import Counter
 from federation.broker.api.http import HttpFace, Seams
@@ -45,7 +44,7 @@ from federation.broker.peers.logs import OperatorLogs
 from federation.broker.peers.mesh import MeshChannel
 from federation.broker.peers.operator import Right, SonataOperator
 from federation.broker.peers.reach import Reach
-from federation.broker.peers.token_source import PostedTokens
+from federation.broker.peers.token_source import PostedTokens, token_endpoint
 from federation.broker.peers.tokens import Fetched, Need, OperatorTokens
 from federation.broker.policies import Policies, open_policies
 from federation.broker.quotes.ask import Author
@@ -332,10 +331,8 @@ class _Broker:
         who = self._identity
 
         def endpoint(operator: str) -> str:
-            role = circle.members.domain.member(operator, self._clock.now()).metadata.connectivity_operator
-            assert role, "asked of operators only"
-            at = urlsplit(role.sonata_endpoint)
-            return role.token_endpoint or f"{at.scheme}://{at.netloc}{TOKEN_PATH}"
+            member = circle.members.domain.member(operator, self._clock.now())
+            return token_endpoint(operator, member.metadata.connectivity_operator)
 
         issuer = Issuer(self._config.entity, who.key, who.entropy.token)
 

@@ -13,6 +13,7 @@ from federation.broker.config import ACCOUNT, OperatorAccess
 from federation.broker.peers.operator import SonataOperator
 from federation.broker.peers.protocols import OperatorPeer
 from federation.trust.chain import Member, TrustDomain
+from schemas.problem import Problem
 
 log = logging.getLogger(__name__)
 Make = Callable[[Member, str], SonataOperator]
@@ -69,8 +70,12 @@ class Roster(Mapping[str, SonataOperator]):
                 one.leave(entity)
         for entity, member in found.items():
             if self._present.get(entity) != (said := _said(member)):
-                self._present[entity] = said
-                peer = self._peers[entity] = self._make(member, self._accounts.get(entity, ACCOUNT))
+                try:
+                    peer = self._make(member, self._accounts.get(entity, ACCOUNT))
+                except Problem as problem:  # its own loss: nobody else is kept away, and it is tried again later
+                    log.warning("%s is not dealt with now: %s", entity, problem)
+                    continue
+                self._present[entity], self._peers[entity] = said, peer
                 for one in self._told:
                     one.join(peer)
 

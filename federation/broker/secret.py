@@ -15,7 +15,7 @@ BYTES_MIN: Final = 32
 
 
 def secret_of(data: Path, entropy: Entropy) -> bytes:
-    """The secret in a broker's data folder, made where there is none. Raises `INVALID_ARGUMENT`, for half of one too."""
+    """The secret in a broker's data folder, made where there is none. Raises `INVALID_ARGUMENT`, for half of one."""
     path = data / FILE
     try:
         data.mkdir(parents=True, exist_ok=True)

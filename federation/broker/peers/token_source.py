@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Final, Literal, Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
@@ -15,10 +16,12 @@ from federation.tokens.assertion import client_assertion, delegation_grant
 from federation.tokens.endpoint import CLIENT_ASSERTION, JWT_BEARER
 from federation.trust.jose import unverified
 from schemas.access import OPERATOR_TOKEN_LIFE_S, AccessToken
+from schemas.entity import OperatorMetadata
 from schemas.problem import Problem
 from schemas.segment import EntityId
 
 TRY_AGAIN: Final = range(500, 600)
+TOKEN_PATH: Final = "/oauth/token"  # noqa: S105 - a path
 
 
 class Poster(Protocol):
@@ -35,6 +38,21 @@ class _Answer(Struct, frozen=True):
     access_token: Annotated[str, Meta(min_length=1, max_length=16 * 1024)]
     token_type: Literal["Bearer", "bearer"]
     expires_in: Annotated[int, Meta(ge=1, le=OPERATOR_TOKEN_LIFE_S)]
+
+
+def token_endpoint(operator: EntityId, role: OperatorMetadata | None) -> str:
+    """Where an operator gives tokens, by its metadata: where it says, or beside its other endpoints.
+
+    Raises `OPERATOR_UNREACHABLE` for one that is none any more, or whose endpoint is no URL.
+    """
+    try:
+        if role is None:
+            raise ValueError("no operator")
+        at = urlsplit(role.sonata_endpoint)
+    except ValueError as error:
+        why = f"{operator} does not say where it gives tokens"
+        raise Problem("OPERATOR_UNREACHABLE", why, extra={"operator": operator}) from error
+    return role.token_endpoint or f"{at.scheme}://{at.netloc}{TOKEN_PATH}"
 
 
 class PostedTokens:
