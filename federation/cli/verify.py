@@ -31,7 +31,8 @@ Examples:
   peerway verify order.evidence --anchor anchors.json --key https://buyer.example=buyer.jwks --json
 \b
 A buyer who is no member of the federation signed the mandate with a key that no anchor vouches for: --key names it
-(`peerway keys public buyer.json > buyer.jwks`).
+(`peerway keys public buyer.json > buyer.jwks`). A policy is what the buyer asked for if it ships with Peerway, if the
+buyer signed it, or if you have its text yourself: --policy names the file. Any other is called the broker's own.
 """
 
 
@@ -52,17 +53,35 @@ A buyer who is no member of the federation signed the mandate with a key that no
     metavar="ENTITY=FILE",
     help="The public JWK set of a buyer, or of the owner of a UNI, who is no member; may be given several times.",
 )
+@click.option(
+    "--policy",
+    "policies",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The text of a policy, NAME.cedar, that does not ship with Peerway and that no buyer signed; several times.",
+)
 @click.option("--at", type=TIME, help="Nothing may come from later than this, 2026-12-01T18:00Z; now if not given.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for a program.")
-def verify(*, bundle: Path, anchors: Path, keys: tuple[str, ...], at: datetime | None, as_json: bool) -> int:
+def verify(
+    *,
+    bundle: Path,
+    anchors: Path,
+    keys: tuple[str, ...],
+    policies: tuple[Path, ...],
+    at: datetime | None,
+    as_json: bool,
+) -> int:
     """See the help of the command."""
     from federation.cli.connection import print_json
     from federation.evidence.verify.verify import verify as verified
     from federation.node.seams import SystemClock
+    from federation.policy.folder import read_policy
     from federation.trust.domain import read_anchors
 
     now = SystemClock().now() if at is None else int(at.timestamp())
-    report = verified(_read(bundle), read_anchors(anchors), now, dict(_key(text) for text in keys))
+    texts = {path.stem: read_policy(path) for path in policies}
+    report = verified(_read(bundle), read_anchors(anchors), now, dict(_key(text) for text in keys), texts)
     if as_json:
         print_json(_as_data(report))
     else:

@@ -1,4 +1,5 @@
-"""Check `policy`: Cedar, asked again, permits every subject of every decision, under the very texts that it names.
+"""Check `policy`: Cedar, asked again, permits every subject of every decision, under the very texts that it names, and
+those are what was asked for (`vouched`).
 
 The buyer's intent, where it is shown, is held against the decision too: the policy it asked for is among those that
 decided, the class of its data is the same, and its own limits on countries, domicile, parents and marks hold.
@@ -15,6 +16,7 @@ from federation.evidence.verify.attested import attested, decided, subjects
 from federation.evidence.verify.documents import same
 from federation.evidence.verify.purchase import purchase
 from federation.evidence.verify.reading import Case, Item, name_of, unsound
+from federation.evidence.verify.vouched import check_asked, unknown_classes, word_of
 from federation.policy.context import Purchase as Circumstances
 from federation.policy.engine import LoadedPolicy, decide, load, schema_h
 from federation.policy.limits import judge, lacking_marks
@@ -38,10 +40,13 @@ def check(case: Case) -> str:
         for ref in decision.claims.policies:
             loaded[ref] = _load(case, ref)
         _check_verdicts(case, decision, [loaded[ref] for ref in decision.claims.policies])
+    words = {f"{ref.name} ({word_of(case, ref).whose})" for ref in loaded}
+    check_asked(case, case.decisions)
     if case.bundle.profile is Profile.BUYER:
         _check_intent(case)
-    names = ", ".join(sorted(ref.name for ref in loaded)) or "no policy was asked for"
-    return f"{names}: {sum(len(one.claims.judged) for one in case.decisions)} verdicts, all permit"
+    names = ", ".join(sorted(words)) or "no policy was asked for"
+    count = sum(len(one.claims.judged) for one in case.decisions)
+    return f"{names}: {count} verdicts, all permit{unknown_classes(case.decisions)}"
 
 
 def _check_schema(case: Case, decision: Item[Decision]) -> None:

@@ -62,7 +62,9 @@ class Item(Generic[T]):
 
 @dataclass(frozen=True)
 class Case:
-    """A bundle taken apart. `known` are the keys of buyers who are no members, `now` is when it is looked at."""
+    """A bundle taken apart. `known` are the keys of buyers who are no members, `now` is when it is looked at, `texts`
+    are policies by name that whoever looks has from elsewhere.
+    """
 
     bundle: Bundle
     items: Mapping[Hash, Item[Any]]
@@ -72,6 +74,7 @@ class Case:
     anchors: Mapping[str, Jwks]
     known: Mapping[str, Jwks]
     now: int
+    texts: Mapping[str, str] = field(default_factory=dict)
     made: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def once(self, key: Hashable, make: Callable[[], R]) -> R:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -43,17 +44,25 @@ RULES: Final[Mapping[str, Callable[[Case], str]]] = MappingProxyType(
     }
 )
 NOBODY: Final[Mapping[str, Jwks]] = MappingProxyType({})
+NO_TEXTS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-def verify(data: bytes, anchors: Mapping[str, Jwks], now: int, known: Mapping[str, Jwks] = NOBODY) -> Report:
+def verify(
+    data: bytes,
+    anchors: Mapping[str, Jwks],
+    now: int,
+    known: Mapping[str, Jwks] = NOBODY,
+    texts: Mapping[str, str] = NO_TEXTS,
+) -> Report:
     """Whether a bundle proves what it shows.
 
     `anchors` are the trust anchors that the caller believes, with their keys; `known` the keys of buyers and owners of
-    UNIs who are no members, by entity id; nothing may come from later than the Unix second `now`. Every check of the
-    profile is made by itself and reported; one that lacks what it needs has failed.
+    UNIs who are no members, by entity id; nothing may come from later than the Unix second `now`; `texts` are policies
+    by name, for which the caller vouches. Every check of the profile is made by itself and reported; one that lacks
+    what it needs has failed.
     """
     try:
-        case = read(data, anchors, known, now)
+        case = replace(read(data, anchors, known, now), texts=texts)
     except Problem as problem:
         return Report(None, (Check(FORMAT, False, problem.detail),))
     profile = case.bundle.profile

@@ -11,6 +11,7 @@ import pytest
 
 from federation.cli.main import run
 from schemas.evidence import Profile
+from schemas.policy.texts import shipped
 from schemas.segment import moment
 from tests.support.evidence.bundle import LOOKED, bundled
 from tests.support.evidence.cast import BUYER, OWNER, anchors, known, later
@@ -47,6 +48,19 @@ def test_one_flipped_bit_is_no_evidence(files: dict[str, Path], capsys: pytest.C
     files["bundle"].write_bytes(data)
     assert run(arguments(files)) == 4
     assert "This is no evidence:" in capsys.readouterr().out
+
+
+def test_a_text_that_was_given_is_the_one_that_counts(
+    files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "eu-health.cedar"
+    text.write_text(shipped()["eu-health"])
+    assert run(arguments(files, f"--policy={text}")) == 0
+    assert "eu-health (as you gave it)" in capsys.readouterr().out
+    text.write_text("permit (principal, action, resource);")
+    assert run(arguments(files, f"--policy={text}")) == 4
+    assert "another text than the one that you gave" in capsys.readouterr().out
+    assert run(arguments(files, f"--policy={tmp_path / 'none.cedar'}")) == 2
 
 
 def test_json_is_for_programs(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
