@@ -17,6 +17,7 @@ from federation.evidence.note import read_note, write_line, write_note
 from federation.evidence.verify.attested import lists_at
 from federation.evidence.verify.complete import needed
 from federation.evidence.verify.hops import tokens_used
+from federation.evidence.verify.logs import why_no_other
 from federation.evidence.verify.purchase import purchase
 from federation.evidence.verify.reading import SHOWN, Case, canonical, case_of, name_of
 from federation.trust.jose import claimed_typ, doc_hash, unverified
@@ -168,15 +169,19 @@ def _with_chains(found: Bundle, anchors: Mapping[str, Jwks], strangers: Mapping[
 def _witnessed(case: Case, log: EntityId, shown: LogEvidence) -> LogEvidence:
     """With the lines of as many witnesses as are needed, of those whose chains were kept, by name."""
     note = read_note(shown.checkpoint)
-    signed: dict[EntityId, int] = {}
+    paths: dict[EntityId, tuple[EntityId, ...]] = {}
     for line in note.lines:
         entity = entity_of(line.name)
         for spell in case.standing.spells.get(entity, ()):
             named = spell.member.metadata.federation_entity
             if entity != log and named is not None and named.witness_key is not None:
                 times = _signed(note, log, entity, named.witness_key)
-                signed |= {name: at for name, at in times.items() if spell.holds(at)}
-    chosen = sorted(signed)[:WITNESSES_NEEDED]
+                paths |= {name: spell.chain.path for name, at in times.items() if spell.holds(at)}
+    chosen: dict[EntityId, tuple[EntityId, ...]] = {}
+    for entity in sorted(paths):
+        counted = chosen | {entity: paths[entity]}
+        if len(chosen) < WITNESSES_NEEDED and why_no_other(entity, counted, log) is None:
+            chosen = counted
     names = [origin_of(log), *map(origin_of, chosen)]
     lines = [next(line for line in note.lines if line.name == name) for name in names]
     return structs.replace(shown, checkpoint=write_note(note.text, [write_line(line) for line in lines]))

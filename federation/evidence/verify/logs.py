@@ -6,7 +6,7 @@ in later, taken out, or shown to somebody else in another form.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from federation.evidence.checkpoint import (
@@ -78,10 +78,26 @@ def seen(case: Case, log: EntityId) -> Seen:
     return Seen(log, min(times.values(), default=case.now), times)
 
 
+def why_no_other(entity: EntityId, paths: Mapping[EntityId, Sequence[EntityId]], log: EntityId) -> str | None:
+    """Why a witness is none beside a log and those in `paths` that count already, itself among them.
+
+    `paths` run from each up to its anchor. Any member may vouch for others: so a log could make witnesses of its own.
+    """
+    if log in paths[entity]:
+        return f"{entity} is a member by the word of {log}, and is no witness of its log"
+    for other in paths:
+        below, above = (entity, other) if other in paths[entity] else (other, entity)
+        if other != entity and above in paths[below]:
+            return f"{below} is a member by the word of {above}, and is no other witness"
+    return None
+
+
 def _witnessed(case: Case, log: EntityId, shown: LogEvidence) -> Witnessed:
     found = seen(case, log)
-    keys = {}
-    for entity, at in found.witnesses.items():
+    keys, paths = {}, {entity: case.standing.at(entity, at).chain.path for entity, at in found.witnesses.items()}
+    for entity, at in sorted(found.witnesses.items()):
+        if why := why_no_other(entity, paths, log):
+            raise unsound(why)
         named = case.standing.at(entity, at).member.metadata.federation_entity
         if named is None or named.witness_key is None:
             raise unsound(f"the metadata of {entity} name no key as a witness")
