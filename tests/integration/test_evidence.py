@@ -78,8 +78,12 @@ async def test_what_was_bought_is_proved_to_a_stranger(tmp_path: Path) -> None:
             report = looked_at(domain, data)
             assert report.ok, [one for one in report.checks if not one.ok]
             check_mutants(domain, data, await evidence(client, other, profile))
-        lose_a_receipt(domain, other)
-        assert looked_at(domain, await evidence(client, other, Profile.BUYER)).ok
+        lost = lose_a_receipt(domain, other)
+        signed = as_an_operator_keeps(domain, lost, "A" * 86)
+        with pytest.raises(Problem, match="signature"):
+            await evidence(client, other, Profile.BUYER)
+        as_an_operator_keeps(domain, lost, signed)
+        assert looked_at(domain, await evidence(client, other, Profile.BUYER)).ok, "nothing wrong was filed"
 
 
 def check_mutants(domain: Domain, data: bytes, other: bytes) -> None:
@@ -90,8 +94,8 @@ def check_mutants(domain: Domain, data: bytes, other: bytes) -> None:
         assert failed & one.ought, f"{one.name}: {sorted(failed)} refuse it, and {sorted(one.ought)} ought to"
 
 
-def lose_a_receipt(domain: Domain, order: str) -> None:
-    """As if an answer of an operator had never arrived: it is asked for again."""
+def lose_a_receipt(domain: Domain, order: str) -> str:
+    """As if an answer of an operator had never arrived: it is asked for again. Returns its hash."""
     with closing(sqlite3.connect(domain.stage.folder / "broker" / "data" / "broker.sqlite3", timeout=30)) as store:
         rows = store.execute("SELECT hash, document FROM documents").fetchall()
         receipts = {name: unverified(token, Receipt) for name, token in rows if claimed_typ(token) == "receipt+jwt"}
@@ -99,3 +103,18 @@ def lose_a_receipt(domain: Domain, order: str) -> None:
         (lost,) = [name for name, one in receipts.items() if one.product == product and one.state is State.UP]
         assert store.execute("DELETE FROM documents WHERE hash = ?", (lost,)).rowcount == 1
         store.commit()
+        return str(lost)
+
+
+def as_an_operator_keeps(domain: Domain, name: str, signature: str) -> str:
+    """Have the operator that keeps a document keep it with this signature; returns the one it had."""
+    for path in sorted((domain.stage.folder / "operators").glob("*/data/operator.sqlite")):
+        with closing(sqlite3.connect(path, timeout=30)) as store:
+            row = store.execute("SELECT token FROM documents WHERE hash = ?", (name,)).fetchone()
+            if row is not None:
+                signing_input, _, before = str(row[0]).rpartition(".")
+                kept = (f"{signing_input}.{signature}", name)
+                assert store.execute("UPDATE documents SET token = ? WHERE hash = ?", kept).rowcount == 1
+                store.commit()
+                return before
+    raise AssertionError("no operator keeps it")

@@ -21,7 +21,8 @@ from federation.broker.quotes.protocols import StoredQuote
 from federation.evidence.checkpoint import entity_of
 from federation.evidence.note import read_note
 from federation.evidence.verify.bundle import Beside, Chain, bundled, names_in, shown, with_tokens
-from federation.trust.jose import claimed_typ, doc_hash, sha256_b64, unverified
+from federation.evidence.verify.standing import standing_of
+from federation.trust.jose import claimed_typ, doc_hash, sha256_b64, unverified, verify_jws
 from schemas.decision import Decision, Policy, PolicyRef
 from schemas.entity import Jwks
 from schemas.evidence import House, LogEvidence, PolicyText, Profile
@@ -35,7 +36,7 @@ from schemas.token import TYPES
 TOKENS_SINCE_S: Final = 600  # before the first quote: an agent's token lives for 300 s, an operator's for 120 s
 TOKENS_UNTIL_S: Final = 300  # after the last one
 AGAIN_S: Final = 2
-Aside = Callable[[Callable[[], bytes]], Any]
+Aside = Callable[[Callable[[], object]], Any]
 
 
 class Gathering:
@@ -102,6 +103,9 @@ class Gathering:
         token = await self._elsewhere.document(operator, name) if operator else None
         if token is None or doc_hash(token) != name:
             raise Problem("NOT_FOUND", f"a document of {operator or 'this broker'} is missing: {name}")
+        signer = _signer(token)
+        chains = [one.tokens for one in await self._store.chains(signer)]
+        await self._aside(functools.partial(_check_signed, token, signer, chains, self._anchors))
         await self._store.file(party, operator, (token,))
         return token
 
@@ -202,6 +206,16 @@ def _house(documents: Iterable[str], rounds: Iterable[StoredQuote]) -> House | N
         if quote.power is not None and quote.power.mandate_h not in mandates:
             return House(buyer=quote.power.buyer, authority=quote.power.authority)
     return None
+
+
+def _check_signed(token: str, signer: EntityId, chains: Sequence[Chain], anchors: Mapping[str, Jwks]) -> None:
+    """What the hash of a document leaves out: its signature, by a key that its signer had when it was made. A wrong one
+    would be filed for good. Raises `DOCUMENT_INVALID`."""
+    kind = TYPES[claimed_typ(token)]
+    claims: Any = unverified(token, kind.claims)
+    spell = standing_of({signer: chains}, anchors).at(signer, claims.iat)
+    aud = claims.aud if kind.addressed else None
+    verify_jws(token, kind.claims, spell.member.keys, now=claims.iat, iss=signer, aud=aud)
 
 
 def _signer(token: str) -> EntityId:
