@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
+from federation.evidence.verify.moments import check_moments
 from federation.evidence.verify.reading import Case, Item, unsound
 from federation.policy.facts import Subject, facts_h, manager, subject
 from federation.trust.chain import Mark
@@ -31,9 +32,11 @@ class Attested(NamedTuple):
 
 
 def marks(case: Case) -> str:
-    """Every mark that a decision rests on held when it was made. Raises `DOCUMENT_INVALID`."""
+    """Every mark that a decision rests on held when it was made, which was then. Raises `DOCUMENT_INVALID`."""
     names: set[Hash] = set()
-    for decision in decided(case):
+    decided(case)
+    check_moments(case)
+    for decision in case.decisions:
         for judged in decision.claims.judged:
             attested(case, decision, judged)
             names |= set(judged.marks)
