@@ -215,7 +215,7 @@ class Desk:
             raise Problem("POLICY_DENIED", why, outcome=Outcome.NONE)
 
         async def work() -> RevocationView:
-            at = await self._revocations.revoke(buyer.name, mandate_h, self._clock.now())
+            at = await self._revocations.revoke(buyer.issuers, mandate_h, self._clock.now())
             return RevocationView(mandate=mandate_h, revoked_at=moment(at))
 
         return await self._once.run(claim_of(buyer.asker, key, "revoke", mandate_h), work, lambda _: work())

@@ -15,7 +15,8 @@ from federation.broker.authority.revocations import Revocations
 from federation.broker.orders.protocols import Filed
 from federation.broker.orders.saga.decide import begin
 from federation.broker.orders.terms import charge_of, order_terms
-from federation.broker.store.sqlite import SqliteStore, open_database
+from federation.broker.store.sqlite import SqliteStore, migrations, open_database
+from federation.node.sqlite import Database
 from federation.tokens.narrows import passed_on
 from schemas.problem import Outcome, Problem
 from schemas.segment import window
@@ -42,11 +43,29 @@ def revocations(request: pytest.FixtureRequest, store: SqliteStore) -> Revocatio
 
 async def test_a_mandate_is_revoked_once_by_its_buyer_alone(revocations: Revocations) -> None:
     assert not await revocations.revoked("carol", MANDATE)
-    assert await revocations.revoke("carol", MANDATE, NOW) == NOW
-    assert await revocations.revoke("carol", MANDATE, NOW + 9) == NOW, "again changes nothing"
+    assert await revocations.revoke(["carol"], MANDATE, NOW) == NOW
+    assert await revocations.revoke(["carol"], MANDATE, NOW + 9) == NOW, "again changes nothing"
     assert await revocations.revoked("carol", MANDATE)
     assert not await revocations.revoked("carol", ANOTHER)
     assert not await revocations.revoked("bob", MANDATE)
+
+
+async def test_whoever_is_known_by_several_names_revokes_what_any_of_them_gave(revocations: Revocations) -> None:
+    assert await revocations.revoke([ENTITY, "carol"], MANDATE, NOW) == NOW
+    assert await revocations.revoked(ENTITY, MANDATE)
+    assert await revocations.revoked("carol", MANDATE)
+
+
+async def test_what_was_revoked_before_issuers_were_written_down_stays_revoked(tmp_path: Path) -> None:
+    path, before = tmp_path / "old.sqlite", [one for one in migrations() if "TABLE revoked" not in one]
+    async with Database(path, before) as database:
+        row = "INSERT INTO revocations (buyer, mandate_h, at_s) VALUES ('carol', ?, ?)"
+        await database.write(lambda connection: connection.execute(row, (MANDATE, NOW)).rowcount)
+    async with open_database(path) as database:
+        store = SqliteStore(database)
+        assert await store.revoked(ENTITY, MANDATE)
+        assert not await store.revoked(ENTITY, ANOTHER)
+        assert await store.revoke([ENTITY], MANDATE, NOW + 9) == NOW
 
 
 async def test_no_order_begins_after_the_revocation_and_nothing_of_it_is_kept(store: SqliteStore) -> None:
@@ -61,7 +80,7 @@ async def test_no_order_begins_after_the_revocation_and_nothing_of_it_is_kept(st
         charge = charge_of(budget, quote, state.terms.id, RATES, NOW)
         if number == 0:
             await store.begin(state, quote.id, None, filed, charge)
-            await store.revoke(BUYER, MANDATE, NOW)
+            await store.revoke([ENTITY], MANDATE, NOW)
             continue
         with pytest.raises(Problem) as caught:
             await store.begin(state, quote.id, None, filed, charge)

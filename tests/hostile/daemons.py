@@ -112,7 +112,7 @@ async def orders_under_a_mandate_that_was_taken_back(folder: Path) -> None:
     """T5: whoever has the agent's key, and a token of before, goes on after the buyer revoked the mandate."""
     async with front(folder) as broker:
         assert await broker.send(await broker.wire(), "before") != 401
-        await broker.taken_back.revoke("carol", broker.mandate_h, SystemClock().now())
+        await broker.taken_back.revoke([CAROL], broker.mandate_h, SystemClock().now())
         status = await broker.send(await broker.wire(), "after")
     if status == 401:
         beaten("the mandate was revoked")

@@ -143,8 +143,10 @@ async def test_a_revoked_mandate_is_worth_nothing_at_once_and_after_a_restart(
         assert told[0] == told[1]
         await buyer.revoke(doc_hash(never_shown.mandate))
         await nothing_works(one, order.id, quote.id)
-    made.kill("broker")
-    await made.start("broker")
+    await restarted_where_carol_is(made, "renamed")
+    async with BrokerClient(made.broker, agent) as one:
+        await nothing_works(one, order.id, quote.id)
+    await restarted_where_carol_is(made, "carol")
     async with (
         BrokerClient(made.broker, agent) as one,
         BrokerClient(made.broker, never_shown) as unused,
@@ -157,6 +159,15 @@ async def test_a_revoked_mandate_is_worth_nothing_at_once_and_after_a_restart(
         again: Agent = carol.agent(key=agent.key)
     async with BrokerClient(made.broker, again) as renewed:
         assert [found.state for found in await renewed.orders()] == [State.RELEASED], "a new mandate is another one"
+
+
+async def restarted_where_carol_is(made: TinyFederation, name: str) -> None:
+    """The broker again, whose configuration calls her so."""
+    made.kill("broker")
+    config = made.folder / "broker" / "config.toml"
+    before, _, after = config.read_text().rpartition('[[buyers]]\nname = "')
+    config.write_text(f'{before}[[buyers]]\nname = "{name}{after[after.index(chr(34)) :]}')
+    await made.start("broker")
 
 
 async def nothing_works(agent: BrokerClient, order: str, quote: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,13 @@ class TakenBack:
     def __init__(self) -> None:
         self._at: dict[tuple[str, str], int] = {}
 
-    async def revoke(self, buyer: str, mandate_h: str, now: int) -> int:
+    async def revoke(self, issuers: Collection[str], mandate_h: str, now: int) -> int:
         """See `Revocations`."""
-        return self._at.setdefault((buyer, mandate_h), now)
+        return min(self._at.setdefault((issuer, mandate_h), now) for issuer in issuers)
 
-    async def revoked(self, buyer: str, mandate_h: str) -> bool:
+    async def revoked(self, issuer: str, mandate_h: str) -> bool:
         """See `Revocations`."""
-        return (buyer, mandate_h) in self._at
+        return (issuer, mandate_h) in self._at
 
 
 class Principal:

@@ -41,6 +41,10 @@ class Buyers:
             raise Problem("UNAUTHENTICATED", "the mandate's buyer is not known here")
         return self._names[entity]
 
+    def entity_of(self, name: str) -> EntityId | None:
+        """Who signs the mandates of a buyer, if it gives any."""
+        return next((entity for entity, named in self._names.items() if named == name), None)
+
     def keys_of(self, entity: EntityId) -> Mapping[str, PublicKey]:
         """What verifies the mandates of a buyer. Raises `NOT_FOUND`."""
         if entity not in self._keys:

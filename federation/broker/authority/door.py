@@ -104,7 +104,7 @@ class Door:
         if scheme == "bearer" and self._buyers.any_bearer:
             name = self._buyers.bearers.who(call.authorization)
             power = of_house(self._me.entity, name, self._buyers.house(name), self._me.token())
-            return Buyer(name, power)
+            return Buyer(name, power, self._buyers.entity_of(name))
         if scheme != "dpop":
             also = "or 'Authorization: Bearer KEY'" if self._buyers.any_bearer else "bearer keys are not taken here"
             why = f"act under a mandate: send 'Authorization: DPoP TOKEN' with a proof; {also}"
@@ -114,7 +114,7 @@ class Door:
         if await self._revoked(access.sub, access.mandate_h):
             raise TokenRefused("invalid_token", "the mandate was revoked")
         itself = access.cnf.jkt in self._buyers.keys_of(access.sub)
-        return Buyer(name, of_token(access, itself=itself))
+        return Buyer(name, of_token(access, itself=itself), access.sub)
 
     async def _file(self, given: Given, mandate: str, token: str) -> None:
         check_rate(self._given, given.claims.cnf.jkt, self._clock)
@@ -124,7 +124,7 @@ class Door:
             await self._filing.file(party, None, (mandate, token))
 
     async def _revoked(self, entity: EntityId, mandate_h: Hash) -> bool:
-        return await self._revocations.revoked(self._buyers.name_of(entity), mandate_h)
+        return await self._revocations.revoked(entity, mandate_h)
 
     def challenge(self, problem: Exception) -> dict[str, str]:
         """What goes with a 401: how to authenticate here, and a nonce to try again with."""

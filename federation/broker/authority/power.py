@@ -46,10 +46,16 @@ class Power(Struct, frozen=True, kw_only=True):
 
 class Buyer(NamedTuple):
     """Who asks, as the configuration names it, and the authority under which; without one nothing is limited, which is
-    for those who embed a desk."""
+    for those who embed a desk. `entity` signs its mandates, if it gives any."""
 
     name: str
     power: Power | None = None
+    entity: EntityId | None = None
+
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """Whose mandates are its own: those of its entity, and the limits that go with its name."""
+        return (self.name,) if self.entity is None else (self.entity, self.name)
 
     @property
     def agent(self) -> Hash | None:

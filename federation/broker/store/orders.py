@@ -44,7 +44,7 @@ class OrderRows:
         def work(connection: sqlite3.Connection) -> None:
             check_usable(connection, state.terms.buyer, quote_id)
             if charge is not None:
-                check_in_force(connection, state.terms.buyer, charge.budget.mandate_h)
+                check_in_force(connection, charge.budget.buyer, charge.budget.mandate_h)
                 reserve(connection, charge.budget, charge.wanted, charge.now)
             _save(connection, state, [claim] if claim else [], filed)
             connection.execute("INSERT INTO uses (quote_id, order_id) VALUES (?, ?)", (quote_id, state.terms.id))
