@@ -211,10 +211,11 @@ def owing(state: OrderState, leg: Leg) -> bool:
 
 
 def came_to_nothing(state: OrderState) -> bool:
-    """Whether an extension was given up before any operator took it."""
+    """Whether an extension was given up before any confirm of it was out: whoever got one may bill it."""
     extension = state.extension
-    dropped = extension is not None and extension.phase is Phase.DROPPED
-    return dropped and not any(leg.over for leg in state.legs)
+    if extension is None or extension.phase is not Phase.DROPPED:
+        return False
+    return all(step.confirm is None for step in extension.steps)
 
 
 def noted(state: OrderState, why: str) -> OrderState:

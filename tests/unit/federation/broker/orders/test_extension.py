@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from federation.broker.orders.saga.claims import confirm_claims, order_claims, release_claims
+from federation.broker.orders.saga.state import came_to_nothing
 from schemas.lease import State
 from schemas.quote import Action
 from tests.support.sagas import HOUR_S, Saga, billed, until
@@ -170,3 +171,12 @@ def test_answers_about_an_extension_that_is_over_change_nothing() -> None:
     before = saga.state
     saga.got("SendOrder 1+", ACTIVE)
     assert saga.state == before
+
+
+def test_what_operators_were_told_to_confirm_did_not_come_to_nothing() -> None:
+    """Otherwise the set-up fee of whoever took it would be charged to no budget, once the order is released."""
+    saga = pending().release()
+    assert saga.is_ == "RELEASING"
+    assert not came_to_nothing(saga.state), "the confirms are out"
+    assert not came_to_nothing(saga.refused("SendConfirm 0+").refused("SendConfirm 1+").state), "a repeated one may be"
+    assert came_to_nothing(Saga(2).active().at(100).extend().release().state), "only the orders were out"
