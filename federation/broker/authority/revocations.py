@@ -13,8 +13,8 @@ class Revocations(Protocol):
     for the limits that the configuration sets. What a buyer is called else may change."""
 
     async def revoke(self, issuers: Collection[str], mandate_h: Hash, now: int) -> int:
-        """As all that somebody is. Durable when it returns: the Unix second from which the mandate counts no more. Again
-        changes nothing."""
+        """As all that somebody is. Durable when it returns: the Unix second from which the mandate counts no more.
+        Again changes nothing."""
         ...
 
     async def revoked(self, issuer: str, mandate_h: Hash) -> bool:
