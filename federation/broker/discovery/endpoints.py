@@ -8,21 +8,18 @@ and without an operator several operators may have it: all of them are meant.
 from __future__ import annotations
 
 import difflib
-import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from federation.broker.discovery.known import Known
 from federation.broker.discovery.sheet import OperatorSheet
 from schemas.interface import Interface, InterfaceKind
+from schemas.name import called, fold
 from schemas.problem import Problem, invalid
 
 NAMES_SHOWN_MAX: Final = 8
 NEAR_MAX: Final = 3
 NEAR_CUTOFF: Final = 0.7
-# Letters that Unicode does not decompose into a plain one and a mark.
-_PLAIN: Final = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"})
 _KEYS: Final[tuple[Callable[[Interface], str], ...]] = (
     lambda interface: interface.id,
     lambda interface: interface.name,
@@ -72,18 +69,6 @@ def operator_named(text: str, roster: Mapping[str, str], field: str) -> str:
 def unis(sheet: OperatorSheet) -> Iterable[Interface]:
     """The interfaces of an operator at which a path may begin or end."""
     return (i for i in sheet.interfaces.values() if i.kind is InterfaceKind.UNI)
-
-
-def fold(text: str) -> str:
-    """`text` without what people leave out: case, accents, punctuation."""
-    plain = unicodedata.normalize("NFKD", text.casefold().translate(_PLAIN))
-    return " ".join(re.findall(r"[^\W_]+", "".join(c for c in plain if not unicodedata.combining(c))))
-
-
-def called(entity: str, name: str) -> frozenset[str]:
-    """Everything an operator may be called, folded."""
-    host = entity.removeprefix("https://").partition("/")[0].partition(":")[0]
-    return frozenset(map(fold, (name, entity, host, host.partition(".")[0])))
 
 
 def published(text: str, known: Known, field: str) -> OperatorSheet:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from federation.broker.discovery.endpoints import Endpoint, fold, near, published, some
+from federation.broker.discovery.endpoints import Endpoint, near, published, some
 from federation.broker.discovery.known import Known
 from federation.broker.discovery.sheet import OperatorSheet
 from schemas.interface import Interface, InterfaceKind
+from schemas.name import fold
 from schemas.problem import invalid
 
 

@@ -27,7 +27,7 @@ def check(case: Case) -> str:
     quotes = [one.path.claims for one in found.rounds if one.path is not None]
     for one, quoted in zip(found.rounds, quotes, strict=True):
         intent, rates = intent_of(case, quoted), rates_of(case, quoted)
-        _check_intent(intent, quoted, extends=one is not found.first)
+        _check_intent(intent, quoted, rates, extends=one is not found.first)
         _check_round(one, quoted, rates)
     first = quotes[0].total
     return f"{first.micro} micro-{first.currency} in {len(found.first.legs)} prices, as their tariffs say"
@@ -60,15 +60,16 @@ def converted(rates: RateTable, money: Money, currency: str) -> Money:
     return rates.convert(money, currency)
 
 
-def _check_intent(intent: Intent, quoted: PathQuote, *, extends: bool) -> None:
+def _check_intent(intent: Intent, quoted: PathQuote, rates: RateTable, *, extends: bool) -> None:
     pairs: dict[str, tuple[object, object]] = {
         "bandwidth": (quoted.bandwidth_bps, intent.bandwidth_bps),
         "currency": (quoted.total.currency, intent.currency),
         "limits": (intent.limits.broken_by(quoted.promise), ()),
     }
     budget = intent.budget
-    if budget is not None and budget.currency == quoted.total.currency and not extends:
-        pairs["budget"] = (quoted.total.micro <= budget.micro, True)
+    if budget is not None and not extends:
+        # In the currency of the path, rounded up: a broker that rounds down stays within it.
+        pairs["budget"] = (quoted.total.micro <= converted(rates, budget, quoted.total.currency).micro, True)
     if intent.duration_s is not None and not extends:
         pairs["duration"] = (quoted.window.duration_s, intent.duration_s)
     same("path quote against the intent", pairs)

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from federation.evidence.verify.amounts import intent_of
+from federation.evidence.verify.asked import check_path
 from federation.evidence.verify.attested import attested, decided, subjects
 from federation.evidence.verify.documents import same
 from federation.evidence.verify.purchase import purchase
@@ -100,6 +101,7 @@ def _check_intent(case: Case) -> None:
         }
         same("decision against the intent", pairs)
         _check_limits(case, one.decision, intent)
+        check_path(case, one, intent, extends=one is not purchase(case).first)
 
 
 def _check_limits(case: Case, decision: Item[Decision], intent: Intent) -> None:
