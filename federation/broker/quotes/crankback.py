@@ -19,7 +19,7 @@ from schemas.problem import Outcome, Problem
 # These say something of the operator, not of one segment: it is not asked again for this quote.
 WHOLE_OPERATOR: Final = frozenset(
     "OPERATOR_UNREACHABLE DOCUMENT_INVALID TOO_MANY_REQUESTS POLICY_DENIED INCOMPATIBLE_STATE NOT_FOUND"
-    " NOT_IMPLEMENTED".split()
+    " NOT_IMPLEMENTED INTERNAL".split()
 )
 # Where several failed for different reasons, the answer carries the code that says most about what to do next.
 WEIGHT: Final = (
@@ -29,6 +29,7 @@ WEIGHT: Final = (
     "TOO_MANY_REQUESTS",
     "CAPACITY_CHANGED",
     "LABEL_TAKEN",
+    "INTERNAL",
 )
 CONTENDED: Final = frozenset({"CAPACITY_CHANGED", "LABEL_TAKEN"})
 EVERY_LABEL: Final = span(LABEL_MIN, LABEL_MAX)

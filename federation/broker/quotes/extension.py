@@ -82,6 +82,9 @@ class Extending:
         except Problem as problem:
             await hand.let_go((), self._limits.total_s_max)
             raise hand.told(problem) from problem
+        except Exception:
+            await hand.let_go((), self._limits.total_s_max)
+            raise
         return stored
 
     async def let_go(self, stored: StoredQuote) -> None:

@@ -25,6 +25,7 @@ from schemas.segment import Limits, Segment, Time, moment
 
 ASK_S: Final = 3.5
 DECLINE_S_LEAST: Final = 0.5
+FAULT: Final = "a fault on the side of this broker; its log has it"
 NO_RATES: Final = RateTable("", {})
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,16 @@ class Hand:
         return list(await asyncio.gather(*(self._one(ask, min(ASK_S, timeout_s)) for ask in asks)))
 
     async def _one(self, ask: Ask, timeout_s: float) -> HeldQuote | Problem:
+        """A fault with one operator is an answer like any other, so that what the others hold is let go."""
+        now = self._author.clock.now()
+        try:
+            return await self._answer(ask, timeout_s)
+        except Exception:
+            log.exception("a fault in asking %s for a quote", ask.operator)
+            self._note_lost(ask.operator, now)
+            return Problem("INTERNAL", f"{ask.operator}: {FAULT}", extra={"operator": ask.operator})
+
+    async def _answer(self, ask: Ask, timeout_s: float) -> HeldQuote | Problem:
         present = self.quotes.get(ask.operator)
         if present is not None and fits(present, ask) and self._purposes.get(ask.operator) == ask.purpose:
             return present
@@ -148,6 +159,9 @@ class Hand:
                 await peer.decline(held.quote_id)
         except (Problem, TimeoutError) as error:
             log.warning("a hold at %s is left to expire: %s", held.operator, str(error) or "no answer")
+            return False
+        except Exception:
+            log.exception("a hold at %s is left to expire, after a fault", held.operator)
             return False
         return True
 

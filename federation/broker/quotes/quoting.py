@@ -101,6 +101,9 @@ class Quoting:
         except Problem as problem:
             await attempt.let_go(())
             raise attempt.told(problem) from problem
+        except Exception:
+            await attempt.let_go(())
+            raise
         await attempt.let_go(stored.held)
         return stored
 

@@ -275,6 +275,45 @@ def test_a_store_that_fails_lets_every_hold_go() -> None:
     world(main)
 
 
+async def _faulty(*_: object) -> None:
+    raise ZeroDivisionError("not foreseen")
+
+
+FAULTY: Any = _faulty
+
+
+def test_a_fault_with_one_operator_lets_the_others_go_and_names_it(caplog: pytest.LogCaptureFixture) -> None:
+    async def main(market: SmallMarket) -> None:
+        market.gamma.quote = FAULTY  # type: ignore[method-assign]
+        problem = await refused(market)
+        assert (problem.code, problem.outcome) == ("INTERNAL", Outcome.UNDONE)
+        assert [failure["operator"] for failure in problem.extra["failed"]] == [GAMMA]
+        assert "not foreseen" not in str(problem)
+        assert "ZeroDivisionError: not foreseen" in caplog.text
+        assert market.held() == {"Alpha": 0, "Beta": 0, "Gamma": 0, "Delta": 0}
+
+    world(main)
+
+
+def test_a_fault_with_an_operator_in_between_is_gone_around() -> None:
+    async def main(market: SmallMarket) -> None:
+        market.beta.quote = FAULTY  # type: ignore[method-assign]
+        assert [one.operator for one in (await market.quote()).held] == [ALPHA, DELTA, GAMMA]
+
+    world(main)
+
+
+def test_a_fault_after_the_asking_and_one_in_letting_go_leave_no_other_hold() -> None:
+    async def main(market: SmallMarket) -> None:
+        market.store.put_quote = FAULTY  # type: ignore[method-assign]
+        market.alpha.decline = FAULTY  # type: ignore[method-assign]
+        with pytest.raises(ZeroDivisionError):
+            await market.quote()
+        assert market.held() == {"Alpha": 1, "Beta": 0, "Gamma": 0, "Delta": 0}
+
+    world(main)
+
+
 def only_beta(by_name: Mapping[str, FakeOperator]) -> None:
     del by_name["Delta"].offers["d-a--d-g:any"]
 
