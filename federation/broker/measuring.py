@@ -105,4 +105,5 @@ def _contradicted(measured_us: int, promised_us: int, ends: tuple[Standpoint, St
         yield f"the promise: {milliseconds(promised_us)} one way, and {milliseconds(measured_us)} were measured"
     if ends is not None and contradicts(measured_us, ends[0].place, ends[1].place):
         needed = milliseconds(floor_us(ends[0].place, ends[1].place))
-        yield f"the places: light needs {needed} between {ends[0]} and {ends[1]}, so one of them is elsewhere"
+        where = f"light needs {needed} between {ends[0]} and {ends[1]}"
+        yield f"the places: {where}, so one of them is elsewhere, or this was not measured"

@@ -29,7 +29,7 @@ EXAMPLES: Final = """\
 Examples:
   peerway evidence 0P8vTt2cQ5WJ9kVjv7n1fg --wait 30
   peerway evidence 0P8vTt2cQ5WJ9kVjv7n1fg --profile regulator -o regulator.evidence
-  peerway verify 0P8vTt2cQ5WJ9kVjv7n1fg.evidence --anchor anchors.json
+  peerway verify 0P8vTt2cQ5WJ9kVjv7n1fg.evidence --anchor anchors.json --key https://buyer.example=buyer.jwks
 """
 
 
@@ -77,9 +77,12 @@ def evidence(  # noqa: PLR0917 - the options in their order
 
 
 def _write(path: Path, found: EvidenceView) -> None:
+    data = found.bundle.encode()
     try:
-        path.write_bytes(found.bundle.encode())
+        path.write_bytes(data)
     except OSError as error:
         raise invalid("--output", f"{path} cannot be written ({error.strerror})") from error
-    click.echo(f"Wrote {path}: {len(found.bundle)} bytes for the profile {found.profile}.")
-    click.echo(f"Check it with: peerway verify {path} --anchor ANCHORS")
+    click.echo(f"Wrote {path}: {len(data)} bytes for the profile {found.profile}.")
+    # Only this profile shows a mandate, whose buyer need not be a member.
+    whose = " --key BUYER=JWKS" if found.profile == Profile.BUYER else ""
+    click.echo(f"Check it with: peerway verify {path} --anchor ANCHORS{whose}")

@@ -100,9 +100,9 @@ def _claims(given: dict[str, Any]) -> dict[str, Any]:
 
 
 @mandate.command(epilog=EXAMPLES)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path), envvar="PEERWAY_MANDATE")
 def show(file: Path) -> None:
-    """Print what the mandate in FILE says. Its signature is for the broker to verify."""
+    """Print what the mandate in FILE says, or in PEERWAY_MANDATE. Its signature is for the broker to verify."""
     import msgspec
 
     mandate_h, claims = _read(file)
@@ -126,6 +126,9 @@ def revoke(*, broker: str, key: str | None, as_json: bool, mandate_or_hash: str,
         if signing is not None:
             raise invalid("--sign-with", "needs the mandate itself, which says whose it is and for which broker")
         mandate_h, who = mandate_or_hash, caller(key)
+    elif not file.exists():
+        why = f"'{mandate_or_hash}' is neither a file nor the hash of a mandate, 43 characters"
+        raise invalid("FILE_OR_HASH", f"{why}; `peerway mandate show FILE` prints it")
     else:
         mandate_h, claims = _read(file)
         who = caller(key) if signing is None else _itself(signing, claims)
@@ -151,5 +154,7 @@ def _read(file: Path) -> tuple[str, Mandate]:
     try:
         text = file.read_text(encoding="ascii").strip()
         return doc_hash(text), unverified(text, Mandate)
-    except (OSError, ValueError, Problem) as error:
+    except OSError as error:
+        raise invalid(str(file), f"cannot be read ({error.strerror})") from error
+    except (ValueError, Problem) as error:
         raise invalid(str(file), f"holds no mandate that can be read: {error}") from error

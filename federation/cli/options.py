@@ -136,7 +136,12 @@ _INTENT_OPTIONS: Final = (
     click.option(
         "--data-class", metavar="NAME", help="What the data are, which brings policies of its own: EU-health."
     ),
-    click.option("--boundary", type=BOUNDARY, metavar="FILE", help="JSON: who may talk to whom over the lease."),
+    click.option(
+        "--boundary",
+        type=BOUNDARY,
+        metavar="FILE",
+        help=f"Who may talk to whom over the lease, in JSON: {BOUNDARY_HELP}",
+    ),
     click.option(
         "--best",
         type=click.Choice([o.value for o in Objective]),

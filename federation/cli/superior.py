@@ -65,7 +65,8 @@ def hand_in(folder: Path, order: Order) -> dict[str, Any]:
 def check_folder(folder: Path) -> None:
     """Raises INVALID_ARGUMENT where there is no such folder."""
     if not folder.is_dir():
-        raise invalid(str(folder), "is no folder; make one with: peerway anchor init")
+        why = "is no folder; make one with: peerway anchor init, or peerway auditor init"
+        raise invalid(f"FOLDER {folder}", why)
 
 
 def how_things_stand(folder: Path) -> dict[str, Any]:

@@ -268,7 +268,7 @@ class FakeExchange:
         self._begin()
         if order_id not in self.all_orders:
             raise not_found(f"order {order_id}")
-        return EvidenceView(order=order_id, profile=profile, bundle="{}\n")
+        return EvidenceView(order=order_id, profile=profile, bundle='{"city":"Zürich"}\n')
 
     async def policies(self) -> PoliciesView:
         self._begin()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from federation.broker.market.words import limit_name, listed, milliseconds, money
+from federation.broker.market.words import limit_names, milliseconds, money
 from federation.broker.paths.costs import LimitCost as Cost
 from federation.broker.paths.query import Query
 from schemas.answer import LimitCost
@@ -18,7 +18,7 @@ def cost_views(costs: Iterable[Cost], query: Query, roster: Mapping[str, str]) -
 
 def _view(cost: Cost, currency: str, roster: Mapping[str, str]) -> LimitCost:
     operators = tuple(roster.get(segment.operator, segment.operator) for segment in cost.route.segments)
-    names = listed([limit_name(name) for name in cost.limits])
+    names = limit_names(cost.limits)
     alone = len(cost.limits) == 1
     what = f"the limit on {names} costs" if alone else f"the limits on {names} together cost"
     way = f"over {', '.join(operators)} in {milliseconds(cost.route.promise.latency_us)}"

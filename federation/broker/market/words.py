@@ -40,6 +40,20 @@ def limit_name(limit: str) -> str:
     return f"{attribute.replace('_', ' ')}, in policy {policy}" if policy else NAMES.get(limit, limit)
 
 
+def limit_names(limits: Sequence[str]) -> str:
+    """Several, each policy named once, after all that it asks."""
+    by_policy: dict[str, list[str]] = {}
+    for limit in limits:
+        by_policy.setdefault(limit.rpartition(".")[0], []).append(limit)
+    own = [limit_name(limit) for limit in by_policy.pop("", [])]
+    return listed(own + [_of_policy(policy, rules) for policy, rules in by_policy.items()])
+
+
+def _of_policy(policy: str, rules: Sequence[str]) -> str:
+    asked = [rule.rpartition(".")[2].replace("_", " ") for rule in rules]
+    return f"{listed(asked)} in policy {policy}"
+
+
 def money(micro: int, currency: str) -> str:
     """An amount, rounded up to the cent: `EUR 12.35`."""
     cents = -(-micro // 10_000)

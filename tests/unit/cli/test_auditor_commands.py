@@ -68,7 +68,9 @@ def test_only_an_auditor_attests(shell: Shell) -> None:
     shell("anchor", "init", folder, "--entity", ANCHOR, "--name", "Example")
     facts = shell.file("facts.json", "{}")
     assert "holds no auditor" in shell("auditor", "attest", folder, SURF, facts, status=2)
-    assert "is no folder" in shell("auditor", "list", shell.folder / "nowhere", status=2)
+    told = shell("auditor", "list", shell.folder / "nowhere", status=2)
+    assert f"FOLDER {shell.folder / 'nowhere'}: is no folder; make one with" in told
+    assert "peerway auditor init" in told
 
 
 BAD: dict[str, tuple[dict[str, Any] | str, str]] = {

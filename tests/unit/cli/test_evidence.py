@@ -12,6 +12,7 @@ from schemas.problem import Problem
 from tests.support.face import World
 from tests.unit.cli.test_commands import ASKED, Terminal
 
+SHOWN = '{"city":"Zürich"}\n'
 PENDING = Problem("UNAVAILABLE", "pending: checkpoint", extra={"pending": "checkpoint"})
 
 
@@ -39,9 +40,10 @@ async def test_evidence_is_written_where_it_is_asked_for(peerway: Terminal, tmp_
     order = await ordered(peerway)
     status, out, _ = await peerway("evidence", order)
     assert status == 0
-    assert (tmp_path / f"{order}.evidence").read_bytes() == b"{}\n"
-    assert f"peerway verify {order}.evidence" in out
-    assert (await peerway("evidence", order, "--profile", "regulator", "-o", "-"))[1] == "{}\n"
+    assert (tmp_path / f"{order}.evidence").read_bytes() == SHOWN.encode()
+    assert f"Wrote {order}.evidence: 19 bytes for the profile buyer." in out
+    assert f"peerway verify {order}.evidence --anchor ANCHORS --key BUYER=JWKS" in out
+    assert (await peerway("evidence", order, "--profile", "regulator", "-o", "-"))[1] == SHOWN
     status, _, err = await peerway("evidence", order, "-o", "nowhere/at-all")
     assert status == 2
     assert "cannot be written" in err

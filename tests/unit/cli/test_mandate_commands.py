@@ -92,6 +92,22 @@ def test_what_is_signed_is_read_back(desk: Desk) -> None:
     assert load_agent(desk.folder / "mandate.jwt", desk.folder / "agent.json").key.kid == desk.kid
 
 
+def test_the_mandate_one_acts_under_is_shown_unless_another_is_named(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (desk.folder / "mandate.jwt").write_text(desk.mandate(per_order="20EUR")[1])
+    monkeypatch.setenv("PEERWAY_MANDATE", str(desk.folder / "mandate.jwt"))
+    status, said = desk("mandate", "show")
+    assert (status, '"per_order_micro": 20000000' in said) == (0, True)
+    status, said = desk("mandate", "show", str(desk.folder / "absent.jwt"))
+    assert (status, "absent.jwt: cannot be read (No such file or directory)" in said) == (2, True)
+
+
+def test_what_is_neither_file_nor_hash_cannot_be_revoked(desk: Desk) -> None:
+    status, said = desk("mandate", "revoke", "nonsense", "--sign-with", str(desk.folder / "buyer.json"))
+    assert (status, "FILE_OR_HASH: 'nonsense' is neither a file nor the hash of a mandate" in said) == (2, True)
+
+
 def test_of_several_keys_in_a_file_the_one_that_the_mandate_names_is_used(desk: Desk) -> None:
     folder, mandate = desk.folder, desk.folder / "mandate.jwt"
     Path(mandate).write_text(Principal().agent(key=load_key_set(

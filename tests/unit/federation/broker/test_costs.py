@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from federation.broker.market.words import limit_names
 from schemas.answer import SearchAnswer
 from schemas.intent import Objective
 from schemas.jurisdiction import Attestation, ClassFacts, Sovereignty
@@ -55,6 +56,13 @@ def test_limits_that_cost_only_together_are_told_together() -> None:
     (cost,) = asked(limits=Limits(latency_us=2_000), sovereignty=IN_EU).costs
     assert cost.limits == ("latency_us", "countries")
     assert cost.words.startswith("the limits on latency and countries crossed together cost EUR 200.00: without them")
+
+
+def test_several_rules_of_a_policy_name_it_once() -> None:
+    rules = ("latency_us", "eu-health.countries", "eu-health.key_custody", "eu-only.operations")
+    health, eu = "countries and key custody in policy eu-health", "operations in policy eu-only"
+    assert limit_names(rules) == f"latency, {health} and {eu}"
+    assert limit_names(("eu-only.operations",)) == "operations in policy eu-only"
 
 
 def test_limits_that_cost_nothing_are_not_told() -> None:
