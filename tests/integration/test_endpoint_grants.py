@@ -12,7 +12,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from federation.node.seams import SystemClock, SystemEntropy
-from federation.trust.jose import sign_jws, unverified
+from federation.trust.jose import doc_hash, sign_jws, unverified
 from federation.trust.keys import generate
 from schemas.entity import Jwks
 from schemas.grant import EndpointGrant
@@ -67,8 +67,12 @@ async def test_it_is_sold_with_the_grant_for_this_broker_alone(tmp_path: Path) -
                 with pytest.raises(Problem) as caught:
                     await alice.quote(INTENT, grants=grants)
                 assert caught.value.code in {"POLICY_DENIED", "OPERATOR_REFUSED", "DOCUMENT_INVALID"}, grants
-            quote = await alice.quote(INTENT, grants=(grant(),))
+            used, unlooked_at = grant(), grant(aud="https://other.example")
+            quote = await alice.quote(INTENT, grants=(used, unlooked_at))
             assert quote.state is State.HELD
+            assert await alice.document(doc_hash(used)) == used
+            with pytest.raises(Problem, match="document"):
+                await alice.document(doc_hash(unlooked_at))
             order = await alice.order(quote.id)
             assert (await alice.get_order(order.id, 20)).state is State.ACTIVE
             await alice.release(order.id)

@@ -16,7 +16,6 @@ import msgspec
 from federation.broker.authority.filing import Party
 from federation.broker.evidence.protocols import Elsewhere, EvidenceStore, Logged
 from federation.broker.orders.saga.state import OrderState
-from federation.broker.quotes.grants import granted_to
 from federation.broker.quotes.protocols import StoredQuote
 from federation.evidence.checkpoint import entity_of
 from federation.evidence.note import read_note
@@ -113,15 +112,7 @@ class Gathering:
         self, buyer: str, documents: Sequence[str], rounds: Sequence[StoredQuote], beside: Beside
     ) -> tuple[str, ...]:
         """With the endpoint grants that were shown, and the tokens that were used."""
-        grants = [
-            grant
-            for quote in rounds
-            for held in quote.held
-            if held.grant_h is not None
-            for grant in granted_to(
-                quote.grants, held.operator, held.quote.segment.a.interface, held.quote.segment.z.interface
-            )
-        ]
+        grants = [grant for quote in rounds for grant in quote.grants_used()]
         tokens: list[str] = []
         for quote in rounds:
             if quote.claims.mandate_h is not None:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from federation.broker.authority.power import Power
 from federation.broker.peers.protocols import HeldQuote
 from federation.broker.quotes.basis import NO_TEXTS, Basis
+from federation.broker.quotes.grants import granted_to
 from schemas.answer import DecisionView, PathView
 from schemas.intent import Intent
 from schemas.lease import State
@@ -54,10 +55,18 @@ class StoredQuote(Struct, frozen=True, kw_only=True):
         """The key of the agent that asked; none for the buyer itself."""
         return None if self.power is None else self.power.key
 
+    def grants_used(self) -> Iterator[str]:
+        """Endpoint grants with which operators were asked, who verified them before they quoted. What else came along
+        nobody has looked at."""
+        for held in self.held:
+            if held.grant_h is not None:
+                ends = held.quote.segment.a.interface, held.quote.segment.z.interface
+                yield from granted_to(self.grants, held.operator, *ends)
+
     def documents(self) -> Iterator[str]:
-        """Every signed document of this quote: the buyer's policies, endpoint grants, rfqs and segment quotes, the
-        decision, and the path-quote."""
-        yield from (*self.policies, *self.grants)
+        """Every signed document of this quote that was verified: the buyer's policies, the endpoint grants used, rfqs
+        and segment quotes, the decision, and the path-quote."""
+        yield from (*self.policies, *self.grants_used())
         for held in self.held:
             yield held.rfq_jws
             yield held.quote_jws
