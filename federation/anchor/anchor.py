@@ -46,7 +46,7 @@ def serve_anchors(folders: Sequence[Path], host: str, ports: Sequence[int], tls:
                 sys.stdout.flush()
             await stop.wait()
 
-    return run_daemon("peerway anchor", main)
+    return run_daemon("peerway", main)
 
 
 @asynccontextmanager

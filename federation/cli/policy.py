@@ -189,7 +189,13 @@ def _cases(named: str, file: Path | None) -> tuple[str, bytes]:
 
     if file is None and named in NAMES:
         return f"{named}.json", shipped_cases(named).encode()
-    file = file or Path(named).with_suffix(".json")
+    beside = Path(named).with_suffix(".json")
+    if file is None and not beside.exists():
+        why = (
+            f"are missing: {beside} is no file. Write cases there, or name their file; `peerway policy new` makes some"
+        )
+        raise invalid("CASES", why)
+    file = file or beside
     return str(file), _bytes(file)
 
 

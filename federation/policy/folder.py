@@ -34,8 +34,10 @@ def read_policy(path: Path) -> str:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             text = file.read(4 * POLICY_CHARS_MAX + 1)
-    except (OSError, ValueError) as error:
-        raise invalid(str(path), f"cannot be read: {error}") from error
+    except OSError as error:
+        raise invalid(str(path), f"cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise invalid(str(path), "is not UTF-8 text") from error
     if len(text) > 4 * POLICY_CHARS_MAX:
         raise invalid(str(path), f"is longer than any policy, which has at most {POLICY_CHARS_MAX} characters")
     return text

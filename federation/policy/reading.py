@@ -14,6 +14,7 @@ import cedarpy
 from cedarpy import pst
 
 from federation.policy.clauses import walk
+from federation.policy.context import Purchase, Sale
 from federation.policy.facts import ATTRIBUTES
 from schemas.decision import POLICY_CHARS_MAX
 from schemas.problem import Problem, invalid
@@ -32,7 +33,16 @@ _TOKEN: Final = re.compile(
     re.DOTALL,
 )
 _UNSEEN: Final = re.compile(r"[^\n\r\t -~]")
-_NAMED: Final = re.compile(r"`([A-Za-z_]\w*)`")
+_NAMED: Final = re.compile(r"`([^`]+)`")
+_KNOWN: Final = {
+    "action": ('Action::"carry"', 'Action::"arrange"', 'Action::"manage"', 'Action::"sell"'),
+    "entity type": ("Buyer", "Broker", "Segment", "Manager"),
+}
+_ASKED: Final[dict[str, frozenset[str]]] = {
+    "principal": frozenset(ATTRIBUTES),
+    "resource": frozenset(ATTRIBUTES),
+    "context": frozenset((*Purchase.__struct_fields__, *Sale.__struct_fields__)),
+}
 _PREFIX: Final = re.compile(r"^(\[policy\d+\] )?(for policy `policy\d+`, )?")
 _UNFINISHED: Final = ("unexpected end of input", "unexpected token `;`")
 
@@ -86,7 +96,7 @@ def _check_made_of(name: str, nodes: pst.PolicySet) -> None:
             if not isinstance(scope, pst.ScopeAny | pst.ScopeIs):
                 raise _refused(name, "names a principal or resource by id; ask `is Segment`, and for `resource.entity`")
         for clause in permit.clauses:
-            for why in _foreign(clause.expr):
+            for why in (*_foreign(clause.expr), *_misspelt(clause.expr)):
                 raise _refused(name, why)
 
 
@@ -98,6 +108,15 @@ def _foreign(expr: pst.Expr) -> Iterator[str]:
                 yield f"calls `{op}`; facts are texts, numbers, truth values and sets, which need no such function"
             case pst.EntityLit(entity) if entity.type.basename != "Action":
                 yield f"names {entity.type} by id; ask for `resource.entity` instead"
+
+
+def _misspelt(expr: pst.Expr) -> Iterator[str]:
+    """`has` of what nobody can have: Cedar takes it for a question whose answer is always no."""
+    for node in walk(expr):
+        match node:
+            case pst.HasAttr(pst.Var(variable), (asked, *_)) if asked not in _ASKED.get(variable, {asked}):
+                known = ", ".join(sorted(_ASKED[variable]))
+                yield f"asks `{variable} has {asked}`, which nothing ever has; there are {known}"
 
 
 def _unparsed(name: str, text: str, why: str) -> Problem:
@@ -129,7 +148,7 @@ def _invalid(name: str, text: str, errors: list[str]) -> Problem:
     """The first error, with what would be right where that is known."""
     error = _PREFIX.sub("", errors[0])
     word = _NAMED.search(error)
-    place = re.search(rf"\b{word[1]}\b", text) if word else None
+    place = re.search(rf"(?<!\w){re.escape(word[1])}(?!\w)", text) if word else None
     line = _line(text, place.start()) if place else None
     if word and "optional attribute" in error:
         whose = next((one for one in ("context", "principal") if f"{one}.{word[1]}" in text), "resource")
@@ -137,7 +156,8 @@ def _invalid(name: str, text: str, errors: list[str]) -> Problem:
     if word and "not found" in error:
         known = ", ".join(ATTRIBUTES)
         return _refused(name, f"{error}; the schema says which type has which of {known}", line)
-    return _refused(name, error, line)
+    kind = next((kind for kind in _KNOWN if f"unrecognized {kind}" in error), None)
+    return _refused(name, f"{error}; there are {', '.join(_KNOWN[kind])}" if kind else error, line)
 
 
 def _line(text: str, at: int) -> int:

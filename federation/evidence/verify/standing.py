@@ -48,7 +48,10 @@ class Standing:
         """The chain that held: of several the last that had begun. Raises `DOCUMENT_INVALID`."""
         holding = [spell for spell in self.spells.get(entity, ()) if spell.holds(at)]
         if not holding:
-            why = self.refused.get(entity, "none is shown" if entity not in self.spells else "none held then")
+            why = self.refused.get(
+                entity,
+                "none is shown, and its keys were not given (--key)" if entity not in self.spells else "none held then",
+            )
             raise Problem("DOCUMENT_INVALID", f"no chain of {entity} at Unix second {at}: {why}")
         begun = [spell for spell in holding if spell.since <= at]
         return max(begun, key=_age) if begun else min(holding, key=_age)

@@ -144,6 +144,12 @@ def test_errors_name_what_is_wrong(shell: Shell, words: tuple[str, ...], why: st
     assert why in shell(*words, status=2, errors=True)
 
 
+def test_a_policy_without_cases_is_told_where_they_belong(shell: Shell) -> None:
+    shell("new", "mine")
+    (shell.folder / "mine.json").unlink()
+    assert "CASES: are missing: mine.json is no file" in shell("test", "mine.cedar", status=2, errors=True)
+
+
 def test_a_policy_that_is_none_names_its_line(shell: Shell) -> None:
     (shell.folder / "mine.cedar").write_text("permit (principal, action, resource)\nwhen { resource.sttaus };")
     said = shell("test", "mine.cedar", status=2, errors=True)

@@ -79,6 +79,13 @@ def test_what_is_no_bundle_fails_by_its_format(files: dict[str, Path], capsys: p
     assert "\x1b" not in out
 
 
+def test_a_buyer_who_is_no_member_and_whose_keys_are_not_given_is_told_of_the_option(
+    files: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([one for one in arguments(files) if f"{BUYER}=" not in one]) == 4
+    assert "none is shown, and its keys were not given (--key)" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("spoiled", ["bundle", "anchors", "buyer"])
 def test_a_file_that_is_missing_is_named(
     files: dict[str, Path], spoiled: str, capsys: pytest.CaptureFixture[str]

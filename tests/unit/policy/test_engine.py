@@ -167,7 +167,16 @@ def test_an_error_in_a_permit_is_a_refusal() -> None:
         (f'{EVERYBODY}\nwhen {{ resource.entity == "a }};', "line 2: a string begins here that does not end"),
         (f"{EVERYBODY}\nwhen {{ resource.sttaus == 1 }};", "line 2: attribute `sttaus` .* not found; the schema"),
         (f'{EVERYBODY}\nwhen {{ resource.legal_domicile.contains("NL") }};', "line 2: may find no `legal_domicile`"),
-        ('permit (principal, action == Action::"cary", resource);', "unrecognized action"),
+        (
+            'permit (principal, action == Action::"cary", resource);',
+            'line 1: unrecognized action `Action::"cary"`; there are Action::"carry", Action::"arrange"',
+        ),
+        ("permit (principal is Byer, action, resource);", "line 1: unrecognized entity type `Byer`; there are Buyer"),
+        (
+            f"{EVERYBODY} when {{ resource has country }};",
+            "asks `resource has country`, which nothing ever has; .*seal",
+        ),
+        (f"{EVERYBODY} when {{ !(context has class) }};", "asks `context has class`, which nothing ever has; .*data_c"),
         ("permit (principal == ?principal, action, resource);", "holds a template"),
         ("forbid (principal, action, resource);", "make it a condition of the permit"),
         ('permit (principal == Buyer::"x", action, resource);', "names a principal or resource by id"),
