@@ -14,11 +14,11 @@ from federation.evidence.verify.reading import canonical, name_of
 from federation.evidence.verify.report import Check
 from federation.evidence.verify.verify import verify
 from federation.trust.jose import sha256_b64, sign_jws
-from schemas.decision import Policy, PolicyRef
+from schemas.decision import Decision, Policy, PolicyRef
 from schemas.evidence import PolicyText, Profile
 from schemas.mandate import Mandate
 from schemas.policy.texts import shipped
-from tests.support.evidence.bundle import LOOKED, bundle_of, log_of
+from tests.support.evidence.bundle import LOOKED, bundle_of, bundled, log_of
 from tests.support.evidence.cast import BROKER, BUYER, OPERATORS, WITNESSES, anchors, key_of, known, later
 from tests.support.evidence.papers import Bend, Plan, papers
 
@@ -147,3 +147,34 @@ def test_an_extension_is_decided_by_all_that_the_purchase_was(profile: Profile) 
         found = judged(HEALTH, later_by=fewer, data_class=None, profile=profile)
         assert not found.ok
         assert found.detail == "an extension was decided without policy eu-health, by which the purchase was"
+
+
+def turned(claims: Decision) -> Decision:
+    """The facts of one segment for the quote of the other."""
+    first, second, broker, *managers = claims.judged
+    carried = (structs.replace(second, quote_h=first.quote_h), structs.replace(first, quote_h=second.quote_h))
+    return structs.replace(claims, judged=(*carried, broker, managers[1], managers[0], managers[2]))
+
+
+@pytest.mark.parametrize("profile", [Profile.REGULATOR, Profile.COUNTRIES])
+def test_an_extension_is_decided_about_the_segments_that_were_bought(profile: Profile) -> None:
+    plan = Plan(2, extended=True, bends={"decision:1": turned})
+    report = verify(bundled(plan, profile), anchors(), later(LOOKED), known())
+    assert report.failed() == ("policy",)
+
+
+@pytest.mark.parametrize("profile", [Profile.REGULATOR, Profile.COUNTRIES])
+def test_what_a_broker_signs_is_its_own_text(profile: Profile) -> None:
+    assert "acme (the broker's own text, " in judged(signed(BROKER), HEALTH, profile=profile).detail
+    assert f"acme (signed by {BUYER})" in judged(signed(BUYER), HEALTH, profile=profile).detail
+
+
+def test_who_said_what_was_asked_for_is_told() -> None:
+    assert "; asked for in an intent that the broker alone shows" in judged(HEALTH, mandated=False).detail
+    assert "; asked for in a mandate for the class EU-health" in detail(bundled(Plan(2)))
+    assert "; what was asked for is not shown" in judged(HEALTH, profile=Profile.COUNTRIES).detail
+
+
+def detail(data: bytes) -> str:
+    report = verify(data, anchors(), later(LOOKED), known())
+    return next(check.detail for check in report.checks if check.name == "policy")

@@ -17,7 +17,7 @@ from federation.evidence.verify.attested import attested, decided, subjects
 from federation.evidence.verify.documents import same
 from federation.evidence.verify.purchase import purchase
 from federation.evidence.verify.reading import Case, Item, name_of, unsound
-from federation.evidence.verify.vouched import check_asked, unknown_classes, word_of
+from federation.evidence.verify.vouched import asked_by, check_asked, unknown_classes, word_of
 from federation.policy.context import Purchase as Circumstances
 from federation.policy.engine import LoadedPolicy, decide, load, schema_h
 from federation.policy.limits import judge, lacking_marks
@@ -47,7 +47,7 @@ def check(case: Case) -> str:
         _check_intent(case)
     names = ", ".join(sorted(words)) or "no policy was asked for"
     count = sum(len(one.claims.judged) for one in case.decisions)
-    return f"{names}: {count} verdicts, all permit{unknown_classes(case.decisions)}"
+    return f"{names}: {count} verdicts, all permit{asked_by(case)}{unknown_classes(case.decisions)}"
 
 
 def _check_schema(case: Case, decision: Item[Decision]) -> None:

@@ -8,7 +8,7 @@ forbid more, and counts for nothing that was asked for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from federation.evidence.verify.amounts import intent_of
 from federation.evidence.verify.purchase import purchase
@@ -20,6 +20,8 @@ from schemas.evidence import Profile
 from schemas.mandate import Mandate
 from schemas.policy.texts import shipped
 from schemas.segment import EntityId
+
+SHOWN_ALONE: Final = "; asked for in an intent that the broker alone shows"
 
 
 class Word(NamedTuple):
@@ -37,7 +39,7 @@ def word_of(case: Case, ref: PolicyRef) -> Word:
     if ref.name in shipped():
         return _expected(ref, shipped()[ref.name], "the one that ships with Peerway", "as it ships")
     signed = case.signed_policies.get((ref.name, ref.policy_h))
-    if signed is not None:
+    if signed is not None and (signed.claims.iss != purchase(case).broker or case.bundle.profile is Profile.BUYER):
         return _signed(case, signed)
     return Word(f"the broker's own text, {ref.policy_h}", False)
 
@@ -49,6 +51,15 @@ def check_asked(case: Case, decisions: Sequence[Item[Decision]]) -> None:
         _check_goes_on(one.claims, decisions[0].claims)
     if case.bundle.profile is Profile.BUYER:
         _check_named(case, [ref for one in decisions for ref in one.claims.policies])
+
+
+def asked_by(case: Case) -> str:
+    """On whose word something was asked for: an intent is not signed by its buyer, a mandate is."""
+    if case.bundle.profile is not Profile.BUYER:
+        return "; what was asked for is not shown"
+    given = {item.claims.authorization_details[0].data_class for item in case.all(Mandate)} - {None}
+    said = ", ".join(sorted(name for name in given if name is not None))
+    return f"; asked for in a mandate for the class {said}" if said else SHOWN_ALONE
 
 
 def unknown_classes(decisions: Iterable[Item[Decision]]) -> str:
