@@ -33,6 +33,7 @@ def grant() -> None:
 @click.option("--at", "operator", type=ENTITY, required=True, metavar="ENTITY", help="The operator of the UNI.")
 @click.option("--uni", required=True, metavar="ID", help="The UNI.")
 @click.option("--for", "subject", type=ENTITY, required=True, metavar="ENTITY", help="The broker that may connect.")
+@click.option("--buyer", metavar="NAME", help="That buyer of the broker alone, by its pseudonym at the operator.")
 @click.option("--bandwidth", type=BANDWIDTH, required=True, help="At most: 10G.")
 @click.option("--from", "start", type=TIME, help="For leases from then on; from now if not given.")
 @click.option("--until", type=TIME, required=True, help="For leases that end by then, within a year.")
@@ -43,6 +44,7 @@ def new(
     operator: str,
     uni: str,
     subject: str,
+    buyer: str | None,
     bandwidth: int,
     start: datetime | None,
     until: datetime,
@@ -52,4 +54,5 @@ def new(
 
     begin = None if start is None else int(start.timestamp())
     ends = (begin, int(until.timestamp()))
-    click.echo(sign_grant(key, owner=owner, operator=operator, uni=uni, subject=subject, bps=bandwidth, ends=ends))
+    whom = (subject, None) if buyer is None else (buyer, subject)
+    click.echo(sign_grant(key, owner=owner, operator=operator, uni=uni, whom=whom, bps=bandwidth, ends=ends))

@@ -95,16 +95,25 @@ def sign_policy(key: Path, *, buyer: str, name: str, cedar: str, until: int) -> 
 
 
 def sign_grant(
-    key: Path, *, owner: str, operator: str, uni: str, subject: str, bps: int, ends: tuple[int | None, int]
+    key: Path,
+    *,
+    owner: str,
+    operator: str,
+    uni: str,
+    whom: tuple[str, str | None],
+    bps: int,
+    ends: tuple[int | None, int],
 ) -> str:
-    """An endpoint grant, valid from now until leases under it must have ended. Raises `Problem`."""
+    """An endpoint grant, valid from now until leases under it must have ended. `whom` is a broker, or a buyer's
+    pseudonym and its broker. Raises `Problem`."""
     now = SystemClock().now()
     start, until = now if ends[0] is None else ends[0], ends[1]
     if not start < until <= now + GRANT_LIFE_S:
         raise invalid("--until", "must be later than the start and within a year from now")
     claims = EndpointGrant(
         iss=owner,
-        sub=subject,
+        sub=whom[0],
+        via=whom[1],
         aud=operator,
         iat=now,
         exp=until,

@@ -57,11 +57,18 @@ def check_endpoints(
             raise Problem("POLICY_DENIED", why, field=f"segment.{name}.interface")
 
 
+def is_for(grant: EndpointGrant, asker: Asker) -> bool:
+    """Whether a grant is for whoever asks: the broker itself, or this buyer of this very broker."""
+    if grant.via is None:
+        return grant.sub == asker.broker
+    return (grant.via, grant.sub) == asker
+
+
 def _allows(grant: EndpointGrant, owner: EntityId, uni: str, segment: Segment, asker: Asker) -> bool:
     return (
         grant.iss == owner
         and grant.uni == uni
-        and grant.sub in asker
+        and is_for(grant, asker)
         and segment.bandwidth_bps <= grant.bandwidth_bps
         and grant.window.start <= segment.window.start
         and segment.window.end <= grant.window.end

@@ -186,6 +186,7 @@ LIES: dict[str, tuple[str, Callable[[Any], Any], str]] = {
     "an rfq names another mandate": ("rfq:0:1", change(mandate_h=HASH), "narrowing"),
     "an rfq names a grant that is not shown": ("rfq:0:1", change(grant_h=HASH), "narrowing"),
     "the grant is for another UNI": ("grant", change(uni="elsewhere"), "narrowing"),
+    "the grant is for whom another broker calls so": ("grant", change(via="https://other.example"), "narrowing"),
     "the grant is for less": ("grant", change(bandwidth_bps=10**9), "narrowing"),
     "the grant is for somebody else": ("grant", change(sub="https://other.example"), "narrowing"),
     "an order pays more than was quoted": ("order:0:1", change(amount=Money("CHF", 1)), "amounts"),

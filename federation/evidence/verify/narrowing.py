@@ -16,7 +16,7 @@ from federation.evidence.verify.documents import same
 from federation.evidence.verify.hops import Hop, agent_token, asked_of, hop_for, more
 from federation.evidence.verify.purchase import Leg, Purchase, Round, purchase
 from federation.evidence.verify.reading import Case, Item, unsound
-from federation.tokens.grant import grants_hash
+from federation.tokens.grant import Asker, grants_hash, is_for
 from federation.tokens.narrows import widened
 from federation.tokens.reach import Stretch, check_path
 from federation.trust.jose import sha256_b64
@@ -208,7 +208,7 @@ def _check_grants(case: Case, one: Round) -> None:
 def _check_grant(grant: EndpointGrant, leg: Leg) -> None:
     rfq, segment = leg.rfq.claims, leg.quote.claims.segment
     pairs = {
-        "sub": (grant.sub in {rfq.iss, rfq.sub}, True),
+        "sub": (is_for(grant, Asker(rfq.iss, rfq.sub)), True),
         "bandwidth": (segment.bandwidth_bps <= grant.bandwidth_bps, True),
         "window": (grant.window.start <= segment.window.start and segment.window.end <= grant.window.end, True),
         "time": (grant.iat - SKEW_S <= rfq.iat < grant.exp, True),

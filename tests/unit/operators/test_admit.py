@@ -196,7 +196,7 @@ def ask(house: Gatehouse, *grants: str, **changes: Any) -> None:
 def test_a_foreign_uni_needs_its_owners_grant(house: Gatehouse) -> None:
     refused(lambda: ask(house), "POLICY_DENIED", "segment.a.interface")
     ask(house, house.cast.grant())
-    ask(house, house.cast.grant(sub=BUYER_THERE))
+    ask(house, house.cast.grant(sub=BUYER_THERE, via=BROKER))
     turned = structs.replace(SEGMENT, a=SEGMENT.z, z=SEGMENT.a)
     refused(lambda: ask(house, segment=turned), "POLICY_DENIED", "segment.z.interface")
     ask(house, house.cast.grant(), segment=turned)
@@ -205,6 +205,8 @@ def test_a_foreign_uni_needs_its_owners_grant(house: Gatehouse) -> None:
 BAD_GRANTS: dict[str, Callable[[Gatehouse], str]] = {
     "for another broker": lambda h: h.cast.grant(sub=STRANGER),
     "for another buyer": lambda h: h.cast.grant(sub="somebody"),
+    "for a buyer of who knows whom": lambda h: h.cast.grant(sub=BUYER_THERE),
+    "for whom another broker calls so": lambda h: h.cast.grant(sub=BUYER_THERE, via=STRANGER),
     "for another UNI": lambda h: h.cast.grant(uni="uni-amsterdam"),
     "of somebody who is not the owner": lambda h: h.cast.grant(iss=BUYER, signer=BUYER),
     "for less bandwidth": lambda h: h.cast.grant(bandwidth_bps=10**10 - 1),
