@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import product
 from typing import Final
 
@@ -76,7 +77,7 @@ class Inquiry:
 def floor_us(graph: Graph, query: Query) -> int:
     """What light in vacuum needs from the nearest source to the nearest target, microseconds one way."""
     pairs = product(_published(graph, query.sources), _published(graph, query.targets))
-    return min((light_floor_us(_distance_km(a, z)) for a, z in pairs), default=0)
+    return min([_light_us(a.lat_udeg, a.lon_udeg, z.lat_udeg, z.lon_udeg) for a, z in pairs], default=0)
 
 
 def _published(graph: Graph, ends: tuple[End, ...]) -> list[Interface]:
@@ -84,5 +85,7 @@ def _published(graph: Graph, ends: tuple[End, ...]) -> list[Interface]:
     return [sheet.interfaces[name] for sheet, name in sheets if name in sheet.interfaces]
 
 
-def _distance_km(a: Interface, z: Interface) -> float:
-    return great_circle_km(a.lat_udeg / UDEG, a.lon_udeg / UDEG, z.lat_udeg / UDEG, z.lon_udeg / UDEG)
+@lru_cache(maxsize=4096)
+def _light_us(lat1: int, lon1: int, lat2: int, lon2: int) -> int:
+    """What light in vacuum needs between two places, in microdegrees."""
+    return light_floor_us(great_circle_km(lat1 / UDEG, lon1 / UDEG, lat2 / UDEG, lon2 / UDEG))

@@ -9,11 +9,12 @@ against each other with the largest rounding error set aside.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from federation.broker.paths.meter import Meter
+from federation.broker.paths.network import Arc
 from federation.broker.paths.query import ADDITIONS, NANO, PRICE, SCORE, Limit, Weighing
-from federation.broker.paths.usable import ANY_LABEL, Stretch
+from federation.broker.paths.usable import ALL_TIME_BPS, ANY_LABEL, Stretch
 from schemas.segment import PPB
 
 LATENCY, JITTER, LOST, DOWN, HOPS, CARBON = range(6)
@@ -131,6 +132,27 @@ class Label:
         if meter is None:
             return self.past_micro
         return self.past_micro + meter.base + (max(meter.least, self.value) if meter.flat else self.value)
+
+
+class Leg(NamedTuple):
+    """A segment as the search knows it: vertices where it enters and leaves, and the arcs that it runs over."""
+
+    entry: int
+    exit: int
+    meter: Meter
+    arcs: tuple[Arc, ...]
+
+
+class Behind(Label):
+    """A label behind a whole segment, whose steps are not told one by one; its parent stands where that began."""
+
+    __slots__ = ("leg",)
+
+    def __init__(
+        self, vertex: int, parent: Label, past: tuple[int, int, int], sums: Sums, *, labels: int, swap: bool, leg: Leg
+    ) -> None:
+        super().__init__(vertex, parent, past, sums, mask=0, labels=labels, swap=swap, width=ALL_TIME_BPS)
+        self.leg = leg
 
 
 def cheaper(a: Label, b: Label) -> int:

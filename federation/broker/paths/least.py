@@ -6,10 +6,10 @@ from typing import Final
 
 from msgspec import structs
 
-from federation.broker.paths.assembly import Leg, legs
+from federation.broker.paths.assembly import legs
 from federation.broker.paths.changes import Change, Stand
 from federation.broker.paths.inquiry import SUMS, Inquiry
-from federation.broker.paths.labels import CARBON, HOPS, JITTER, LATENCY, Label
+from federation.broker.paths.labels import CARBON, HOPS, JITTER, LATENCY, Label, Leg
 from federation.broker.paths.meter import Meter, Size, worth
 from federation.broker.paths.query import ADDITIONS, PRICE, Limit, Query
 from federation.broker.paths.usable import Usable
@@ -97,7 +97,6 @@ def _price(usable: Usable, query: Query, path: tuple[Leg, ...], bandwidth_bps: i
     for leg in path:
         rate = worth(query.rates, usable.network(leg.entry).sheet.currency, query.currency)
         assert rate is not None, "what is usable has a rate"
-        arcs = [stretch.arc for stretch in leg.stretches]
-        meter = Meter(leg.stretches[0].meter.terms, rate, Size(bandwidth_bps, query.window, query.term_s))
-        price += meter.price(sum(a.hourly_micro for a in arcs), sum(a.gbps_hourly_micro for a in arcs))
+        meter = Meter(leg.meter.terms, rate, Size(bandwidth_bps, query.window, query.term_s))
+        price += meter.price(sum(a.hourly_micro for a in leg.arcs), sum(a.gbps_hourly_micro for a in leg.arcs))
     return price

@@ -6,8 +6,9 @@ currency, and what policy refuses is a table. Bandwidth is bit/s, money micro-un
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -97,21 +98,8 @@ class Query(Struct, frozen=True, kw_only=True):
 
     def limit(self, name: str) -> int | None:
         """The number asked for under a numeric limit's name; None where there is none."""
-        match name:
-            case Limit.LATENCY | Limit.JITTER | Limit.LOSS | Limit.AVAILABILITY | Limit.CARBON:
-                found: int | None = getattr(self.limits, name)
-                return found
-            case Limit.HOPS:
-                return self.hops
-            case Limit.BUDGET:
-                return self.budget_micro
-            case Limit.BANDWIDTH:
-                return self.bandwidth_bps
-            case Limit.MTU:
-                return self.mtu
-            case Limit.TERM:
-                return self.term_s
-        return None
+        read = _READ.get(name)
+        return None if read is None else read(self)
 
 
 class Ask(Struct, frozen=True, kw_only=True):
@@ -130,9 +118,20 @@ class Ask(Struct, frozen=True, kw_only=True):
 
     def limit(self, name: str) -> int | None:
         """Like `Query.limit`, None for what is waived."""
-        return None if name in self.waived else self.query.limit(name)
+        return None if self.waived and name in self.waived else self.query.limit(name)
 
 
+_READ: Final[Mapping[str, Callable[[Query], int | None]]] = {
+    **{
+        name: attrgetter(f"limits.{name}")
+        for name in (Limit.LATENCY, Limit.JITTER, Limit.LOSS, Limit.AVAILABILITY, Limit.CARBON)
+    },
+    Limit.HOPS: attrgetter("hops"),
+    Limit.BUDGET: attrgetter("budget_micro"),
+    Limit.BANDWIDTH: attrgetter("bandwidth_bps"),
+    Limit.MTU: attrgetter("mtu"),
+    Limit.TERM: attrgetter("term_s"),
+}
 PRICE: Final = "price"
 SCORE: Final = "score"  # price, latency and carbon, weighed
 ADDITIONS: Final = "additions"

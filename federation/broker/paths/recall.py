@@ -5,27 +5,23 @@ A buyer searches, tightens a limit, asks for a quote, and goes on to other paths
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Final
 
-from msgspec import structs
-
 from federation.broker.paths.graph import Graph
-from federation.broker.paths.query import ADDITIONS, Ask
+from federation.broker.paths.query import ADDITIONS, Ask, Query
 from federation.broker.paths.usable import MEASURES, Usable
-from schemas.intent import Objective
-from schemas.segment import Limits
 
 RECALLED_MAX: Final = 8
+LIMITS: Final = frozenset({"limits", "hops", "budget_micro", "objective", "k", "work"})
+_shared: Final = attrgetter(*(name for name in Query.__struct_fields__ if name not in LIMITS))
 
 
 def usable_for(graph: Graph, ask: Ask) -> Usable:
     """What of a graph serves an ask, with what an equal one before has found out."""
     if ask.aim in MEASURES or ask.aim == ADDITIONS:
         return Usable(graph, ask)
-    query = structs.replace(
-        ask.query, limits=Limits(), hops=None, budget_micro=None, objective=Objective.PRICE, k=1, work=0
-    )
-    alike = structs.replace(ask, query=query, aim="", eased=frozenset())
+    alike = (ask.waived, ask.granted, *_shared(ask.query))
     for known, judged in reversed(tuple(graph.recent)):
         if known == alike:
             return Usable(graph, ask, judged)

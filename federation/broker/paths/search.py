@@ -57,15 +57,15 @@ def find(
     best = prepared.solve(ask, work)
     if best.label is None:
         return _refused(inquiry, work, explain=explain, proven=best.complete)
-    ranking = Ranking(prepared, ask, work)
     wanted = min(query.k, ALTERNATIVES_MAX) - 1
-    others = islice(ranking.after(best.label), wanted) if best.complete and wanted > 0 else ()
+    ranking = Ranking(prepared, ask, work) if best.complete and wanted > 0 else None
+    others = () if ranking is None else islice(ranking.after(best.label), wanted)
     routes = tuple(route(prepared.usable, query, label) for label in (best.label, *others))
     proven = best.complete and sure  # where it is not sure which end is the nearest, another may have the better path
     bound = best.least if sure else 0
     worth = proven and costs and query.objective is Objective.PRICE
     told = limit_costs(inquiry, query, routes[0], work.done) if worth else ()
-    complete = proven and ranking.complete
+    complete = proven and (ranking is None or ranking.complete)
     return Found(routes=routes, proven=proven, complete=complete, bound=bound, work=work.done, costs=told)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from federation.broker.paths import effort
 from federation.broker.paths.bounds import Bounds
@@ -10,6 +10,8 @@ from federation.broker.paths.query import Ask
 from federation.broker.paths.solver import Solve
 from federation.broker.paths.usable import Usable
 from federation.broker.paths.work import Fixed, Solved, Work
+
+EVERY: Final = Fixed()  # all paths
 
 
 class Kernel(Protocol):
@@ -38,7 +40,7 @@ class Prepared:
         """The best path of an ask, of those that begin as `fixed` says."""
         if self._kernel is not None and self._kernel.takes(ask):
             done = work.done
-            solved = self._kernel.solve(self.usable, ask, work, fixed or Fixed())
+            solved = self._kernel.solve(self.usable, ask, work, fixed or EVERY)
             work.spend(effort.SOLVE + effort.COMPILED * (work.done - done))
             if solved is not None:
                 return solved

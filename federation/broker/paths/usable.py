@@ -313,8 +313,10 @@ def least_free(steps: Steps, start_s: int, end_s: int) -> int:
     return steps_least(steps, start_s, end_s)
 
 
-def by_operator(ends: Iterable[End]) -> Mapping[str, frozenset[str]]:
+def by_operator(ends: AbstractSet[End]) -> Mapping[str, frozenset[str]]:
     """Ids by operator."""
+    if not ends:
+        return {}
     found: dict[str, set[str]] = {}
     for entity, name in ends:
         found.setdefault(entity, set()).add(name)

@@ -62,7 +62,7 @@ class Items:
         items = tuple(dict.fromkeys(item for item in self._along(usable, label) if item not in self._exempt))
         path = legs(label)
         ends = (SOURCE, *self._end(path[0].entry)), (TARGET, *self._end(path[-1].exit))
-        classes = ((CLASS, usable.network(leg.entry).entity, leg.stretches[0].meter.terms.id) for leg in path)
+        classes = ((CLASS, usable.network(leg.entry).entity, leg.meter.terms.id) for leg in path)
         return Used(items, frozenset((*items, *ends, *classes)))
 
     def ways(self, item: Item) -> tuple[Bars, ...]:
@@ -87,7 +87,7 @@ class Items:
             network, kind = usable.network(leg.entry), self._apart
             entry, exit_ = usable.interface(leg.entry), usable.interface(leg.exit)
             if entry.kind is exit_.kind is InterfaceKind.UNI:
-                route_class = leg.stretches[0].meter.terms.id
+                route_class = leg.meter.terms.id
                 yield SEGMENT, network.entity, route_class, *sorted((entry.id, exit_.id))
             if kind is Apart.OPERATOR:
                 yield OPERATOR, network.entity
@@ -95,7 +95,7 @@ class Items:
                 yield place_of(entry, kind)
                 yield place_of(exit_, kind)
             else:
-                yield from _stretches(network, [stretch.arc.offer for stretch in leg.stretches])
+                yield from _stretches(network, [arc.offer for arc in leg.arcs])
             if number + 1 < len(path):
                 sides = sorted((self._end(leg.exit), self._end(path[number + 1].entry)))
                 yield INTERCONNECT, *sides[0], *sides[1]

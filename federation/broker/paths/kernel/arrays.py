@@ -186,7 +186,7 @@ class Arrays:
         later = self.kept.get(key)
         if later is None or later.number <= kept.number:
             self.kept[key], kept = kept, later
-        most = max(1, min(KEPT_MAX, KEPT_BYTES // sum(rows.nbytes for rows in self.kept[key].ahead)))
+        most = max(1, min(KEPT_MAX, KEPT_BYTES // self.kept[key].bytes))
         if kept is None and len(self.kept) > most:
             kept = self.kept.pop(next(iter(self.kept), key), None)
         if kept is not None and len(self.spare) < SPARE_MAX:

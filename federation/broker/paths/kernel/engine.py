@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -43,6 +45,7 @@ class Kept:
 
     def __init__(self, ahead: Ahead, number: int) -> None:
         self.ahead, self.number = ahead, number
+        self.bytes = sum(rows.nbytes for rows in ahead)
         self._most = [NEVER] * (1 + len(COUNTED))
 
     def begin_with(self, other: Kept) -> None:
@@ -82,7 +85,7 @@ class Kept:
 
 def limits(ask: Ask) -> list[int]:
     """The budget of an ask, then its limits on sums; NEVER where there is none."""
-    found = (ask.limit(Limit.BUDGET), *(limit_most(ask, name) for name in COUNTED))
+    found = [ask.limit(Limit.BUDGET), *[limit_most(ask, name) for name in COUNTED]]
     return [NEVER if one is None or one >= NEVER else one for one in found]
 
 
@@ -94,6 +97,10 @@ class Engine:
 
     def __init__(self, code: Code | None = None) -> None:
         self._code = code or Code()
+        # What runs uncompiled would warn of numbers that wrap around.
+        self._wraps: Callable[[], AbstractContextManager[object]] = (
+            partial(np.errstate, over="ignore") if self._code.search is kernel.search else nullcontext
+        )
 
     @property
     def write(self) -> Write:
@@ -157,7 +164,7 @@ class Engine:
         state = plan.plan.state
         before, state[plan.places] = state[plan.places], plan.states
         try:
-            with np.errstate(over="ignore"):
+            with self._wraps():
                 return _Run(self._code, arrays, usable, plan, kept.ahead, ask, most, work, fixed).solved()
         finally:
             state[plan.places] = before
@@ -251,14 +258,14 @@ class _Run:
             if status != kernel.FULL:
                 break
             work = _grown(work)
-        self._work.left, self._work.done = int(cells[kernel.LEFT]), self._work.done + int(cells[kernel.DONE])
-        if cells[kernel.BEST] >= 0:
-            best = _trace(work, kernel.BEST_WAY, cells[kernel.BEST_STEPS])
-            self._best = best, int(cells[kernel.BEST_FIRST]), int(cells[kernel.BEST_SECOND])
-        found = _trace(work, kernel.FOUND_WAY, cells[kernel.FOUND_STEPS]) if status == kernel.TWICE else None
-        told = int(cells[kernel.LEAST_KEY])
+        told: list[int] = cells.tolist()
+        self._work.left, self._work.done = told[kernel.LEFT], self._work.done + told[kernel.DONE]
+        if told[kernel.BEST] >= 0:
+            best = _trace(work, kernel.BEST_WAY, told[kernel.BEST_STEPS])
+            self._best = best, told[kernel.BEST_FIRST], told[kernel.BEST_SECOND]
+        found = _trace(work, kernel.FOUND_WAY, told[kernel.FOUND_STEPS]) if status == kernel.TWICE else None
         self._put_back(work)
-        return status, told, found
+        return status, told[kernel.LEAST_KEY], found
 
     def _asked(self) -> kernel.Ask:
         ask, planned, fixed = self._ask_, self._planned, self._fixed
@@ -296,7 +303,6 @@ class _Run:
 
     def _put_back(self, work: kernel.Work) -> None:
         """Let the next search have the memory."""
-        work.first[work.labels[: work.cells[kernel.COUNT], row.VERTEX]] = -1
         if len(work.labels) <= ROWS_KEPT and len(self._arrays.desks) < DESKS_MAX:
             self._arrays.desks.append(work)
 

@@ -117,12 +117,14 @@ def told(labels: Any, heap: Any, column: int, number: int) -> int:
     return many
 
 
-def ended(labels: Any, heap: Any, cells: Any, status: int) -> int:
-    """Tell the best path, and the one that enters twice."""
+def ended(labels: Any, heap: Any, first: Any, cells: Any, status: int) -> int:
+    """Tell the best path, and the one that enters twice; leave no label at any vertex."""
     if cells[BEST] >= 0:
         cells[BEST_STEPS] = told(labels, heap, BEST_WAY, cells[BEST])
     if status == TWICE:
         cells[FOUND_STEPS] = told(labels, heap, FOUND_WAY, cells[FOUND])
+    for number in range(cells[COUNT]):
+        first[labels[number, VERTEX]] = -1
     return status
 
 
@@ -342,11 +344,11 @@ def search(
             break
         if labels[label, DEAD] == ALIVE and cells[LEFT] <= 0:
             cells[LEAST_KEY] = low
-            return ended(labels, heap, cells, SPENT)
+            return ended(labels, heap, first, cells, SPENT)
         unqueue(heap, cells)
         if labels[label, DEAD] == GOAL:
             cells[LEAST_KEY], cells[FOUND] = low, label
-            return ended(labels, heap, cells, TWICE)
+            return ended(labels, heap, first, cells, TWICE)
         if labels[label, DEAD] == DOMINATED:
             continue
         if most[AIM] == CHEAPEST and low > cells[REACH]:
@@ -407,4 +409,4 @@ def search(
             )  # fmt: skip
     nothing = cells[BEST] == -2 or (cells[BEST] == -1 and cells[LEFT_OUT] == 0)
     cells[LEAST_KEY] = NEVER if nothing else cells[BEST_FIRST]
-    return ended(labels, heap, cells, PROVEN)
+    return ended(labels, heap, first, cells, PROVEN)
