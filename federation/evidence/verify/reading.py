@@ -31,6 +31,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 R = TypeVar("R")
 V: Final = 1
 DECISIONS_MAX: Final = 64  # one for the purchase, one for each extension: what Cedar is asked again
+JUDGED_BY_MAX: Final = 4096  # marks of all decisions together, each verified as of its decision's time
 # What a profile shows: anything else has no place in it.
 SHOWN: Final[Mapping[Profile, tuple[type[Any], ...]]] = {
     Profile.COUNTRIES: (Decision,),
@@ -125,6 +126,8 @@ def case_of(bundle: Bundle, anchors: Mapping[str, Jwks], known: Mapping[str, Jwk
     documents = [_item(token, SHOWN[bundle.profile]) for token in bundle.documents]
     if sum(type(item.claims) is Decision for item in documents) > DECISIONS_MAX:
         raise unsound(f"more than {DECISIONS_MAX} decisions")
+    if sum(map(_marks_named, documents)) > JUDGED_BY_MAX:
+        raise unsound(f"more than {JUDGED_BY_MAX} marks are named in decisions")
     marks = [_item(token, (TrustMark,)) for token in bundle.marks]
     lists = [_item(token, (StatusList,)) for token in bundle.status_lists]
     policies = {name_of(text): _item(text.signed, (Policy,)) for text in bundle.policies if text.signed}
@@ -133,6 +136,13 @@ def case_of(bundle: Bundle, anchors: Mapping[str, Jwks], known: Mapping[str, Jwk
             raise unsound(f"a document stands twice among {name}")
     by_hash, by_mark = {item.hash: item for item in documents}, {item.hash: item for item in marks}
     return Case(bundle, by_hash, by_mark, tuple(lists), policies, anchors, known, now)
+
+
+def _marks_named(item: Item[Any]) -> int:
+    """How many marks a decision asks to be verified; those of one entity are verified once."""
+    if type(item.claims) is not Decision:
+        return 0
+    return sum(len(names) for _, names in {(judged.entity, judged.marks) for judged in item.claims.judged})
 
 
 def canonical(bundle: Bundle) -> bytes:
