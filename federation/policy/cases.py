@@ -69,11 +69,11 @@ def _verdict(policy: LoadedPolicy, case: Case, facts: Mapping[str, Mapping[str, 
     subject = _subject(where, {**known, **case.change})
     context = {"now": subject.evidence_exp - BEFORE_END_S, **case.context}
     if case.broker is None:
-        return decide(policy, subject, _converted(where, context, Purchase))
+        return decide(policy, subject, _converted(f"{where}: context", context, Purchase))
     broker = _subject(where, _named(where, facts, case.broker))
     if (broker.part.value, subject.part.value) != ("arrange", "carry"):
         raise invalid(where, "a sale is of a segment (part carry) to a broker (part arrange)")
-    return decide_sale(policy, broker, subject, _converted(where, context, Sale))
+    return decide_sale(policy, broker, subject, _converted(f"{where}: context", context, Sale))
 
 
 def _named(where: str, facts: Mapping[str, Mapping[str, Any]], name: str) -> Mapping[str, Any]:
