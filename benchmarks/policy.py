@@ -3,15 +3,16 @@
 1,000 segments of 1,000 operators, each with facts of its own, are filtered by every shipped policy; Cedar decides one
 segment, by our call and by cedarpy's own; evidence of a purchase over five operators is verified. Every operation is
 timed in turn with one bare ES256 verify of an order's bytes, in one process, by processor time; medians over rounds.
-Writes benchmarks/out/policy.json.
+Then what a log of a million leaves costs, as `make bench-log` measures it. Writes benchmarks/out/policy.json.
 
 make bench-policy
-make bench-policy ARGS="--rounds 5 --batch-ms 20"
+make bench-policy ARGS="--rounds 5 --batch-ms 20 --leaves 10_000"
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -23,6 +24,7 @@ import cedarpy
 
 from benchmarks.caida.publish import OUT
 from benchmarks.figures import Bar
+from benchmarks.log import measured
 from benchmarks.run import table, write
 from benchmarks.trust import FLOOR, Work, bare, purchase, timed
 from federation.evidence.verify.verify import verify
@@ -168,11 +170,11 @@ def _held(value: float, bar: Bar | None) -> dict[str, Any]:
     return {"bar": str(bar), "ok": bar.kept(value), "compares": bar.said}
 
 
-def tell(us: Mapping[str, float], clock: str) -> None:
+def tell(us: Mapping[str, float], clock: str, log: Mapping[str, Any]) -> None:
     """Tables for a person, and the file."""
     rows = [("operation", "us", "/ bare verify")]
     table("Per operation", [*rows, *((name, f"{value:.1f}", f"{value / us[FLOOR]:.3g}") for name, value in us.items())])
-    reached = figures(us)
+    reached = figures(us) | log["figures"]
     lines = [
         (name, f"{one['value']:.3g}", one["bar"] or "-", "" if one["bar"] is None else "ok" if one["ok"] else "MISSED")
         for name, one in reached.items()
@@ -180,7 +182,7 @@ def tell(us: Mapping[str, float], clock: str) -> None:
     table("Figures", [("figure", "value", "bar", ""), *lines])
     versions = {name: version(name) for name in ("cedarpy", "cryptography", "msgspec")}
     rounded = {name: round(value, 2) for name, value in us.items()}
-    write(POLICY, {"figures": reached, "us": rounded, "clock": clock, "versions": versions})
+    write(POLICY, {"figures": reached, "us": rounded, "clock": clock, "versions": versions, "log": log})
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -189,9 +191,11 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rounds", type=int, default=15, help="times that every operation has its turn")
     parser.add_argument("--batch-ms", type=float, default=40, help="how long one turn lasts")
     parser.add_argument("--clock", choices=("cpu", "wall"), default="cpu", help="processor time, or all of it")
+    parser.add_argument("--leaves", type=int, default=1_000_000, help="how many documents the log has")
     options = parser.parse_args(arguments)
     clock: Callable[[], float] = process_time if options.clock == "cpu" else perf_counter
-    tell(timed(subjects(), options.rounds, options.batch_ms / 1000, clock), options.clock)
+    us = timed(subjects(), options.rounds, options.batch_ms / 1000, clock)
+    tell(us, options.clock, asyncio.run(measured(options.leaves, options.rounds)))
 
 
 if __name__ == "__main__":

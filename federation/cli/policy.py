@@ -59,7 +59,7 @@ def list_(*, folder: Path | None) -> None:
     from federation.cli.screen import plain_table, show
     from federation.policy.catalogue import DATA_CLASSES
 
-    table = plain_table("Policy", "What it asks", "Hash", whole=("Hash",))
+    table = plain_table("Policy", "What it asks", "Hash", whole=("Policy", "Hash"))
     for name, found in _known(folder).items():
         table.add_row(name, _summary(found), found.policy_h)
     classes = plain_table("Data class", "Policies")

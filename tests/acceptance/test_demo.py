@@ -19,14 +19,19 @@ STARTING_S_MAX = 600  # no bar for a busy machine, only an end
 
 
 def demo(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """The demo with its temporary folder below `folder`."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "federation.cli.main", "demo", *arguments],
-        env=os.environ | {"TMPDIR": str(folder), "PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    """The demo with its temporary folder below `folder`. It heeds SIGINT, also where the suite runs in the background of a
+    shell and ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "federation.cli.main", "demo", *arguments],
+            env=os.environ | {"TMPDIR": str(folder), "PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def alive(folder: Path) -> Iterator[int]:

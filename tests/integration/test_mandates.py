@@ -121,7 +121,7 @@ async def test_what_a_mandate_does_not_allow_is_refused_on_its_axis(market: Mark
         "mandate.max_bandwidth_bps": wide(max_bandwidth_bps=10**7),
         "mandate.jurisdictions": wide(jurisdictions=("NO", "SE")),
         "mandate.locations": wide(locations=("https://elsewhere.example",)),
-        "mandate.excluded_regimes": wide(excluded_regimes=("US-CLOUD-ACT",)),
+        "mandate.excluded_regimes": wide(excluded_regimes=("GB-IPA-2016",)),
         "mandate.required_marks": wide(required_marks=("https://marks.example/m",)),
         "mandate.data_class": wide(data_class="health"),
         "mandate.actions": wide(actions=(Deed.ORDER,)),

@@ -51,7 +51,8 @@ def sources(tmp_path: Path) -> tuple[Any, ...]:
     return ("--anchors", domain.anchors_file, "--domain", domain.folder)
 
 
-def test_what_there_is_is_listed_and_shown(shell: Shell) -> None:
+def test_what_there_is_is_listed_and_shown(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     (shell.folder / "mine.cedar").write_text("// Everybody.\npermit (principal, action, resource);\n")
     listed = shell("list", "--folder", shell.folder)
     assert all(name in listed for name in (*NAMES, "mine", "Everybody", "EU-health"))
