@@ -19,8 +19,10 @@ STARTING_S_MAX = 600  # no bar for a busy machine, only an end
 
 
 def demo(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """The demo with its temporary folder below `folder`. It heeds SIGINT, also where the suite runs in the background of a
-    shell and ignores it."""
+    """The demo with its temporary folder below `folder`.
+
+    It heeds SIGINT, also where the suite runs in the background of a shell, which has it ignored.
+    """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return subprocess.Popen(
