@@ -68,9 +68,6 @@ def init(*, folder: Path, entity: str, name: str, superiors: tuple[str, ...], au
     """
     from federation.anchor.books import Me
 
-    check_entity(entity, "--entity")
-    for superior in superiors:
-        check_entity(superior, "--superior")
     shown = make(folder, Me(entity=entity, name=name, superiors=superiors, auditor=auditor))
     put(shown["anchors"] or shown["jwks"])
 

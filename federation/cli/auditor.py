@@ -56,9 +56,6 @@ def init(*, folder: Path, entity: str, name: str, superiors: tuple[str, ...]) ->
     """Make FOLDER with a first key, and print its public keys, which the superior enrols."""
     from federation.anchor.books import Me
 
-    check_entity(entity, "--entity")
-    for superior in superiors:
-        check_entity(superior, "--superior")
     put(make(folder, Me(entity=entity, name=name, superiors=superiors, auditor=True))["jwks"])
 
 

@@ -19,11 +19,14 @@ T = TypeVar("T")
 
 
 def make(folder: Path, me: Me) -> dict[str, Any]:
-    """Begin the books of a superior in `folder`, with a first key; how things stand then."""
+    """Begin the books of a superior in `folder`, with a first key; how things stand then. Raises `Problem`."""
     from federation.anchor.hatch import Show, carry_out, open_books
     from federation.anchor.registrar import begin, registrar_of
     from federation.node.seams import SystemClock
 
+    check_entity(me.entity, "--entity")
+    for superior in me.superiors:
+        check_entity(superior, "--superior")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)  # the books hold private keys

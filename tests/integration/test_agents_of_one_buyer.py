@@ -27,7 +27,7 @@ from schemas.mandate import Mandate
 from schemas.problem import Outcome, Problem
 from schemas.quote import PathQuote
 from schemas.request import Extension
-from tests.support.agents import Principal
+from tests.support.agents import Principal, refused
 from tests.support.federation import BROKER_ENTITY, BrokerPlan, Plan, TinyFederation, tiny_federation
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -49,12 +49,6 @@ async def market(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tupl
         await made.start("north")
         await made.start("broker")
         yield made, carol
-
-
-async def refused(request: Coroutine[Any, Any, object]) -> Problem:
-    with pytest.raises(Problem) as caught:
-        await request
-    return caught.value
 
 
 async def test_an_agent_finds_nothing_of_another_and_the_buyer_finds_all(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -20,10 +20,10 @@ from schemas.intent import Intent
 from schemas.jurisdiction import Attestation, AttestedPlace, ClassFacts
 from schemas.lease import State
 from schemas.order import Order, Receipt
-from schemas.problem import Outcome, Problem
+from schemas.problem import Outcome
 from schemas.quote import PathQuote
 from schemas.request import Extension, Measurement
-from tests.support.agents import CAROL, Principal, wide
+from tests.support.agents import CAROL, Principal, refused, wide
 from tests.support.federation import AUDITOR_ENTITY, BROKER_ENTITY, BrokerPlan, Plan, TinyFederation, tiny_federation
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -67,12 +67,6 @@ def configure(broker: Path, carol: Principal) -> None:
     with (broker / "config.toml").open("a") as config:
         config.write('[policies]\nfolder = "policies"\n[policies.data_classes]\nledger = ["house", "eu-only"]\n')
     carol.introduce(broker)
-
-
-async def refused(request: Awaitable[object]) -> Problem:
-    with pytest.raises(Problem) as caught:
-        await request
-    return caught.value
 
 
 async def test_what_may_be_named_is_listed_with_its_text_to_each_its_own(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from msgspec import structs
 
 from federation.client.agent import Agent
@@ -16,9 +17,17 @@ from federation.trust.keys import PrivateKey, generate
 from schemas.authority import AUTHORITY_TYPE, Authority, Deed, Spend
 from schemas.entity import Jwks
 from schemas.mandate import AgentKey, Mandate
+from schemas.problem import Problem
 
 CAROL = "https://carol.example"
 BROKER = "https://broker.example"
+
+
+async def refused(request: Awaitable[object]) -> Problem:
+    """The problem that a request ends in."""
+    with pytest.raises(Problem) as caught:
+        await request
+    return caught.value
 
 
 class TakenBack:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import pytest
@@ -23,6 +22,7 @@ from federation.evidence.tree import (
     tree_root,
 )
 from schemas.problem import Problem
+from tests.support.merkle import reference
 
 # The leaves, roots and proofs with which implementations of certificate transparency test themselves.
 LEAVES = [
@@ -60,16 +60,6 @@ def grown(leaves: Sequence[bytes]) -> tuple[Growth, Read]:
 
 def numbered(size: int) -> list[bytes]:
     return [str(number).encode() for number in range(size)]
-
-
-def reference(leaves: Sequence[bytes]) -> bytes:
-    """Section 2.1.1, as it stands there."""
-    if not leaves:
-        return hashlib.sha256(b"").digest()
-    if len(leaves) == 1:
-        return hashlib.sha256(b"\x00" + leaves[0]).digest()
-    k = max(2**i for i in range(20) if 2**i < len(leaves))
-    return hashlib.sha256(b"\x01" + reference(leaves[:k]) + reference(leaves[k:])).digest()
 
 
 @pytest.mark.parametrize("size", range(9))

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from federation.trust.keys import b64url
 from federation.trust.merkle import merkle_root, path_root
-
-
-def reference(leaves: list[bytes]) -> bytes:
-    if not leaves:
-        return hashlib.sha256(b"").digest()
-    if len(leaves) == 1:
-        return hashlib.sha256(b"\x00" + leaves[0]).digest()
-    k = max(2**i for i in range(20) if 2**i < len(leaves))
-    return hashlib.sha256(b"\x01" + reference(leaves[:k]) + reference(leaves[k:])).digest()
+from tests.support.merkle import reference
 
 
 @given(st.lists(st.binary(max_size=4), max_size=40))
