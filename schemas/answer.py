@@ -217,7 +217,10 @@ class LeaseView(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class OrderView(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An order and the lease it became. `bill` is set once everything is released or failed."""
+    """An order and the lease it became. `bill` is set once everything is released or failed.
+
+    Where its intent said `idle_release_s`, it is released at `idle_release_at` unless a heartbeat comes before.
+    """
 
     id: str
     state: State
@@ -230,6 +233,8 @@ class OrderView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     outcome: str | None = None
     why: str | None = None
     bill: Bill | None = None
+    idle_release_s: int | None = None
+    idle_release_at: Time | None = None
 
 
 class MeasurementView(Struct, frozen=True, kw_only=True, omit_defaults=True):

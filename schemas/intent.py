@@ -17,6 +17,9 @@ PLACE_PATTERN = r"^[^@\s][^@\x00-\x1f]{0,99}(@[^@\s][^@\x00-\x1f]{0,199})?\Z"
 MarkType = Annotated[str, Meta(min_length=1, max_length=200)]
 REQUIRED_MAX: Final = 8
 WORTH_MICRO_MAX: Final = 10**12
+IDLE_RELEASE_S_MIN: Final = 30
+IDLE_RELEASE_S_MAX: Final = 86_400
+IdleRelease = Annotated[int, Meta(ge=IDLE_RELEASE_S_MIN, le=IDLE_RELEASE_S_MAX)]
 Worth = Annotated[int, Meta(ge=0, le=WORTH_MICRO_MAX)]
 Place = Annotated[str, Meta(pattern=PLACE_PATTERN)]
 
@@ -57,7 +60,8 @@ class Intent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit
     trust marks that every operator on it must have been given by an auditor recognised for them. `policy` names
     what must permit every segment, the broker and who manages them; a `data_class` brings the policies of its own.
     `boundary` is what the lease may carry. `hops` counts segments. With the objective `weighted` the best path is
-    the one whose price together with what its latency and carbon are worth, by `weights`, is least.
+    the one whose price together with what its latency and carbon are worth, by `weights`, is least. A lease whose
+    holder sends no heartbeat for `idle_release_s` seconds is released; null means that it needs none.
     """
 
     a: Place
@@ -84,6 +88,7 @@ class Intent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit
     marks_required: tuple[MarkType, ...] = ()
     objective: Objective = Objective.PRICE
     weights: Weights | None = None
+    idle_release_s: IdleRelease | None = None
 
     def __post_init__(self) -> None:
         if (self.duration_s is None) == (self.end is None):

@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "show": Command("federation.cli.order", "show", "An order or a quote as it stands."),
     "orders": Command("federation.cli.order", "orders", "All your orders."),
     "extend": Command("federation.cli.order", "extend", "Make a lease last longer."),
+    "heartbeat": Command("federation.cli.order", "heartbeat", "Say that you still want a lease."),
     "release": Command("federation.cli.order", "release", "End a lease and get its bill."),
     "measure": Command("federation.cli.order", "measure", "Hold a measured latency against what was promised."),
     "federation": Command("federation.cli.federation", "federation", "The operators that the broker knows."),

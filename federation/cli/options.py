@@ -13,7 +13,7 @@ from federation.cli import units
 from federation.cli.connection import remember
 from federation.node.config import read_text
 from schemas.boundary import Boundary
-from schemas.intent import Intent, Objective, Weights
+from schemas.intent import IDLE_RELEASE_S_MAX, IDLE_RELEASE_S_MIN, Intent, Objective, Weights
 from schemas.jurisdiction import Sovereignty
 from schemas.price import Money
 from schemas.problem import invalid
@@ -150,13 +150,14 @@ _INTENT_OPTIONS: Final = (
         help="What the best path is the least of.",
     ),
     click.option("--latency-worth", type=MONEY, help="With --best weighted: what a ms one way is worth, 2EUR."),
+    click.option("--idle-release", type=DURATION, help="Release it when no `peerway heartbeat` came for so long: 5m."),
     click.option("--carbon-worth", type=MONEY, help="With --best weighted: what a kg CO2e is worth, 0.1EUR."),
 )
 intent_options: Final = _applied(_INTENT_OPTIONS)
 INTENT_NAMES: Final = frozenset(
     "a z bandwidth duration_s end start latency jitter loss availability mtu hops budget currency countries domicile "
     "parents route_classes operators_allowed operators_denied operators_required cities_denied sites_denied "
-    "marks_required policy data_class boundary best carbon latency_worth carbon_worth".split()
+    "marks_required policy data_class boundary best carbon idle_release latency_worth carbon_worth".split()
 )
 
 
@@ -198,7 +199,14 @@ def _intent(given: dict[str, Any]) -> Intent:
         boundary=given["boundary"],
         objective=Objective(given["best"]),
         weights=_weights(given, currency),
+        idle_release_s=_idle_release(given["idle_release"]),
     )
+
+
+def _idle_release(wanted_s: int | None) -> int | None:
+    if wanted_s is not None and not IDLE_RELEASE_S_MIN <= wanted_s <= IDLE_RELEASE_S_MAX:
+        raise invalid("--idle-release", "write from 30s to 1d")
+    return wanted_s
 
 
 def _weights(given: dict[str, Any], currency: str) -> Weights | None:

@@ -1,4 +1,4 @@
-"""`peerway order | show | orders | extend | release | measure`: what happens to a quote that was taken."""
+"""`peerway order | show | orders | extend | heartbeat | release | measure`: what happens to a quote that was taken."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from federation.cli.connection import ask, print_json
 from federation.cli.exits import Exit
 from federation.cli.options import DURATION, LATENCY, TIME, broker_options, key_option
 from federation.client.broker import BrokerClient
-from federation.client.lease import active, extended, released
+from federation.client.lease import active, beaten, extended, released
 from schemas.answer import OrderView, QuoteView
 from schemas.lease import State
 from schemas.problem import Problem, invalid
@@ -158,6 +158,19 @@ def release(
     async def question(client: BrokerClient) -> OrderView:
         answer = await client.release(order, idempotency_key)
         return answer if no_wait else await released(client, answer)
+
+    _print_order(ask(broker, key, question), as_json=as_json)
+
+
+@click.command(epilog="\b\nExample:\n  peerway heartbeat 0P8vTt2cQ5WJ9kVjv7n1fg --repeat && echo it is over")
+@click.argument("order")
+@click.option("--repeat", is_flag=True, help="Again and again until the lease is over, or you are interrupted.")
+@broker_options
+def heartbeat(*, broker: str, key: str | None, as_json: bool, repeat: bool, order: str) -> None:
+    """Say that you still want the lease of an ORDER that was quoted with --idle-release."""
+
+    async def question(client: BrokerClient) -> OrderView:
+        return await (beaten(client, order) if repeat else client.heartbeat(order))
 
     _print_order(ask(broker, key, question), as_json=as_json)
 

@@ -155,6 +155,9 @@ def order_lines(order: OrderView) -> Iterator[str | Table]:
     yield f"Order [bold]{order.id}[/]  {state_text(order.state)}  {units.bandwidth(order.bandwidth_bps)}"
     planned = "" if order.bill else f" · {units.money(order.total)} if kept until then"
     yield f"from {units.clock(order.window.start)} until {units.clock(order.window.end)}{planned}"
+    if order.idle_release_at:
+        at = units.clock(order.idle_release_at)
+        yield f"[dim]released at {at} unless `peerway heartbeat {order.id}` comes before[/]"
     if order.why:
         yield f"[yellow]{escape(order.why)}[/]" + (f" (outcome: {order.outcome})" if order.outcome else "")
     table = plain_table("", "Operator", "From → to", "State", "Product", whole=("Operator", "State", "Product"))

@@ -122,6 +122,10 @@ class BrokerClient:
         """End a lease everywhere; legal in every state, and again."""
         return await self._write(f"/orders/{order_id}/release", OrderView, None, key)
 
+    async def heartbeat(self, order_id: str, key: str | None = None) -> OrderView:
+        """Say that whoever holds a lease is still there; `Lease` does it by itself."""
+        return await self._write(f"/orders/{order_id}/heartbeat", OrderView, None, key)
+
     async def measure(self, order_id: str, measured: Measurement, key: str | None = None) -> MeasurementView:
         """Report what was measured of a lease in force; the answer says what that contradicts, if anything."""
         return await self._write(f"/orders/{order_id}/measurements", MeasurementView, measured, key)
@@ -155,7 +159,10 @@ class BrokerClient:
         return answer["document"]
 
     def lease(self, intent: Intent) -> Lease:
-        """A path for the length of an `async with` block: quoted, ordered, ACTIVE, and released at its end."""
+        """A path for the length of an `async with` block: quoted, ordered, ACTIVE, and released at its end.
+
+        With `idle_release_s` in the intent it sends heartbeats, and is released also where this process dies.
+        """
         return Lease(self, intent)
 
     async def _write(self, path: str, kind: type[T], body: Any, key: str | None) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -15,6 +16,8 @@ from schemas.segment import moment
 
 POLL_S: Final = 20  # the longest that one request waits; the broker answers as soon as nothing is on its way
 POLLS_MAX: Final = 6
+BEATS: Final = 3  # in a period of silence after which the broker would release a lease
+log = logging.getLogger(__name__)
 
 
 class Buyer(Protocol):
@@ -36,6 +39,10 @@ class Buyer(Protocol):
         """A longer lease."""
         ...
 
+    async def heartbeat(self, order_id: str) -> OrderView:
+        """A sign of life."""
+        ...
+
     async def release(self, order_id: str) -> OrderView:
         """The end of a lease."""
         ...
@@ -44,7 +51,8 @@ class Buyer(Protocol):
 class Lease:
     """Quoted, ordered and ACTIVE when the block begins; released when it ends, whatever happened inside.
 
-    `view` is the latest the broker said; after the block it holds the bill.
+    `view` is the latest the broker said; after the block it holds the bill. Where the intent has `idle_release_s`, the
+    broker is sent a heartbeat three times as often, so that it releases the lease should this process die.
     """
 
     def __init__(self, broker: Buyer, intent: Intent) -> None:
@@ -52,6 +60,7 @@ class Lease:
             raise invalid("start", "a lease for the length of a block begins now; leave start out, or order it")
         self._broker, self._intent = broker, intent
         self._view: OrderView | None = None
+        self._beating: asyncio.Task[None] | None = None
 
     @property
     def view(self) -> OrderView:
@@ -67,12 +76,26 @@ class Lease:
         except BaseException:
             await self._release()
             raise
+        if self._intent.idle_release_s is not None:
+            pause_s = self._intent.idle_release_s / BEATS
+            self._beating = asyncio.create_task(self._beat(pause_s), name=f"heartbeats of {self.view.id}")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._beating is not None:
+            self._beating.cancel()
         await self._release()
+
+    async def _beat(self, pause_s: float) -> None:
+        """Until the lease is over, or the block."""
+        while self.view.state not in TERMINAL:
+            await asyncio.sleep(pause_s)
+            try:
+                self._view = await self._broker.heartbeat(self.view.id)
+            except Problem as problem:
+                log.warning("no heartbeat was heard for %s: %s", self.view.id, problem)
 
     async def extend(self, by_s: int) -> OrderView:
         """Make it last `by_s` seconds longer. Raises `Problem` when it does not."""
@@ -118,6 +141,15 @@ async def extended(broker: Buyer, order: OrderView, extension: Extension, key: s
         order = await broker.get_order(order.id, POLL_S)
     detail = order.why or f"the order is {order.state} and ends at {order.window.end:%Y-%m-%d %H:%M:%SZ}"
     raise Problem("OPERATOR_REFUSED", detail, outcome=Outcome.UNDONE, extra={"order": order.id})
+
+
+async def beaten(broker: Buyer, order_id: str) -> OrderView:
+    """Send heartbeats until the lease is over; once, where it needs none. Raises `Problem`."""
+    order = await broker.heartbeat(order_id)
+    while order.state not in TERMINAL and order.idle_release_s is not None:
+        await asyncio.sleep(order.idle_release_s / BEATS)
+        order = await broker.heartbeat(order_id)
+    return order
 
 
 async def released(broker: Buyer, order: OrderView) -> OrderView:

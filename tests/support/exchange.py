@@ -118,6 +118,7 @@ class FakeExchange:
         self.keys: dict[str, tuple[object, str]] = {}
         self.intents: list[Intent] = []
         self.grants: list[tuple[str, ...]] = []
+        self.beats: list[str] = []
         self.fail: Exception | None = None
 
     def _begin(self) -> None:
@@ -246,6 +247,10 @@ class FakeExchange:
         leases = tuple(structs.replace(lease, state=State.RELEASED, bill=half) for lease in order.segments)
         self.all_orders[order_id] = structs.replace(order, state=State.RELEASED, segments=leases, bill=bill)
         return self.all_orders[order_id]
+
+    async def heartbeat(self, order_id: str, key: str) -> OrderView:
+        self.beats.append(order_id)
+        return await self.get_order(order_id, 0)
 
     async def measure(self, order_id: str, measured: Measurement, key: str) -> MeasurementView:
         self._begin()

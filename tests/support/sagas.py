@@ -52,7 +52,13 @@ class Saga:
     """An order over `count` operators, placed at `NOW`."""
 
     def __init__(
-        self, count: int = 2, *, start_in_s: int = 0, lasts_s: int = HOUR_S, currencies: tuple[str, ...] = ("EUR",) * 9
+        self,
+        count: int = 2,
+        *,
+        start_in_s: int = 0,
+        lasts_s: int = HOUR_S,
+        currencies: tuple[str, ...] = ("EUR",) * 9,
+        idle_release_s: int | None = None,
     ) -> None:
         start_s, self.at_us = NOW + start_in_s, NOW * 1_000_000
         end_s = start_s + lasts_s
@@ -61,7 +67,7 @@ class Saga:
             id="o" * 22, buyer="alice", issuer="https://broker.example", quote="q", path_root="r" * 43, start_s=start_s,
             bandwidth_bps=10**9, placed_s=NOW,
             parts=tuple(part(index, start_s, end_s, currencies[index]) for index in range(count)),
-            total=Money("EUR", 10), rates=rates,
+            total=Money("EUR", 10), rates=rates, idle_release_s=idle_release_s,
         )  # fmt: skip
         self.flying: dict[str, Act] = {}
         self._decided(*begin(terms, end_s, self.at_us))

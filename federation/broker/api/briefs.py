@@ -15,9 +15,9 @@ from federation.broker.api.fronts import FrontBrief, front_brief
 from schemas.answer import OrderView, PathView, QuoteView, SearchAnswer, SegmentView
 from schemas.boundary import Boundary
 from schemas.decision import DataClass, PolicyName
-from schemas.intent import REQUIRED_MAX, Intent, MarkType, Objective, Place, Weights, Worth
+from schemas.intent import REQUIRED_MAX, IdleRelease, Intent, MarkType, Objective, Place, Weights, Worth
 from schemas.jurisdiction import Sovereignty
-from schemas.lease import TERMINAL, State
+from schemas.lease import BILLABLE, TERMINAL, State
 from schemas.order import Bill
 from schemas.price import Currency, Micro, Money
 from schemas.request import Objectives, check_front
@@ -64,6 +64,7 @@ class IntentArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     data_class: Annotated[DataClass | None, Meta(description="of the data; brings its policies: EU-health")] = None
     boundary: Annotated[Boundary | None, Meta(description="who may talk to whom over the lease")] = None
     best: Annotated[Objective, Meta(description="what the best path is the least of")] = Objective.PRICE
+    idle_release_s: Annotated[IdleRelease | None, Meta(description="release it unless heartbeat comes as often")] = None
     latency_worth_micro_per_ms: Annotated[Worth, Meta(description="for best = weighted: worth of 1 ms one way")] = 0
     carbon_worth_micro_per_kg: Annotated[Worth, Meta(description="for best = weighted: worth of 1 kg CO2e")] = 0
 
@@ -96,6 +97,7 @@ class IntentArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             boundary=self.boundary,
             objective=self.best,
             weights=self._weights(),
+            idle_release_s=self.idle_release_s,
         )
 
     def _limits(self) -> Limits:
@@ -166,6 +168,12 @@ class ReleaseArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     order_id: Id
 
 
+class HeartbeatArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which order."""
+
+    order_id: Id
+
+
 class StretchBrief(Struct, frozen=True, kw_only=True):
     """One operator's part of a path."""
 
@@ -231,6 +239,7 @@ class OrderBrief(Struct, frozen=True, kw_only=True):
     why: str | None = None
     outcome: str | None = None
     bill: Bill | None = None
+    idle_release_at: Time | None = None
     next_actions: tuple[str, ...] = ()
 
 
@@ -294,15 +303,17 @@ def order_brief(order: OrderView) -> OrderBrief:
         why=order.why,
         outcome=order.outcome,
         bill=order.bill,
-        next_actions=_after(order.state),
+        idle_release_at=order.idle_release_at,
+        next_actions=_after(order),
     )
 
 
-def _after(state: State) -> tuple[str, ...]:
-    if state in TERMINAL:
+def _after(order: OrderView) -> tuple[str, ...]:
+    if order.state in TERMINAL:
         return ()
-    if state in {State.ACTIVE, State.DEGRADED, State.REROUTING}:
-        return ("release_lease when done: it is billed to the second",)
+    if order.state in BILLABLE:
+        beat = ("heartbeat before idle_release_at, or it is released",) if order.idle_release_at else ()
+        return (*beat, "release_lease when done: it is billed to the second")
     return ("get_order with wait_s", "release_lease to give it up")
 
 

@@ -69,6 +69,10 @@ class Counter:
         """See `Exchange.release`."""
         return await self._desk.release(self._buyer, order_id, key)
 
+    async def heartbeat(self, order_id: str, key: str) -> OrderView:
+        """See `Exchange.heartbeat`."""
+        return await self._desk.heartbeat(self._buyer, order_id, key)
+
     async def measure(self, order_id: str, measured: Measurement, key: str) -> MeasurementView:
         """See `Exchange.measure`."""
         return await self._desk.measure(self._buyer, order_id, measured, key)

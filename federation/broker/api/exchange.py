@@ -82,6 +82,10 @@ class Exchange(Protocol):
         """End a lease everywhere; legal in every state, and again."""
         ...
 
+    async def heartbeat(self, order_id: str, key: str) -> OrderView:
+        """Say that whoever holds a lease is still there; legal in every state, needed with `idle_release_s` only."""
+        ...
+
     async def measure(self, order_id: str, measured: Measurement, key: str) -> MeasurementView:
         """Report what was measured of a lease in force; the answer says what that contradicts, if anything."""
         ...

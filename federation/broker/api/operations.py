@@ -157,6 +157,11 @@ async def release(call: Call) -> OrderView:
     return await call.exchange.release(call.id(), call.key())
 
 
+async def heartbeat(call: Call) -> OrderView:
+    """The holder is still there."""
+    return await call.exchange.heartbeat(call.id(), call.key())
+
+
 async def measure(call: Call) -> MeasurementView:
     """What was measured of a lease."""
     key, measured = call.key(), await call.body(Measurement)
@@ -239,6 +244,11 @@ OPERATIONS: Final = (
     Operation(
         "POST", "/orders/{id}/release", "release", "End a lease everywhere. Legal in every state, and again.",
         release, OrderView, problems=("NOT_FOUND", MANDATED),
+    ),
+    Operation(
+        "POST", "/orders/{id}/heartbeat", "heartbeat",
+        "Whoever holds the lease is still there: a lease with `idle_release_s` is released without it.",
+        heartbeat, OrderView, problems=("NOT_FOUND",),
     ),
     Operation(
         "POST", "/orders/{id}/measurements", "measure",

@@ -1,4 +1,4 @@
-"""The five MCP tools, in the order of a purchase. Each is written once, over an `Exchange`.
+"""The MCP tools, in the order of a purchase. Each is written once, over an `Exchange`.
 
 A quote can be ordered once and a lease released once, so `place_order` and `release_lease` take their idempotency key
 from what they act on: an agent that repeats a call after a lost answer gets the first answer again.
@@ -13,6 +13,7 @@ from mcp.server import MCPServer
 
 from federation.broker.api.backups import backup_request
 from federation.broker.api.briefs import (
+    HeartbeatArgs,
     IntentArgs,
     OrderArgs,
     OrderBrief,
@@ -48,8 +49,11 @@ def tool_server(exchange_of: Callable[[], Exchange], entropy: Entropy, **options
 
 
 def tool_rows(entropy: Entropy) -> tuple[ToolRow, ...]:
-    """Every tool; `entropy` makes a quote's idempotency key where the agent gives none."""
+    """Every tool; `entropy` makes the idempotency key of a heartbeat, and a quote's where the agent gives none."""
+    return (*_before_an_order(entropy), *_of_orders(entropy))
 
+
+def _before_an_order(entropy: Entropy) -> tuple[ToolRow, ...]:
     async def quote(exchange: Exchange, asked: QuoteArgs) -> QuoteBrief:
         key = asked.idempotency_key or entropy.token()
         return quote_brief(await exchange.quote(_intent(asked), key, asked.grants))
@@ -75,6 +79,14 @@ def tool_rows(entropy: Entropy) -> tuple[ToolRow, ...]:
             QuoteBrief,
             quote,
         ),
+    )
+
+
+def _of_orders(entropy: Entropy) -> tuple[ToolRow, ...]:
+    async def heartbeat(exchange: Exchange, asked: HeartbeatArgs) -> OrderBrief:
+        return order_brief(await exchange.heartbeat(asked.order_id, entropy.token()))
+
+    return (
         ToolRow(
             "place_order",
             "Order a quote",
@@ -93,6 +105,16 @@ def tool_rows(entropy: Entropy) -> tuple[ToolRow, ...]:
             OrderBrief,
             _get_order,
             read_only=True,
+        ),
+        ToolRow(
+            "heartbeat",
+            "Keep a lease alive",
+            "Says that you are still there. Needed only for a lease quoted with idle_release_s, which is released at "
+            "idle_release_at unless this comes before; its end stays what it was.",
+            HeartbeatArgs,
+            OrderBrief,
+            heartbeat,
+            idempotent=True,
         ),
         ToolRow(
             "release_lease",

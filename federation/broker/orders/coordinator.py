@@ -16,7 +16,7 @@ from federation.broker.orders.lane import Lane, Shell
 from federation.broker.orders.protocols import OrderStore
 from federation.broker.orders.saga.decide import begin
 from federation.broker.orders.saga.effects import WaitUntil
-from federation.broker.orders.saga.events import Hinted, ReleaseAsked, Restarted
+from federation.broker.orders.saga.events import Hinted, HolderHeard, ReleaseAsked, Restarted
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.orders.terms import charge_of, extend_asked, order_terms
 from federation.broker.orders.views import order_view
@@ -88,6 +88,13 @@ class Coordinator:
         if claim is not None:
             await self._store.save(state, (claim,), ())
         return order_view(state)
+
+    async def heartbeat(self, buyer: str, order_id: str, agent: str | None = None) -> OrderView:
+        """See `Orders.heartbeat`."""
+        lane, state = await self._find(buyer, order_id, agent)
+        if lane is None:
+            return order_view(state)
+        return order_view(await lane.wish(lambda _: HolderHeard(self._clock.now_us()), None))
 
     async def get(self, buyer: str, order_id: str, agent: str | None = None) -> OrderView:
         """See `Orders.get`."""

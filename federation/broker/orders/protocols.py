@@ -45,6 +45,12 @@ class Orders(Protocol):
         """
         ...
 
+    async def heartbeat(self, buyer: str, order_id: str, agent: str | None = None) -> OrderView:
+        """The holder is still there; the order as it stands. What an eighth of its `idle_release_s` would be lost
+        without is durable on return. In any state but an active one nothing comes of it. Raises NOT_FOUND.
+        """
+        ...
+
     async def get(self, buyer: str, order_id: str, agent: str | None = None) -> OrderView:
         """The order as it stands. Raises NOT_FOUND."""
         ...

@@ -41,6 +41,7 @@ def order_terms(quote: StoredQuote, order_id: str, rates: RateTable, now_s: int)
         total=claims.total,
         rates=_needed(quote, rates),
         agent=quote.agent,
+        idle_release_s=quote.intent.idle_release_s,
     )
 
 

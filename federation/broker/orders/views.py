@@ -5,17 +5,19 @@ from __future__ import annotations
 from msgspec import structs
 
 from federation.broker.orders.saga.fold import RANK
+from federation.broker.orders.saga.idle import idle_at_s
 from federation.broker.orders.saga.state import Leg, OrderState, Part, Phase
 from schemas.answer import EndView, LeaseView, OrderView
 from schemas.lease import BILLABLE, TERMINAL, State
 from schemas.problem import Outcome
-from schemas.segment import End, window
+from schemas.segment import End, moment, window
 
 OUTCOMES = {State.FAILED: Outcome.UNDONE, State.COMPENSATING: Outcome.PENDING}
 
 
 def order_view(state: OrderState) -> OrderView:
     """The order with every segment; `outcome` says what an order that failed left behind."""
+    idle_at = idle_at_s(state)
     return OrderView(
         id=state.terms.id,
         state=state.state,
@@ -28,6 +30,8 @@ def order_view(state: OrderState) -> OrderView:
         outcome=OUTCOMES.get(state.state),
         why=state.fault.detail if state.fault else None,
         bill=state.bill,
+        idle_release_s=state.terms.idle_release_s,
+        idle_release_at=None if idle_at is None else moment(idle_at),
     )
 
 

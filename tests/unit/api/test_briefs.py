@@ -29,10 +29,11 @@ def test_every_rule_and_weight_reaches_the_intent() -> None:
         avoid_cities=["Bonn"],
         avoid_sites=["Halle 5@DFN"],
         operator_marks=["m"],
+        idle_release_s=300,
     ).intent()
     assert intent.objective is Objective.WEIGHTED
     assert intent.weights == Weights(latency_micro_per_ms=5, carbon_micro_per_kg=7)
-    assert intent.limits == Limits(carbon_mg_gb=900)
+    assert (intent.limits, intent.idle_release_s) == (Limits(carbon_mg_gb=900), 300)
     assert (intent.operators_required, intent.cities_denied) == (("SURF",), ("Bonn",))
     assert (intent.sites_denied, intent.marks_required, intent.z) == (("Halle 5@DFN",), ("m",), "nearest gpu in DE")
 

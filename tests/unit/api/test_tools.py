@@ -45,6 +45,8 @@ async def test_an_agent_buys_and_releases_a_path() -> None:
         assert (order["state"], order["order_id"]) == ("ACTIVE", again["order_id"])
         seen = await told(agent, "get_order", {"order_id": order["order_id"], "wait_s": 2})
         assert seen["operators"] == {"SURF": "ACTIVE", "GÉANT": "ACTIVE"}
+        alive = await told(agent, "heartbeat", {"order_id": order["order_id"]})
+        assert (alive["state"], exchange.beats) == ("ACTIVE", [order["order_id"]])
         ended = await told(agent, "release_lease", {"order_id": order["order_id"]})
         assert ended["bill"]["total"] == {"currency": "EUR", "micro": 1_500_000}
         assert ended["next_actions"] == []
@@ -106,7 +108,8 @@ async def test_a_backup_is_told_in_two_lines() -> None:
 async def test_the_list_is_short_stable_and_says_what_each_tool_does() -> None:
     async with client(FakeExchange()) as agent:
         tools = (await agent.list_tools()).tools
-    assert [t.name for t in tools] == ["search_paths", "quote", "place_order", "get_order", "release_lease"]
+    names = ["search_paths", "quote", "place_order", "get_order", "heartbeat", "release_lease"]
+    assert [t.name for t in tools] == names
     hints = {t.name: t.annotations for t in tools if t.annotations}
     assert [n for n, h in hints.items() if h.read_only_hint] == ["search_paths", "get_order"]
     assert [n for n, h in hints.items() if h.destructive_hint] == ["release_lease"]

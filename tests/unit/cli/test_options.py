@@ -79,3 +79,10 @@ def test_a_file_that_holds_no_boundary_is_refused_with_an_example(tmp_path: Path
 def test_worth_that_means_nothing_is_refused(words: tuple[str, ...], said: str) -> None:
     with pytest.raises(Problem, match=said):
         intent(*words)
+
+
+def test_silence_may_end_a_lease_after_half_a_minute_and_within_a_day() -> None:
+    assert intent("--idle-release", "5m").idle_release_s == 300
+    for wrong in ("29s", "2d"):
+        with pytest.raises(Problem, match="from 30s to 1d"):
+            intent("--idle-release", wrong)

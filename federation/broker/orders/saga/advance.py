@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import structs
 
-from federation.broker.orders.saga import extension
+from federation.broker.orders.saga import extension, idle
 from federation.broker.orders.saga.agree import disagreement
 from federation.broker.orders.saga.bill import disputes, path_bill
 from federation.broker.orders.saga.fold import RANK, with_legs
@@ -68,7 +68,7 @@ def committed(state: OrderState) -> OrderState:
 def up(state: OrderState) -> OrderState:
     """Every confirm is out. All confirmed: ACTIVE. One lapsed, or unknown for too long: void the rest."""
     if all(leg.state in BILLABLE for leg in state.legs) and not _fault(state):
-        return structs.replace(moved(state, State.ACTIVE), was_active=True)
+        return idle.heard(structs.replace(moved(state, State.ACTIVE), was_active=True), anew=True)
     if culprit := _fault(state):
         return undo(state, *culprit)
     unconfirmed = next(index for index, leg in enumerate(state.legs) if leg.state not in BILLABLE)
@@ -87,6 +87,8 @@ def active(state: OrderState) -> OrderState:
     for part, leg in zip(state.terms.parts, state.legs, strict=True):
         if leg.state in TERMINAL and state.now_s < state.end_s:
             return wind_up(state, State.RELEASING, f"{part.name} ended its lease")
+    if idle.silent(state):
+        return wind_up(state, State.RELEASING, f"its holder was silent for {state.terms.idle_release_s} s")
     after = extension.advance(state)
     if after is state and state.now_s >= state.end_s and not extension.undecided(state):
         return wind_up(structs.replace(state, ended=True), State.RELEASING, "the window is over")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from federation.broker.orders.saga import extension
+from federation.broker.orders.saga import extension, idle
 from federation.broker.orders.saga.advance import confirm_from_by_s, fence_s, give_up_s, order_by_s, release_wanted
 from federation.broker.orders.saga.effects import (
     Act,
@@ -105,6 +105,8 @@ def _deadlines(state: OrderState) -> Iterator[int]:
             yield from (state.confirm_by, give_up_s(state))
         case state_ if state_ in BILLABLE:
             yield from (state.end_s, state.end_s + GIVE_UP_S)
+            if (idle_at_s := idle.idle_at_s(state)) is not None:
+                yield idle_at_s
             if state.extension:
                 yield from (state.extension.confirm_by - MARGIN_S, state.extension.confirm_by)
         case _:

@@ -27,6 +27,10 @@ class ReleaseAsked(Event, frozen=True):
     """The buyer wants the order ended."""
 
 
+class HolderHeard(Event, frozen=True):
+    """The holder says that it is still there."""
+
+
 class ExtendAsked(Event, frozen=True):
     """The buyer committed to a longer window."""
 

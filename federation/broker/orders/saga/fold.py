@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import structs
 
-from federation.broker.orders.saga import extension
+from federation.broker.orders.saga import extension, idle
 from federation.broker.orders.saga.agree import differs
 from federation.broker.orders.saga.effects import Act, AskOutcome, DeclineHold, SendConfirm, SendOrder, SendRelease
 from federation.broker.orders.saga.events import (
@@ -19,6 +19,7 @@ from federation.broker.orders.saga.events import (
     Event,
     ExtendAsked,
     Hinted,
+    HolderHeard,
     Missing,
     Receipted,
     Refused,
@@ -49,11 +50,13 @@ def fold(state: OrderState, event: Event) -> OrderState:
     state = structs.replace(state, at_us=max(state.at_us, event.at_us))
     match event:
         case Restarted():
-            return extension.restarted(_restarted(state))
+            return idle.heard(extension.restarted(_restarted(state)), anew=True)
+        case HolderHeard():
+            return idle.heard(state)
         case ReleaseAsked():
             return structs.replace(state, release_asked=True)
         case ExtendAsked(extension=begun):
-            return structs.replace(state, extension=begun, extensions=begun.number)
+            return structs.replace(idle.heard(state), extension=begun, extensions=begun.number)
         case Hinted(leg=index):
             return _hinted(state, index)
         case Receipted() | Missing() | Declined() | Refused() | Unanswered():

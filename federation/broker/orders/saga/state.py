@@ -73,7 +73,8 @@ class Part(Struct, frozen=True, kw_only=True):
 
 class Terms(Struct, frozen=True, kw_only=True):
     """What was agreed when the order was placed; never changes. `rates` convert bills to the currency of `total`;
-    `agent` is the key of the agent that ordered, none for the buyer itself."""
+    `agent` is the key of the agent that ordered, none for the buyer itself. Its holder may be silent for no longer than
+    `idle_release_s` while the path is in force (`idle.py`); null means for as long as it likes."""
 
     id: Id
     buyer: str
@@ -87,6 +88,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     total: Money
     rates: RateTable
     agent: Hash | None = None
+    idle_release_s: int | None = None
 
     def of_agent(self, key: Hash | None) -> bool:
         """Whether an agent with this key may know of the order; the buyer itself, without one, always may."""
@@ -175,7 +177,8 @@ class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An order: its terms, where it stands at `at_us` (the latest time heard of), and what is known of each segment.
 
     `void` is the operator whose order or confirm is missing, once the path is undone. `ended`: the window is over and
-    operators release by themselves. `extensions` counts the extensions begun.
+    operators release by themselves. `extensions` counts the extensions begun. `heard_s` is when the holder was last
+    heard of, Unix seconds, where silence ends the order.
     """
 
     terms: Terms
@@ -193,6 +196,7 @@ class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     fault: Fault | None = None
     extension: Extension | None = None
     extensions: int = 0
+    heard_s: int = 0
     bill: Bill | None = None
 
     @property

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
+from msgspec import structs
 
 from federation.broker.orders import terms
 from federation.broker.orders.coordinator import Coordinator
@@ -40,9 +41,10 @@ class Shop:
             entropy=CountingEntropy("o"), tasks=tasks,
         )  # fmt: skip
 
-    async def quote(self, start_in_s: int = 0, lasts_s: int = 3600) -> StoredQuote:
+    async def quote(self, start_in_s: int = 0, lasts_s: int = 3600, idle_release_s: int | None = None) -> StoredQuote:
         now = self.world.clock.now()
         quote = self.world.path_quote(window(now + start_in_s, now + start_in_s + lasts_s))
+        quote = structs.replace(quote, intent=structs.replace(quote.intent, idle_release_s=idle_release_s))
         await self.store.put_quote(quote, claim(f"quote {quote.id}"))
         return quote
 
@@ -360,3 +362,26 @@ def _ended(lease, now: int):  # type: ignore[no-untyped-def]
 
 def test_the_hash_of_the_rates_is_the_one_that_quotes_carry() -> None:
     assert terms.rates_hash(RATES) == canonical_hash(RATES)
+
+
+def test_a_heartbeat_is_journaled_coarsely_and_silence_releases() -> None:
+    async def scenario(shop: Shop) -> None:
+        quote = await shop.quote(idle_release_s=80)
+        order = await shop.orders.place(quote, claim(quote.id))
+        assert (await shop.orders.wait(BUYER, order.id, 10)).idle_release_s == 80
+        journaled = []
+        for pause_s in (5, 40, 5, 80):
+            await asyncio.sleep(pause_s)
+            beaten = await shop.orders.heartbeat(BUYER, order.id)
+            assert beaten.state is State.ACTIVE
+            journaled.append(shop.store.state(order.id).heard_s)
+        assert len(set(journaled)) == 3, "the first counts from ACTIVE, and 5 s after another none is written"
+        await asyncio.sleep(91)
+        silent = await shop.orders.wait(BUYER, order.id, 10)
+        assert (silent.state, silent.idle_release_at) == (State.RELEASED, None)
+        assert "its holder was silent for 80 s" in {change.why for change in silent.history}
+        assert (await shop.orders.heartbeat(BUYER, order.id)).state is State.RELEASED
+        with pytest.raises(Problem, match="not known"):
+            await shop.orders.heartbeat("bob", order.id)
+
+    run(scenario)
