@@ -16,7 +16,7 @@ from federation.broker.evidence.gathering import Gathering
 from federation.broker.market.searching import Searching
 from federation.broker.measuring import Measuring
 from federation.broker.once import Once, claim_of
-from federation.broker.orders.protocols import Orders, OrderStore
+from federation.broker.orders.protocols import PAGE_MAX, Orders, OrderStore
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.policies import Policies
 from federation.broker.quotes.extension import Extending, Leased, Longer
@@ -157,9 +157,9 @@ class Desk:
             return await self._orders.wait(buyer.name, order_id, wait_s, buyer.agent)
         return await self._orders.get(buyer.name, order_id, buyer.agent)
 
-    async def orders(self, buyer: Buyer) -> tuple[OrderView, ...]:
-        """Every order of the buyer, latest first."""
-        return await self._orders.list(buyer.name, buyer.agent)
+    async def orders(self, buyer: Buyer, limit: int = PAGE_MAX, after: str | None = None) -> tuple[OrderView, ...]:
+        """A page of the buyer's orders, latest first; see `Orders.list`."""
+        return await self._orders.list(buyer.name, buyer.agent, limit, after)
 
     async def extend(self, buyer: Buyer, order_id: str, extension: Extension, key: str) -> OrderView:
         """Make a lease last longer everywhere or nowhere. Returns once the extension is durable and under way.

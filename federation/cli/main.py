@@ -33,7 +33,7 @@ COMMANDS: Final = {
     "quote": Command("federation.cli.quote", "quote", "A firm price, held at every operator for seconds."),
     "order": Command("federation.cli.order", "order", "Turn a quote into a lease."),
     "show": Command("federation.cli.order", "show", "An order or a quote as it stands."),
-    "orders": Command("federation.cli.order", "orders", "All your orders."),
+    "orders": Command("federation.cli.order", "orders", "Your orders, the latest first."),
     "extend": Command("federation.cli.order", "extend", "Make a lease last longer."),
     "heartbeat": Command("federation.cli.order", "heartbeat", "Say that you still want a lease."),
     "release": Command("federation.cli.order", "release", "End a lease and get its bill."),

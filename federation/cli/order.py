@@ -104,11 +104,12 @@ def measure(
     say(*(told or ["no contradiction, which proves nothing"]))
 
 
-@click.command(epilog="\b\nExample:\n  peerway orders --json")
+@click.command(epilog="\b\nExample:\n  peerway orders --latest 20 --json")
+@click.option("--latest", type=click.IntRange(min=1), metavar="N", help="So many of them; all if not given.")
 @broker_options
-def orders(*, broker: str, key: str | None, as_json: bool) -> None:
-    """All your orders."""
-    answer = ask(broker, key, lambda client: client.orders())
+def orders(*, broker: str, key: str | None, as_json: bool, latest: int | None) -> None:
+    """Your orders, the latest first."""
+    answer = ask(broker, key, lambda client: client.orders(latest))
     if as_json:
         print_json(answer)
         return

@@ -32,6 +32,7 @@ from schemas.request import PATHS_DEFAULT, Extension, Measurement, OrderRequest,
 T = TypeVar("T")
 BASE: Final = "/peerway/v1"
 TIMEOUT_S: Final = 90
+PAGE: Final = 100  # orders in one answer
 
 
 class BrokerClient:
@@ -110,9 +111,17 @@ class BrokerClient:
         query = {"wait_s": str(wait_s)} if wait_s else {}
         return await self._ask("GET", f"/orders/{order_id}", OrderView, query=query, wait_s=wait_s)
 
-    async def orders(self) -> tuple[OrderView, ...]:
-        """Every order of this buyer; under a mandate, those of the agent's key."""
-        return await self._ask("GET", "/orders", tuple[OrderView, ...])
+    async def orders(self, limit: int | None = None, after: str | None = None) -> tuple[OrderView, ...]:
+        """Orders of this buyer, or of the agent's key, latest first: `limit` of them below `after`, or all."""
+        found: tuple[OrderView, ...] = ()
+        while True:
+            wanted = min(PAGE, limit - len(found)) if limit is not None else PAGE
+            query = {"limit": str(wanted)} | ({"after": after} if after else {})
+            page = await self._ask("GET", "/orders", tuple[OrderView, ...], query=query)
+            found += page
+            if len(page) < wanted or len(found) == limit:
+                return found
+            after = page[-1].id
 
     async def extend(self, order_id: str, extension: Extension, key: str | None = None) -> OrderView:
         """Make a lease last longer."""

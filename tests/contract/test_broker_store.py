@@ -256,6 +256,20 @@ async def test_the_journal_keeps_the_latest_of_each_order(store: Store, world: W
 
 
 @pytest.mark.asyncio
+async def test_orders_are_told_in_pages(store: Store, world: World) -> None:
+    for number in range(7):
+        quote = await quoted(store, world)
+        await store.begin(placed(quote, f"o{number}", NOW + number // 2), quote.id, None, [])
+    pages, after = [], None
+    while page := await store.list_orders(BUYER, 3, after):
+        pages.append([state.terms.id for state in page])
+        after = page[-1].terms.id
+    assert pages == [["o6", "o5", "o4"], ["o3", "o2", "o1"], ["o0"]]
+    assert await store.list_orders(BUYER, 3, "no-such-order") == ()
+    assert await store.list_orders("bob", 3, "o4") == (), "an order of another says nothing"
+
+
+@pytest.mark.asyncio
 async def test_a_lease_leads_to_its_order(store: Store, world: World) -> None:
     quote = await quoted(store, world)
     state = placed(quote, "o1")

@@ -220,9 +220,11 @@ class FakeExchange:
             raise not_found(f"order {order_id}")
         return self.all_orders[order_id]
 
-    async def orders(self) -> tuple[OrderView, ...]:
+    async def orders(self, limit: int = 100, after: str | None = None) -> tuple[OrderView, ...]:
         self._begin()
-        return tuple(self.all_orders.values())
+        latest = list(self.all_orders.values())[::-1]
+        begin = next((place + 1 for place, one in enumerate(latest) if one.id == after), 0)
+        return tuple(latest[begin : begin + limit])
 
     async def extend(self, order_id: str, extension: Extension, key: str) -> OrderView:
         order = await self.get_order(order_id, 0)

@@ -57,9 +57,9 @@ class Counter:
         """See `Exchange.get_order`."""
         return await self._desk.get_order(self._buyer, order_id, wait_s)
 
-    async def orders(self) -> tuple[OrderView, ...]:
+    async def orders(self, limit: int, after: str | None = None) -> tuple[OrderView, ...]:
         """See `Exchange.orders`."""
-        return await self._desk.orders(self._buyer)
+        return await self._desk.orders(self._buyer, limit, after)
 
     async def extend(self, order_id: str, extension: Extension, key: str) -> OrderView:
         """See `Exchange.extend`."""

@@ -70,8 +70,8 @@ class Exchange(Protocol):
         """An order as it stands; waits up to `wait_s` seconds while it is on its way to another state."""
         ...
 
-    async def orders(self) -> tuple[OrderView, ...]:
-        """Every order of this buyer, or of this agent of it, latest first."""
+    async def orders(self, limit: int, after: str | None = None) -> tuple[OrderView, ...]:
+        """At most `limit` orders of this buyer, or of this agent of it, latest first, beginning below `after`."""
         ...
 
     async def extend(self, order_id: str, extension: Extension, key: str) -> OrderView:

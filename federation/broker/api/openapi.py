@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
-from federation.broker.api.operations import BASE, KEY_CHARS_MAX, KEY_HEADER, OPERATIONS, Operation
+from federation.broker.api.operations import BASE, KEY_CHARS_MAX, KEY_HEADER, OPERATIONS, PAGE_DEFAULT, Operation
 from federation.broker.authority.door import TOKEN_PATH
+from federation.broker.orders.protocols import PAGE_MAX
 from federation.tokens.endpoint import JWT_BEARER
 from schemas.evidence import Profile
 from schemas.pattern import published
@@ -143,6 +144,20 @@ _QUERY: Final = {
         "required": False,
         "description": "Seconds to wait while the order is on its way to another state; the broker may wait less.",
         "schema": {"type": "integer", "minimum": 0, "default": 0},
+    },
+    "limit": {
+        "name": "limit",
+        "in": "query",
+        "required": False,
+        "description": "How many orders at most; a shorter answer is the last page.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE_DEFAULT},
+    },
+    "after": {
+        "name": "after",
+        "in": "query",
+        "required": False,
+        "description": "The id of the last order of the page before.",
+        "schema": {"type": "string"},
     },
     "profile": {
         "name": "profile",

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from federation.broker.api.exchange import Exchange
 from federation.broker.config import Limits
+from federation.broker.orders.protocols import PAGE_MAX
 from federation.node.http import json_body
 from schemas.answer import (
     EvidenceView,
@@ -30,6 +31,8 @@ BASE: Final = "/peerway/v1"
 KEY_HEADER: Final = "Idempotency-Key"
 KEY_CHARS_MAX: Final = 255
 WAIT_DIGITS_MAX: Final = 4
+LIMIT_DIGITS_MAX: Final = 4
+PAGE_DEFAULT: Final = 100
 HASH: Final = re.compile(r"[A-Za-z0-9_\-]{43}")
 READ_PROBLEMS: Final = ("INVALID_ARGUMENT", "UNAUTHENTICATED", "INTERNAL", "UNAVAILABLE")
 MANDATED: Final = "POLICY_DENIED"  # not within the mandate
@@ -78,6 +81,14 @@ class Call:
         if not (text.isascii() and text.isdigit() and len(text) <= WAIT_DIGITS_MAX):
             raise invalid("wait_s", f"'{text[:20]}' is not a whole number of seconds, such as 20")
         return min(int(text), self.limits.wait_s)
+
+    def limit(self) -> int:
+        """How many orders the answer may have, from the query."""
+        text = self.request.query.get("limit", str(PAGE_DEFAULT))
+        number = int(text) if text.isascii() and text.isdigit() and len(text) <= LIMIT_DIGITS_MAX else 0
+        if not 1 <= number <= PAGE_MAX:
+            raise invalid("limit", f"'{text[:20]}' is not a number from 1 to {PAGE_MAX}")
+        return number
 
 
 class Operation(NamedTuple):
@@ -142,8 +153,8 @@ async def get_order(call: Call) -> OrderView:
 
 
 async def orders(call: Call) -> tuple[OrderView, ...]:
-    """All of the buyer's orders."""
-    return await call.exchange.orders()
+    """A page of the buyer's orders."""
+    return await call.exchange.orders(call.limit(), call.request.query.get("after"))
 
 
 async def extend(call: Call) -> OrderView:
@@ -225,8 +236,9 @@ OPERATIONS: Final = (
         ),
     ),
     Operation(
-        "GET", "/orders", "listOrders", "Every order of this buyer; under a mandate, every order of the agent's key.",
-        orders, tuple[OrderView, ...],
+        "GET", "/orders", "listOrders",
+        "Orders of this buyer, or of the agent's key, latest first, a page at a time: a short page is the last.",
+        orders, tuple[OrderView, ...], query=("limit", "after"),
     ),
     Operation(
         "GET", "/orders/{id}", "getOrder", "An order as it stands; with wait_s, once it stands still or time is up.",

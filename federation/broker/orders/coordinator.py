@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from federation.broker.orders.acts import Acts
 from federation.broker.orders.lane import Lane, Shell
-from federation.broker.orders.protocols import OrderStore
+from federation.broker.orders.protocols import PAGE_MAX, OrderStore
 from federation.broker.orders.saga.decide import begin
 from federation.broker.orders.saga.effects import WaitUntil
 from federation.broker.orders.saga.events import Hinted, HolderHeard, ReleaseAsked, Restarted
@@ -31,7 +31,7 @@ from federation.trust.keys import PrivateKey
 from schemas.answer import OrderView
 from schemas.lease import TERMINAL
 from schemas.price import RateTable
-from schemas.problem import Problem, not_found
+from schemas.problem import Problem, invalid, not_found
 
 T = TypeVar("T")
 
@@ -106,10 +106,24 @@ class Coordinator:
         lane, state = await self._find(buyer, order_id, agent)
         return order_view(await lane.still(wait_s) if lane else state)
 
-    async def list(self, buyer: str, agent: str | None = None) -> tuple[OrderView, ...]:
+    async def list(
+        self, buyer: str, agent: str | None = None, limit: int = PAGE_MAX, after: str | None = None
+    ) -> tuple[OrderView, ...]:
         """See `Orders.list`."""
-        stored = await self._store.list_orders(buyer)
-        return tuple(order_view(self._present(state)) for state in stored if state.terms.of_agent(agent))
+        if after is not None:
+            await self._check_page(buyer, after, agent)
+        found: list[OrderState] = []
+        while page := await self._store.list_orders(buyer, limit, after):
+            found += [state for state in page if state.terms.of_agent(agent)]
+            after = page[-1].terms.id
+            if len(found) >= limit or len(page) < limit:
+                break
+        return tuple(order_view(self._present(state)) for state in found[:limit])
+
+    async def _check_page(self, buyer: str, after: str, agent: str | None) -> None:
+        last = await self._store.get_order(buyer, after)
+        if last is None or not last.terms.of_agent(agent):
+            raise invalid("after", "is no order of yours; name the last one of the page before")
 
     # --- what the daemon calls -----------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ durable commit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -16,6 +16,8 @@ from federation.broker.quotes.protocols import Claim, StoredQuote
 from federation.broker.spend.protocols import Charge
 from federation.tokens.mandate import Budget
 from schemas.answer import OrderView
+
+PAGE_MAX: Final = 500  # orders in one answer
 
 
 class Orders(Protocol):
@@ -61,8 +63,11 @@ class Orders(Protocol):
         """
         ...
 
-    async def list(self, buyer: str, agent: str | None = None) -> tuple[OrderView, ...]:
-        """Every order of this buyer, latest first."""
+    async def list(
+        self, buyer: str, agent: str | None = None, limit: int = PAGE_MAX, after: str | None = None
+    ) -> tuple[OrderView, ...]:
+        """At most `limit` orders of this buyer, latest first, those before the one named `after` in time; fewer where
+        there are no more. Raises INVALID_ARGUMENT where that is no order of theirs."""
         ...
 
 
@@ -101,8 +106,9 @@ class OrderStore(Protocol):
         """The order, if it exists and is this buyer's."""
         ...
 
-    async def list_orders(self, buyer: str) -> tuple[OrderState, ...]:
-        """Every order of this buyer, latest first."""
+    async def list_orders(self, buyer: str, limit: int = PAGE_MAX, after: str | None = None) -> tuple[OrderState, ...]:
+        """At most `limit` orders of this buyer, by the second they were placed in and their id, the highest first;
+        with `after` those lower than this order of the buyer's, none if it is no such order."""
         ...
 
     async def unfinished(self) -> tuple[OrderState, ...]:

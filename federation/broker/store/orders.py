@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from federation.broker.orders.protocols import Filed
+from federation.broker.orders.protocols import PAGE_MAX, Filed
 from federation.broker.orders.saga.state import OrderState, came_to_nothing
 from federation.broker.quotes.protocols import Claim
 from federation.broker.spend.protocols import Charge
@@ -61,11 +61,11 @@ class OrderRows:
         found = await self._states("SELECT body FROM orders WHERE id = ? AND buyer = ?", (order_id, buyer))
         return found[0] if found else None
 
-    async def list_orders(self, buyer: str) -> tuple[OrderState, ...]:
+    async def list_orders(self, buyer: str, limit: int = PAGE_MAX, after: str | None = None) -> tuple[OrderState, ...]:
         """See `OrderStore.list_orders`."""
-        return await self._states(
-            "SELECT body FROM orders WHERE buyer = ? ORDER BY placed_s DESC, rowid DESC", (buyer,)
-        )
+        lower = "(placed_s, id) < (SELECT placed_s, id FROM orders WHERE id = ? AND buyer = mine.buyer)"
+        query = f"SELECT body FROM orders AS mine WHERE buyer = ? AND {'? IS NULL' if after is None else lower}"  # noqa: S608
+        return await self._states(f"{query} ORDER BY placed_s DESC, id DESC LIMIT ?", (buyer, after, limit))
 
     async def unfinished(self) -> tuple[OrderState, ...]:
         """See `OrderStore.unfinished`."""
@@ -77,7 +77,7 @@ class OrderRows:
         row = await self._database.read(lambda connection: connection.execute(query, (operator, product)).fetchone())
         return None if row is None else str(row["order_id"])
 
-    async def _states(self, query: str, values: tuple[str, ...]) -> tuple[OrderState, ...]:
+    async def _states(self, query: str, values: tuple[str | int | None, ...]) -> tuple[OrderState, ...]:
         def work(connection: sqlite3.Connection) -> tuple[OrderState, ...]:
             return tuple(_DECODER.decode(row["body"]) for row in connection.execute(query, values))
 

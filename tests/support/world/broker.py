@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from federation.broker.orders.coordinator import Coordinator
-from federation.broker.orders.protocols import Filed
+from federation.broker.orders.protocols import PAGE_MAX, Filed
 from federation.broker.orders.recovery import recover
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.quotes.protocols import Claim, StoredQuote
@@ -52,9 +52,9 @@ class FencedStore:
         await self._fence.passed()
         return await self._store.get_order(buyer, order_id)
 
-    async def list_orders(self, buyer: str) -> tuple[OrderState, ...]:
+    async def list_orders(self, buyer: str, limit: int = PAGE_MAX, after: str | None = None) -> tuple[OrderState, ...]:
         await self._fence.passed()
-        return await self._store.list_orders(buyer)
+        return await self._store.list_orders(buyer, limit, after)
 
     async def unfinished(self) -> tuple[OrderState, ...]:
         await self._fence.passed()

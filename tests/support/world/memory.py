@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import structs
 
-from federation.broker.orders.protocols import Filed
+from federation.broker.orders.protocols import PAGE_MAX, Filed
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.quotes.basis import NO_TEXTS
 from federation.broker.quotes.protocols import Claim, StoredQuote
@@ -111,9 +111,10 @@ class MemoryStore:
         found = next((state for state in self.states() if state.terms.id == order_id), None)
         return self._mine(found, buyer, lambda state: state.terms.buyer)
 
-    async def list_orders(self, buyer: str) -> tuple[OrderState, ...]:
-        mine = [state for state in self.states() if state.terms.buyer == buyer]
-        return tuple(sorted(mine, key=lambda state: state.terms.placed_s))[::-1]
+    async def list_orders(self, buyer: str, limit: int = PAGE_MAX, after: str | None = None) -> tuple[OrderState, ...]:
+        mine = {(one.terms.placed_s, one.terms.id): one for one in self.states() if one.terms.buyer == buyer}
+        below = [key for key in mine if after is None or any(key < last for last in mine if last[1] == after)]
+        return tuple(mine[key] for key in sorted(below, reverse=True)[:limit])
 
     async def unfinished(self) -> tuple[OrderState, ...]:
         return tuple(sorted((s for s in self.states() if s.state not in TERMINAL), key=lambda s: s.terms.id))

@@ -45,6 +45,17 @@ async def test_a_purchase_from_search_to_bill(world: World) -> None:
 
 
 @pytest.mark.asyncio
+async def test_orders_come_in_pages_and_the_client_joins_them(world: World) -> None:
+    async with world.client() as broker:
+        placed = [(await broker.order((await broker.quote(INTENT)).id)).id for _ in range(7)]
+        latest = placed[::-1]
+        assert [one.id for one in await broker.orders(3)] == latest[:3]
+        assert [one.id for one in await broker.orders(3, latest[2])] == latest[3:6]
+        assert [one.id for one in await broker.orders()] == latest
+        assert [one.id for one in await broker.orders(150)] == latest
+
+
+@pytest.mark.asyncio
 async def test_a_lease_is_released_whatever_happens_inside(world: World) -> None:
     async with world.client() as broker:
         lease = broker.lease(INTENT)
@@ -135,6 +146,9 @@ def bps(value: bytes) -> bytes:
         ("GET /orders/o1?wait_s=abc", None, {}, (400, "wait_s")),
         ("GET /orders/o1?wait_s=-1", None, {}, (400, "wait_s")),
         ("GET /orders/o1?wait=5", None, {}, (400, "wait")),
+        ("GET /orders?limit=0", None, {}, (400, "limit")),
+        ("GET /orders?limit=501", None, {}, (400, "limit")),
+        ("GET /orders?limit=all", None, {}, (400, "limit")),
         ("GET /orders/absent", None, {}, (404, None)),
         ("GET /nothing", None, {}, (404, None)),
         ("DELETE /orders", None, {}, (400, None)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+import msgspec
 import pytest
 from msgspec import structs
 
@@ -362,6 +363,31 @@ def _ended(lease, now: int):  # type: ignore[no-untyped-def]
 
 def test_the_hash_of_the_rates_is_the_one_that_quotes_carry() -> None:
     assert terms.rates_hash(RATES) == canonical_hash(RATES)
+
+
+def test_pages_of_an_agent_hold_its_orders_alone() -> None:
+    async def scenario(shop: Shop) -> None:
+        placed = []
+        for number in range(6):
+            quote = await shop.quote()
+            order = await shop.orders.place(quote, claim(quote.id))
+            placed.append(order.id)
+            await shop.orders.wait(BUYER, order.id, 10)
+            state = shop.store.state(order.id)
+            agent = "a" * 43 if number % 3 == 0 else None
+            changed = structs.replace(state, terms=structs.replace(state.terms, agent=agent))
+            shop.store.journal[order.id] = msgspec.json.encode(changed)
+        latest = placed[::-1]
+        assert [view.id for view in await shop.orders.list(BUYER, None, 4)] == latest[:4]
+        assert [view.id for view in await shop.orders.list(BUYER, None, 4, latest[3])] == latest[4:]
+        own = [view.id for view in await shop.orders.list(BUYER, "a" * 43, 1)]
+        assert own == [placed[3]]
+        assert [view.id for view in await shop.orders.list(BUYER, "a" * 43, 5, own[0])] == [placed[0]]
+        for agent, after in ((None, "no-such-order"), ("a" * 43, placed[1])):
+            with pytest.raises(Problem, match="is no order of yours"):
+                await shop.orders.list(BUYER, agent, 5, after)
+
+    run(scenario)
 
 
 def test_a_heartbeat_is_journaled_coarsely_and_silence_releases() -> None:
