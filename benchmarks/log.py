@@ -26,7 +26,8 @@ from benchmarks.caida.publish import OUT
 from benchmarks.run import say, table, write
 from benchmarks.trust import FLOOR, subjects, timed
 from federation.evidence.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint, verify_inclusion
-from federation.evidence.sqlite import LEAVES_AT_ONCE, TABLES, LogRows
+from federation.evidence.protocols import LEAVES_AT_ONCE
+from federation.evidence.sqlite import TABLES, LogRows
 from federation.evidence.tree import check_consistency
 from federation.node.sqlite import Database
 from federation.trust.jose import sha256_b64

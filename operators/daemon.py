@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from federation.evidence.log import Log
+from federation.evidence.sqlite import LogRows
 from federation.node.audit import STRANGER, Audit
 from federation.node.bearer import Keyring
 from federation.node.callers import Guesses, address_rates, callers, rates, refusals
@@ -168,7 +169,7 @@ async def operator(
         evidence = Log(
             config,
             config.evidence,
-            database,
+            LogRows(database),
             members=members,
             post=Elsewhere(egress, config.trust.egress.places),
             clock=clock,

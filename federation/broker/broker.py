@@ -56,6 +56,7 @@ from federation.broker.secret import secret_of
 from federation.broker.standing import Standing
 from federation.broker.store.sqlite import SqliteStore, open_database
 from federation.evidence.log import Log
+from federation.evidence.sqlite import LogRows
 from federation.node.audit import STRANGER, Audit
 from federation.node.certificate import server_tls
 from federation.node.http import listen
@@ -278,7 +279,13 @@ class _Broker:
         config, record = self._config, functools.partial(_unsigned, audit)
         post = Elsewhere(egress, config.trust.egress.places)
         return Log(
-            config, config.evidence, database, members=circle.members, post=post, clock=self._clock, record=record
+            config,
+            config.evidence,
+            LogRows(database),
+            members=circle.members,
+            post=post,
+            clock=self._clock,
+            record=record,
         )
 
     async def _warm(self, warming: Warming, market: Market, graphs: Worker) -> None:

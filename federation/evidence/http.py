@@ -14,7 +14,7 @@ from typing import Final
 from aiohttp import web
 
 from federation.evidence.note import NOTE_BYTES_MAX
-from federation.evidence.sqlite import SIGNED, WITNESSED, Kept, LogRows
+from federation.evidence.protocols import SIGNED, WITNESSED, Kept, LogStore
 from federation.evidence.witness import REQUEST_BYTES_MAX, AddCheckpoint, Refusal, read_request
 from federation.node.http import read_body
 from schemas.problem import Problem, invalid
@@ -28,7 +28,7 @@ Sign = Callable[[AddCheckpoint], Awaitable[str | Refusal]]
 assert NOTE_BYTES_MAX < REQUEST_BYTES_MAX
 
 
-def publish_log(app: web.Application, base: str, rows: LogRows, sign: Sign) -> None:
+def publish_log(app: web.Application, base: str, rows: LogStore, sign: Sign) -> None:
     """Serve a log and a witness below `base`. `sign` gives the line of this witness, or why there is none."""
     face = _Face(rows, sign)
     app.router.add_get(f"{base}{LOG}/checkpoint", face.checkpoint)
@@ -36,13 +36,13 @@ def publish_log(app: web.Application, base: str, rows: LogRows, sign: Sign) -> N
     app.router.add_post(base + WITNESS, face.add_checkpoint)
 
 
-async def newest(rows: LogRows) -> Kept | None:
+async def newest(rows: LogStore) -> Kept | None:
     """The newest checkpoint that others signed; as long as nobody has, the newest that the log signed."""
     return await rows.checkpoint(WITNESSED) or await rows.checkpoint(SIGNED)
 
 
 class _Face:
-    def __init__(self, rows: LogRows, sign: Sign) -> None:
+    def __init__(self, rows: LogStore, sign: Sign) -> None:
         self._rows, self._sign = rows, sign
 
     async def checkpoint(self, _: web.Request) -> web.Response:

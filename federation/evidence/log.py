@@ -1,6 +1,6 @@
 """The log of one node, put together: its tree, its checkpoints and their witnesses, the node as a witness of others.
 
-Every daemon has one, over the database that holds its documents. Who the witnesses are: members that its configuration
+Every daemon has one, over the store that holds its documents. Who the witnesses are: members that its configuration
 names, or a few that it picks from all that there may be, by hashes over its own id and theirs: the same ones every
 time, and over all nodes about equally many logs for each witness.
 """
@@ -22,8 +22,8 @@ from federation.evidence.checkpoint import key_of
 from federation.evidence.http import publish_log
 from federation.evidence.keys import open_signer
 from federation.evidence.note import Type
+from federation.evidence.protocols import WITNESSED, LogStore
 from federation.evidence.sequencer import Sequencer
-from federation.evidence.sqlite import WITNESSED, LogRows
 from federation.evidence.witness import AddCheckpoint, Refusal, judge
 from federation.node.identity.membership import Membership
 from federation.node.identity.presence import NodeConfig
@@ -31,7 +31,6 @@ from federation.node.limits import Buckets, Rate
 from federation.node.public import base_path
 from federation.node.seams import Clock
 from federation.node.settings import Evidence
-from federation.node.sqlite import Database
 from federation.trust.chain import Member
 from federation.trust.fetch import Post
 from schemas.entity import FederationEntity
@@ -59,7 +58,7 @@ class Log:
         self,
         config: NodeConfig,
         evidence: Evidence,
-        database: Database,
+        rows: LogStore,
         *,
         members: Membership,
         post: Post,
@@ -76,7 +75,7 @@ class Log:
         self._signer = open_signer(Path(config.keys.log), config.entity, Type.NOTE, "keys.log")
         self._witness = open_signer(Path(config.keys.witness), config.entity, Type.COSIGNATURE, "keys.witness")
         self._named, self._strangers = evidence.witnesses, Buckets(STRANGERS, callers_max=1)
-        self.rows = LogRows(database)
+        self.rows = rows
         self._chosen: tuple[Witness, ...] = ()
         self._choose_again = 0
         panel, asked = Panel(self._witnesses, post, self.rows, clock.now), len(self._named) or WITNESSES

@@ -13,7 +13,7 @@ import logging
 from federation.evidence.asking import Panel
 from federation.evidence.checkpoint import WITNESSES_NEEDED, Checkpoint, sign_checkpoint, verify_log
 from federation.evidence.note import NoteSigner, NoteVerifier, read_note
-from federation.evidence.sqlite import SIGNED, WITNESSED, Kept, LogRows
+from federation.evidence.protocols import SIGNED, WITNESSED, Kept, LogStore
 from schemas.problem import Problem
 from schemas.segment import EntityId
 
@@ -26,7 +26,7 @@ class Sequencer:
     def __init__(
         self,
         entity: EntityId,
-        rows: LogRows,
+        rows: LogStore,
         signer: NoteSigner,
         panel: Panel,
         *,

@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from federation.evidence.checkpoint import Checkpoint, leaf_of, write_inclusion
+from federation.evidence.protocols import LEAVES_AT_ONCE, Kept
 from federation.evidence.tree import NOTHING, Growth, Read, consistency_proof, inclusion_proof, stored
 from federation.evidence.witness import AddCheckpoint, Refusal, Remembered, judge
 from federation.node.sqlite import Database
@@ -31,34 +32,25 @@ CREATE TABLE logs_witnessed (log TEXT PRIMARY KEY, size INTEGER NOT NULL, root B
 CREATE TRIGGER log_documents AFTER INSERT ON documents BEGIN INSERT INTO log_queue (hash) VALUES (new.hash); END;
 INSERT INTO log_queue (hash) SELECT hash FROM documents;
 """
-SIGNED, WITNESSED = "signed", "witnessed"
-LEAVES_AT_ONCE: Final = 64  # a step that keeps orders waiting for the writer a few milliseconds
 log = logging.getLogger(__name__)
 
 
-class Kept(NamedTuple):
-    """A checkpoint as it was signed, and its size."""
-
-    size: int
-    note: str
-
-
 class LogRows:
-    """A log over a database that has `TABLES`."""
+    """Implements `LogStore` over a database that has `TABLES`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def take(self, at_once: int = LEAVES_AT_ONCE) -> int:
-        """Put documents that were filed since into the tree, in their order; how many were looked at."""
+        """See `LogStore.take`."""
         return await self._database.write(lambda connection: _take(connection, at_once))
 
     async def tree(self) -> tuple[int, bytes]:
-        """Size and root now."""
+        """See `LogStore.tree`."""
         return await self._database.read(_tree)
 
     async def checkpoint(self, kind: str) -> Kept | None:
-        """The newest checkpoint that the log signed, or that enough witnesses signed with it."""
+        """See `LogStore.checkpoint`."""
 
         def read(connection: sqlite3.Connection) -> Kept | None:
             row = connection.execute("SELECT size, note FROM log_checkpoints WHERE kind = ?", (kind,)).fetchone()
@@ -67,20 +59,20 @@ class LogRows:
         return await self._database.read(read)
 
     async def keep(self, kind: str, kept: Kept) -> None:
-        """Keep a checkpoint; before anybody sees it."""
+        """See `LogStore.keep`."""
         row = "INSERT OR REPLACE INTO log_checkpoints (kind, size, note) VALUES (?, ?, ?)"
         await self._database.write(lambda connection: connection.execute(row, (kind, *kept)).rowcount)
 
     async def consistency(self, old: int, new: int) -> tuple[bytes, ...]:
-        """That a tree of `old` leaves became the one of `new`, neither larger than now."""
+        """See `LogStore.consistency`."""
         return await self._database.read(lambda connection: consistency_proof(_reader(connection), old, new))
 
     async def inclusions(self, hashes: Sequence[Hash], size: int) -> dict[Hash, Inclusion] | None:
-        """Where documents stand in the tree of the first `size` leaves; none where one of them does not stand there."""
+        """See `LogStore.inclusions`."""
         return await self._database.read(lambda connection: _inclusions(connection, hashes, size))
 
     async def known(self, hashes: Sequence[Hash]) -> bool:
-        """Whether all of these were filed, in the tree yet or not."""
+        """See `LogStore.known`."""
 
         def read(connection: sqlite3.Connection) -> bool:
             query = "SELECT hash FROM log_leaves WHERE hash = ?1 UNION SELECT hash FROM log_queue WHERE hash = ?1"
@@ -89,11 +81,11 @@ class LogRows:
         return await self._database.read(read)
 
     async def witness(self, request: AddCheckpoint, log_key: str | None) -> Checkpoint | Refusal:
-        """The verdict of this node as a witness; what is to be signed is remembered before this returns."""
+        """See `LogStore.witness`."""
         return await self._database.write(lambda connection: _witness(connection, request, log_key))
 
     async def witnessed(self, entity: EntityId) -> Remembered:
-        """What this node signed last for the log of a member."""
+        """See `LogStore.witnessed`."""
         return await self._database.read(lambda connection: _remembered(connection, entity))
 
 

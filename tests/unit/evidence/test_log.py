@@ -16,8 +16,9 @@ from federation.broker.store.sqlite import migrations
 from federation.evidence.asking import Panel, Witness
 from federation.evidence.checkpoint import Checkpoint, read_checkpoint, verify_checkpoint, verify_inclusion
 from federation.evidence.note import NoteSigner, read_note
+from federation.evidence.protocols import SIGNED, WITNESSED, Kept
 from federation.evidence.sequencer import Sequencer
-from federation.evidence.sqlite import SIGNED, TABLES, WITNESSED, Kept, LogRows
+from federation.evidence.sqlite import TABLES, LogRows
 from federation.evidence.tree import check_consistency
 from federation.evidence.witness import Refusal, read_request
 from federation.node.sqlite import Database

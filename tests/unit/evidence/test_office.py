@@ -12,7 +12,7 @@ import pytest
 from federation.evidence.checkpoint import Checkpoint, sign_checkpoint
 from federation.evidence.log import STRANGERS, Log
 from federation.evidence.note import NoteSigner
-from federation.evidence.sqlite import TABLES
+from federation.evidence.sqlite import TABLES, LogRows
 from federation.evidence.witness import AddCheckpoint, Refusal, read_request, write_request
 from federation.node.settings import Evidence, Keys, Trust
 from federation.node.sqlite import Database
@@ -76,7 +76,7 @@ async def office(
     config = Config(ME, "Me", str(folder), keys, Trust(anchors=""))
     async with Database(folder / "log.sqlite", (DOCUMENTS, TABLES)) as database:
         evidence = Evidence(witnesses=witnesses)
-        yield Log(config, evidence, database, members=members, post=Nobody(), clock=clock or FixedClock())  # type: ignore[arg-type]
+        yield Log(config, evidence, LogRows(database), members=members, post=Nobody(), clock=clock or FixedClock())  # type: ignore[arg-type]
 
 
 def asked(entity: str, signer: NoteSigner) -> AddCheckpoint:
