@@ -5,21 +5,30 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import NamedTuple
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
+from federation.cli.demo.processes import BROKER, Launch, launched
 from federation.trust.keys import dump_private, generate
 from schemas.intent import Intent
 from schemas.problem import Problem
 from tests.support.federation import TinyFederation, tiny_federation
+from tests.support.forks import forked
 
 INTENT = Intent(a="Oslo@north", z="Rome@south", bandwidth_bps=10**9, duration_s=3600)
+
+
+class Served(NamedTuple):
+    """How a broker ended, and what it left on its outputs."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 @pytest_asyncio.fixture
@@ -28,15 +37,18 @@ async def lonely(tmp_path: Path) -> AsyncIterator[TinyFederation]:
         yield made
 
 
-def served(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the broker where it is expected to end by itself."""
-    command = [sys.executable, "-m", "federation.cli.main", "broker", "serve", "--config"]
-    config = str(folder / "broker" / "config.toml")
-    return subprocess.run([*command, config], capture_output=True, text=True, timeout=60, check=False)
+def served(folder: Path, launch: Launch = forked) -> Served:
+    """Run the broker where it is expected to end by itself: its status, and what it said and told."""
+    out, err = folder / "said", folder / "told"
+    with out.open("wb") as stdout, err.open("wb") as stderr:
+        process = launch([*BROKER, "--config", str(folder / "broker" / "config.toml")], stdout, stderr)
+        return Served(process.wait(60), out.read_text(), err.read_text())
 
 
 @pytest.mark.asyncio
-async def test_it_says_when_it_serves_answers_and_ends_on_sigterm(lonely: TinyFederation) -> None:
+@pytest.mark.parametrize("launch", [launched, forked])
+async def test_it_says_when_it_serves_answers_and_ends_on_sigterm(lonely: TinyFederation, launch: Launch) -> None:
+    lonely.processes.launch = launch
     await lonely.start("broker")
     node = lonely.nodes["broker"]
     told = node.ready[0]

@@ -35,6 +35,7 @@ from federation.trust.statements import Elsewhere, HttpStatements
 from schemas.intent import Intent
 from schemas.problem import Problem
 from schemas.quote import PathQuote, SegmentQuote
+from tests.support.forks import forked
 
 THREE = tuple(one for one in CAST if one.host in {"surf", "switch", "belnet"})
 SURF, SWITCH, BELNET = "https://surf.example", "https://switch.example", "https://belnet.example"
@@ -81,7 +82,7 @@ async def standing(tmp_path: Path, trust: str = "") -> AsyncIterator[Domain]:
         stage = await build(tmp_path, THREE, ports, SystemClock())
         for config in (stage.broker_config, *(one.config for one in stage.players)):
             config.write_text(config.read_text().replace("[trust]\n", f"[trust]\n{trust}"))
-        async with Processes(tmp_path) as processes:
+        async with Processes(tmp_path, forked) as processes:
             listening = [p for entity in (ANCHOR, AUDITOR) for p in ("--port", str(stage.places.port(entity)))]
             superiors = processes.start("anchor", [*SERVE_ANCHOR, *map(str, stage.superiors), *listening])
             await processes.ready(superiors, 2)

@@ -36,6 +36,7 @@ from federation.trust.throwaway import ThrowawayDomain
 from schemas.jurisdiction import Attestation, ClassFacts
 from schemas.problem import Problem
 from schemas.sonata.states import ProductStatus
+from tests.support.forks import forked
 
 BROKER_ENTITY = "https://broker.example"
 AUDITOR_ENTITY = "https://auditor.example"
@@ -187,7 +188,7 @@ async def tiny_federation(
 ) -> AsyncIterator[TinyFederation]:
     """Build a federation below `folder`, start it, and end it with everything it left running."""
     with PortReserve() as ports:
-        async with Processes(folder) as processes:
+        async with Processes(folder, forked) as processes:
             made = written(folder, plans, desk, ports, processes)
             if start:
                 await made.start(*(plan.name for plan in plans))

@@ -8,12 +8,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 
 from schemas.problem import Problem
 
@@ -53,11 +53,30 @@ class Node:
         return Problem("UNAVAILABLE", f"{self.name} {why}; its log ends: {tail or '(empty)'}")
 
 
-class Processes:
-    """Every process of a demo. Leaving the block ends them all, unless `keep` was called."""
+def launched(command: Sequence[str], out: IO[bytes], err: IO[bytes]) -> subprocess.Popen[bytes]:
+    """One process, in a session of its own: Ctrl-C reaches the demo alone, which then ends everybody in order."""
+    return subprocess.Popen(  # noqa: S603 - our own daemons, and no shell
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
+        start_new_session=True,
+        env=os.environ | {"PYTHONPATH": str(HERE)},
+    )
 
-    def __init__(self, folder: Path) -> None:
+
+Launch = Callable[[Sequence[str], IO[bytes], IO[bytes]], Any]
+
+
+class Processes:
+    """Every process of a demo. Leaving the block ends them all, unless `keep` was called.
+
+    `launch` gets a command and the files for what it says and what it logs.
+    """
+
+    def __init__(self, folder: Path, launch: Launch = launched) -> None:
         self._folder = folder
+        self.launch = launch
         self._kept = False
         self.nodes: list[Node] = []
 
@@ -78,15 +97,7 @@ class Processes:
         """Start one, without waiting until it is ready. What it says and logs goes to files of the demo's folder."""
         said, log = self._folder / f"{name}.out", self._folder / f"{name}.log"
         with said.open("wb") as out, log.open("wb") as err:
-            # Its own session: Ctrl-C reaches the demo alone, which then ends everybody in order.
-            process = subprocess.Popen(  # noqa: S603 - our own daemons, and no shell
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                start_new_session=True,
-                env=os.environ | {"PYTHONPATH": str(HERE)},
-            )
+            process = self.launch(command, out, err)
         node = Node(name, process, said, log)
         self.nodes.append(node)
         return node
