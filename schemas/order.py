@@ -64,9 +64,13 @@ class Receipt(Document, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Confirm(Document, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Claims of `confirm+jwt`, broker to operator: every segment of `path_root` is UP and the labels agree."""
+    """Claims of `confirm+jwt`, broker to operator: every segment of `path_root` is UP and the labels agree.
+
+    With `void` it takes a change of bandwidth back instead: the confirm of the entity named there is missing.
+    """
 
     order_h: Hash
     prev_h: Hash
     path_root: Hash
     product: Id
+    void: EntityId | None = None

@@ -23,7 +23,9 @@ class Driver(Protocol):
     """Both acts may be repeated after a restart: what is up already, or down already, is no error.
 
     Whatever a driver raises counts as "the network did not do it". `bounds` says that it holds traffic to the boundary
-    of a segment: nothing but its flows, and no more than its bytes. One that does not say so is handed none.
+    of a segment: nothing but its flows, and no more than its bytes. One that does not say so is handed none. `resizes`
+    says that `bring_up` of what is up with another bandwidth changes it without an interruption; otherwise that is not
+    sold.
     """
 
     @property
@@ -31,8 +33,13 @@ class Driver(Protocol):
         """Whether it puts boundaries into force."""
         ...
 
+    @property
+    def resizes(self) -> bool:
+        """Whether it changes the bandwidth of what is up."""
+        ...
+
     async def bring_up(self, product: Id, wiring: Wiring) -> None:
-        """Return once the segment carries traffic."""
+        """Return once the segment carries traffic. May be cancelled, and is then taken down or brought up again."""
         ...
 
     async def take_down(self, product: Id) -> None:

@@ -13,6 +13,7 @@ class NullDriver:
 
     NAME: ClassVar = "null"
     bounds: ClassVar = True
+    resizes: ClassVar = True
 
     def __init__(self) -> None:
         self.up: dict[str, Any] = {}

@@ -103,6 +103,12 @@ class Inventory:
             self._labels.restore(claim.id, interface, label, claim.start_s, claim.end_s)
         self._claims[claim.id] = claim
 
+    def put(self, claim: Claim) -> None:
+        """Make a claim what the store says of it: one that is there already, or was until now another."""
+        if self._claims.get(claim.id) != claim:
+            self.withdraw(claim.id)
+            self.restore(claim)
+
     def claim(self, claim_id: str) -> Claim | None:
         """The claim as it was admitted, or None."""
         return self._claims.get(claim_id)

@@ -18,7 +18,7 @@ from operators.inventory.topology import Route
 from operators.orders.fsm import Lease
 from operators.pricing.network import Network
 from schemas import labels
-from schemas.price import Tariff
+from schemas.price import Tariff, TermFactor, term_ppm
 from schemas.problem import Problem, invalid
 from schemas.quote import Action
 from schemas.segment import End, Id, Limits, Promise, Segment, window
@@ -54,9 +54,9 @@ def plan_segment(
     return Plan(_labelled(inventory, asked, a, z), way.links, promise, tariff)
 
 
-def plan_extension(network: Network, lease: Lease, asked: Segment, limits: Limits, *, horizon_s: int) -> Plan:
-    """A lease's own segment in the window after it, over the same route. Raises `Problem`."""
-    _check_same(lease.segment, asked)
+def plan_amendment(network: Network, lease: Lease, asked: Segment, limits: Limits, *, horizon_s: int) -> Plan:
+    """A change of a lease over its own route: longer, or with another bandwidth for what is left. Raises `Problem`."""
+    check_amends(lease, asked)
     if asked.window.end_s > horizon_s:
         raise invalid("segment.window", f"ends after {horizon_s}, the last second that is sold now")
     promise = network.promise(asked.route_class, lease.route)
@@ -64,7 +64,52 @@ def plan_extension(network: Network, lease: Lease, asked: Segment, limits: Limit
     km = sum(network.links[name].km for name in lease.route)
     a, z = lease.segment.a, lease.segment.z
     tariff = network.tariff(asked.route_class, a.interface, z.interface, km, Action.MODIFY)
+    if asked.window.start_s != lease.end_s:
+        tariff = _at_term(tariff, lease.end_s - lease.start_s)
     return Plan(structs.replace(asked, a=a, z=z), lease.route, promise, tariff)
+
+
+def check_amends(lease: Lease, asked: Segment) -> None:
+    """What may be changed, and only one thing at a time: the end, or the bandwidth until the present end. Raises
+    `INVALID_ARGUMENT`."""
+    held = lease.segment
+    same = {
+        "a.interface": held.a.interface == asked.a.interface,
+        "z.interface": held.z.interface == asked.z.interface,
+        "a.label": asked.a.label in {None, held.a.label},
+        "z.label": asked.z.label in {None, held.z.label},
+        "mtu": held.mtu == asked.mtu,
+        "route_class": held.route_class == asked.route_class,
+        "boundary": held.boundary == asked.boundary,
+    }
+    for name, agrees in same.items():
+        if not agrees:
+            raise invalid(f"segment.{name}", "differs from the lease; a change is of its end or its bandwidth only")
+    _check_one_thing(lease, asked)
+
+
+def _check_one_thing(lease: Lease, asked: Segment) -> None:
+    held = lease.segment
+    if asked.window.start_s == lease.end_s:
+        if asked.bandwidth_bps != held.bandwidth_bps:
+            raise invalid("segment.bandwidth_bps", "of added time is that of the lease until its end")
+        return
+    if asked.window.end_s != lease.end_s:
+        end = f"{held.window.end:%Y-%m-%dT%H:%M:%SZ}"
+        raise invalid("segment.window", f"the lease ends at {end}: more time starts, another bandwidth ends there")
+    if asked.bandwidth_bps == held.bandwidth_bps:
+        raise invalid("segment.bandwidth_bps", "is what the lease has already; name another one")
+
+
+def check_now(asked: Segment, lease: Lease, driver: Driver, now: int) -> None:
+    """That another bandwidth is asked for from about now, of a network that can change one. Raises `Problem`."""
+    if asked.window.start_s == lease.end_s:
+        return
+    if not getattr(driver, "resizes", False):
+        why = "this operator's network cannot change the bandwidth of a segment in force"
+        raise Problem("NOT_IMPLEMENTED", why, field="segment.bandwidth_bps")
+    if abs(asked.window.start_s - now) > LATE_S:
+        raise invalid("segment.window", f"another bandwidth counts from its confirm: start within {LATE_S} s of now")
 
 
 def check_boundary(asked: Segment, driver: Driver, *, elsewhere: bool) -> None:
@@ -74,16 +119,26 @@ def check_boundary(asked: Segment, driver: Driver, *, elsewhere: bool) -> None:
         raise Problem("NOT_IMPLEMENTED", why, field="segment.boundary")
 
 
-def claim_of(name: Id, segment: Segment, route: tuple[Id, ...]) -> Claim:
-    """What holding this segment takes from the inventory."""
+def claim_of(name: Id, segment: Segment, route: tuple[Id, ...], lease: Lease | None = None) -> Claim | None:
+    """What holding this segment takes from the inventory: everything that it uses, or of a `lease` what it needs more.
+
+    More time needs all of it there. More bandwidth needs the difference, at both interfaces too but without another
+    label; less needs nothing.
+    """
     ends = (segment.a, segment.z)
+    frame, more = segment.window, segment.bandwidth_bps
+    within = lease is not None and frame.start_s != lease.end_s
+    if lease is not None and within:
+        more -= lease.segment.bandwidth_bps
+    if more <= 0:
+        return None
     return Claim(
         id=name,
-        links=route,
-        ends=tuple((end.interface, end.label) for end in ends if end.label is not None),
-        bandwidth_bps=segment.bandwidth_bps,
-        start_s=segment.window.start_s,
-        end_s=segment.window.end_s,
+        links=(*route, *(end.interface for end in ends)) if within else route,
+        ends=() if within else tuple((end.interface, end.label) for end in ends if end.label is not None),
+        bandwidth_bps=more,
+        start_s=frame.start_s,
+        end_s=frame.end_s,
     )
 
 
@@ -148,22 +203,9 @@ def _check_limits(limits: Limits, promise: Promise) -> None:
         )
 
 
-def _check_same(held: Segment, asked: Segment) -> None:
-    same = {
-        "a.interface": held.a.interface == asked.a.interface,
-        "z.interface": held.z.interface == asked.z.interface,
-        "a.label": asked.a.label in {None, held.a.label},
-        "z.label": asked.z.label in {None, held.z.label},
-        "bandwidth_bps": held.bandwidth_bps == asked.bandwidth_bps,
-        "mtu": held.mtu == asked.mtu,
-        "route_class": held.route_class == asked.route_class,
-        "boundary": held.boundary == asked.boundary,
-    }
-    for name, agrees in same.items():
-        if not agrees:
-            raise invalid(f"segment.{name}", "differs from the lease; an extension changes its end only")
-    if asked.window.start_s != held.window.end_s:
-        raise invalid("segment.window", f"must start where the lease ends, at {held.window.end:%Y-%m-%dT%H:%M:%SZ}")
+def _at_term(tariff: Tariff, term_s: int) -> Tariff:
+    """With the factor of a term, whatever is left of it."""
+    return structs.replace(tariff, terms=(TermFactor(0, term_ppm(tariff.terms, term_s)),))
 
 
 def _route(network: Network, inventory: Inventory, asked: Segment) -> Route:

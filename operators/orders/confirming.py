@@ -1,10 +1,10 @@
-"""Confirms: what is UP becomes ACTIVE and billable, and an extension that waits takes effect."""
+"""Confirms: what is UP becomes ACTIVE and billable, and a change that waits takes effect, or is taken back."""
 
 from __future__ import annotations
 
 from operators.access.gate import Named
 from operators.orders import fsm
-from operators.orders.extending import Extending
+from operators.orders.amending import Amending
 from operators.orders.fsm import Lease
 from operators.orders.keeping import Batch, Document
 from operators.orders.once import once, seen
@@ -19,8 +19,8 @@ from schemas.segment import EntityId, Hash
 class Confirming:
     """The handler of confirms."""
 
-    def __init__(self, shop: Shop, extending: Extending) -> None:
-        self._shop, self._extending = shop, extending
+    def __init__(self, shop: Shop, amending: Amending) -> None:
+        self._shop, self._amending = shop, amending
 
     async def confirm(self, broker: EntityId, token: str) -> str:
         """The `receipt+jwt` that answers a `confirm+jwt`, once per document."""
@@ -44,10 +44,14 @@ class Confirming:
 
     async def _take(self, lease: Lease, claims: Confirm, named: Named, token: str) -> str:
         batch = Batch(documents=[Document(named.hash, lease.broker, token)])
-        waiting = lease.extension
+        waiting = lease.amendment
         if waiting is not None and claims.order_h == waiting.order_h:
             _check(claims, waiting.path_root, lease)
-            return _receipt(await self._extending.confirm(lease, named, batch))
+            if claims.void is not None:
+                return _receipt(await self._amending.take_back(lease, claims.order_h, named, batch))
+            return _receipt(await self._amending.confirm(lease, named, batch))
+        if claims.void is not None:
+            return await self._take_back(lease, claims, named, batch)
         if claims.order_h != lease.order_h:
             raise Problem("INCOMPATIBLE_STATE", "order_h names no order that waits for a confirm", field="order_h")
         if lease.state in BILLABLE:
@@ -60,6 +64,16 @@ class Confirming:
         batch.seen += seen(lease.broker, named, active.receipt_h or "")
         await self._shop.commit(batch)
         return _receipt(active)
+
+    async def _take_back(self, lease: Lease, claims: Confirm, named: Named, batch: Batch) -> str:
+        """What was confirmed here is taken back; the broker may not have seen the receipt of it."""
+        if lease.former is None or claims.order_h != lease.order_h:
+            raise Problem("INCOMPATIBLE_STATE", "order_h names no change that may be taken back", field="order_h")
+        if claims.path_root != lease.path_root:
+            raise invalid("path_root", "differs from the one in the order")
+        if await self._shop.store.document(claims.prev_h, lease.broker) is None:
+            raise invalid("prev_h", "names no receipt of this operator")
+        return _receipt(await self._amending.take_back(lease, claims.order_h, named, batch))
 
 
 def _check(claims: Confirm, path_root: Hash | None, lease: Lease) -> None:

@@ -15,8 +15,8 @@ from federation.sonata.protocols import (
     QuoteRecord,
     Wanted,
 )
+from operators.orders.amending import Amending
 from operators.orders.confirming import Confirming
-from operators.orders.extending import Extending
 from operators.orders.lifecycle import Lifecycle
 from operators.orders.ordering import Ordering
 from operators.orders.quoting import Quoting
@@ -33,11 +33,11 @@ class Desk:
     def __init__(self, shop: Shop) -> None:
         self.shop = shop
         self.lifecycle = Lifecycle(shop)
-        extending, releasing = Extending(shop), Releasing(shop, self.lifecycle)
+        amending, releasing = Amending(shop, self.lifecycle), Releasing(shop, self.lifecycle)
         self._quoting = Quoting(shop, self.lifecycle)
-        self._ordering = Ordering(shop, self.lifecycle, extending, releasing)
+        self._ordering = Ordering(shop, self.lifecycle, amending, releasing)
         self._releasing = releasing
-        self._confirming = Confirming(shop, extending)
+        self._confirming = Confirming(shop, amending)
 
     async def quote(self, caller: Caller, ask: QuoteAsk) -> QuoteRecord:
         """Price and hold."""
@@ -48,7 +48,7 @@ class Desk:
         return await self.shop.act(self._quoting.decline(caller, quote_id))
 
     async def order(self, caller: Caller, ask: OrderAsk) -> OrderRecord:
-        """Commit, extend or release."""
+        """Commit, change or release."""
         return await self.shop.act(self._ordering.order(caller, ask))
 
     async def cancel(self, caller: Caller, ask: CancelAsk) -> CancelRecord:

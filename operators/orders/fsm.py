@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from msgspec import Struct, structs
 
-from operators.pricing.billing import Period, bill, nothing
+from operators.pricing.billing import Period, before, bill, nothing
 from schemas.lease import BILLABLE, State, move
 from schemas.order import VOID_WITHIN_S, Bill
 from schemas.price import Tariff
@@ -59,8 +59,12 @@ class Quote(Struct, frozen=True, kw_only=True, omit_defaults=True):
     grant_h: Hash | None = None
 
 
-class Extension(Struct, frozen=True, kw_only=True):
-    """An extension that was ordered and waits for its confirm until `confirm_by`, Unix seconds."""
+class Amendment(Struct, frozen=True, kw_only=True):
+    """A change of a lease that was ordered and waits for its confirm until `confirm_by`, Unix seconds.
+
+    `segment` is what was quoted: a window after the lease's end makes it longer, one until its end gives it another
+    bandwidth for what is left of it.
+    """
 
     quote_id: Id
     order_id: Id
@@ -68,9 +72,20 @@ class Extension(Struct, frozen=True, kw_only=True):
     quote_h: Hash | None
     path_root: Hash | None
     tariff: Tariff
-    end_s: int
+    segment: Segment
     since: int
     confirm_by: int
+
+
+class Former(Struct, frozen=True, kw_only=True):
+    """What a lease was before its bandwidth was changed, until Unix second `until`: so long it may be taken back."""
+
+    bandwidth_bps: int
+    periods: tuple[Period, ...]
+    order_h: Hash | None
+    quote_h: Hash | None
+    path_root: Hash | None
+    until: int
 
 
 class Lease(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -78,7 +93,8 @@ class Lease(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `claim` is the id of its claim in the inventory; `order_h` the latest order that is in force; `active_at` when the
     confirm was accepted; `released_at` when use ended; `void` whose missing confirmation makes it free of charge;
-    `release_id` and `release_h` the order that releases it, where one did, and its document.
+    `release_id` and `release_h` the order that releases it, where one did, and its document. `amending` are the spans
+    in which changes waited; `agreed_end` is the end before the last extension, while nothing was changed after it.
     """
 
     id: Id
@@ -101,8 +117,10 @@ class Lease(Struct, frozen=True, kw_only=True, omit_defaults=True):
     void: EntityId | None = None
     release_id: Id | None = None
     release_h: Hash | None = None
-    extension: Extension | None = None
-    extending: tuple[tuple[int, int], ...] = ()
+    amendment: Amendment | None = None
+    amending: tuple[tuple[int, int], ...] = ()
+    former: Former | None = None
+    agreed_end: int | None = None
     bill: Bill | None = None
     receipt: str | None = None
     receipt_h: Hash | None = None
@@ -114,7 +132,7 @@ class Lease(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def end_s(self) -> int:
-        """When the window ends, confirmed extensions included."""
+        """When the window ends, confirmed changes included."""
         return self.segment.window.end_s
 
 
@@ -123,7 +141,8 @@ class Due(StrEnum):
 
     START = "start"
     LAPSE = "lapse"
-    LAPSE_EXTENSION = "lapse-extension"
+    LAPSE_AMENDMENT = "lapse-amendment"
+    SETTLE = "settle"
     END = "end"
     FINISH = "finish"
 
@@ -163,7 +182,7 @@ def commit(quote: Quote, product: Id, order_id: Id, now: int) -> Lease:
         quote_h=quote.hash,
         segment=quote.segment,
         route=quote.route,
-        periods=(Period(quote.tariff, frame.start_s, frame.end_s),),
+        periods=(_period(quote.tariff, quote.segment, frame.start_s),),
         created_at=now,
     )
 
@@ -177,50 +196,96 @@ def confirm(lease: Lease, now: int) -> Lease:
     return structs.replace(stepped(lease, State.ACTIVE, now), active_at=now)
 
 
-def ask_extension(lease: Lease, extension: Extension) -> Lease:
-    """Remember an ordered extension until it is confirmed or lapses."""
-    check_extensible(lease)
-    return structs.replace(lease, extension=extension)
+def ask_amendment(lease: Lease, amendment: Amendment) -> Lease:
+    """Remember an ordered change until it is confirmed or lapses. What was changed before is for good now."""
+    check_amendable(lease)
+    return structs.replace(lease, amendment=amendment, former=None)
 
 
-def check_extensible(lease: Lease) -> None:
-    """Only an ACTIVE lease is extended, one extension at a time. Raises `INCOMPATIBLE_STATE`."""
+def check_amendable(lease: Lease) -> None:
+    """Only an ACTIVE lease is changed, one change at a time. Raises `INCOMPATIBLE_STATE`."""
     if lease.state not in BILLABLE:
-        raise Problem("INCOMPATIBLE_STATE", f"the lease is {lease.state}; it is extended while ACTIVE", field="product")
-    if lease.extension is not None:
-        raise Problem("INCOMPATIBLE_STATE", "another extension of this lease waits for its confirm", field="product")
+        raise Problem("INCOMPATIBLE_STATE", f"the lease is {lease.state}; it is changed while ACTIVE", field="product")
+    if lease.amendment is not None:
+        raise Problem("INCOMPATIBLE_STATE", "another change of this lease waits for its confirm", field="product")
 
 
-def extend(lease: Lease, now: int) -> Lease:
-    """The confirmed extension moves the end; the added window has its own tariff."""
-    added = lease.extension
-    assert added is not None, "only an extension that was asked for is confirmed"
+def amend(lease: Lease, now: int) -> Lease:
+    """The confirmed change: a later end, or another bandwidth from now on; what changes has its own tariff."""
+    added = lease.amendment
+    assert added is not None, "only a change that was asked for is confirmed"
     if now >= added.confirm_by:
         raise Problem(
             "INCOMPATIBLE_STATE", f"the confirm came after confirm_by ({added.confirm_by})", field="confirm_by"
         )
-    longer = structs.replace(lease.segment, window=window(lease.start_s, added.end_s))
+    longer = added.segment.window.start_s == lease.end_s
+    from_s = lease.end_s if longer else now
+    frame = window(lease.start_s, added.segment.window.end_s)
     return structs.replace(
-        drop_extension(lease, now),
-        segment=longer,
-        periods=(*lease.periods, Period(added.tariff, lease.end_s, added.end_s)),
+        drop_amendment(lease, now),
+        segment=structs.replace(lease.segment, bandwidth_bps=added.segment.bandwidth_bps, window=frame),
+        periods=(*before(lease.periods, from_s), _period(added.tariff, added.segment, from_s)),
         order_h=added.order_h,
         quote_h=added.quote_h,
         path_root=added.path_root,
+        agreed_end=lease.end_s if longer else None,
+        former=None if longer else _former(lease, added.confirm_by + VOID_WITHIN_S),
     )
 
 
-def drop_extension(lease: Lease, now: int) -> Lease:
-    """Without the extension that waited; the span in which it did stays in the history of the product."""
-    if lease.extension is None:
+def drop_amendment(lease: Lease, now: int) -> Lease:
+    """Without the change that waited; the span in which it did stays in the history of the product."""
+    if lease.amendment is None:
         return lease
-    span = (lease.extension.since, now)
-    return structs.replace(lease, extension=None, extending=(*lease.extending, span))
+    span = (lease.amendment.since, now)
+    return structs.replace(lease, amendment=None, amending=(*lease.amending, span))
+
+
+def take_back(lease: Lease, now: int) -> Lease:
+    """As if the last change of bandwidth had never been: somebody else's confirm of it is missing. Free of charge.
+
+    Raises `INCOMPATIBLE_STATE` once that is final: then it was in use, and is billed.
+    """
+    former = lease.former
+    if former is None or lease.state not in BILLABLE or now >= former.until:
+        raise Problem("INCOMPATIBLE_STATE", "this change can no longer be taken back", field="order_h")
+    return structs.replace(
+        lease,
+        segment=structs.replace(lease.segment, bandwidth_bps=former.bandwidth_bps),
+        periods=former.periods,
+        order_h=former.order_h,
+        quote_h=former.quote_h,
+        path_root=former.path_root,
+        former=None,
+    )
+
+
+def settle(lease: Lease) -> Lease:
+    """With its last change for good."""
+    return structs.replace(lease, former=None)
+
+
+def kept_bps(lease: Lease) -> int:
+    """The bandwidth that a lease keeps: what it has, may get by a confirm, or may get back."""
+    waiting = lease.amendment.segment.bandwidth_bps if lease.amendment else 0
+    return max(lease.segment.bandwidth_bps, waiting, lease.former.bandwidth_bps if lease.former else 0)
+
+
+def kept_end_s(lease: Lease) -> int:
+    """Until when a lease keeps what it has: its end, or a later one that waits for its confirm."""
+    return max(lease.end_s, lease.amendment.segment.window.end_s if lease.amendment else 0)
+
+
+def carried(lease: Lease) -> Segment:
+    """The segment as the network carries it: with more bandwidth from when that is ordered, so that a confirm finds it
+    there, and with less only once that is confirmed."""
+    waiting = lease.amendment.segment.bandwidth_bps if lease.amendment else 0
+    return structs.replace(lease.segment, bandwidth_bps=max(lease.segment.bandwidth_bps, waiting))
 
 
 def release(lease: Lease, now: int, why: str, void: EntityId | None = None) -> Lease:
     """On the way down: use ends now, or at the end of the window if that was earlier."""
-    ending = stepped(drop_extension(lease, now), State.RELEASING, now, why)
+    ending = stepped(drop_amendment(lease, now), State.RELEASING, now, why)
     return structs.replace(ending, released_at=min(now, lease.end_s), void=void)
 
 
@@ -234,23 +299,19 @@ def owed(lease: Lease) -> Bill:
     """Nothing for a lease that was never ACTIVE; otherwise its use to the second, without what was voided in time.
 
     A void frees the whole lease until `VOID_WITHIN_S` after `confirm_by`; of a lease that was extended, it frees the
-    added window alone, until as long after the end before. A later void frees nothing: the segment was in use.
+    added window alone, until as long after the end before. A later void frees nothing, nor does one of a lease whose
+    bandwidth was changed since: the segment was in use.
     """
-    bps, since, until = lease.segment.bandwidth_bps, lease.active_at, lease.released_at
+    since, until, periods = lease.active_at, lease.released_at, lease.periods
     if since is None or until is None:
-        return nothing(lease.periods[0].tariff.currency)
+        return nothing(periods[0].tariff.currency)
     if lease.void is None:
-        return _whole(lease, since, until)
-    *agreed, last = lease.periods
-    if agreed:
-        in_time = until <= agreed[-1].end_s + VOID_WITHIN_S
-        return bill(tuple(agreed), bps, since, min(until, agreed[-1].end_s)) if in_time else _whole(lease, since, until)
+        return bill(periods, since, until)
+    if lease.agreed_end is not None:
+        in_time = until <= lease.agreed_end + VOID_WITHIN_S
+        return bill(before(periods, lease.agreed_end), since, until) if in_time else bill(periods, since, until)
     in_time = lease.confirm_by is None or until <= lease.confirm_by + VOID_WITHIN_S
-    return nothing(last.tariff.currency) if in_time else _whole(lease, since, until)
-
-
-def _whole(lease: Lease, since: int, until: int) -> Bill:
-    return bill(lease.periods, lease.segment.bandwidth_bps, since, until)
+    return nothing(periods[0].tariff.currency) if in_time and len(periods) == 1 else bill(periods, since, until)
 
 
 def due(lease: Lease, now: int) -> Due | None:
@@ -266,7 +327,9 @@ def due(lease: Lease, now: int) -> Due | None:
     if lease.state in BILLABLE:
         if now >= lease.end_s:
             return Due.END
-        return Due.LAPSE_EXTENSION if lease.extension and now >= lease.extension.confirm_by else None
+        if lease.amendment and now >= lease.amendment.confirm_by:
+            return Due.LAPSE_AMENDMENT
+        return Due.SETTLE if lease.former and now >= lease.former.until else None
     return None
 
 
@@ -281,6 +344,31 @@ def wake_at(lease: Lease) -> int | None:
         times.append(lease.start_s)
     if lease.state in {State.COMMITTED, State.UP} and lease.confirm_by is not None:
         times.append(lease.confirm_by)
-    if lease.extension is not None:
-        times.append(lease.extension.confirm_by)
+    if lease.amendment is not None:
+        times.append(lease.amendment.confirm_by)
+    if lease.former is not None:
+        times.append(lease.former.until)
     return min(times)
+
+
+def _period(tariff: Tariff, sold: Segment, from_s: int) -> Period:
+    """What was sold as a period of its lease, from a Unix second on."""
+    frame = sold.window
+    return Period(
+        tariff=tariff,
+        bandwidth_bps=sold.bandwidth_bps,
+        start_s=from_s,
+        end_s=frame.end_s,
+        term_s=frame.duration_s,
+    )
+
+
+def _former(lease: Lease, until: int) -> Former:
+    return Former(
+        bandwidth_bps=lease.segment.bandwidth_bps,
+        periods=lease.periods,
+        order_h=lease.order_h,
+        quote_h=lease.quote_h,
+        path_root=lease.path_root,
+        until=until,
+    )

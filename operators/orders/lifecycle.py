@@ -14,6 +14,7 @@ from typing import Any, Final
 from msgspec import structs
 
 from operators.fabric.driver import Wiring
+from operators.inventory.ledger import Claim
 from operators.orders import fsm
 from operators.orders.fsm import Due, Lease, Quote
 from operators.orders.keeping import Batch, OrderRow
@@ -60,8 +61,7 @@ class Lifecycle:
 
     async def start(self, lease: Lease) -> Lease:
         """Bring a committed segment up, or fail and undo it. A plain buyer's is ACTIVE at once: it has no confirm."""
-        wiring = Wiring(lease.segment, lease.route)
-        why = await self._drive(self._shop.driver.bring_up(lease.id, wiring), f"bring up {lease.id}")
+        why = await self._drive(self._shop.driver.bring_up(lease.id, wiring(lease)), f"bring up {lease.id}")
         if why:
             return await self._fail(lease, why)
         up = fsm.stepped(lease, State.UP, self._shop.now())
@@ -74,9 +74,8 @@ class Lifecycle:
     async def release(self, lease: Lease, why: str, batch: Batch, void: EntityId | None = None) -> Lease:
         """Take a segment down for good. `batch` holds what the release itself writes down beside it."""
         going = fsm.release(lease, self._shop.now(), why, void)
-        if lease.extension is not None:
-            batch.freed.append(lease.extension.quote_id)
-            batch.orders += await self._dropped(lease, why)
+        if lease.amendment is not None:
+            batch.orders += await self.dropped(lease, why)
         batch.leases.append(going)
         await self._shop.commit(batch)
         return await self.finish(going)
@@ -91,16 +90,47 @@ class Lifecycle:
         orders = await self._ended(closed)
         return await self._settle(lease, closed, Batch(orders=orders, documents=documents, freed=[lease.claim]))
 
-    async def lapse_extension(self, lease: Lease) -> Lease:
-        """An extension that was not confirmed in time leaves the lease as it was, free of charge."""
-        assert lease.extension is not None, "only an extension that waits lapses"
-        freed = [lease.extension.quote_id]
-        orders = await self._dropped(lease, "not confirmed in time")
-        order_h = lease.extension.order_h
-        kept = fsm.drop_extension(lease, self._shop.now())
+    async def lapse_amendment(self, lease: Lease) -> Lease:
+        """A change that was not confirmed in time leaves the lease as it was, free of charge.
+
+        Raises `UNAVAILABLE` while the network still carries it."""
+        assert lease.amendment is not None, "only a change that waits lapses"
+        orders = await self.dropped(lease, "not confirmed in time")
+        order_h = lease.amendment.order_h
+        kept = fsm.drop_amendment(lease, self._shop.now())
+        if fsm.carried(kept) != fsm.carried(lease) and await self.wire(kept):
+            raise Problem("UNAVAILABLE", "the network still carries a change that lapsed")
         kept, documents = receipted(self._shop.signer, kept, answers=order_h)
-        await self._shop.commit(Batch(leases=[kept], orders=orders, documents=documents, freed=freed))
+        claims = self.claims(kept)
+        await self._shop.commit(Batch(leases=[kept], orders=orders, documents=documents, claims=claims))
         return kept
+
+    async def settle(self, lease: Lease) -> Lease:
+        """A change of bandwidth is for good: what the lease kept of its former one is free."""
+        after = fsm.settle(lease)
+        await self._shop.commit(Batch(leases=[after], claims=self.claims(after)))
+        return after
+
+    async def wire(self, lease: Lease) -> str:
+        """Have the network carry a lease in force as it is now; why it does not, or nothing."""
+        return await self._drive(self._shop.driver.bring_up(lease.id, wiring(lease)), f"change {lease.id}")
+
+    def claims(self, lease: Lease) -> list[Claim]:
+        """The claim of a lease in force, where that has to change with it; what is past of it is no matter."""
+        present = self._shop.inventory.claim(lease.claim)
+        assert present is not None, "a lease in force has a claim"
+        bps, end_s = fsm.kept_bps(lease), fsm.kept_end_s(lease)
+        if (present.bandwidth_bps, present.end_s) == (bps, end_s):
+            return []
+        start_s = min(max(present.start_s, self._shop.now()), end_s - 1)
+        return [structs.replace(present, bandwidth_bps=bps, start_s=start_s, end_s=end_s)]
+
+    async def dropped(self, lease: Lease, why: str) -> list[OrderRow]:
+        """The order of a change that came to nothing."""
+        assert lease.amendment is not None, "only a change that waits comes to nothing"
+        order = await self._shop.store.order(lease.amendment.order_id)
+        assert order is not None, "a change was written with its order"
+        return [structs.replace(order, outcome=OrderState.FAILED, ended_at=self._shop.now(), why=why)]
 
     async def _settle(self, lease: Lease, after: Lease, batch: Batch) -> Lease:
         """Write down what the network did. While the disk cannot, the lease stays where it was, and is tried again."""
@@ -122,8 +152,10 @@ class Lifecycle:
             await self.start(lease)
         elif step is Due.FINISH:
             await self.finish(lease)
-        elif step is Due.LAPSE_EXTENSION:
-            await self.lapse_extension(lease)
+        elif step is Due.LAPSE_AMENDMENT:
+            await self.lapse_amendment(lease)
+        elif step is Due.SETTLE:
+            await self.settle(lease)
         else:
             why = "the window is over" if step is Due.END else "not confirmed in time"
             await self.release(lease, why, Batch())
@@ -150,13 +182,6 @@ class Lifecycle:
             orders.append(structs.replace(order, outcome=OrderState.COMPLETED, ended_at=self._shop.now()))
         return orders
 
-    async def _dropped(self, lease: Lease, why: str) -> list[OrderRow]:
-        """The order of an extension that came to nothing."""
-        assert lease.extension is not None, "only an extension that waits comes to nothing"
-        order = await self._shop.store.order(lease.extension.order_id)
-        assert order is not None, "an extension was written with its order"
-        return [structs.replace(order, outcome=OrderState.FAILED, ended_at=self._shop.now(), why=why)]
-
     async def _drive(self, act: Coroutine[Any, Any, None], what: str) -> str:
         """Why the network did not do it; nothing when it did."""
         try:
@@ -169,3 +194,8 @@ class Lifecycle:
             log.warning("fabric: %s: %s", what, error, exc_info=error)
             return str(error) or type(error).__name__
         return ""
+
+
+def wiring(lease: Lease) -> Wiring:
+    """A lease as the network is to carry it now."""
+    return Wiring(fsm.carried(lease), lease.route)

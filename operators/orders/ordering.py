@@ -7,7 +7,7 @@ from msgspec import UNSET, structs
 from federation.sonata.asks import check_order, decode
 from federation.sonata.protocols import Caller, OrderAsk, OrderRecord
 from operators.orders import fsm
-from operators.orders.extending import Extending
+from operators.orders.amending import Amending
 from operators.orders.fsm import Lease, Quote
 from operators.orders.keeping import Document, OrderRow
 from operators.orders.letting import admitted_order, check_plain
@@ -28,12 +28,12 @@ from schemas.sonata.order import OrderCreate
 class Ordering:
     """The handlers of orders."""
 
-    def __init__(self, shop: Shop, lifecycle: Lifecycle, extending: Extending, releasing: Releasing) -> None:
+    def __init__(self, shop: Shop, lifecycle: Lifecycle, amending: Amending, releasing: Releasing) -> None:
         self._shop, self._lifecycle = shop, lifecycle
-        self._extending, self._releasing = extending, releasing
+        self._amending, self._releasing = amending, releasing
 
     async def order(self, caller: Caller, ask: OrderAsk) -> OrderRecord:
-        """Commit, extend or release, once per order document."""
+        """Commit, change or release, once per order document."""
         order_id, now = self._shop.signer.entropy.token(), self._shop.now()
         if ask.order is None:
             if ask.action is not Action.RELEASE:
@@ -75,7 +75,7 @@ class Ordering:
         if placed.ask.action is Action.RELEASE:
             await self._releasing.release(placed)
         elif placed.ask.action is Action.MODIFY:
-            await self._extending.ask(placed)
+            await self._amending.ask(placed)
         else:
             await self._add(placed)
         return await self.find(placed.broker, placed.id)

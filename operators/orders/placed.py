@@ -93,12 +93,13 @@ def _check_document(order: Order | None, quote: Quote) -> None:
         raise invalid("order", f"amount differs from the quote's total, {total.micro} micro-{total.currency}")
 
 
-def admitted(shop: Shop, quote: Quote) -> Claim | None:
-    """The claim of a quote that held nothing until now; None where it has held all along. Raises `Problem`."""
+def admitted(shop: Shop, quote: Quote, lease: Lease | None = None) -> Claim | None:
+    """The claim of a quote, of a change of `lease` if there is one, that held nothing until now; None where it has held
+    all along, or needs nothing. Raises `Problem`."""
     if quote.state is State.HELD:
         return None
-    claim = claim_of(quote.id, quote.segment, quote.route)
-    refused = shop.inventory.admit(claim)
+    claim = claim_of(quote.id, quote.segment, quote.route, lease)
+    refused = shop.inventory.admit(claim) if claim else None
     if refused is not None:
         raise refuse(refused, quote.segment)
     return claim

@@ -10,8 +10,17 @@ from federation.sonata.asks import check_rfq
 from federation.sonata.protocols import Caller, QuoteAsk, QuoteRecord
 from operators.access.gate import Named
 from operators.inventory.ledger import Claim
-from operators.orders.admission import REFUSALS, Plan, check_boundary, claim_of, plan_extension, plan_segment, refuse
-from operators.orders.fsm import Entry, Quote, check_extensible, stepped
+from operators.orders.admission import (
+    REFUSALS,
+    Plan,
+    check_boundary,
+    check_now,
+    claim_of,
+    plan_amendment,
+    plan_segment,
+    refuse,
+)
+from operators.orders.fsm import Entry, Lease, Quote, check_amendable, stepped
 from operators.orders.keeping import Batch, Document
 from operators.orders.letting import admitted_rfq, check_plain
 from operators.orders.lifecycle import Lifecycle
@@ -134,8 +143,8 @@ class Quoting:
     def _held(self, quote_id: Id, wish: _Wish, replaced: Quote | None) -> tuple[Quote, Claim | None, list[Document]]:
         """The quote with its claim admitted, in place of the one replaced. Nothing is awaited in here."""
         old = self._shop.inventory.claim(replaced.id) if replaced else None
-        if old is None:
-            return self._admitted(quote_id, wish, None)
+        if replaced is None or old is None:
+            return self._admitted(quote_id, wish, replaced.id if replaced else None)
         self._shop.inventory.withdraw(old.id)
         try:
             return self._admitted(quote_id, wish, old.id)
@@ -146,14 +155,15 @@ class Quoting:
     def _admitted(self, quote_id: Id, wish: _Wish, replaced: Id | None) -> tuple[Quote, Claim | None, list[Document]]:
         """The quote with its claim admitted, or only checked where nothing is to be held."""
         shop, now = self._shop, self._shop.now()
-        plan = self._plan(wish, now)
+        lease = self._lease(wish) if wish.ask.action is Action.MODIFY else None
+        plan = self._plan(wish, lease, now)
         hold_s = min(wish.hold_s, shop.holds.seconds_max)
         quote = self._row(quote_id, wish, now, hold_s)
         quote = structs.replace(quote, segment=plan.segment, route=plan.route, tariff=plan.tariff)
         if hold_s:
             shop.caps.check(quote, replaced, now)
-        claim = claim_of(quote_id, plan.segment, plan.route)
-        refused = shop.inventory.admit(claim)
+        claim = claim_of(quote_id, plan.segment, plan.route, lease)
+        refused = shop.inventory.admit(claim) if claim else None
         if refused is not None:
             raise refuse(refused, plan.segment)
         if not hold_s:
@@ -164,18 +174,23 @@ class Quoting:
         quote, documents = self._signed(quote, wish, plan)
         return quote, claim if hold_s else None, documents
 
-    def _plan(self, wish: _Wish, now: int) -> Plan:
+    def _plan(self, wish: _Wish, lease: Lease | None, now: int) -> Plan:
         shop, ask = self._shop, wish.ask
         check_boundary(ask.segment, shop.driver, elsewhere=shop.bounded_elsewhere)
-        if ask.action is not Action.MODIFY:
+        if lease is None:
             return plan_segment(
                 shop.network, shop.inventory, ask.segment, ask.limits, now=now, horizon_s=shop.horizon()
             )
-        lease = shop.leases.get(ask.product or "")
+        check_now(ask.segment, lease, shop.driver, now)
+        return plan_amendment(shop.network, lease, ask.segment, ask.limits, horizon_s=shop.horizon())
+
+    def _lease(self, wish: _Wish) -> Lease:
+        """The lease to be changed. Raises `NOT_FOUND`, `INCOMPATIBLE_STATE`."""
+        lease = self._shop.leases.get(wish.ask.product or "")
         if lease is None or (lease.broker, lease.buyer) != (wish.broker, wish.buyer):
             raise not_found("this product")
-        check_extensible(lease)
-        return plan_extension(shop.network, lease, ask.segment, ask.limits, horizon_s=shop.horizon())
+        check_amendable(lease)
+        return lease
 
     def _row(self, quote_id: Id, wish: _Wish, now: int, hold_s: int) -> Quote:
         ask, state = wish.ask, State.HELD if hold_s else State.QUOTED

@@ -13,19 +13,25 @@ from schemas.segment import Hash
 
 
 def receipted(
-    signer: Signer, lease: Lease, *, follows: Hash | None = None, answers: Hash | None = None
+    signer: Signer,
+    lease: Lease,
+    *,
+    follows: Hash | None = None,
+    answers: Hash | None = None,
+    at: int | None = None,
 ) -> tuple[Lease, list[Document]]:
     """The lease with a receipt for its present state, and the document; a plain buyer's lease gets none.
 
     `follows` is the hash of the confirm that brought it there, otherwise the receipt before; `answers` the order that
-    it answers where the lease itself no longer says.
+    it answers where the lease itself no longer says. `at` is when the lease came there, Unix seconds, otherwise now: a
+    change of bandwidth counts from the time of its receipt.
     """
     answered = answers or _order(lease)
     if answered is None:
         return lease, []
-    now, extension = signer.clock.now(), lease.extension
+    now, waiting = signer.clock.now() if at is None else at, lease.amendment
     waits = lease.state in {State.COMMITTED, State.UP}
-    deadline = extension.confirm_by if extension else lease.confirm_by if waits else None
+    deadline = waiting.confirm_by if waiting else lease.confirm_by if waits else None
     claims = Receipt(
         iss=signer.entity,
         sub=lease.buyer,
@@ -34,7 +40,7 @@ def receipted(
         exp=now + RECEIPT_LIFE_S,
         jti=signer.entropy.token(),
         order_h=answered,
-        quote_h=extension.quote_h if extension else lease.quote_h,
+        quote_h=waiting.quote_h if waiting else lease.quote_h,
         prev_h=follows or lease.receipt_h,
         product=lease.id,
         state=lease.state,
@@ -48,7 +54,7 @@ def receipted(
 
 
 def _order(lease: Lease) -> Hash | None:
-    """The order that the present state answers: the release, the extension that waits, or the one in force."""
+    """The order that the present state answers: the release, the change that waits, or the one in force."""
     if lease.release_h is not None:
         return lease.release_h
-    return lease.extension.order_h if lease.extension else lease.order_h
+    return lease.amendment.order_h if lease.amendment else lease.order_h

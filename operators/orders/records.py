@@ -8,9 +8,8 @@ from federation.sonata.histories import order_history, order_steps, product_hist
 from federation.sonata.protocols import CancelRecord, Change, OrderRecord, ProductRecord, QuoteRecord
 from operators.orders.fsm import Entry, Lease, Quote
 from operators.orders.keeping import CancelRow, OrderRow
-from operators.orders.shop import OVER
 from operators.pricing.quote import price
-from schemas.lease import State
+from schemas.lease import TERMINAL, State
 from schemas.quote import Action
 from schemas.sonata.states import OrderState, QuoteState
 
@@ -58,6 +57,18 @@ def order_record(order: OrderRow, lease: Lease | None, raw: bytes) -> OrderRecor
     )
 
 
+def quote_state(quote: Quote) -> QuoteState:
+    """Where a firm quote stands, in Sonata's words."""
+    if quote.refusal is not None:
+        return QuoteState.UNABLE_TO_PROVIDE
+    return quote_history(_changes(quote.history))[-1].state
+
+
+def order_state(lease: Lease) -> OrderState:
+    """Where the order stands that added a lease."""
+    return order_history(_changes(lease.history))[-1].state
+
+
 def cancel_record(cancel: CancelRow, raw: bytes) -> CancelRecord:
     """A cancellation."""
     return CancelRecord(id=cancel.id, raw=raw, order_id=cancel.order_id, state=cancel.state, denied=cancel.denied)
@@ -65,16 +76,16 @@ def cancel_record(cancel: CancelRow, raw: bytes) -> CancelRecord:
 
 def product_record(lease: Lease, raw: bytes) -> ProductRecord:
     """A lease as inventory shows it."""
-    waiting = () if lease.extension is None else ((lease.extension.since, None),)
+    waiting = () if lease.amendment is None else ((lease.amendment.since, None),)
     return ProductRecord(
         id=lease.id,
         raw=raw,
         order_id=lease.order_id,
         created_at=lease.created_at,
-        history=product_history(_changes(lease.history), (*lease.extending, *waiting)),
+        history=product_history(_changes(lease.history), (*lease.amending, *waiting)),
         segment=lease.segment,
         tariff=lease.periods[-1].tariff,
-        ended_at=lease.history[-1].at if lease.state in OVER else None,
+        ended_at=lease.history[-1].at if lease.state in TERMINAL else None,
         document=lease.receipt,
     )
 

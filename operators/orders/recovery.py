@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from operators.fabric.driver import Wiring
+from operators.orders.lifecycle import wiring
 from operators.orders.shop import Shop
 from schemas.lease import IN_FORCE, State
 
@@ -35,6 +35,6 @@ async def bring_back(shop: Shop) -> None:
             if present is None or present.state not in IN_FORCE:
                 continue
             try:
-                await shop.driver.bring_up(present.id, Wiring(present.segment, present.route))
+                await shop.driver.bring_up(present.id, wiring(present))
             except Exception:  # a driver is foreign code, and one segment must not stop the others
                 log.exception("fabric: %s is in force but was not brought up again", present.id)

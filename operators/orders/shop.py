@@ -92,6 +92,8 @@ class Shop:
             claim_held = self.inventory.claim(claim_id)
             touched.update(claim_held.bps() if claim_held else ())
             self.inventory.withdraw(claim_id)
+        for claim in batch.claims:
+            self.inventory.put(claim)
         if touched:
             self.changed(touched)
 

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from schemas.order import Bill
 from schemas.price import Line, Money, Tariff, total, usage
 from schemas.segment import moment
 
 
-class Period(Struct, frozen=True, forbid_unknown_fields=True):
-    """A stretch of a lease sold at one tariff, Unix [start_s, end_s): the first order, then each extension."""
+class Period(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A stretch of a lease at one tariff and bandwidth, Unix [start_s, end_s): as ordered, then with each change.
+
+    `term_s` is the length that was sold, by which its term factor counts even where a later change cut it short.
+    """
 
     tariff: Tariff
+    bandwidth_bps: int
     start_s: int
     end_s: int
+    term_s: int
+
+
+def before(periods: Sequence[Period], at_s: int) -> tuple[Period, ...]:
+    """What there is of periods before a Unix second. The first, which bears set-up and minimum, always stays."""
+    first, *others = periods
+    kept = (first, *(period for period in others if period.start_s < at_s))
+    return tuple(structs.replace(period, end_s=max(period.start_s, min(period.end_s, at_s))) for period in kept)
 
 
 def nothing(currency: str) -> Bill:
@@ -24,7 +36,7 @@ def nothing(currency: str) -> Bill:
     return Bill(start=None, end=None, lines=(), total=Money(currency, 0))
 
 
-def bill(periods: Sequence[Period], bandwidth_bps: int, from_s: int, until_s: int) -> Bill:
+def bill(periods: Sequence[Period], from_s: int, until_s: int) -> Bill:
     """What use from `from_s` (the confirm) until `until_s` (the release, or the end of the window) costs.
 
     Set-up of every period sold, usage per period, the minimum of the first, and the exit of the last when the
@@ -33,7 +45,7 @@ def bill(periods: Sequence[Period], bandwidth_bps: int, from_s: int, until_s: in
     assert periods, "a lease was sold for at least one period"
     first, last = periods[0].tariff, periods[-1].tariff
     until_s = max(from_s, min(until_s, periods[-1].end_s))
-    used = [line for period in periods for line in _used(period, bandwidth_bps, from_s, until_s)]
+    used = [line for period in periods for line in _used(period, from_s, until_s)]
     set_up = sum(period.tariff.set_up_micro for period in periods)
     lines = [Line("set_up", set_up), *used, Line("minimum", max(0, first.minimum_micro - total(tuple(used))))]
     if until_s < periods[-1].end_s:
@@ -42,8 +54,8 @@ def bill(periods: Sequence[Period], bandwidth_bps: int, from_s: int, until_s: in
     return Bill(start=moment(from_s), end=moment(until_s), lines=tuple(lines), total=owed)
 
 
-def _used(period: Period, bandwidth_bps: int, from_s: int, until_s: int) -> tuple[Line, ...]:
+def _used(period: Period, from_s: int, until_s: int) -> tuple[Line, ...]:
     start_s, end_s = max(period.start_s, from_s), min(period.end_s, until_s)
     if start_s >= end_s:
         return ()
-    return usage(period.tariff, bandwidth_bps, start_s, end_s, period.end_s - period.start_s)
+    return usage(period.tariff, period.bandwidth_bps, start_s, end_s, period.term_s)

@@ -73,7 +73,7 @@ def lease(name: str = "p1", state: State = State.UP) -> Lease:
         order_id="o1",
         segment=SEGMENT,
         route=("x",),
-        periods=(Period(TARIFF, NOW, NOW + 60),),
+        periods=(Period(tariff=TARIFF, bandwidth_bps=10**9, start_s=NOW, end_s=NOW + 60, term_s=60),),
         created_at=NOW,
     )
 

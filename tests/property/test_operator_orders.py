@@ -89,6 +89,19 @@ class Life:
             longer = msgspec.structs.replace(lease.segment, window=window(lease.end_s, lease.end_s + seconds))
             await self.ask(Rfq(**self.party(), segment=longer, action=Action.MODIFY, product=lease.id))
 
+    async def resize(self, pick: int, gbps: int) -> None:
+        leases = list(self.world.shop.leases.values())
+        if leases:
+            lease = leases[pick % len(leases)]
+            frame = window(min(self.world.clock.now(), lease.end_s - 1), lease.end_s)
+            asked = msgspec.structs.replace(lease.segment, window=frame, bandwidth_bps=gbps * GBPS)
+            await self.ask(Rfq(**self.party(), segment=asked, action=Action.MODIFY, product=lease.id))
+
+    async def change(self, pick: int, gbps: int) -> None:
+        await self.resize(pick, gbps)
+        await self.order(0)
+        await self.confirm(0)
+
     async def ask(self, rfq: Rfq) -> None:
         body = quote_body(self.world.gate.token(rfq), rfq, PROFILE, None)
         record = await self.world.desk.quote(CALLER, quote_ask(msgspec.json.encode(body), "segment"))
@@ -119,15 +132,23 @@ class Life:
         record = await self.world.desk.order(CALLER, order_ask(msgspec.json.encode(body), "segment"))
         self.orders.append((self.world.gate.name(token, Order, "order").hash, record))
 
-    async def confirm(self, pick: int) -> None:
+    async def confirm(self, pick: int, void: str | None = None) -> None:
         if self.orders:
             order_h, placed = self.orders[-1 - pick % len(self.orders)]
             lease = self.world.shop.leases.get(placed.product or "")
             if lease is not None and lease.receipt_h is not None:
                 claims = Confirm(
-                    **self.party(), order_h=order_h, prev_h=lease.receipt_h, path_root="R" * 43, product=lease.id
+                    **self.party(),
+                    order_h=order_h,
+                    prev_h=lease.receipt_h,
+                    path_root="R" * 43,
+                    product=lease.id,
+                    void=void,
                 )
                 await self.world.desk.confirm(BROKER, self.world.gate.token(claims))
+
+    async def take_back(self, pick: int) -> None:
+        await self.confirm(pick, "https://as2.example")
 
     async def decline(self, pick: int) -> None:
         if self.quotes:
@@ -156,6 +177,9 @@ steps = st.one_of(
     st.tuples(st.just("extend"), picks, st.sampled_from([60, 600])),
     st.tuples(st.just("prolong"), picks, st.sampled_from([60, 600])),
     st.tuples(st.just("swap"), picks, st.sampled_from([20, 80])),
+    st.tuples(st.just("resize"), picks, bandwidths),
+    st.tuples(st.just("change"), picks, bandwidths),
+    st.tuples(st.just("take_back"), picks),
     st.tuples(st.just("release"), picks),
     st.tuples(st.just("decline"), picks),
     st.tuples(st.just("advance"), st.sampled_from([1, 10, 31, 61, 300])),

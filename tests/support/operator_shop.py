@@ -17,6 +17,7 @@ from operators.config import Holds
 from operators.fabric.null import NullDriver
 from operators.inventory.footprint import Footprint
 from operators.inventory.ledger import Inventory
+from operators.orders import fsm
 from operators.orders.caps import HoldCaps
 from operators.orders.desk import Desk
 from operators.orders.fsm import Lease, Quote
@@ -26,7 +27,9 @@ from operators.orders.shop import OVER, WAITING, Shop
 from operators.orders.timers import Timers
 from operators.pricing.card import ClassCard, RateCard
 from operators.pricing.network import Network
+from schemas.lease import IN_FORCE
 from schemas.problem import Problem
+from schemas.quote import Action
 from tests.support.footprints import ENTITY
 from tests.support.seams import CountingEntropy, FixedClock
 
@@ -181,10 +184,18 @@ class ShopWorld:
                 assert sum(claim.bps().get(resource, 0) for claim in here) <= most, (resource, at)
             taken = [end for claim in here for end in claim.ends]
             assert len(taken) == len(set(taken)), ("label", at)
-        owners = [quote.id for quote in self.shop.quotes.values() if quote.state == "HELD"]
+        held = [quote for quote in self.shop.quotes.values() if quote.state == "HELD"]
+        owners = [quote.id for quote in held if quote.action is Action.ADD]
         owners += [lease.claim for lease in self.shop.leases.values()]
-        owners += [lease.extension.quote_id for lease in self.shop.leases.values() if lease.extension]
-        assert sorted(owners) == sorted(claim.id for claim in claims)
+        changes = {quote.id for quote in held} - set(owners)  # one to less bandwidth holds nothing
+        assert sorted(owners) == sorted(claim.id for claim in claims if claim.id not in changes)
+        for lease in self.shop.leases.values():
+            claim = self.shop.inventory.claim(lease.claim)
+            assert claim is not None
+            assert (claim.bandwidth_bps, claim.end_s) == (fsm.kept_bps(lease), fsm.kept_end_s(lease)), lease.id
+            if lease.state in IN_FORCE:
+                there = self.driver.up[lease.id].segment.bandwidth_bps
+                assert lease.segment.bandwidth_bps <= there <= fsm.kept_bps(lease), lease.id
         assert {claim.id: claim for claim in claims} == self.store.rows["claims"]
         live = {name: row for name, row in self.store.rows["leases"].items() if row.state not in OVER}
         assert live == self.shop.leases

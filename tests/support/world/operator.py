@@ -16,6 +16,7 @@ from msgspec import structs
 from federation.broker.peers.protocols import HeldQuote, LeaseReceipt
 from federation.trust.jose import doc_hash
 from operators.orders import fsm
+from operators.orders.admission import check_amends
 from schemas.lease import BILLABLE, TERMINAL, State
 from schemas.order import Confirm, Order, Receipt
 from schemas.price import Money, Tariff, charge, total
@@ -141,16 +142,16 @@ class WorldOperator:
 
     def _modify(self, jws: str, order: Order) -> LeaseReceipt:
         lease = self._lease(order.product)
-        fsm.check_extensible(lease)
+        fsm.check_amendable(lease)
         quote = self._accepted(order)
         assert quote.tariff is not None
-        assert quote.segment.window.start_s == lease.end_s
+        check_amends(lease, quote.segment)
         assert order.confirm_by is not None
-        self.leases[lease.id] = fsm.ask_extension(
+        self.leases[lease.id] = fsm.ask_amendment(
             lease,
-            fsm.Extension(
+            fsm.Amendment(
                 quote_id=quote.id, order_id=order.jti, order_h=doc_hash(jws), quote_h=quote.hash,
-                path_root=order.path_root, tariff=quote.tariff, end_s=quote.segment.window.end_s, since=self.now(),
+                path_root=order.path_root, tariff=quote.tariff, segment=quote.segment, since=self.now(),
                 confirm_by=order.confirm_by,
             ),
         )  # fmt: skip
@@ -205,13 +206,23 @@ class WorldOperator:
         return self._again(jws, confirm.jti)
 
     def _confirmed(self, lease: fsm.Lease, confirm: Confirm) -> None:
-        if lease.extension is not None and lease.extension.order_h == confirm.order_h:
-            self.leases[lease.id] = fsm.extend(lease, self.now())
+        waiting = lease.amendment is not None and lease.amendment.order_h == confirm.order_h
+        if confirm.void is not None:
+            self.leases[lease.id] = (
+                fsm.drop_amendment(lease, self.now()) if waiting else self._taken_back(lease, confirm)
+            )
+        elif waiting:
+            self.leases[lease.id] = fsm.amend(lease, self.now())
         elif lease.order_h == confirm.order_h and lease.state is State.UP:
             self.leases[lease.id] = fsm.confirm(lease, self.now())
             self.ever_active.add(lease.id)
         else:
             raise Problem("INCOMPATIBLE_STATE", f"nothing to confirm, the lease is {lease.state}")
+
+    def _taken_back(self, lease: fsm.Lease, confirm: Confirm) -> fsm.Lease:
+        if lease.order_h != confirm.order_h:
+            raise Problem("INCOMPATIBLE_STATE", "this change is not the last one")
+        return fsm.take_back(lease, self.now())
 
     def lease(self, product: str) -> LeaseReceipt | None:
         self.settle()
@@ -249,8 +260,10 @@ class WorldOperator:
                 return fsm.stepped(lease, State.UP, self.now())
             case fsm.Due.LAPSE:
                 return fsm.release(lease, self.now(), "not confirmed")
-            case fsm.Due.LAPSE_EXTENSION:
-                return fsm.drop_extension(lease, self.now())
+            case fsm.Due.LAPSE_AMENDMENT:
+                return fsm.drop_amendment(lease, self.now())
+            case fsm.Due.SETTLE:
+                return fsm.settle(lease)
             case fsm.Due.END:
                 return fsm.release(lease, self.now(), "the end")
         return fsm.close(lease, self.now())

@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from operators.orders import fsm
-from operators.orders.fsm import Due, Entry, Extension, Lease, Quote
+from operators.orders.fsm import Amendment, Due, Entry, Lease, Quote
 from operators.pricing.billing import Period
 from schemas.lease import State
 from schemas.order import VOID_WITHIN_S
@@ -48,18 +48,32 @@ def active() -> Lease:
 
 
 def waiting(confirm_by: int = NOW + 90) -> Lease:
-    added = Extension(
+    added = Amendment(
         quote_id="q2",
         order_id="o2",
         order_h=None,
         quote_h=None,
         path_root=None,
         tariff=TARIFF,
-        end_s=END + 600,
+        segment=structs.replace(SEGMENT, window=window(END, END + 600)),
         since=NOW,
         confirm_by=confirm_by,
     )
-    return fsm.ask_extension(active(), added)
+    return fsm.ask_amendment(active(), added)
+
+
+def period(start: int, end: int, bps: int = 10**9, term: int | None = None) -> Period:
+    return Period(tariff=TARIFF, bandwidth_bps=bps, start_s=start, end_s=end, term_s=term or end - start)
+
+
+def resizing(bps: int, *, lease: Lease | None = None, at: int = NOW + 100) -> Lease:
+    """A lease whose bandwidth is to be another one from now on."""
+    asked = structs.replace(SEGMENT, bandwidth_bps=bps, window=window(at, END))
+    change = Amendment(
+        quote_id="q3", order_id="o3", order_h="h", quote_h=None, path_root=None, tariff=TARIFF, segment=asked,
+        since=at, confirm_by=at + 60,
+    )  # fmt: skip
+    return fsm.ask_amendment(lease or active(), change)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +112,7 @@ def test_a_quote_can_be_ordered_until_the_second_it_expires(state: State) -> Non
         (active(), END - 1, None),
         (active(), END, Due.END),
         (waiting(), NOW + 89, None),
-        (waiting(), NOW + 90, Due.LAPSE_EXTENSION),
+        (waiting(), NOW + 90, Due.LAPSE_AMENDMENT),
         (waiting(END), END, Due.END),
         (fsm.release(active(), NOW, "released"), NOW, Due.FINISH),
         (fsm.stepped(up(), State.COMPENSATING, NOW), NOW, Due.FINISH),
@@ -133,18 +147,18 @@ def test_only_what_is_up_is_confirmed_and_only_in_time() -> None:
 
 
 def test_an_extension_moves_the_end_and_adds_a_period() -> None:
-    longer = fsm.extend(waiting(), NOW + 10)
+    longer = fsm.amend(waiting(), NOW + 10)
     assert longer.end_s == END + 600
-    assert longer.periods == (Period(TARIFF, NOW, END), Period(TARIFF, END, END + 600))
-    assert (longer.extension, longer.extending) == (None, ((NOW, NOW + 10),))
+    assert longer.periods == (period(NOW, END), period(END, END + 600))
+    assert (longer.amendment, longer.amending) == (None, ((NOW, NOW + 10),))
     with pytest.raises(Problem):
-        fsm.extend(waiting(), NOW + 90)
+        fsm.amend(waiting(), NOW + 90)
 
 
 def test_one_extension_at_a_time_and_only_while_active() -> None:
     for lease in (waiting(), up(), committed()):
         with pytest.raises(Problem) as caught:
-            fsm.check_extensible(lease)
+            fsm.check_amendable(lease)
         assert caught.value.code == "INCOMPATIBLE_STATE"
 
 
@@ -194,9 +208,10 @@ def test_a_void_long_after_the_confirm_was_due_frees_nothing() -> None:
 
 def test_a_void_of_an_extended_lease_frees_the_added_window_alone() -> None:
     asked = waiting()
-    assert asked.extension is not None
-    hour = structs.replace(asked.extension, end_s=END + 3_600)
-    longer = fsm.extend(structs.replace(asked, extension=hour), NOW + 10)
+    assert asked.amendment is not None
+    added = structs.replace(asked.amendment.segment, window=window(END, END + 3_600))
+    hour = structs.replace(asked.amendment, segment=added)
+    longer = fsm.amend(structs.replace(asked, amendment=hour), NOW + 10)
     for at in (END, END + VOID_WITHIN_S):
         assert billed(longer, at) == 3_600_000  # until the end before, without an exit
     assert billed(longer, END + VOID_WITHIN_S + 1) == 4_501_007
@@ -204,5 +219,48 @@ def test_a_void_of_an_extended_lease_frees_the_added_window_alone() -> None:
 
 def test_a_release_drops_the_extension_that_waits() -> None:
     going = fsm.release(waiting(), NOW + 10, "released")
-    assert going.extension is None
+    assert going.amendment is None
     assert [entry.state for entry in going.history] == [State.COMMITTED, State.UP, State.ACTIVE, State.RELEASING]
+
+
+def test_another_bandwidth_counts_from_its_confirm_and_bills_to_the_second() -> None:
+    grown = fsm.amend(resizing(3 * 10**9), NOW + 130)
+    assert (grown.segment.bandwidth_bps, grown.segment.window) == (3 * 10**9, SEGMENT.window)
+    assert grown.periods == (
+        structs.replace(period(NOW, END), end_s=NOW + 130),
+        period(NOW + 130, END, 3 * 10**9, END - NOW - 100),
+    )
+    back = fsm.amend(resizing(10**9, lease=grown, at=NOW + 200), NOW + 230)
+    rates = Tariff(currency="EUR", hourly_micro=3_600_000, gbps_hourly_micro=7_200_000)
+    periods = tuple(structs.replace(one, tariff=rates) for one in back.periods)
+    over = fsm.close(fsm.release(structs.replace(back, periods=periods), NOW + 1_000, "released"), NOW + 1_000)
+    assert over.bill is not None
+    # 1,000 s at 1,000 for the ports; 130 s and 770 s at 2,000, 100 s at 6,000 for the bandwidth
+    assert over.bill.total == Money("EUR", 1_000_000 + 130 * 2_000 + 100 * 6_000 + 770 * 2_000)
+
+
+def test_what_may_be_needed_again_is_kept_until_a_change_is_final() -> None:
+    asked = resizing(4 * 10**8)
+    assert (fsm.kept_bps(asked), fsm.carried(asked).bandwidth_bps) == (10**9, 10**9)
+    less = fsm.amend(asked, NOW + 130)
+    assert (fsm.kept_bps(less), fsm.carried(less).bandwidth_bps) == (10**9, 4 * 10**8)
+    until = NOW + 160 + VOID_WITHIN_S
+    assert (fsm.wake_at(less), fsm.due(less, until - 1), fsm.due(less, until)) == (until, None, Due.SETTLE)
+    assert fsm.kept_bps(fsm.settle(less)) == 4 * 10**8
+    more = resizing(2 * 10**9)
+    assert (fsm.kept_bps(more), fsm.carried(more).bandwidth_bps) == (2 * 10**9, 2 * 10**9)
+
+
+@pytest.mark.parametrize("bps", [4 * 10**8, 2 * 10**9])
+def test_a_change_taken_back_never_was(bps: int) -> None:
+    changed = fsm.amend(resizing(bps), NOW + 130)
+    back = fsm.take_back(changed, NOW + 140)
+    assert structs.replace(back, amending=()) == active()
+    for late in (changed, fsm.settle(changed), fsm.release(changed, NOW + 140, "released")):
+        with pytest.raises(Problem) as caught:
+            fsm.take_back(late, NOW + 160 + VOID_WITHIN_S)
+        assert caught.value.code == "INCOMPATIBLE_STATE"
+
+
+def test_a_void_frees_nothing_of_a_lease_whose_bandwidth_was_changed() -> None:
+    assert billed(fsm.amend(resizing(2 * 10**9), NOW + 130), NOW + 140) == 140_007

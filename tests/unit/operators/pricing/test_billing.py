@@ -17,7 +17,13 @@ TARIFF = Tariff(
     minimum_micro=500_000,
     exit_micro=5_000_000,
 )
-FIRST = Period(TARIFF, START, START + 2 * HOUR)
+
+
+def period(tariff: Tariff, start: int, end: int, bandwidth: int = GBPS, term: int | None = None) -> Period:
+    return Period(tariff=tariff, bandwidth_bps=bandwidth, start_s=start, end_s=end, term_s=term or end - start)
+
+
+FIRST = period(TARIFF, START, START + 2 * HOUR)
 
 
 def amounts(lines: tuple[Line, ...]) -> list[tuple[str, int]]:
@@ -25,7 +31,7 @@ def amounts(lines: tuple[Line, ...]) -> list[tuple[str, int]]:
 
 
 def test_a_lease_used_until_its_end_pays_no_exit() -> None:
-    paid = bill([FIRST], GBPS, START + 10, START + 2 * HOUR)
+    paid = bill([FIRST], START + 10, START + 2 * HOUR)
     # 7,190 s at 200 micro-units a second for the ports and 100 for one Gb/s
     assert amounts(paid.lines) == [("set_up", 2_000_000), ("port", 1_438_000), ("bandwidth", 719_000), ("minimum", 0)]
     assert paid.total == Money("EUR", 4_157_000)
@@ -33,7 +39,7 @@ def test_a_lease_used_until_its_end_pays_no_exit() -> None:
 
 
 def test_an_early_release_pays_to_the_second_and_the_exit() -> None:
-    paid = bill([FIRST], GBPS, START, START + 3_001)
+    paid = bill([FIRST], START, START + 3_001)
     assert amounts(paid.lines) == [
         ("set_up", 2_000_000),
         ("port", 600_200),
@@ -44,14 +50,14 @@ def test_an_early_release_pays_to_the_second_and_the_exit() -> None:
 
 
 def test_the_minimum_is_the_least_usage() -> None:
-    paid = bill([FIRST], GBPS, START, START + 1)
+    paid = bill([FIRST], START, START + 1)
     assert ("minimum", 500_000 - 300) in amounts(paid.lines)
     assert paid.total == Money("EUR", 2_000_000 + 500_000 + 5_000_000)
 
 
 def test_an_extension_is_billed_at_its_own_tariff() -> None:
     cheaper = Tariff(currency="EUR", hourly_micro=360_000, exit_micro=7_000_000)
-    paid = bill([FIRST, Period(cheaper, FIRST.end_s, FIRST.end_s + HOUR)], GBPS, START, FIRST.end_s + 100)
+    paid = bill([FIRST, period(cheaper, FIRST.end_s, FIRST.end_s + HOUR)], START, FIRST.end_s + 100)
     assert amounts(paid.lines) == [
         ("set_up", 2_000_000),
         ("port", 1_440_000),
@@ -64,19 +70,19 @@ def test_an_extension_is_billed_at_its_own_tariff() -> None:
 
 
 def test_an_extension_not_reached_is_not_charged() -> None:
-    extended = [FIRST, Period(TARIFF, FIRST.end_s, FIRST.end_s + HOUR)]
-    names = [line.name for line in bill(extended, GBPS, START, START + 100).lines]
+    extended = [FIRST, period(TARIFF, FIRST.end_s, FIRST.end_s + HOUR)]
+    names = [line.name for line in bill(extended, START, START + 100).lines]
     assert names == ["set_up", "port", "bandwidth", "minimum", "exit"]
 
 
 def test_the_term_sold_counts_not_the_time_used() -> None:
     tariff = Tariff(currency="EUR", hourly_micro=720_000, terms=(TermFactor(2 * HOUR, 500_000),))
-    paid = bill([Period(tariff, START, START + 2 * HOUR)], GBPS, START, START + 100)
+    paid = bill([period(tariff, START, START + 2 * HOUR)], START, START + 100)
     assert amounts(paid.lines)[1] == ("port", 10_000)
 
 
 def test_use_after_the_end_is_not_charged() -> None:
-    assert bill([FIRST], GBPS, START, START + 99 * HOUR) == bill([FIRST], GBPS, START, FIRST.end_s)
+    assert bill([FIRST], START, START + 99 * HOUR) == bill([FIRST], START, FIRST.end_s)
 
 
 def test_what_was_never_confirmed_has_no_lines() -> None:
