@@ -73,7 +73,7 @@ from federation.node.sqlite import Database
 from federation.sonata.asking import BuyerProfile
 from federation.sonata.buyer import SonataBuyer
 from federation.tokens.access import Issuer
-from federation.tokens.sqlite import ReplayRows
+from federation.tokens.sqlite import ProofRows
 from federation.trust.belief import Attested, Belief, attested, belief
 from federation.trust.certificates import x5c
 from federation.trust.chain import Member
@@ -195,7 +195,7 @@ class _Broker:
         audit = self._stack.enter_context(Audit(Path(config.data), self._clock, self._entropy))
         buyers = Buyers(config.buyers, config.rates.table())
         policies = open_policies(config, buyers, self._clock.now())
-        door = self._door(ReplayRows(database), store, buyers, audit)
+        door = self._door(ProofRows(database), store, buyers, audit)
         sys.setswitchinterval(SWITCH_S)
         names = "search", "long search", "graph"
         searches, long, graphs = [await self._stack.enter_async_context(Worker(name)) for name in names]
@@ -377,7 +377,7 @@ class _Broker:
         who = self._identity
         return Author(self._config.entity, who.key, who.secret, who.clock, who.entropy)
 
-    def _door(self, replay: ReplayRows, store: SqliteStore, buyers: Buyers, audit: Audit) -> Door:
+    def _door(self, replay: ProofRows, store: SqliteStore, buyers: Buyers, audit: Audit) -> Door:
         """Who may buy: everybody that the configuration names."""
         who, config = self._identity, self._config
         issuer = Issuer(config.entity, who.key, who.entropy.token)

@@ -1,7 +1,8 @@
 """SQLite with one writer thread and group commit: what `write` returned is on disk.
 
 Work queued while a commit is under way shares the next one, so the price of an fsync is paid once per group. Each
-piece of work has its own savepoint: one that fails leaves no trace and hurts no other. After `kill -9` the file holds
+piece of work has its own savepoint: one that fails leaves no trace and hurts no other. What nobody waits for (`soon`)
+goes along with the next write. After `kill -9` the file holds
 every commit that was acknowledged and nothing of any other (WAL, synchronous=FULL).
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import os
 import queue
 import sqlite3
@@ -18,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from schemas.problem import Problem, invalid
 
@@ -27,6 +29,16 @@ Work = Callable[[sqlite3.Connection], Any]
 GROUP_MAX: Final = 256
 MODE: Final = 0o600
 BESIDE: Final = ("-wal", "-shm")
+SOON_S: Final = 0.5
+log = logging.getLogger(__name__)
+
+
+class _Item(NamedTuple):
+    """Work, who waits for it, and the work of `soon` that goes before it."""
+
+    work: Work
+    done: asyncio.Future[Any]
+    before: tuple[Work, ...]
 
 
 class Database:
@@ -34,10 +46,12 @@ class Database:
 
     def __init__(self, path: Path, migrations: Sequence[str]) -> None:
         self._path, self._migrations = path, migrations
-        self._queue: queue.SimpleQueue[tuple[Work, asyncio.Future[Any]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._soon: list[Work] = []
         self._reader = ThreadPoolExecutor(1, thread_name_prefix=f"read-{path.name}")
         self._thread = threading.Thread(target=self._run, name=f"write-{path.name}", daemon=True)
         self._open = ExitStack()
+        self._flush: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         _make_folder(self._path.parent)
@@ -49,6 +63,7 @@ class Database:
             self._writes = stack.enter_context(closing(_connect(self._path)))
             _migrate(self._writes, self._migrations, self._path)
             self._reads = stack.enter_context(closing(_connect(self._path)))
+            self._looks = stack.enter_context(closing(_connect(self._path)))
             self._thread.start()
             self._open = stack.pop_all()
         return self
@@ -56,6 +71,8 @@ class Database:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with suppress(Problem):
+            await self._write_soon()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._reader.shutdown()
@@ -68,12 +85,47 @@ class Database:
         `UNAVAILABLE`, nothing of the group kept.
         """
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put((work, future))
+        before, self._soon = tuple(self._soon), []
+        self._queue.put(_Item(work, future, before))
         return await future
+
+    def soon(self, work: Work) -> None:
+        """Have `work` done before the next `write` and in its transaction, or by itself after `SOON_S`.
+
+        So whatever a caller writes afterwards is on disk with it or not at all. Where the disk cannot write, it waits
+        for the next try.
+        """
+        self._soon.append(work)
+        if len(self._soon) == 1:
+            self._loop.call_later(SOON_S, self._begin_soon)
+
+    def _begin_soon(self) -> None:
+        if self._soon and not self._flush:
+            self._flush = self._loop.create_task(self._flushed(), name="written soon")
+
+    async def _flushed(self) -> None:
+        try:
+            await self._write_soon()
+        except Problem:
+            self._loop.call_later(SOON_S, self._begin_soon)
+        finally:
+            self._flush = None
+
+    async def _write_soon(self) -> None:
+        if self._soon:
+            await self.write(_nothing)
+
+    def _wait_again(self, works: list[Work]) -> None:
+        self._soon[:0] = works
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on the reading connection, which sees every finished `write`."""
         return await self._loop.run_in_executor(self._reader, work, self._reads)
+
+    async def look(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """As `read`, at once and on this thread: for a row or a few found by an index, which takes less time than to
+        wake another thread. Never for what grows with the table."""
+        return work(self._looks)
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
@@ -83,8 +135,8 @@ class Database:
             if stop:
                 return
 
-    def _waiting(self) -> list[tuple[Work, asyncio.Future[Any]] | None]:
-        found: list[tuple[Work, asyncio.Future[Any]] | None] = []
+    def _waiting(self) -> list[_Item | None]:
+        found: list[_Item | None] = []
         while len(found) < GROUP_MAX - 1:
             try:
                 found.append(self._queue.get_nowait())
@@ -94,18 +146,27 @@ class Database:
                 break
         return found
 
-    def _commit(self, group: list[tuple[Work, asyncio.Future[Any]]]) -> None:
+    def _commit(self, group: list[_Item]) -> None:
         try:
             self._writes.execute("BEGIN IMMEDIATE")
-            outcomes = [self._one(work) for work, _ in group]
+            outcomes = [self._with_before(item) for item in group]
             self._writes.execute("COMMIT")
         except sqlite3.Error as error:
             if self._writes.in_transaction:
                 self._writes.execute("ROLLBACK")
             problem = Problem("UNAVAILABLE", f"the store cannot write ({error}); nothing was changed")
             outcomes = [(None, problem)] * len(group)
-        answers = [(future, *outcome) for (_, future), outcome in zip(group, outcomes, strict=True)]
+            again = [work for item in group for work in item.before]
+            self._loop.call_soon_threadsafe(self._wait_again, again)
+        answers = [(item.done, *outcome) for item, outcome in zip(group, outcomes, strict=True)]
         self._loop.call_soon_threadsafe(_answer, answers)
+
+    def _with_before(self, item: _Item) -> tuple[Any, BaseException | None]:
+        for work in item.before:
+            _, error = self._one(work)
+            if error is not None:
+                log.error("what was to be written soon cannot be", exc_info=error)
+        return self._one(item.work)
 
     def _one(self, work: Work) -> tuple[Any, BaseException | None]:
         self._writes.execute("SAVEPOINT work")
@@ -120,6 +181,10 @@ class Database:
             if self._writes.in_transaction:
                 self._writes.execute("RELEASE work")
         return result, None
+
+
+def _nothing(connection: sqlite3.Connection) -> None:
+    """For a commit of what was to be written soon."""
 
 
 def _answer(answers: list[tuple[asyncio.Future[Any], Any, BaseException | None]]) -> None:

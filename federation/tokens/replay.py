@@ -51,6 +51,12 @@ class Seen:
         heapq.heappush(self._ends, (until, key))
         return True
 
+    def restore(self, key: bytes, until: int) -> None:
+        """What a filter on disk remembers of before."""
+        if key not in self._live:
+            self._live.add(key)
+            heapq.heappush(self._ends, (until, key))
+
     async def first(self, role: str, iss: str, jti: str, *, until: int, now: int) -> bool:
         """See `Replay.first`."""
         return self.add(role, iss, jti, until=until, now=now)

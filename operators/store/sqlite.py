@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -21,6 +22,9 @@ BATCH: Final = 500  # ids in one statement
 WAITING: Final = (State.QUOTED, State.HELD)
 LOST: Final = (State.EXPIRED, State.DECLINED)
 OVER: Final = tuple(sorted(TERMINAL))
+DECODERS: Final[Mapping[type, Any]] = {
+    kind: msgspec.json.Decoder(kind) for kind in (Quote, Lease, OrderRow, CancelRow, Claim)
+}
 
 
 class SqliteStore:
@@ -50,7 +54,7 @@ class SqliteStore:
             row = connection.execute("SELECT * FROM seen WHERE iss = ? AND jti = ?", (iss, jti)).fetchone()
             return None if row is None else Seen(*row)
 
-        return await self._database.read(read)
+        return await self._database.look(read)
 
     async def quote(self, quote_id: Id) -> Quote | None:
         """One quote."""
@@ -74,7 +78,7 @@ class SqliteStore:
 
     async def request(self, row_id: Id) -> bytes:
         """The request that a quote, order or cancellation came with, as it came."""
-        found = await self._database.read(
+        found = await self._database.look(
             lambda connection: connection.execute("SELECT body FROM requests WHERE id = ?", (row_id,)).fetchone()
         )
         assert found is not None, f"row {row_id} was written with its request"
@@ -87,7 +91,7 @@ class SqliteStore:
     async def document(self, document_h: Hash, broker: EntityId) -> str | None:
         """A document that this broker may read."""
         query = "SELECT token FROM documents WHERE hash = ? AND broker = ?"
-        found = await self._database.read(lambda c: c.execute(query, (document_h, broker)).fetchone())
+        found = await self._database.look(lambda c: c.execute(query, (document_h, broker)).fetchone())
         return None if found is None else str(found[0])
 
     async def quotes(self, broker: EntityId, external_id: str | None) -> Sequence[Quote]:
@@ -111,12 +115,12 @@ class SqliteStore:
         await self._database.write(lambda connection: _prune(connection, before_s))
 
     async def _one(self, kind: type[T], source: str, key: str) -> T | None:
-        found = await self._database.read(lambda connection: _rows(connection, kind, source, (key,)))
+        found = await self._database.look(lambda connection: _rows(connection, kind, source, (key,)))
         return found[0] if found else None
 
 
 def _rows(connection: sqlite3.Connection, kind: type[T], source: str, values: Sequence[object]) -> tuple[T, ...]:
-    decoder = msgspec.json.Decoder(kind)
+    decoder = DECODERS[kind]
     # `source` is one of the constants of this module, never input.
     rows = connection.execute(f"SELECT body FROM {source}", tuple(values))  # noqa: S608
     return tuple(decoder.decode(row[0]) for row in rows)
@@ -164,14 +168,18 @@ def _write(connection: sqlite3.Connection, batch: Batch) -> None:
 
 
 def _put(connection: sqlite3.Connection, table: str, names: str, row: Any, columns: Sequence[object]) -> None:
+    connection.execute(_upsert(table, names), (row.id, *columns, msgspec.json.encode(row)))
+
+
+@cache
+def _upsert(table: str, names: str) -> str:
     """Insert, or replace without changing the order in which rows were first written."""
     all_names = ["id", *(name for name in names.split(", ") if name), "body"]
     update = ", ".join(f"{name} = excluded.{name}" for name in all_names[1:])
-    statement = (  # names are those of the caller above, never input
+    return (  # names are those of the callers above, never input
         f"INSERT INTO {table} ({', '.join(all_names)}) VALUES ({_marks(all_names)}) "  # noqa: S608
         f"ON CONFLICT (id) DO UPDATE SET {update}"
     )
-    connection.execute(statement, (row.id, *columns, msgspec.json.encode(row)))
 
 
 def _prune(connection: sqlite3.Connection, before_s: int) -> None:

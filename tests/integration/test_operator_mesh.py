@@ -85,13 +85,11 @@ async def test_lease_events_reach_the_broker_they_concern(tmp_path: Path) -> Non
         while sum(map(len, events._watchers.values())) < 2:
             await asyncio.sleep(0)
         deal = await world.broker.lease(plan())
-        seen = [await calls[0].read() for _ in range(3)]
-        assert [(event.product, event.state) for event in seen] == [
-            (deal.product, "COMMITTED"),
-            (deal.product, "UP"),
-            (deal.product, "ACTIVE"),
-        ]
-        assert seen[0].at_ms == NOW * 1000
+        seen = await calls[0].read()
+        while seen.state != "ACTIVE":  # states before it are told too where this machine was busy meanwhile
+            assert seen.state in {"COMMITTED", "UP"}
+            seen = await calls[0].read()
+        assert (seen.product, seen.at_ms) == (deal.product, NOW * 1000)
         other = asyncio.ensure_future(calls[1].read())
         await asyncio.sleep(0)
         assert not other.done()

@@ -58,8 +58,9 @@ class OrderRows:
 
     async def get_order(self, buyer: str, order_id: str) -> OrderState | None:
         """See `OrderStore.get_order`."""
-        found = await self._states("SELECT body FROM orders WHERE id = ? AND buyer = ?", (order_id, buyer))
-        return found[0] if found else None
+        query = "SELECT body FROM orders WHERE id = ? AND buyer = ?"
+        row = await self._database.look(lambda connection: connection.execute(query, (order_id, buyer)).fetchone())
+        return None if row is None else _DECODER.decode(row["body"])
 
     async def list_orders(self, buyer: str, limit: int = PAGE_MAX, after: str | None = None) -> tuple[OrderState, ...]:
         """See `OrderStore.list_orders`."""
@@ -74,7 +75,7 @@ class OrderRows:
     async def find_product(self, operator: str, product: str) -> str | None:
         """See `OrderStore.find_product`."""
         query = "SELECT order_id FROM segments WHERE operator = ? AND product = ?"
-        row = await self._database.read(lambda connection: connection.execute(query, (operator, product)).fetchone())
+        row = await self._database.look(lambda connection: connection.execute(query, (operator, product)).fetchone())
         return None if row is None else str(row["order_id"])
 
     async def _states(self, query: str, values: tuple[str | int | None, ...]) -> tuple[OrderState, ...]:

@@ -41,7 +41,7 @@ class QuoteRows:
 
     async def get_quote(self, buyer: str, quote_id: str) -> StoredQuote | None:
         """See `QuoteStore.get_quote`."""
-        return await self._database.read(lambda connection: _get(connection, buyer, quote_id))
+        return await self._database.look(lambda connection: _get(connection, buyer, quote_id))
 
     async def quotes_of(self, buyer: str, order_id: str) -> tuple[StoredQuote, ...]:
         """See `EvidenceStore.quotes_of`."""
@@ -54,7 +54,7 @@ class QuoteRows:
 
     async def get_document(self, buyer: str, document_h: str, agent: str | None = None) -> str | None:
         """See `QuoteStore.get_document`."""
-        return await self._database.read(lambda connection: find_document(connection, buyer, document_h, agent))
+        return await self._database.look(lambda connection: find_document(connection, buyer, document_h, agent))
 
 
 def _put(connection: sqlite3.Connection, quote: StoredQuote, claim: Claim | None) -> None:

@@ -22,7 +22,7 @@ class RevocationRows:
 
     async def revoked(self, issuer: str, mandate_h: Hash) -> bool:
         """See `Revocations.revoked`."""
-        return await self._database.read(lambda connection: _at(connection, issuer, mandate_h) is not None)
+        return await self._database.look(lambda connection: _at(connection, issuer, mandate_h) is not None)
 
 
 def check_in_force(connection: sqlite3.Connection, issuer: str, mandate_h: Hash) -> None:

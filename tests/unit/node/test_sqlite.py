@@ -8,7 +8,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +20,7 @@ from schemas.problem import Problem
 MIGRATIONS = ["CREATE TABLE numbers (n INTEGER PRIMARY KEY)"]
 
 
-def insert(n: int) -> object:
+def insert(n: int) -> Callable[[sqlite3.Connection], Any]:
     return lambda c: c.execute("INSERT INTO numbers VALUES (?)", (n,))
 
 
@@ -82,6 +84,41 @@ async def test_migrations_go_forward_and_never_back(tmp_path: Path) -> None:
         assert await db.read(lambda c: c.execute("SELECT name FROM numbers").fetchone()[0]) == "x"
     with pytest.raises(Problem, match="newer Peerway"):
         await Database(tmp_path / "x.db", MIGRATIONS).__aenter__()
+
+
+@pytest.mark.asyncio
+async def test_what_is_written_soon_goes_with_the_next_write_or_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("federation.node.sqlite.SOON_S", 0)
+    async with Database(tmp_path / "x.db", MIGRATIONS) as db:
+        db.soon(insert(1))
+        assert await db.write(count) == 1, "before the next write, in its transaction"
+        db.soon(insert(2))
+        while await db.read(count) < 2:
+            await asyncio.sleep(0)
+        assert await db.look(count) == 2
+        db.soon(insert(3))
+    async with Database(tmp_path / "x.db", MIGRATIONS) as db:
+        assert await db.read(count) == 3, "closing loses nothing"
+
+
+@pytest.mark.asyncio
+async def test_what_was_to_be_written_soon_waits_for_a_disk_that_can_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("federation.node.sqlite.SOON_S", 3600)
+    async with Database(tmp_path / "x.db", MIGRATIONS) as db:
+
+        def full(_: sqlite3.Connection) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        db.soon(insert(1))
+        with pytest.raises(Problem, match="full"):
+            await db.write(full)
+        assert await db.look(count) == 0
+        await db.write(insert(2))
+        assert await db.look(count) == 2
 
 
 WRITER = """

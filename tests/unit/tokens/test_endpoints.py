@@ -31,7 +31,7 @@ from federation.tokens.mandate import Given, verify_mandate
 from federation.tokens.narrows import narrows, passed_on, slice_for
 from federation.tokens.refusal import TokenRefused
 from federation.tokens.replay import Replay, Seen
-from federation.tokens.sqlite import TABLE, ReplayRows
+from federation.tokens.sqlite import TABLE, ProofRows, ReplayRows
 from federation.trust.jose import doc_hash
 from operators.store.tables import MIGRATIONS
 from schemas.access import AccessToken, Confirmation
@@ -364,12 +364,13 @@ def test_no_form_makes_an_endpoint_raise(form: dict[str, str], proof: str) -> No
 async def every_filter(tmp_path: Path, work: Callable[[Replay], Any]) -> None:
     await work(Seen())
     for number, scripts in enumerate((migrations(), MIGRATIONS)):
-        async with Database(tmp_path / f"replay{number}.sqlite", scripts) as opened:
-            await work(ReplayRows(opened))
+        for kind in (ReplayRows, ProofRows):
+            async with Database(tmp_path / f"{kind.__name__}{number}.sqlite", scripts) as opened:
+                await work(kind(opened))
 
 
 @pytest.mark.asyncio
-async def test_both_filters_let_an_id_pass_once(tmp_path: Path) -> None:
+async def test_every_filter_lets_an_id_pass_once(tmp_path: Path) -> None:
     async def work(replay: Replay) -> None:
         answers = await asyncio.gather(*(replay.first("r", "me", "j", until=NOW + 30, now=NOW) for _ in range(32)))
         assert sum(answers) == 1
@@ -377,6 +378,7 @@ async def test_both_filters_let_an_id_pass_once(tmp_path: Path) -> None:
             assert await replay.first(role, iss, jti, until=NOW + 30, now=NOW)
         assert not await replay.first("r", "me", "j", until=NOW + 60, now=NOW + 30)
         assert await replay.first("r", "me", "j", until=NOW + 60, now=NOW + 31)
+        assert not await replay.first("r", "me", "j", until=NOW + 61, now=NOW + 31)
 
     await every_filter(tmp_path, work)
 
@@ -386,6 +388,17 @@ async def test_what_was_seen_stays_seen_over_a_restart(tmp_path: Path) -> None:
     for first in (True, False):
         async with Database(tmp_path / "replay.sqlite", [TABLE]) as database:
             assert await ReplayRows(database).first("r", "me", "j", until=NOW + 30, now=NOW) is first
+            proofs = ProofRows(database)
+            answers = await asyncio.gather(*(proofs.first("r", "me", "k", until=NOW + 30, now=NOW) for _ in range(3)))
+            assert sum(answers) == first
+
+
+@pytest.mark.asyncio
+async def test_a_proof_is_on_disk_with_whatever_is_written_after_it(tmp_path: Path) -> None:
+    async with Database(tmp_path / "replay.sqlite", [TABLE]) as database:
+        assert await ProofRows(database).first("r", "me", "j", until=NOW + 30, now=NOW)
+        count = "SELECT count(*) FROM replay"
+        assert await database.write(lambda c: int(c.execute(count).fetchone()[0])) == 1
 
 
 def test_a_full_filter_forgets_nothing() -> None:
