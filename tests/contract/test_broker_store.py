@@ -11,7 +11,7 @@ import pytest_asyncio
 from msgspec import structs
 
 from federation.broker.authority.filing import Party, Stood
-from federation.broker.orders.protocols import Filed, OrderStore
+from federation.broker.orders.protocols import Filed, OrderStore, Outdated
 from federation.broker.orders.saga.decide import begin
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.orders.terms import order_terms, rates_hash
@@ -245,7 +245,7 @@ async def test_the_journal_keeps_the_latest_of_each_order(store: Store, world: W
     older, newer = placed(first, "o1", NOW), placed(second, "o2", NOW + 5)
     await store.begin(older, first.id, None, [])
     await store.begin(newer, second.id, None, [])
-    over = structs.replace(older, state=State.FAILED)
+    over = structs.replace(older, state=State.FAILED, version=2)
     await store.save(over, [claim("release")], [Filed(document_h="h" * 43, operator="https://x.example", document="d")])
     assert await store.get_order(BUYER, "o1") == over
     assert await store.get_order("bob", "o1") is None
@@ -253,6 +253,27 @@ async def test_the_journal_keeps_the_latest_of_each_order(store: Store, world: W
     assert await store.unfinished() == (newer,)
     assert await store.claim(claim("release"), NOW) == "o1"
     assert await store.get_document(BUYER, "h" * 43) == "d"
+
+
+@pytest.mark.asyncio
+async def test_an_entry_replaces_the_one_before_it_and_none_else(store: Store, world: World) -> None:
+    quote = await quoted(store, world)
+    first = placed(quote, "o1")
+    await store.begin(first, quote.id, None, [])
+    filed = Filed(document_h="h" * 43, operator="https://x.example", document="d")
+    for version in (0, 1, 3):
+        with pytest.raises(Outdated):
+            await store.save(structs.replace(first, version=version), [claim("late")], [filed])
+    assert await store.get_order(BUYER, "o1") == first
+    assert await store.claim(claim("late"), NOW) is None
+    assert await store.get_document(BUYER, "h" * 43) is None
+
+    second = structs.replace(first, version=2)
+    racing = (store.save(structs.replace(second, end_s=second.end_s + n), [], []) for n in range(16))
+    outcomes = await asyncio.gather(*racing, return_exceptions=True)
+    (won,) = [n for n, outcome in enumerate(outcomes) if outcome is None]
+    assert all(isinstance(outcome, Outdated) for n, outcome in enumerate(outcomes) if n != won)
+    assert await store.get_order(BUYER, "o1") == structs.replace(second, end_s=second.end_s + won)
 
 
 @pytest.mark.asyncio
@@ -277,7 +298,7 @@ async def test_a_lease_leads_to_its_order(store: Store, world: World) -> None:
     operator = state.terms.parts[0].operator
     assert await store.find_product(operator, "p1") is None
     leased = structs.replace(state.legs[0], product="p1")
-    await store.save(structs.replace(state, legs=(leased, *state.legs[1:])), [], [])
+    await store.save(structs.replace(state, legs=(leased, *state.legs[1:]), version=2), [], [])
     assert await store.find_product(operator, "p1") == "o1"
     assert await store.find_product("https://other.example", "p1") is None
 
@@ -287,7 +308,11 @@ async def test_an_extension_uses_a_second_quote_of_the_same_order(store: Store, 
     quote, longer = await quoted(store, world), await quoted(store, world)
     state = placed(quote, "o1")
     await store.begin(state, quote.id, None, [])
-    await store.begin(structs.replace(state, state=State.ACTIVE), longer.id, claim("extend"), [])
+    active = structs.replace(state, state=State.ACTIVE, version=2)
+    with pytest.raises(Outdated):
+        await store.begin(structs.replace(active, version=3), longer.id, claim("extend"), [])
+    assert await store.claim(claim("extend"), NOW) is None
+    await store.begin(active, longer.id, claim("extend"), [])
     stored = await store.get_order(BUYER, "o1")
     assert stored is not None
     assert stored.state is State.ACTIVE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ async def test_whoever_is_known_by_several_names_revokes_what_any_of_them_gave(r
 
 
 async def test_what_was_revoked_before_issuers_were_written_down_stays_revoked(tmp_path: Path) -> None:
-    path, before = tmp_path / "old.sqlite", [one for one in migrations() if "TABLE revoked" not in one]
+    path, before = tmp_path / "old.sqlite", list(takewhile(lambda one: "TABLE revoked" not in one, migrations()))
     async with Database(path, before) as database:
         row = "INSERT INTO revocations (buyer, mandate_h, at_s) VALUES ('carol', ?, ?)"
         await database.write(lambda connection: connection.execute(row, (MANDATE, NOW)).rowcount)

@@ -11,9 +11,11 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
+from msgspec import structs
+
 from federation.broker.orders.acts import Acts
 from federation.broker.orders.lane import Lane, Shell
-from federation.broker.orders.protocols import PAGE_MAX, OrderStore
+from federation.broker.orders.protocols import PAGE_MAX, OrderStore, Outdated
 from federation.broker.orders.saga.decide import begin
 from federation.broker.orders.saga.effects import WaitUntil
 from federation.broker.orders.saga.events import Hinted, HolderHeard, ReleaseAsked, Restarted
@@ -86,7 +88,7 @@ class Coordinator:
         if lane is not None:
             return order_view(await lane.wish(lambda _: ReleaseAsked(self._clock.now_us()), claim))
         if claim is not None:
-            await self._store.save(state, (claim,), ())
+            await self._answered(state, claim)
         return order_view(state)
 
     async def heartbeat(self, buyer: str, order_id: str, agent: str | None = None) -> OrderView:
@@ -169,6 +171,16 @@ class Coordinator:
         await self._store.begin(state, quote.id, claim, [one.filed() for one in signed if one], charge)
         self._open(state).start(quote)
         return state
+
+    async def _answered(self, state: OrderState, claim: Claim) -> None:
+        """Bind a claim to an order that is over. Two at once are written one after the other."""
+        while True:
+            try:
+                return await self._store.save(structs.replace(state, version=state.version + 1), (claim,), ())
+            except Outdated:
+                found = await self._store.get_order(state.terms.buyer, state.terms.id)
+                assert found is not None, "orders are kept"
+                state = found
 
     def _open(self, state: OrderState) -> Lane:
         lane = Lane(self._shell, state, self._forget)

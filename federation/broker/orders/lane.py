@@ -1,6 +1,7 @@
 """One order's lane: events in a row, the journal before every effect, effects side by side.
 
-While one journal write is under way, further events gather and share the next. An effect that the state still wants
+While one journal write is under way, further events gather and share the next. Where somebody else has journaled the
+order meanwhile, it is read again and the same events are decided again. An effect that the state still wants
 is left running; one that it wants no longer runs out, and its answer is noted. Nothing here has to survive a crash.
 """
 
@@ -13,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from msgspec import structs
 
 from federation.broker.orders.acts import Acts, Signed
-from federation.broker.orders.protocols import Filed, OrderStore
+from federation.broker.orders.protocols import Filed, OrderStore, Outdated
 from federation.broker.orders.saga.decide import decide
 from federation.broker.orders.saga.due import due
 from federation.broker.orders.saga.effects import Act, Effect, WaitUntil
@@ -166,7 +167,10 @@ class Lane:
         effects = due(state)
         try:
             signed = await self._signed(state, effects)
-            await self._journal(state, granted, [*filed, *(one.filed() for one in signed.values() if one)])
+            state = await self._journal(state, granted, [*filed, *(one.filed() for one in signed.values() if one)])
+        except Outdated:
+            await self._reread(granted)
+            return
         except Problem as problem:
             await self._not_journaled(granted, problem)
             return
@@ -187,17 +191,32 @@ class Lane:
             assert quote is not None, f"order {state.terms.id} was stored together with quote {quote_id}"
             self._quotes[quote_id] = quote
 
-    async def _journal(self, state: OrderState, items: list[Wish | News], filed: list[Filed]) -> None:
+    async def _journal(self, state: OrderState, items: list[Wish | News], filed: list[Filed]) -> OrderState:
+        """The state as it is journaled."""
         wishes = [item for item in items if isinstance(item, Wish)]
         claims = [wish.claim for wish in wishes if wish.claim]
-        if wishes and (quote := wishes[0].quote):
-            await self._shell.store.begin(state, quote.id, wishes[0].claim, filed, wishes[0].charge(state))
-            return
+        begins = wishes[0].quote if wishes else None
         known = structs.replace(state, at_us=self.state.at_us) == self.state
-        if known and not claims and self._filed.issuperset(one.document_h for one in filed):
-            return  # only time has passed: everything wanted now follows from what is journaled
-        await self._shell.store.save(state, claims, filed)
+        if known and not begins and not claims and self._filed.issuperset(one.document_h for one in filed):
+            return state  # only time has passed: everything wanted now follows from what is journaled
+        state = structs.replace(state, version=self.state.version + 1)
+        if begins:
+            await self._shell.store.begin(state, begins.id, wishes[0].claim, filed, wishes[0].charge(state))
+        else:
+            await self._shell.store.save(state, claims, filed)
         self._filed.update(one.document_h for one in filed)
+        return state
+
+    async def _reread(self, items: list[Wish | News]) -> None:
+        self._queue[:0] = items
+        terms = self.state.terms
+        try:
+            stored = await self._shell.store.get_order(terms.buyer, terms.id)
+        except Problem:
+            await asyncio.sleep(JOURNAL_RETRY_S)
+            return
+        assert stored is not None, f"order {terms.id} is journaled, or nobody could be ahead of us"
+        self._adopt(stored, [])
 
     async def _not_journaled(self, items: list[Wish | News], problem: Problem) -> None:
         for item in items:

@@ -79,8 +79,12 @@ class Filed(Struct, frozen=True, kw_only=True):
     document: str
 
 
+class Outdated(Exception):
+    """The order was journaled since it was read, and nothing was written: read it again, and decide again."""
+
+
 class OrderStore(Protocol):
-    """The journal of orders."""
+    """The journal of orders. An entry replaces the one whose `version` is one less, and no other; the first has 1."""
 
     async def begin(
         self,
@@ -93,13 +97,15 @@ class OrderStore(Protocol):
         """Use the quote and write the first row of an order, or the row with which its extension begins; bind the
         order id to the claim; file the documents; set the charge aside. All or nothing. Raises what
         `SpendLedger.reserve` raises, QUOTE_USED (`extra`: order) when the quote
-        was used, QUOTE_EXPIRED or INCOMPATIBLE_STATE when it is EXPIRED or DECLINED, NOT_FOUND when it is unknown.
+        was used, QUOTE_EXPIRED or INCOMPATIBLE_STATE when it is EXPIRED or DECLINED, NOT_FOUND when it is unknown,
+        `Outdated` when `state.version` is not the next one.
         """
         ...
 
     async def save(self, state: OrderState, claims: Sequence[Claim], filed: Sequence[Filed]) -> None:
         """Write what is known of an order now, file the documents, and bind the order id to the claims. What was set
-        aside for an order is settled with the row that ends it."""
+        aside for an order is settled with the row that ends it. Raises `Outdated` when `state.version` is not the next
+        one."""
         ...
 
     async def get_order(self, buyer: str, order_id: str) -> OrderState | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from federation.broker.orders.protocols import PAGE_MAX, Filed
+from federation.broker.orders.protocols import PAGE_MAX, Filed, Outdated
 from federation.broker.orders.saga.state import OrderState, came_to_nothing
 from federation.broker.quotes.protocols import Claim
 from federation.broker.spend.protocols import Charge
@@ -105,11 +105,18 @@ def check_usable(connection: sqlite3.Connection, buyer: str, quote_id: str) -> N
 
 def _save(connection: sqlite3.Connection, state: OrderState, claims: Sequence[Claim], filed: Sequence[Filed]) -> None:
     terms = state.terms
-    connection.execute(
-        "INSERT INTO orders (id, buyer, state, finished, placed_s, body) VALUES (?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT (id) DO UPDATE SET state = excluded.state, finished = excluded.finished, body = excluded.body",
-        (terms.id, terms.buyer, state.state, state.state in TERMINAL, terms.placed_s, msgspec.json.encode(state)),
+    written = connection.execute(
+        "INSERT INTO orders (id, buyer, state, finished, placed_s, version, body) VALUES (?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (id) DO UPDATE SET "
+        "state = excluded.state, finished = excluded.finished, version = excluded.version, body = excluded.body "
+        "WHERE version = excluded.version - 1",
+        (
+            *(terms.id, terms.buyer, state.state, state.state in TERMINAL),
+            *(terms.placed_s, state.version, msgspec.json.encode(state)),
+        ),
     )
+    if written.rowcount == 0:
+        raise Outdated(f"order {terms.id} is no longer at version {state.version - 1}")
     connection.executemany(
         "INSERT INTO segments (order_id, position, operator, product, state, start_s, end_s) "
         "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (order_id, position) DO UPDATE SET "

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import structs
 
-from federation.broker.orders.protocols import PAGE_MAX, Filed
+from federation.broker.orders.protocols import PAGE_MAX, Filed, Outdated
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.quotes.basis import NO_TEXTS
 from federation.broker.quotes.protocols import Claim, StoredQuote
@@ -101,6 +101,9 @@ class MemoryStore:
         self.quotes[quote_id] = structs.replace(quote, state=State.COMMITTED, order=state.terms.id)
 
     async def save(self, state: OrderState, claims: Sequence[Claim], filed: Sequence[Filed]) -> None:
+        present = self.state(state.terms.id).version if state.terms.id in self.journal else 0
+        if state.version != present + 1:
+            raise Outdated(state.terms.id)
         for claim in claims:
             await self.answer(claim, state.terms.id)
         self.journal[state.terms.id] = msgspec.json.encode(state)
