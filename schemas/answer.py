@@ -13,6 +13,7 @@ from schemas.order import Bill
 from schemas.price import Money
 from schemas.quote import Action
 from schemas.segment import Promise, Time, Window
+from schemas.statement import BillingStatement
 
 
 class EndView(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -266,6 +267,14 @@ class EvidenceView(Struct, frozen=True, kw_only=True):
     order: str
     profile: Profile
     bundle: str
+
+
+class StatementView(Struct, frozen=True, kw_only=True):
+    """What an order came to: `document` is the signed `billing-statement+jwt`, `statement` what it says."""
+
+    order: str
+    document: str
+    statement: BillingStatement
 
 
 class PolicyView(Struct, frozen=True, kw_only=True):

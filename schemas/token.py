@@ -22,6 +22,7 @@ from schemas.mandate import MANDATE_LIFE_S, Mandate
 from schemas.offer import Delta, Manifest
 from schemas.order import RECEIPT_LIFE_S, Confirm, Order, Receipt
 from schemas.quote import PathQuote, Rfq, SegmentQuote
+from schemas.statement import STATEMENT_LIFE_S, BillingStatement
 
 KIB: Final = 1024
 SKEW_S: Final = 30
@@ -56,6 +57,7 @@ TYPES: Final[Mapping[str, Kind]] = MappingProxyType(
         "order+jwt": Kind(Order, 16 * KIB, 60),
         "receipt+jwt": Kind(Receipt, 16 * KIB, RECEIPT_LIFE_S),
         "confirm+jwt": Kind(Confirm, 16 * KIB, 60),
+        "billing-statement+jwt": Kind(BillingStatement, 48 * KIB, STATEMENT_LIFE_S),
         "decision+jwt": Kind(Decision, 16 * KIB, DECISION_LIFE_S),
         "policy+jwt": Kind(Policy, 48 * KIB, POLICY_LIFE_S, addressed=False),
         "mandate+jwt": Kind(Mandate, 16 * KIB, MANDATE_LIFE_S),

@@ -40,6 +40,7 @@ from federation.broker.measuring import Measuring
 from federation.broker.once import Once
 from federation.broker.orders.coordinator import Coordinator
 from federation.broker.orders.recovery import Hints, recover
+from federation.broker.orders.statements import Statements
 from federation.broker.peers.logs import OperatorLogs
 from federation.broker.peers.mesh import MeshChannel
 from federation.broker.peers.operator import Right, SonataOperator
@@ -231,7 +232,7 @@ class _Broker:
                 order_store=store, revocations=store, once=Once(store, self._clock, tasks), clock=self._clock,
                 policies=policies, gathering=self._gathering(circle, reach, store, evidence),
                 federation=lambda: self._view(market, federation, circle),
-                measuring=self._measuring(store, market, circle),
+                measuring=self._measuring(store, market, circle), statements=Statements(self._identity.key, store),
             )  # fmt: skip
             running = [
                 tasks.create_task(federation.run(), name="discovery"),

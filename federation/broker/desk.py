@@ -18,6 +18,7 @@ from federation.broker.measuring import Measuring
 from federation.broker.once import Once, claim_of
 from federation.broker.orders.protocols import PAGE_MAX, Orders, OrderStore
 from federation.broker.orders.saga.state import OrderState
+from federation.broker.orders.statements import Statements
 from federation.broker.policies import Policies
 from federation.broker.quotes.extension import Extending, Leased, Longer
 from federation.broker.quotes.grants import check_grants
@@ -35,6 +36,7 @@ from schemas.answer import (
     QuoteView,
     RevocationView,
     SearchAnswer,
+    StatementView,
 )
 from schemas.authority import Deed
 from schemas.backup import BackupRequest
@@ -66,9 +68,10 @@ class Desk:
         clock: Clock,
         policies: Policies,
         measuring: Measuring,
+        statements: Statements,
         gathering: Gathering | None = None,
     ) -> None:
-        self._gathering = gathering
+        self._gathering, self._statements = gathering, statements
         self._policies, self._measuring = policies, measuring
         self._searching, self._quoting, self._extending = searching, quoting, extending
         self._quotes, self._orders, self._order_store = quotes, orders, order_store
@@ -243,6 +246,10 @@ class Desk:
             raise Problem("NOT_IMPLEMENTED", "this broker keeps no log, and nothing is proved without one")
         data = await self._gathering.bundle(buyer.name, buyer.agent, order_id, profile)
         return EvidenceView(order=order_id, profile=profile, bundle=data.decode())
+
+    async def statement(self, buyer: Buyer, order_id: str) -> StatementView:
+        """What an order that is over came to. See `Statements.of` for what it raises."""
+        return await self._statements.of(buyer.name, buyer.agent, order_id)
 
     def federation(self) -> FederationView:
         """The federation as the broker knows it now."""

@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "extend": Command("federation.cli.order", "extend", "Make a lease last longer."),
     "heartbeat": Command("federation.cli.order", "heartbeat", "Say that you still want a lease."),
     "release": Command("federation.cli.order", "release", "End a lease and get its bill."),
+    "statement": Command("federation.cli.statement", "statement", "What an order came to, signed."),
     "measure": Command("federation.cli.order", "measure", "Hold a measured latency against what was promised."),
     "federation": Command("federation.cli.federation", "federation", "The operators that the broker knows."),
     "trust": Command("federation.cli.trust", "trust", "Who is trusted, and why or why not."),

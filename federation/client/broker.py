@@ -22,6 +22,7 @@ from schemas.answer import (
     QuoteView,
     RevocationView,
     SearchAnswer,
+    StatementView,
 )
 from schemas.backup import BackupRequest
 from schemas.evidence import Profile
@@ -153,6 +154,11 @@ class BrokerClient:
         Raises UNAVAILABLE with `extra` `pending` while the order, or a checkpoint of the broker's log, is on its way.
         """
         return await self._ask("GET", f"/orders/{order_id}/evidence", EvidenceView, query={"profile": profile.value})
+
+    async def statement(self, order_id: str) -> StatementView:
+        """What an order that is over came to, signed. Raises INCOMPATIBLE_STATE before that, UNAVAILABLE while it is
+        being released."""
+        return await self._ask("GET", f"/orders/{order_id}/statement", StatementView)
 
     async def policies(self) -> PoliciesView:
         """The policies that this buyer may name in an intent, with their texts, and what data classes bring."""

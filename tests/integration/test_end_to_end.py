@@ -22,6 +22,7 @@ import pytest_asyncio
 from federation.broker.quotes.protocols import StoredQuote
 from federation.client.broker import BrokerClient
 from federation.client.lease import active, extended, released
+from federation.evidence.verify.stated import check_statement
 from federation.trust.chain import verify_chain
 from federation.trust.domain import load_domain, read_anchors
 from federation.trust.jose import doc_hash, sha256_b64, unverified, verify_jws
@@ -39,6 +40,7 @@ from schemas.problem import Problem
 from schemas.quote import PathQuote, SegmentQuote
 from schemas.request import Extension
 from schemas.segment import Limits, moment
+from schemas.statement import BillingStatement
 from tests.support.federation import AUDITOR_ENTITY, BROKER_ENTITY, ENDS, GBPS, TinyFederation, retried, tiny_federation
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +79,23 @@ async def test_a_path_is_bought_extended_released_and_billed_to_the_second(feder
         again = await client.release(order.id)
         assert again.bill == ended.bill, "release is legal again and changes nothing"
         await _check_documents(federation, client, quote.document, ended)
+        await _check_statement(federation, client, ended)
+
+
+async def _check_statement(federation: TinyFederation, client: BrokerClient, ended: OrderView) -> None:
+    """What it came to is signed, is the bill, and can be computed again from the statement alone."""
+    answer = await client.statement(ended.id)
+    iat = unverified(answer.document, BillingStatement).iat
+    domain = load_domain(federation.folder / "trust", federation.folder / "trust" / "anchors.json", iat)
+    keys = domain.member(BROKER_ENTITY, iat).keys
+    stated = verify_jws(answer.document, BillingStatement, keys, now=iat, iss=BROKER_ENTITY, aud="alice")
+    check_statement(stated)
+    assert ended.bill is not None
+    assert (stated, stated.total) == (answer.statement, ended.bill.total)
+    assert stated.total.micro == sum(line.micro for line in ended.bill.lines) > 0
+    assert all(segment.due == segment.claimed for segment in stated.segments)
+    assert (await client.statement(ended.id)).document == answer.document
+    assert await client.document(doc_hash(answer.document)) == answer.document
 
 
 async def _check_documents(federation: TinyFederation, client: BrokerClient, document: str, ended: OrderView) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import structs
 
+from federation.trust.jose import sign_jws
 from schemas.answer import (
     BackupView,
     Binding,
@@ -26,6 +27,7 @@ from schemas.answer import (
     RevocationView,
     SearchAnswer,
     SegmentView,
+    StatementView,
 )
 from schemas.backup import Apart, BackupRequest
 from schemas.evidence import Profile
@@ -37,7 +39,9 @@ from schemas.problem import Problem, not_found
 from schemas.quote import Action
 from schemas.request import Extension, Measurement
 from schemas.segment import Promise, Window, moment, window
+from schemas.statement import BillingStatement
 from tests.support.seams import NOW
+from tests.support.vectors import KEY, vectors
 
 EUR = Money("EUR", 12_345_678)
 PROMISE = Promise(latency_us=9_876, jitter_us=120, loss_ppb=1_000, availability_ppb=999_500_000, carbon_mg_gb=4)
@@ -282,6 +286,14 @@ class FakeExchange:
         text = "permit (principal, action, resource);"
         policy = PolicyView(name="eu-only", policy_h="p" * 43, text=text, own=False)
         return PoliciesView(policies=(policy,), data_classes={"EU-personal": ("eu-only",)})
+
+    async def statement(self, order_id: str) -> StatementView:
+        order = await self.get_order(order_id, 0)
+        if order.bill is None:
+            raise Problem("INCOMPATIBLE_STATE", f"the order is {order.state}")
+        claims = msgspec.convert(vectors()["documents"]["billing-statement+jwt"]["claims"], BillingStatement)
+        claims = structs.replace(claims, order=order_id)
+        return StatementView(order=order_id, document=sign_jws(KEY, claims), statement=claims)
 
     async def federation(self) -> FederationView:
         self._begin()

@@ -34,9 +34,10 @@ from schemas.jurisdiction import Attestation, ClassFacts
 from schemas.lease import State
 from schemas.offer import ClassTerms, Delta, Disclosure, Manifest, Offer, Page
 from schemas.order import Bill, Confirm, Order, Receipt
-from schemas.price import Line, Money, Tariff, TimeBand
+from schemas.price import Line, Money, RateTable, Tariff, TimeBand, usage
 from schemas.quote import Action, PathQuote, QuotedSegment, Rfq, SegmentQuote
 from schemas.segment import End, Limits, Promise, Segment, moment, window
+from schemas.statement import BillingStatement, StatedSegment, Use
 from schemas.token import TYP_OF
 from tests.support.authority_vectors import authority
 
@@ -209,7 +210,49 @@ def documents() -> list[msgspec.Struct]:
     )
     delta = Delta(**_published(3600), from_version=7, to_version=8, put=(offer,), drop=(("offer", "o2"),))
     purchase = [manifest, delta, rfq, quote, path, order, receipt, confirm, *_decided(quote_h, root)]
+    purchase.append(_stated(receipt, quote_h, root))
     return [*_statements(), *purchase, *authority(KEY, NOW)]
+
+
+def _stated(receipt: Receipt, quote_h: str, root: str) -> BillingStatement:
+    """What it came to: the operator bills less than its tariff comes to, and that counts."""
+    token, begin_s, end_s = sign_jws(KEY, receipt), SEGMENT.window.start_s, SEGMENT.window.end_s
+    tariff_h = sha256_b64(msgspec.json.encode(TARIFF, order="sorted"))
+    use = Use(
+        quote_h=quote_h,
+        tariff_h=tariff_h,
+        bandwidth_bps=SEGMENT.bandwidth_bps,
+        term_s=end_s - begin_s,
+        start=moment(begin_s),
+        end=moment(end_s),
+        seconds=end_s - begin_s,
+        lines=usage(TARIFF, SEGMENT.bandwidth_bps, begin_s, end_s, end_s - begin_s),
+    )
+    segment = StatedSegment(
+        operator=OPERATOR,
+        product=receipt.product,
+        state=receipt.state,
+        receipt_h=doc_hash(token),
+        receipt=token,
+        uses=(use,),
+        lines=(Line("set_up", TARIFF.set_up_micro), Line("minimum", 0), Line("exit", 0)),
+        claimed=TOTAL,
+        due=TOTAL,
+        total=TOTAL,
+    )
+    return BillingStatement(
+        **_parties(BROKER, "buyer", 86400) | {"sub": "buyer"},
+        order="o" * 22,
+        state=State.RELEASED,
+        path_root=root,
+        active=True,
+        start=moment(begin_s),
+        end=moment(end_s),
+        segments=(segment,),
+        tariffs={tariff_h: TARIFF},
+        rates=RateTable("2026-11-02", {}),
+        total=TOTAL,
+    )
 
 
 def _decided(quote_h: str, root: str) -> list[msgspec.Struct]:

@@ -13,6 +13,7 @@ from schemas.answer import (
     QuoteView,
     RevocationView,
     SearchAnswer,
+    StatementView,
 )
 from schemas.backup import BackupRequest
 from schemas.evidence import Profile
@@ -92,6 +93,10 @@ class Counter:
     async def evidence(self, order_id: str, profile: Profile) -> EvidenceView:
         """See `Exchange.evidence`."""
         return await self._desk.evidence(self._buyer, order_id, profile)
+
+    async def statement(self, order_id: str) -> StatementView:
+        """See `Exchange.statement`."""
+        return await self._desk.statement(self._buyer, order_id)
 
     async def federation(self) -> FederationView:
         """See `Exchange.federation`."""

@@ -17,6 +17,7 @@ from schemas.answer import (
     QuoteView,
     RevocationView,
     SearchAnswer,
+    StatementView,
 )
 from schemas.backup import BackupRequest
 from schemas.evidence import Profile
@@ -104,6 +105,10 @@ class Exchange(Protocol):
 
     async def evidence(self, order_id: str, profile: Profile) -> EvidenceView:
         """What proves an order of this buyer to a stranger. Raises UNAVAILABLE while a checkpoint is pending."""
+        ...
+
+    async def statement(self, order_id: str) -> StatementView:
+        """What an order that is over came to, signed, segment by segment. Raises INCOMPATIBLE_STATE before that."""
         ...
 
     async def federation(self) -> FederationView:

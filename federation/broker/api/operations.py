@@ -21,6 +21,7 @@ from schemas.answer import (
     QuoteView,
     RevocationView,
     SearchAnswer,
+    StatementView,
 )
 from schemas.evidence import Profile
 from schemas.problem import invalid
@@ -194,6 +195,11 @@ async def evidence(call: Call) -> EvidenceView:
     return await call.exchange.evidence(call.id(), call.profile())
 
 
+async def statement(call: Call) -> StatementView:
+    """What an order came to."""
+    return await call.exchange.statement(call.id())
+
+
 async def policies(call: Call) -> PoliciesView:
     """What an intent may name."""
     return await call.exchange.policies()
@@ -252,6 +258,11 @@ OPERATIONS: Final = (
         "GET", "/orders/{id}/evidence", "evidence",
         "What proves an order to a stranger, as a file for `peerway verify`; 503 while a checkpoint is pending.",
         evidence, EvidenceView, query=("profile",), problems=(*USED, "OPERATOR_UNREACHABLE", "NOT_IMPLEMENTED"),
+    ),
+    Operation(
+        "GET", "/orders/{id}/statement", "statement",
+        "What an order that is over came to: signed, segment by segment, to the second; 503 while it is released.",
+        statement, StatementView, problems=USED,
     ),
     Operation(
         "POST", "/orders/{id}/release", "release", "End a lease everywhere. Legal in every state, and again.",

@@ -39,6 +39,7 @@ async def test_a_purchase_from_search_to_bill(world: World) -> None:
         ended = await broker.release(order.id)
         assert ended.bill
         assert ended.bill.total.micro == 1_500_000
+        assert (await broker.statement(order.id)).statement.order == order.id
         assert [o.id for o in await broker.orders()] == [order.id]
         assert (await broker.federation()).operators[0].name == "SURF"
         assert await broker.document("h" * 43) == "e30.e30.sig"

@@ -96,6 +96,8 @@ async def test_a_purchase_at_the_terminal(peerway: Terminal) -> None:
     assert (status, "ACTIVE" in out) == (0, True)
     status, out, _ = await peerway("release", "o1")
     assert (status, "RELEASED" in out, "1 min" in out, "EUR 1.50" in out) == (0, True, True, True)
+    status, out, _ = await peerway("statement", "o1")
+    assert (status, "surf.example" in out, "EUR 6.30" in out) == (0, True, True)
     status, out, _ = await peerway("orders")
     assert "o1" in out
     status, out, _ = await peerway("federation")

@@ -7,6 +7,7 @@ end of what it sold; a buyer never pays more than that, and the order's history 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from federation.broker.orders.saga.state import Leg, OrderState, Pledge
 from schemas.order import Bill
@@ -45,26 +46,56 @@ def disputes(state: OrderState) -> Iterator[str]:
 
 def due(state: OrderState, index: int, bill: Bill) -> Money:
     """What a bill comes to for the buyer: what it says, and at most what the quotes say for that use."""
-    sold, doubtful = _sold(state, index)
-    most = max((most_due(state, index, bill, some) for some in (sold, doubtful)), key=lambda money: money.micro)
-    claim = bill.total
+    return _due(bill.total, reckoned(state, index, bill).most)
+
+
+def _due(claim: Money, most: Money) -> Money:
     return claim if claim.currency == most.currency and claim.micro <= most.micro else most
 
 
-def most_due(state: OrderState, index: int, bill: Bill, sold: tuple[Pledge, ...]) -> Money:
-    """Set-up, usage, minimum and exit by the tariffs of what was `sold`, for the use that a bill names, where that can
+class Used(NamedTuple):
+    """Use of what one quote sold, Unix [from_s, until_s), and its lines."""
+
+    pledge: Pledge
+    from_s: int
+    until_s: int
+    lines: tuple[Line, ...]
+
+
+class Reckoning(NamedTuple):
+    """The most that a bill may come to, and why: use of each quote that was sold, and the other lines. Orders placed
+    before tariffs were kept have amounts alone."""
+
+    used: tuple[Used, ...]
+    lines: tuple[Line, ...]
+    most: Money
+
+
+def reckoned(state: OrderState, index: int, bill: Bill) -> Reckoning:
+    """Set-up, usage, minimum and exit by the tariffs of what was sold, for the use that a bill names, where that can
     be: after our confirm (clocks may differ), before now and within what was sold. The exit is due where we released it
     early. Without a tariff, no more than the amounts.
     """
+    found = (_reckoned(state, index, bill, some) for some in _sold(state, index))
+    return max(found, key=lambda one: one.most.micro)
+
+
+def _reckoned(state: OrderState, index: int, bill: Bill, sold: tuple[Pledge, ...]) -> Reckoning:
     leg, first, end_s = state.legs[index], sold[0].tariff, sold[-1].quoted.window.end_s
     if first is None:
-        return Money(sold[0].amount.currency, sum(pledge.amount.micro for pledge in sold))
+        amounts = sum(pledge.amount.micro for pledge in sold)
+        return Reckoning((), (), Money(sold[0].amount.currency, amounts))
     from_s, until_s = _use(state, leg, bill, end_s)
-    used = sum(_used(pledge, from_s, until_s) for pledge in sold)
-    set_up = sum(pledge.tariff.set_up_micro for pledge in sold if pledge.tariff)
+    used = tuple(_used(pledge, from_s, until_s) for pledge in sold)
+    usage_micro = sum(total(one.lines) for one in used)
     early = leg.release is not None and until_s < end_s
     exit_micro = sold[-1].tariff.exit_micro if early and sold[-1].tariff else 0
-    return Money(first.currency, set_up + max(used, first.minimum_micro) + exit_micro)
+    lines = (
+        Line("set_up", sum(pledge.tariff.set_up_micro for pledge in sold if pledge.tariff)),
+        Line("minimum", max(0, first.minimum_micro - usage_micro)),
+        Line("exit", exit_micro),
+    )
+    return Reckoning(used, lines, Money(first.currency, usage_micro + total(lines)))
 
 
 def _sold(state: OrderState, index: int) -> tuple[tuple[Pledge, ...], tuple[Pledge, ...]]:
@@ -86,9 +117,11 @@ def _use(state: OrderState, leg: Leg, bill: Bill, end_s: int) -> tuple[int, int]
     return from_s, max(from_s, until_s)
 
 
-def _used(pledge: Pledge, from_s: int, until_s: int) -> int:
+def _used(pledge: Pledge, from_s: int, until_s: int) -> Used:
     frame = pledge.quoted.window
-    start_s, end_s = max(frame.start_s, from_s), min(frame.end_s, until_s)
-    if pledge.tariff is None or start_s >= end_s:
-        return 0
-    return total(usage(pledge.tariff, pledge.quoted.bandwidth_bps, start_s, end_s, frame.duration_s))
+    start_s = min(max(frame.start_s, from_s), frame.end_s)
+    end_s = max(start_s, min(frame.end_s, until_s))
+    if pledge.tariff is None or start_s == end_s:
+        return Used(pledge, start_s, end_s, ())
+    lines = usage(pledge.tariff, pledge.quoted.bandwidth_bps, start_s, end_s, frame.duration_s)
+    return Used(pledge, start_s, end_s, lines)
