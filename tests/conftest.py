@@ -1,8 +1,17 @@
-"""What holds for every test: a busy machine is never what makes a random one fail."""
+"""What holds for every test: a busy machine is never what makes a random one fail, nor what was collected slow."""
 
 from __future__ import annotations
+
+import gc
 
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("any machine")
+
+
+def pytest_collection_finish() -> None:
+    """Never look again for garbage among five thousand tests and all that they import, and more rarely elsewhere."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)

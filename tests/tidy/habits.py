@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tests.tidy.tables import (
     JOSE_MODULES,
@@ -119,7 +119,7 @@ def finished(tree: Tree) -> Iterator[Finding]:
 
 def names_used(source: Source) -> Iterator[tuple[int, str]]:
     """Every name of another module that a file uses, in full and under its own name."""
-    known = local_names(source.tree)
+    known = local_names(source.nodes)
     inner = {id(node.value) for node in source.nodes if isinstance(node, ast.Attribute)}
     for node in source.nodes:
         if isinstance(node, ast.Name | ast.Attribute) and id(node) not in inner:
@@ -130,10 +130,10 @@ def names_used(source: Source) -> Iterator[tuple[int, str]]:
                 yield node.lineno, f"{head}.{rest}"
 
 
-def local_names(tree: ast.AST) -> dict[str, str]:
+def local_names(nodes: Iterable[ast.AST]) -> dict[str, str]:
     """What each imported name stands for in this file."""
     known: dict[str, str] = {}
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.Import(names=names):
                 known |= {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -74,7 +74,7 @@ class Source:
     @cached_property
     def imports(self) -> list[Import]:
         """Every import, also those inside functions and by `importlib.import_module("...")`."""
-        typing_only = {id(n) for block in type_checking_blocks(self.tree) for n in ast.walk(block)}
+        typing_only = {id(n) for block in type_checking_blocks(self.nodes) for n in ast.walk(block)}
         return [
             Import(target, node.lineno, id(node) in typing_only)
             for node in self.nodes
@@ -86,9 +86,9 @@ class Source:
         return Finding(self.path, line, message)
 
 
-def type_checking_blocks(tree: ast.AST) -> Iterator[ast.stmt]:
+def type_checking_blocks(nodes: Iterable[ast.AST]) -> Iterator[ast.stmt]:
     """The statements under `if TYPE_CHECKING:`, which never run."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
             yield from node.body
 
