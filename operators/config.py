@@ -15,8 +15,10 @@ from federation.node.config import below, check_public, load_toml, nearby, nearb
 from federation.node.limits import Rate
 from federation.node.settings import Evidence, KeyHash, Keys, Port, Public, Trust
 from operators.pricing.card import ClassCard
+from schemas.order import CONFIRM_WITHIN_S
 from schemas.price import PPM, Currency, check_bands
 from schemas.problem import invalid
+from schemas.quote import CONFIRM_WITHIN_S_MAX
 from schemas.segment import EntityId, Id
 
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -24,6 +26,7 @@ Count = Annotated[int, Meta(ge=1, le=10**9)]
 BuyerName = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9.\-]*\Z")]
 
 
+UP_BEFORE_S: Final = 20  # what is left for a confirm once a segment is up
 PORTS: Final = ("http_port", "grpc_port", "public_port", "health_port")
 ANYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - where a listener may be, and nobody can dial
 
@@ -106,6 +109,7 @@ class Holds(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     of an interface's speed at most `share_per_broker_ppm` for one broker and `share_of_interface_ppm` for one buyer;
     and within an hour at most `quotes_free_per_broker`, and `quotes_free` per buyer, plus `quotes_per_order` for each
     order placed. A broker names its buyers itself: against one of ill will only the caps per broker hold.
+    Replaced by another again and again, holds last `prolonged_s_max` together: as long as slow operators may take.
     """
 
     seconds_max: Annotated[int, Meta(ge=1, le=300)] = 60
@@ -116,6 +120,30 @@ class Holds(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     quotes_free_per_broker: Count = 100_000
     quotes_free: Count = 10_000
     quotes_per_order: Count = 100
+    prolonged_s_max: Annotated[int, Meta(ge=0, le=7 * 86_400)] = 86_400
+
+
+class Approval(StrEnum):
+    """Who answers when a new lease is asked for."""
+
+    AUTOMATIC = "automatic"
+    MANUAL = "manual"
+
+
+class Sales(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How fast this operator sells.
+
+    With `approval` manual a person answers for every new lease (`peerway-operator approvals`), within `answer_within_s`
+    or the sooner time that the buyer names; at most `waiting_max` of one broker wait for it. A segment is up
+    `up_within_s` after its order or its start at the latest. Where others on a path need longer, it is kept for
+    `confirm_within_s` without a confirm, and free of charge.
+    """
+
+    approval: Approval = Approval.AUTOMATIC
+    answer_within_s: Annotated[int, Meta(ge=1, le=30 * 86_400)] = 86_400
+    waiting_max: Count = 100
+    up_within_s: Annotated[int, Meta(ge=0, le=CONFIRM_WITHIN_S_MAX)] = 0
+    confirm_within_s: Annotated[int, Meta(ge=CONFIRM_WITHIN_S, le=CONFIRM_WITHIN_S_MAX)] = 600
 
 
 class CalendarConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -158,6 +186,7 @@ class OperatorConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     policy: OwnPolicy | None = None
     route_classes: tuple[ClassCard, ...]
     holds: Holds = Holds()
+    selling: Sales = Sales()
     calendar: CalendarConfig = CalendarConfig()
     evidence: Evidence = Evidence()
     contact: Contact
@@ -207,11 +236,18 @@ def check(config: OperatorConfig, path: Path) -> None:
             raise invalid(f"{path}: {field}", f"repeats {seen[value]}; each is given once")
         seen[value] = field
     _check_ports(config.listen, path)
+    _check_sales(config.selling, path)
     check_public(config.trust, config.public, config.listen.host, config.listen.public_port, path)
     if config.trust.domain is None and not config.listen.names:
         raise invalid(f"{path}: listen.hosts", "is empty; name the host that others dial, for example surf.example")
     for index, route_class in enumerate(config.route_classes):
         _check_class(route_class, config.zone, f"{path}: route_classes[{index}]", path)
+
+
+def _check_sales(sales: Sales, path: Path) -> None:
+    if sales.up_within_s > sales.confirm_within_s - UP_BEFORE_S:
+        why = f"is not {UP_BEFORE_S} s below confirm_within_s: nobody could confirm in time what comes up that late"
+        raise invalid(f"{path}: selling.up_within_s", why)
 
 
 def _check_ports(listen: Listen, path: Path) -> None:
@@ -344,6 +380,14 @@ share_of_interface_ppm = 1_000_000    # of an interface's speed, held for one bu
 quotes_free_per_broker = 100_000      # quotes within an hour, per broker ...
 quotes_free = 10_000                  # ... and per buyer,
 quotes_per_order = 100                # and that many more for each order placed
+prolonged_s_max = 86_400              # how long holds that replace each other may last together
+
+[selling]
+approval = "automatic"                # manual: a person answers, see `peerway-operator approvals --help`
+answer_within_s = 86_400              # ... by then at the latest, or else nobody did
+waiting_max = 100                     # questions of one broker that may wait for a person
+up_within_s = 0                       # how long the network may take to bring a segment up; 0: seconds
+confirm_within_s = 600                # how long a segment is kept without a confirm where others on the path are slow
 
 [calendar]
 horizon_days = 730                    # how far ahead capacity is sold

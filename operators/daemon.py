@@ -37,6 +37,7 @@ from federation.node.rpc import Guard
 from federation.node.seams import Clock, Entropy, SystemClock, SystemEntropy
 from federation.node.sqlite import Database
 from federation.policy.folder import read_policy
+from federation.sonata.delivery import Delivery
 from federation.sonata.seller import BASE
 from federation.tokens.access import Issuer
 from federation.tokens.brokers import BrokerTokens
@@ -53,6 +54,7 @@ from operators.access.owners import Owners, owners_of
 from operators.access.rights import Heeding
 from operators.access.selling import Selling, selling
 from operators.access.signer import Signer
+from operators.api.hatch import open_hatch
 from operators.api.http import PEERWAY, operator_app
 from operators.api.mesh import MeshService, mesh_server, serve_mesh
 from operators.catalog.items import span
@@ -96,6 +98,7 @@ class Running(NamedTuple):
     publisher: Publisher
     mutual: Mutual
     members: Membership
+    delivery: Delivery
 
 
 class Faces(NamedTuple):
@@ -144,17 +147,19 @@ async def operator(
         gate = Gate(config.entity, [broker.entity for broker in config.brokers], members, clock)
         issuer = Issuer(config.entity, protocol.signer, entropy.token)
         database = await stack.enter_async_context(Database(Path(config.data) / STORE, MIGRATIONS))
+        store = SqliteStore(database)
         shop = Shop(
             signer=signer,
             gate=gate,
             network=network,
             inventory=inventory,
             caps=HoldCaps(config.holds, {name: i.speed_bps for name, i in network.interfaces.items()}),
-            store=SqliteStore(database),
+            store=store,
             driver=driver or find_driver(config.fabric, "fabric"),
             bounded_elsewhere=config.bounded_elsewhere,
             timers=Timers(clock),
             holds=config.holds,
+            sales=config.selling,
             horizon=lambda: span(clock.now(), config.calendar.horizon_days).to_s,
             changed=publisher.mark,
             billing_account=config.billing_account,
@@ -185,7 +190,11 @@ async def operator(
         await _join(stack, group, config, members)
         health = await _health(stack, config, clock)
         stack.callback(group.create_task(evidence.run(), name="log").cancel)
-        yield Running(config.entity, http, grpc, public, health, desk, publisher, mutual, members)
+        delivery = Delivery(store, Elsewhere(egress, config.trust.egress.places), clock.now)
+        shop.telling.news = delivery.news
+        stack.callback(group.create_task(delivery.run(), name="events").cancel)
+        await open_hatch(Path(config.data), desk, stack)
+        yield Running(config.entity, http, grpc, public, health, desk, publisher, mutual, members, delivery)
 
 
 async def _serve(
@@ -292,6 +301,7 @@ async def _drain(shop: Shop) -> None:
             await shop.drain()
     except TimeoutError:
         log.warning("%s acts did not end within %s s", len(shop.acts), DRAIN_S)
+    await shop.lower()
 
 
 async def _keep_house(shop: Shop) -> None:

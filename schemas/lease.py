@@ -1,6 +1,7 @@
 """States of a segment at its operator and of a path at its broker: one table serves both.
 
-Expiry is a state, never a flag. A segment is UP before the broker's `confirm` and ACTIVE, that is billable, only
+Expiry is a state, never a flag. What is ASKED was asked for and is not answered yet, because somebody needs minutes for
+it: it holds nothing. A segment is UP before the broker's `confirm` and ACTIVE, that is billable, only
 after it.
 """
 
@@ -17,6 +18,7 @@ from schemas.problem import Problem
 class State(StrEnum):
     """Where a segment or path stands."""
 
+    ASKED = "ASKED"
     QUOTED = "QUOTED"
     HELD = "HELD"
     EXPIRED = "EXPIRED"
@@ -35,6 +37,7 @@ class State(StrEnum):
 S = State
 TRANSITIONS: Final[Mapping[State, frozenset[State]]] = MappingProxyType(
     {
+        S.ASKED: frozenset({S.QUOTED, S.HELD, S.EXPIRED, S.DECLINED}),
         S.QUOTED: frozenset({S.COMMITTED, S.EXPIRED, S.DECLINED}),
         S.HELD: frozenset({S.COMMITTED, S.EXPIRED, S.DECLINED}),
         S.COMMITTED: frozenset({S.UP, S.COMPENSATING, S.RELEASING}),
@@ -54,7 +57,7 @@ TERMINAL: Final = frozenset(state for state, after in TRANSITIONS.items() if not
 IN_FORCE: Final = frozenset({S.UP, S.ACTIVE, S.DEGRADED, S.REROUTING})
 BILLABLE: Final = frozenset({S.ACTIVE, S.DEGRADED, S.REROUTING})
 RELEASE_LEADS_TO: Final[Mapping[State, State]] = MappingProxyType(
-    {S.HELD: S.DECLINED, S.QUOTED: S.DECLINED}
+    {S.ASKED: S.DECLINED, S.HELD: S.DECLINED, S.QUOTED: S.DECLINED}
     | dict.fromkeys((S.COMMITTED, S.UP, S.ACTIVE, S.DEGRADED, S.REROUTING), S.RELEASING)
 )
 

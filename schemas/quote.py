@@ -18,6 +18,8 @@ from schemas.price import Line, Money, Tariff
 from schemas.segment import EntityId, Hash, Id, Limits, Promise, Segment, Window
 
 HOLD_S_DEFAULT = 30
+CONFIRM_WITHIN_S_MAX = 3600  # the longest that any operator keeps a segment without a confirm, and unpaid
+ConfirmWithin = Annotated[int, Meta(ge=60, le=CONFIRM_WITHIN_S_MAX)]
 
 
 class Action(StrEnum):
@@ -32,8 +34,10 @@ class Rfq(Document, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Claims of `rfq+jwt`, broker to operator: a firm price and a hold for one segment, please.
 
     `sub` is the buyer's pairwise pseudonym. `product` is the lease to be changed when `action` is modify;
-    `replaces` the hash of a held quote whose hold is swapped for this one in one step. `data_class` is what the
-    lease is for, `destinations` the countries that the whole path ends in, for the operator's own policy.
+    `replaces` the hash of a held quote whose hold is swapped for this one in one step. `confirm_within_s` is how long
+    after the order, or the start, the confirm may come, because others on the path need that long; null is 60.
+    `data_class` is what the lease is for, `destinations` the countries that the whole path ends in, for the operator's
+    own policy.
     """
 
     action: Action = Action.ADD
@@ -42,6 +46,7 @@ class Rfq(Document, frozen=True, forbid_unknown_fields=True, kw_only=True):
     hold_s: Annotated[int, Meta(ge=0, le=300)] = HOLD_S_DEFAULT
     product: Id | None = None
     replaces: Hash | None = None
+    confirm_within_s: ConfirmWithin | None = None
     data_class: DataClass | None = None
     destinations: tuple[Country, ...] | None = None
     mandate_h: Hash | None = None
@@ -52,7 +57,9 @@ class SegmentQuote(Document, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Claims of `quote+jwt`, operator to broker: firm until `exp`, and held until then if `held`.
 
     `segment` repeats the one asked for, with the labels held. `lines` and `total` are for the whole window; an
-    extension's window begins where the lease ended before, and `tariff` then counts from there.
+    extension's window begins where the lease ended before, and `tariff` then counts from there. The segment is up
+    `up_within_s` after its order, or its start, at the latest (null: soon), and is kept until `confirm_within_s` after
+    it without a confirm (null: 60).
     """
 
     rfq_h: Hash
@@ -65,6 +72,8 @@ class SegmentQuote(Document, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     held: bool
     max_uses: int = 1
     product: Id | None = None
+    confirm_within_s: ConfirmWithin | None = None
+    up_within_s: Annotated[int, Meta(ge=0, le=CONFIRM_WITHIN_S_MAX)] | None = None
     terms_h: Hash | None = None
     tm_h: tuple[Hash, ...] | None = None
 

@@ -6,35 +6,29 @@ folder's owner can open; otherwise the command opens the books itself. Both do t
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args
 
 import aiohttp
 import msgspec
-from aiohttp import web
 from msgspec import Meta, Struct
 
 from federation.anchor.books import MIGRATIONS, Enrolled, MarkRow
 from federation.anchor.registrar import MARK_LIFE_S_MAX, Registrar, anchors_file, registrar_of
-from federation.node.http import decode, problem_middleware, read_body, reply
+from federation.node import hatch
+from federation.node.http import decode
 from federation.node.seams import Clock
 from federation.node.sqlite import Database
 from federation.trust.jose import unverified
 from federation.trust.status import INDEX_MAX
 from schemas.entity import MarkType, TrustMark
 from schemas.jurisdiction import Attestation
-from schemas.problem import Problem, from_dict
+from schemas.problem import Problem
 from schemas.segment import EntityId
 
 BOOKS: Final = "anchor.sqlite3"
-SOCKET: Final = "hatch.sock"
-ORDER_BYTES_MAX: Final = 256 * 1024
-WAIT_S: Final = 30.0
-SOCKET_PATH_MAX: Final = 100
-FDS: Final = Path("/proc/self/fd")
 
 
 class Enrol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,9 +133,9 @@ async def carry_out(order: Order, registrar: Registrar, clock: Clock) -> dict[st
 
 async def order_at(folder: Path, order: Order, clock: Clock) -> dict[str, Any]:
     """Carry an order out on the superior in `folder`, whether it serves or not. Raises `Problem`."""
-    if (folder / SOCKET).exists():
+    if (folder / hatch.SOCKET).exists():
         try:
-            return await _hand_in(folder / SOCKET, order)
+            return await hatch.hand_in(folder, type(order).__name__.lower(), msgspec.json.encode(order))
         except aiohttp.ClientConnectorError:
             pass  # the daemon is gone and left its socket; its books are free
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -158,59 +152,14 @@ def open_books(folder: Path) -> Database:
 
 async def open_hatch(folder: Path, registrar: Registrar, clock: Clock, stack: AsyncExitStack) -> None:
     """Take orders for `registrar` until `stack` closes."""
-    app = web.Application(middlewares=[problem_middleware])
 
-    async def take(request: web.Request) -> web.Response:
-        kind = NAMES.get(request.match_info["name"])
+    async def take(name: str, body: bytes) -> dict[str, Any]:
+        kind = NAMES.get(name)
         if kind is None:
             raise Problem("NOT_FOUND", "no such order")
-        order = decode(await read_body(request, ORDER_BYTES_MAX), kind)
-        return reply(await carry_out(order, registrar, clock))
+        return await carry_out(decode(body, kind), registrar, clock)
 
-    app.router.add_post("/{name}", take)
-    path = folder / SOCKET
-    path.unlink(missing_ok=True)
-    name = stack.enter_context(_short(path))
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    try:
-        await web.UnixSite(runner, name).start()
-        path.chmod(0o600)
-    except OSError as error:
-        raise Problem("UNAVAILABLE", f"cannot open {path} ({error}); a shorter folder name may help") from error
-    stack.callback(path.unlink, missing_ok=True)
-
-
-async def _hand_in(path: Path, order: Order) -> dict[str, Any]:
-    timeout = aiohttp.ClientTimeout(total=WAIT_S)
-    with _short(path) as name:
-        connector = aiohttp.UnixConnector(name)
-        return await _posted(connector, timeout, order)
-
-
-async def _posted(connector: aiohttp.BaseConnector, timeout: aiohttp.ClientTimeout, order: Order) -> dict[str, Any]:
-    async with (
-        aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-        session.post(f"http://hatch/{type(order).__name__.lower()}", data=msgspec.json.encode(order)) as response,
-    ):
-        answer = await response.json(content_type=None)
-        if response.status != 200:
-            raise from_dict(answer)
-        return dict(answer)
-
-
-@contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """A name of the socket that fits where the system takes about a hundred characters, also in a deep folder."""
-    if len(os.fsencode(path)) <= SOCKET_PATH_MAX or not FDS.is_dir():
-        yield str(path)
-        return
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        yield str(FDS / str(folder) / path.name)
-    finally:
-        os.close(folder)
+    await hatch.open_hatch(folder, take, stack)
 
 
 async def _anchors(registrar: Registrar, clock: Clock) -> Mapping[str, Any] | None:

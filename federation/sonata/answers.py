@@ -23,7 +23,7 @@ from schemas.sonata.parts import TerminationError
 from schemas.sonata.quote import Quote
 from schemas.sonata.refusal import from_text, problem_of
 from schemas.sonata.segment import SegmentConfiguration, given_or_none, missing, segment_of
-from schemas.sonata.states import CancelState, OrderState, ProductStatus, QuoteState
+from schemas.sonata.states import UNANSWERED, CancelState, OrderState, ProductStatus, QuoteState
 
 _CODES: Final[Mapping[int, str]] = MappingProxyType(
     {
@@ -45,6 +45,11 @@ class QuoteAnswer(Struct, frozen=True, kw_only=True):
     valid_until: datetime | None
     quote_jws: str | None
     refusal: Problem | None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it is not answered yet."""
+        return self.state in UNANSWERED
 
     @property
     def orderable(self) -> bool:

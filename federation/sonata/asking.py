@@ -53,18 +53,22 @@ class Ordered(Struct, frozen=True, kw_only=True):
     limits: Limits = NO_LIMITS
 
 
-def quote_body(rfq_jws: str, rfq: Rfq, profile: BuyerProfile, project_id: str | None) -> QuoteCreate:
-    """An rfq as a quote request: firm, answered at once, `externalId` its jti."""
+def quote_body(
+    rfq_jws: str, rfq: Rfq, profile: BuyerProfile, project_id: str | None, answer_by: int | None = None
+) -> QuoteCreate:
+    """An rfq as a quote request: firm, `externalId` its jti; answered at once, or until `answer_by` (Unix seconds)."""
     written = configuration(rfq.segment, rfq.limits, rfq=rfq_jws)
     item = QuoteItemCreate(
         id=ITEM,
         action=_ACTIONS[rfq.action],
         product=_product(rfq.action, rfq.product, written, profile),
         requested_quote_item_term=item_term(rfq.segment),
+        related_contact_information=UNSET if answer_by is None else (profile.contact("quoteItemTechnicalContact"),),
     )
     return QuoteCreate(
         buyer_requested_quote_level=QuoteLevel.FIRM,
-        instant_sync_quote=True,
+        instant_sync_quote=answer_by is None,
+        requested_quote_completion_date=UNSET if answer_by is None else moment(answer_by),
         external_id=rfq.jti,
         project_id=_or_unset(project_id),
         related_contact_information=(profile.contact("buyerContactInformation"),),

@@ -7,6 +7,7 @@ raise `Problem`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -41,8 +42,8 @@ _FIXED_S: Final[Mapping[TimeUnit, int]] = MappingProxyType(
 )
 
 
-def quote_ask(raw: bytes, offering: str) -> QuoteAsk:
-    """A POST quote. Raises `Fault`."""
+def quote_ask(raw: bytes, offering: str | None) -> QuoteAsk:
+    """A POST quote; of one that was taken before, the `offering` is not compared again. Raises `Fault`."""
     request = decode(raw, QuoteCreate)
     item = _sole(request.quote_item, "/quoteItem")
     if item.action is ItemAction.DELETE:
@@ -58,6 +59,8 @@ def quote_ask(raw: bytes, offering: str) -> QuoteAsk:
         limits=limits_of(written),
         product=given_or_none(item.product.id),
         rfq=given_or_none(written.rfq),
+        instant=request.instant_sync_quote,
+        answer_by=_seconds(given_or_none(request.requested_quote_completion_date)),
     )
 
 
@@ -169,15 +172,22 @@ def _agree(same: Mapping[str, bool], document: str) -> None:
         raise invalid(document, f"the document differs from the envelope in {', '.join(differing)}")
 
 
+def _seconds(at: datetime | None) -> int | None:
+    return None if at is None else int(at.timestamp())
+
+
 def _sole(items: tuple[T, ...], pointer: str) -> T:
     if len(items) > 1:
         raise unfit("tooManyRecords", pointer, f"{len(items)} items; this seller takes one at a time")
     return items[0]
 
 
-def _product(product: ProductValue, action: ItemAction, item: str, offering: str, *, ours: str) -> SegmentConfiguration:
+def _product(
+    product: ProductValue, action: ItemAction, item: str, offering: str | None, *, ours: str
+) -> SegmentConfiguration:
     """The configuration of a product to add or modify, once it is whole and holds nothing out of place."""
-    issues = [*_misplaced_id(product, action, item), *_offering(product, action, item, offering)]
+    issues = _misplaced_id(product, action, item)
+    issues += [] if offering is None else _offering(product, action, item, offering)
     written = product.product_configuration
     if written is UNSET:
         lack = Issue("missingProperty", "a segment needs its configuration", f"{item}/{CONFIGURATION}")

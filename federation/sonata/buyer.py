@@ -32,12 +32,14 @@ from schemas.order import Order
 from schemas.problem import Outcome, Problem
 from schemas.quote import Rfq
 from schemas.sonata import inventory, order, quote
+from schemas.sonata.hub import Hub, Subscription
 from schemas.sonata.inventory import ProductFound
 from schemas.sonata.order import OrderFound
 from schemas.sonata.quote import QuoteFound, QuoteOperation
 from schemas.sonata.states import ProductStatus
 
 T = TypeVar("T")
+_HUB: Final = msgspec.json.Decoder(Hub)
 DEADLINE_S: Final = 10.0
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 ANSWER_BYTES_MAX: Final = 256 * 1024
@@ -80,16 +82,30 @@ class SonataBuyer:
         self._answer_bytes_max = answer_bytes_max
 
     async def quote(
-        self, rfq_jws: str, rfq: Rfq, *, project_id: str | None = None, shown: Mapping[str, str] = NOTHING
+        self,
+        rfq_jws: str,
+        rfq: Rfq,
+        *,
+        project_id: str | None = None,
+        shown: Mapping[str, str] = NOTHING,
+        answer_by: int | None = None,
     ) -> QuoteAnswer:
         """Ask for a firm quote and a hold. A refusal is an answer, not an exception. `shown` are headers that say by
-        which right we ask."""
-        body = quote_body(rfq_jws, rfq, self._profile, project_id)
+        which right we ask. With `answer_by` (Unix seconds) the answer may be that it comes later: ask `get_quote`."""
+        body = quote_body(rfq_jws, rfq, self._profile, project_id, answer_by)
         return await self._post(f"{quote.API}/quote", body, read_quote, buyer_id=rfq.sub, shown=shown)
 
     async def decline(self, quote_id: str) -> None:
         """Let a quote and its hold go."""
         await self._post(f"{quote.API}/declineQuote", QuoteOperation(quote_id=quote_id), bytes)
+
+    async def cancel_quote(self, quote_id: str) -> None:
+        """Stop asking for a quote that is not answered yet."""
+        await self._post(f"{quote.API}/cancelQuote", QuoteOperation(quote_id=quote_id), bytes)
+
+    async def subscribe(self, api: str, callback: str) -> Hub:
+        """Have the events of one API told to a callback; again is the same hub, at a seller of ours."""
+        return await self._post(f"{api}/hub", Subscription(callback=callback), _HUB.decode)
 
     async def order(
         self,

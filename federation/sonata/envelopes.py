@@ -13,8 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from federation.sonata.asks import read_object
-from federation.sonata.listing import ReasonType, entered, present
-from federation.sonata.protocols import CancelRecord, Change, OrderRecord, ProductRecord, QuoteRecord
+from federation.sonata.listing import ReasonType, answered_at, entered, present
+from federation.sonata.protocols import CancelRecord, Change, HubRecord, OrderRecord, ProductRecord, QuoteRecord
 from schemas.price import total
 from schemas.segment import moment
 from schemas.sonata.amounts import decimal, item_prices, item_term
@@ -59,13 +59,13 @@ def quote_envelope(record: QuoteRecord, seller: SellerProfile) -> Json:
     body |= {
         "id": record.id,
         "quoteDate": moment(record.created_at),
-        "effectiveQuoteCompletionDate": moment(record.created_at),
+        **_completion(record),
         "state": state,
         "stateChange": _changes(record.history),
         "quoteItem": [_quote_item(record, body["quoteItem"][0])],
         **_signed(body, seller.contact("sellerContactInformation")),
     }
-    if record.refusal is None:
+    if record.tariff is not None:
         body |= {
             "quoteLevel": body["buyerRequestedQuoteLevel"],
             "note": [*body.get("note", ()), _total(record, seller)],
@@ -77,12 +77,12 @@ def quote_envelope(record: QuoteRecord, seller: SellerProfile) -> Json:
 def quote_summary(record: QuoteRecord) -> Json:
     """`Quote_Find`."""
     body = read_object(record.raw)
-    level = {} if record.refusal else {"quoteLevel": body["buyerRequestedQuoteLevel"]}
+    level = {} if record.tariff is None else {"quoteLevel": body["buyerRequestedQuoteLevel"]}
     return {
         "id": record.id,
         "state": present(record.history),
         "quoteDate": moment(record.created_at),
-        "effectiveQuoteCompletionDate": moment(record.created_at),
+        **_completion(record),
         **level,
         **_kept(body, "externalId", "projectId", "requestedQuoteCompletionDate"),
     }
@@ -131,6 +131,12 @@ def cancel_summary(record: CancelRecord) -> Json:
     return {"id": record.id, "state": record.state, "cancellationReasonType": ReasonType.COMMERCIAL, **kept}
 
 
+def hub_envelope(record: HubRecord) -> Json:
+    """`EventSubscription`."""
+    query = {} if record.query is None else {"query": record.query}
+    return {"id": record.id, "callback": record.callback, **query}
+
+
 def product_envelope(record: ProductRecord, seller: SellerProfile) -> Json:
     """`MEFProduct`: its configuration is the segment in force, whatever was ordered."""
     body = read_object(record.raw)
@@ -171,9 +177,10 @@ def _quote_item(record: QuoteRecord, item: Json) -> Json:
     answer = {"state": history[-1].state, "stateChange": _changes(history), "subjectToFeasibilityCheck": False}
     if record.refusal:
         return {**item, **answer, "terminationError": [_termination(record.refusal, "/quoteItem/0")]}
-    assert record.segment is not None, "a quote that is not refused has a segment"
-    assert record.tariff is not None, "a quote that is not refused has a tariff"
-    wait = Duration(amount=max(0, record.segment.window.start_s - record.created_at), units=TimeUnit.SECONDS)
+    if record.segment is None or record.tariff is None:
+        return {**item, **answer}  # not answered yet, or cancelled before it was
+    until_s = max(0, record.segment.window.start_s - record.created_at) + record.up_within_s
+    wait = Duration(amount=until_s, units=TimeUnit.SECONDS)
     return {
         **item,
         **answer,
@@ -232,11 +239,18 @@ def _termination(refusal: Refusal, pointer: str) -> Json:
 
 def _total(record: QuoteRecord, seller: SellerProfile) -> Json:
     """Sonata has no total of a quote; a note says it, so that a plain buyer need not add up hours."""
-    assert record.tariff is not None, "a quote that is not refused has a tariff"
+    assert record.tariff is not None, "only a quote with a price has a total"
     lines = ", ".join(f"{line.name} {decimal(line.micro)}" for line in record.lines)
     text = f"Total over the window: {decimal(total(record.lines))} {record.tariff.currency} ({lines})"
     note = Note(id=NOTE_ID, author=seller.name, date=moment(record.created_at), source="seller", text=text)
     return _plain(note)  # type: ignore[no-any-return]
+
+
+def _completion(record: QuoteRecord) -> Json:
+    """When it was answered, or when it will be at the latest."""
+    if (at := answered_at(record.history)) is not None:
+        return {"effectiveQuoteCompletionDate": moment(at)}
+    return {} if record.expected_at is None else {"expectedQuoteCompletionDate": moment(record.expected_at)}
 
 
 def _signed(body: Json, contact: Json) -> Json:

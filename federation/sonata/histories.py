@@ -19,10 +19,11 @@ Q, OS, P = QuoteState, OrderState, ProductStatus
 
 _QUOTE: Final[Mapping[State, tuple[QuoteState, ...]]] = MappingProxyType(
     {
+        State.ASKED: (Q.ACKNOWLEDGED, Q.IN_PROGRESS),
         State.QUOTED: (Q.ORDERABLE,),
         State.HELD: (Q.ORDERABLE,),
-        State.EXPIRED: (Q.EXPIRED,),
-        State.DECLINED: (Q.DECLINED,),
+        State.EXPIRED: (Q.EXPIRED, Q.UNABLE_TO_PROVIDE),
+        State.DECLINED: (Q.DECLINED, Q.CANCELLED),
         State.COMMITTED: (Q.ACCEPTED,),
     }
 )
@@ -48,13 +49,26 @@ _PRODUCT: Final[Mapping[State, tuple[ProductStatus, ...]]] = MappingProxyType(
 
 
 def quote_history(lease: Iterable[Change[State]]) -> tuple[Change[QuoteState], ...]:
-    """Of a quote that was made: `approved.orderable`, then accepted, declined or expired."""
+    """Of a quote that was made: `approved.orderable`, then accepted, declined or expired.
+
+    One that was not answered at once was `inProgress` before: let go then it is cancelled, without an answer unable to
+    provide."""
     return _told(lease, _QUOTE, QUOTE)
 
 
 def refused_quote(at: int) -> tuple[Change[QuoteState], ...]:
     """Of a quote that was refused at once."""
     return (Change(Q.UNABLE_TO_PROVIDE, at),)
+
+
+def refused_later(asked_at: int, at: int, why: str = "") -> tuple[Change[QuoteState], ...]:
+    """Of a quote that was refused, or not answered, some time after it was asked for."""
+    return (*waiting_quote(asked_at), Change(Q.UNABLE_TO_PROVIDE, at, why))
+
+
+def waiting_quote(at: int) -> tuple[Change[QuoteState], ...]:
+    """Of a quote that was asked for and is not answered yet."""
+    return (Change(Q.ACKNOWLEDGED, at), Change(Q.IN_PROGRESS, at))
 
 
 def budgetary_quote(at: int) -> tuple[Change[QuoteState], ...]:

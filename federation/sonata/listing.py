@@ -28,7 +28,7 @@ from schemas.segment import Time
 from schemas.sonata.order import CancelCreate, OrderCreate
 from schemas.sonata.quote import QuoteCreate
 from schemas.sonata.segment import given_or_none
-from schemas.sonata.states import CancelState, OrderState, ProductStatus, QuoteState
+from schemas.sonata.states import UNANSWERED, CancelState, OrderState, ProductStatus, QuoteState
 
 R = TypeVar("R", QuoteRecord, OrderRecord, CancelRecord, ProductRecord)
 S = TypeVar("S", bound=str)
@@ -141,6 +141,11 @@ def entered(history: tuple[Change[S], ...], *states: S) -> int | None:
     return next((change.at for change in history if change.state in states), None)
 
 
+def answered_at(history: tuple[Change[QuoteState], ...]) -> int | None:
+    """When a quote was answered, whatever the answer; None while it is not."""
+    return entered(history, *(state for state in QuoteState if state not in UNANSWERED))
+
+
 def _quote_facets(record: QuoteRecord) -> Facets:
     request = decode(record.raw, QuoteCreate)
     return {
@@ -150,7 +155,8 @@ def _quote_facets(record: QuoteRecord) -> Facets:
         "projectId": given_or_none(request.project_id),
         "quoteDate": record.created_at,
         "requestedQuoteCompletionDate": _seconds(request.requested_quote_completion_date),
-        "effectiveQuoteCompletionDate": record.created_at,
+        "expectedQuoteCompletionDate": record.expected_at,
+        "effectiveQuoteCompletionDate": answered_at(record.history),
     }
 
 

@@ -27,6 +27,7 @@ from msgspec import Struct
 from schemas.price import Line, Tariff
 from schemas.quote import Action
 from schemas.segment import Limits, Segment
+from schemas.sonata.hub import EventType
 from schemas.sonata.refusal import Refusal
 from schemas.sonata.states import CancelState, OrderState, ProductStatus, QuoteState
 
@@ -64,7 +65,8 @@ class QuoteAsk(Struct, frozen=True, kw_only=True):
 
     `rfq` is the buyer's `rfq+jwt`, unverified; None from a plain Sonata buyer, who gets a firm quote and a hold of
     `HOLD_S_DEFAULT` but no document. `firm` false asks for a price only (Sonata's budgetary): no hold, never orderable,
-    its history is `histories.budgetary_quote`.
+    its history is `histories.budgetary_quote`. `instant` false: it may be answered later, until `answer_by` (Unix
+    seconds) where the buyer says so.
     """
 
     raw: bytes
@@ -76,6 +78,8 @@ class QuoteAsk(Struct, frozen=True, kw_only=True):
     limits: Limits
     product: str | None
     rfq: str | None
+    instant: bool = True
+    answer_by: int | None = None
 
 
 class OrderAsk(Struct, frozen=True, kw_only=True):
@@ -109,6 +113,8 @@ class QuoteRecord(Struct, frozen=True, kw_only=True):
 
     Unless refused it has `tariff`, `lines` (for the whole window), `segment` (labels as held) and `valid_until`;
     `document` is the `quote+jwt` when there was an rfq. `histories.quote_history` makes `history` of the lease's own.
+    One that is not answered yet has none of these, but `expected_at`, when it will be at the latest (Unix seconds).
+    `up_within_s` is how long bringing the segment up takes at most.
     """
 
     id: str
@@ -121,6 +127,8 @@ class QuoteRecord(Struct, frozen=True, kw_only=True):
     valid_until: int | None = None
     document: str | None = None
     refusal: Refusal | None = None
+    expected_at: int | None = None
+    up_within_s: int = 0
 
 
 class OrderRecord(Struct, frozen=True, kw_only=True):
@@ -168,6 +176,25 @@ class ProductRecord(Struct, frozen=True, kw_only=True):
     document: str | None = None
 
 
+class HubAsk(Struct, frozen=True, kw_only=True):
+    """A POST hub whose envelope is valid: where to tell of which events of one API; `query` as it came."""
+
+    api: str
+    callback: str
+    query: str | None
+    types: frozenset[EventType]
+
+
+class HubRecord(Struct, frozen=True, kw_only=True):
+    """A registered hub."""
+
+    id: str
+    api: str
+    callback: str
+    query: str | None
+    types: frozenset[EventType]
+
+
 class Wanted(Struct, frozen=True, kw_only=True):
     """Filters of a list and the page asked for; `equal` and `between` go by Sonata's own names.
 
@@ -201,6 +228,10 @@ class SegmentDesk(Protocol):
         """Let go of a quote and its hold; again is no error. `INCOMPATIBLE_STATE` once ordered, expired or refused."""
         ...
 
+    async def cancel_quote(self, caller: Caller, quote_id: str) -> QuoteRecord:
+        """Stop asking for a quote that is not answered yet; again is no error. `INCOMPATIBLE_STATE` once it is."""
+        ...
+
     async def order(self, caller: Caller, ask: OrderAsk) -> OrderRecord:
         """Commit, extend or release. `QUOTE_EXPIRED`, `QUOTE_USED`, `HOLD_LOST` are raised, not recorded."""
         ...
@@ -223,6 +254,18 @@ class SegmentDesk(Protocol):
 
     async def find_product(self, caller: Caller, product_id: str) -> ProductRecord:
         """`NOT_FOUND` if there is none of this caller."""
+        ...
+
+    async def subscribe(self, caller: Caller, ask: HubAsk) -> HubRecord:
+        """Tell the caller of events from now on; the same callback and query again is the same hub."""
+        ...
+
+    async def find_hub(self, caller: Caller, api: str, hub_id: str) -> HubRecord:
+        """`NOT_FOUND` if there is none of this caller."""
+        ...
+
+    async def unsubscribe(self, caller: Caller, api: str, hub_id: str) -> None:
+        """Tell no more. `NOT_FOUND` if there is none of this caller."""
         ...
 
     async def quotes(self, caller: Caller, wanted: Wanted) -> Listing[QuoteRecord]:

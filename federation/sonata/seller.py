@@ -1,7 +1,7 @@
 """The seller's routes over a `SegmentDesk`: who is it, what does it ask, what does the desk say, how is that written.
 
 Three APIs under one base: quoteManagement/v10, productOrderingManagement/v11, productInventory/v8. Operations that the
-standard leaves optional and this seller does not offer (hub, charge, change of dates, PATCH) answer 501.
+standard leaves optional and this seller does not offer (charge, change of dates, PATCH) answer 501.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from federation.node.http import read_body
 from federation.sonata import asks, envelopes
 from federation.sonata.envelopes import Json, SellerProfile
 from federation.sonata.errors import Fault, Issue, fault_of
+from federation.sonata.hub import hub_ask
 from federation.sonata.listing import (
     CANCEL_FILTERS,
     ORDER_FILTERS,
@@ -31,16 +32,14 @@ from federation.sonata.listing import (
 from federation.sonata.protocols import GRANT_HEADER, Caller, Listing, SegmentDesk, Wanted
 from schemas.problem import Problem
 from schemas.sonata import inventory, order, quote
+from schemas.sonata.hub import TOLD
 
 R = TypeVar("R")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CONTENT_TYPE: Final = "application/json;charset=utf-8"
 BASE: Final = "/mefApi/sonata"
 BUYER_ID_CHARS_MAX: Final = 200
-NOT_OFFERED: Final = (
-    (quote.API, ("hub",)),
-    (order.API, ("hub", "charge", "modifyProductOrderItemRequestedDeliveryDate")),
-)
+NOT_OFFERED: Final = ((order.API, ("charge", "modifyProductOrderItemRequestedDeliveryDate")),)
 log = logging.getLogger(__name__)
 
 
@@ -81,8 +80,28 @@ class _Seller:
             web.get(f"{o}/cancelProductOrder/{{id}}", self.get_cancel),
             web.get(f"{i}/product", self.list_products),
             web.get(f"{i}/product/{{id}}", self.get_product),
+            *(route for api in TOLD for route in self._hub(api)),
             *absent,
         ]
+
+    def _hub(self, api: str) -> list[web.RouteDef]:
+        """The hub of one API."""
+
+        async def register(request: web.Request) -> web.Response:
+            caller = self._caller(request)
+            record = await self._desk.subscribe(caller, hub_ask(await read_body(request), api))
+            return _answer(envelopes.hub_envelope(record), 201)
+
+        async def find(request: web.Request) -> web.Response:
+            record = await self._desk.find_hub(self._caller(request), api, request.match_info["id"])
+            return _answer(envelopes.hub_envelope(record))
+
+        async def remove(request: web.Request) -> web.Response:
+            await self._desk.unsubscribe(self._caller(request), api, request.match_info["id"])
+            return web.Response(status=204)
+
+        one = f"/{api}/hub/{{id}}"
+        return [web.post(f"/{api}/hub", register), web.get(one, find), web.delete(one, remove)]
 
     async def create_quote(self, request: web.Request) -> web.Response:
         caller = self._caller(request)
@@ -100,12 +119,10 @@ class _Seller:
         return _answer(envelopes.quote_envelope(record, self._profile))
 
     async def cancel_quote(self, request: web.Request) -> web.Response:
-        """Quotes are answered at once, so none is ever in a state in which it could be cancelled."""
-        caller = self._caller(request)
-        operation = asks.quote_operation(await read_body(request))
-        record = await self._desk.find_quote(caller, operation.quote_id)
-        state = record.history[-1].state
-        raise Problem("INCOMPATIBLE_STATE", f"the quote is {state}; only one in progress can be cancelled")
+        caller, raw = self._caller(request), await read_body(request)
+        operation = asks.quote_operation(raw)
+        await self._desk.cancel_quote(caller, operation.quote_id)
+        return _answer(asks.read_object(raw))
 
     async def decline_quote(self, request: web.Request) -> web.Response:
         caller, raw = self._caller(request), await read_body(request)

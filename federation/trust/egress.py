@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
@@ -117,16 +117,18 @@ class Egress:
             raise _silent(host, f"answers with status {answer.status}")
         return answer.body
 
-    async def post(self, url: str, body: bytes) -> Answer:
+    async def post(self, url: str, body: bytes, content_type: str | None = None) -> Answer:
         """Send `body`, and whatever is answered. Raises `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE` and `UNAVAILABLE`."""
-        return await self._call("POST", url, body)
+        return await self._call("POST", url, body, {} if content_type is None else {"Content-Type": content_type})
 
-    async def _call(self, method: str, url: str, body: bytes | None = None) -> Answer:
+    async def _call(
+        self, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         there = destination(url, self._rules)
         self._session = self._session or self.session(self._roots)
         try:
             where = URL(url, encoded=True)  # as judged, not spelled anew
-            asked = self._session.request(method, where, data=body, allow_redirects=False)
+            asked = self._session.request(method, where, data=body, headers=headers, allow_redirects=False)
             async with asyncio.timeout(self._deadline_s), asked as response:
                 wanted = body is not None or response.status == 200
                 return Answer(response.status, await self._body(response, there.host) if wanted else b"")

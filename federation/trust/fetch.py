@@ -23,6 +23,6 @@ class Answer(NamedTuple):
 class Post(Protocol):
     """Sends small bodies to foreign nodes; `federation.trust.egress.Egress` is the guarded one."""
 
-    async def post(self, url: str, body: bytes) -> Answer:
+    async def post(self, url: str, body: bytes, content_type: str | None = None) -> Answer:
         """The answer, whatever its status, within size and time. Raises `Problem` where there is none."""
         ...

@@ -122,9 +122,9 @@ class Elsewhere:
         """The body at the place where the entity of this URL really is."""
         return await self._way.get(self._place(url))
 
-    async def post(self, url: str, body: bytes) -> Answer:
+    async def post(self, url: str, body: bytes, content_type: str | None = None) -> Answer:
         """The answer at the place where the entity of this URL really is."""
-        return await self._way.post(self._place(url), body)
+        return await self._way.post(self._place(url), body, content_type)
 
     def _place(self, url: str) -> str:
         for entity, place in self._places.items():

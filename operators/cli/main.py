@@ -11,6 +11,7 @@ COMMANDS: Final = {
     "serve": "operators.cli.serve",
     "sample": "operators.cli.serve",
     "footprint": "operators.cli.footprint",
+    "approvals": "operators.cli.approvals",
 }
 
 

@@ -23,7 +23,9 @@ from schemas.problem import Problem, invalid
 from schemas.quote import Action
 from schemas.segment import End, Id, Limits, Promise, Segment, window
 
-REFUSALS: Final = frozenset({"CAPACITY_CHANGED", "LABEL_TAKEN", "NO_FEASIBLE_PATH", "TOO_MANY_REQUESTS"})
+REFUSALS: Final = frozenset(
+    {"CAPACITY_CHANGED", "LABEL_TAKEN", "NO_FEASIBLE_PATH", "TOO_MANY_REQUESTS", "OPERATOR_REFUSED"}
+)
 LATE_S: Final = 120  # a window may begin this long ago: "now" was the broker's, and a request takes its time
 
 
@@ -37,10 +39,17 @@ class Plan(NamedTuple):
 
 
 def plan_segment(
-    network: Network, inventory: Inventory, asked: Segment, limits: Limits, *, now: int, horizon_s: int
+    network: Network,
+    inventory: Inventory,
+    asked: Segment,
+    limits: Limits,
+    *,
+    now: int,
+    horizon_s: int,
+    asked_before: bool = False,
 ) -> Plan:
-    """A new segment, as it would be sold now. Raises `Problem`."""
-    _check_window(asked, now, horizon_s)
+    """A new segment, as it would be sold now; what was `asked_before` may have begun meanwhile. Raises `Problem`."""
+    _check_window(asked, now, horizon_s, asked_before=asked_before)
     a, z = _ends(network, asked)
     _check_ends(asked, a, z)
     network.route_class(asked.route_class, "segment.route_class")
@@ -160,11 +169,11 @@ def _no_capacity(refused: Refusal, segment: Segment) -> Problem:
     return Problem("CAPACITY_CHANGED", detail, field="segment.bandwidth_bps", extra=extra)
 
 
-def _check_window(asked: Segment, now: int, horizon_s: int) -> None:
+def _check_window(asked: Segment, now: int, horizon_s: int, *, asked_before: bool) -> None:
     frame = asked.window
     if frame.end_s <= now:
         raise invalid("segment.window", "ends in the past")
-    if frame.start_s < now - LATE_S:
+    if frame.start_s < now - LATE_S and not asked_before:
         raise invalid("segment.window", f"starts more than {LATE_S} s ago")
     if frame.end_s > horizon_s:
         raise invalid(

@@ -7,6 +7,8 @@ from federation.sonata.protocols import (
     Caller,
     CancelAsk,
     CancelRecord,
+    HubAsk,
+    HubRecord,
     Listing,
     OrderAsk,
     OrderRecord,
@@ -17,12 +19,16 @@ from federation.sonata.protocols import (
 )
 from operators.orders.amending import Amending
 from operators.orders.confirming import Confirming
+from operators.orders.fsm import Quote
+from operators.orders.keeping import Batch, HubRow
 from operators.orders.lifecycle import Lifecycle
 from operators.orders.ordering import Ordering
 from operators.orders.quoting import Quoting
 from operators.orders.records import cancel_record, product_record, quote_record
 from operators.orders.releasing import Releasing
 from operators.orders.shop import Shop
+from operators.orders.telling import record
+from schemas.lease import State
 from schemas.problem import not_found
 from schemas.segment import EntityId, Hash, Id
 
@@ -47,6 +53,23 @@ class Desk:
         """Let go of a quote and its hold."""
         return await self.shop.act(self._quoting.decline(caller, quote_id))
 
+    async def cancel_quote(self, caller: Caller, quote_id: Id) -> QuoteRecord:
+        """Stop asking for a quote that waits for a person."""
+        return await self.shop.act(self._quoting.cancel(caller, quote_id))
+
+    def waiting(self) -> tuple[Quote, ...]:
+        """Quotes that wait for a person, the oldest first."""
+        asked = [quote for quote in self.shop.quotes.values() if quote.state is State.ASKED]
+        return tuple(sorted(asked, key=lambda quote: (quote.created_at, quote.id)))
+
+    async def grant(self, quote_id: Id) -> Quote:
+        """A person says yes to a quote that waits; it may be refused after all, where there is no room any more."""
+        return await self.shop.act(self._quoting.grant(quote_id))
+
+    async def refuse(self, quote_id: Id, why: str) -> Quote:
+        """A person says no to a quote that waits."""
+        return await self.shop.act(self._quoting.refuse(quote_id, why))
+
     async def order(self, caller: Caller, ask: OrderAsk) -> OrderRecord:
         """Commit, change or release."""
         return await self.shop.act(self._ordering.order(caller, ask))
@@ -58,6 +81,35 @@ class Desk:
     async def confirm(self, broker: EntityId, token: str) -> str:
         """The `receipt+jwt` that answers a `confirm+jwt`."""
         return await self.shop.act(self._confirming.confirm(broker, token))
+
+    async def subscribe(self, caller: Caller, ask: HubAsk) -> HubRecord:
+        """Tell the caller of events from now on; the same again is the same hub."""
+        return await self.shop.act(self._subscribe(caller, ask))
+
+    async def _subscribe(self, caller: Caller, ask: HubAsk) -> HubRecord:
+        async with self.shop.locks.hold(f"hubs:{caller.entity}"):
+            if (found := self.shop.telling.same(caller.entity, ask)) is not None:
+                return record(found)
+            self.shop.telling.check_room(caller.entity)
+            hub = HubRow(
+                id=self.shop.signer.entropy.token(),
+                broker=caller.entity,
+                api=ask.api,
+                callback=ask.callback,
+                query=ask.query,
+                types=ask.types,
+            )
+            await self.shop.commit(Batch(hubs=[hub]))
+        return record(hub)
+
+    async def find_hub(self, caller: Caller, api: str, hub_id: Id) -> HubRecord:
+        """`NOT_FOUND` if there is none of this caller."""
+        return record(self.shop.telling.find(caller.entity, api, hub_id))
+
+    async def unsubscribe(self, caller: Caller, api: str, hub_id: Id) -> None:
+        """Tell no more."""
+        hub = self.shop.telling.find(caller.entity, api, hub_id)
+        await self.shop.act(self.shop.commit(Batch(unhubbed=[hub.id])))
 
     async def find_quote(self, caller: Caller, quote_id: Id) -> QuoteRecord:
         """`NOT_FOUND` if there is none of this caller."""

@@ -33,7 +33,8 @@ class Quote(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A firm quote (or a refusal to give one) as kept. Times are Unix seconds.
 
     `buyer` is the pseudonym the broker uses, `route` what it runs over inside. A HELD quote has a claim of its own id.
-    `mandate_h` and `grant_h` are those of its rfq.
+    `mandate_h` and `grant_h` are those of its rfq. One that is ASKED waits for a person until `exp`. `held_since` is
+    when the first of the holds began that replaced each other; `confirm_within_s` and `up_within_s` are as quoted.
     """
 
     id: Id
@@ -57,6 +58,9 @@ class Quote(Struct, frozen=True, kw_only=True, omit_defaults=True):
     refusal: Refusal | None = None
     mandate_h: Hash | None = None
     grant_h: Hash | None = None
+    held_since: int | None = None
+    confirm_within_s: int | None = None
+    up_within_s: int | None = None
 
 
 class Amendment(Struct, frozen=True, kw_only=True):
@@ -108,6 +112,7 @@ class Lease(Struct, frozen=True, kw_only=True, omit_defaults=True):
     route: tuple[Id, ...]
     periods: tuple[Period, ...]
     created_at: int
+    up_within_s: int | None = None
     order_h: Hash | None = None
     quote_h: Hash | None = None
     path_root: Hash | None = None
@@ -158,6 +163,8 @@ def stepped(row: Row, to: State, at: int, why: str = "") -> Row:
 
 def accept(quote: Quote, now: int) -> Quote:
     """An order takes the quote, once: `QUOTE_USED`, `QUOTE_EXPIRED` or `HOLD_LOST` otherwise."""
+    if quote.state is State.ASKED:
+        raise Problem("INCOMPATIBLE_STATE", "this quote is not answered yet; ask for it again", field="quote_id")
     if quote.state is State.COMMITTED:
         raise Problem("QUOTE_USED", "this quote was already ordered; ask for a new one", field="quote_id")
     if quote.state is State.EXPIRED or (quote.state is not State.DECLINED and quote.exp <= now):
@@ -184,6 +191,7 @@ def commit(quote: Quote, product: Id, order_id: Id, now: int) -> Lease:
         route=quote.route,
         periods=(_period(quote.tariff, quote.segment, frame.start_s),),
         created_at=now,
+        up_within_s=quote.up_within_s,
     )
 
 

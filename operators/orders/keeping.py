@@ -15,6 +15,7 @@ from operators.inventory.ledger import Claim
 from operators.orders.fsm import Lease, Quote
 from schemas.quote import Action
 from schemas.segment import EntityId, Hash, Id
+from schemas.sonata.hub import EventType
 from schemas.sonata.refusal import Refusal
 from schemas.sonata.states import CancelState, OrderState
 
@@ -64,9 +65,30 @@ class Seen(NamedTuple):
     ref: str
 
 
+class HubRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody who is told of the events of one API."""
+
+    id: Id
+    broker: EntityId
+    api: str
+    callback: str
+    query: str | None = None
+    types: frozenset[EventType]
+
+
+class Told(NamedTuple):
+    """An event to be posted: the hub, where to, the body, the Unix second."""
+
+    hub: Id
+    url: str
+    body: bytes
+    at: int
+
+
 @dataclass
 class Batch:
-    """The changes of one decision; rows replace those of the same id. `freed` are claims given back."""
+    """The changes of one decision; rows replace those of the same id. `freed` are claims given back, `unhubbed` hubs
+    that are told no more."""
 
     quotes: list[Quote] = field(default_factory=list)
     leases: list[Lease] = field(default_factory=list)
@@ -77,6 +99,9 @@ class Batch:
     documents: list[Document] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
     requests: list[tuple[Id, bytes]] = field(default_factory=list)
+    hubs: list[HubRow] = field(default_factory=list)
+    unhubbed: list[Id] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
 
 
 class Live(NamedTuple):
@@ -85,6 +110,7 @@ class Live(NamedTuple):
     quotes: tuple[Quote, ...]
     leases: tuple[Lease, ...]
     claims: tuple[Claim, ...]
+    hubs: tuple[HubRow, ...] = ()
 
 
 class Store(Protocol):
@@ -95,7 +121,7 @@ class Store(Protocol):
         ...
 
     async def live(self) -> Live:
-        """Quotes that are QUOTED or HELD, leases not yet RELEASED or FAILED, and every claim."""
+        """Quotes that are ASKED, QUOTED or HELD, leases not yet RELEASED or FAILED, every claim, every hub."""
         ...
 
     async def seen(self, iss: EntityId, jti: str) -> Seen | None:

@@ -27,7 +27,9 @@ from schemas.segment import EntityId, Id
 from schemas.sonata.refusal import Refusal
 from schemas.sonata.states import OrderState
 
-FABRIC_S: Final = 20.0  # how long the network may take to bring a segment up, or down
+FABRIC_S: Final = 20.0  # how long the network may take to bring a segment up, or down, if it says nothing else
+SOON_S: Final = 0.05  # how long the answer to an order waits for a network that says that it is slow
+NOBODY_ANSWERED: Final = Refusal(code="OPERATOR_REFUSED", detail="nobody answered in time")
 log = logging.getLogger(__name__)
 
 
@@ -56,12 +58,16 @@ class Lifecycle:
         """Expired or declined: the hold is given back. The lock of the quote is held."""
         assert quote.state in WAITING, "only a quote that waits is closed"
         closed = fsm.stepped(quote, to, self._shop.now(), why)
+        if quote.state is State.ASKED and to is State.EXPIRED:
+            closed = structs.replace(closed, refusal=NOBODY_ANSWERED)
         await self._shop.commit(Batch(quotes=[closed], freed=[quote.id]))
         return closed
 
     async def start(self, lease: Lease) -> Lease:
         """Bring a committed segment up, or fail and undo it. A plain buyer's is ACTIVE at once: it has no confirm."""
-        why = await self._drive(self._shop.driver.bring_up(lease.id, wiring(lease)), f"bring up {lease.id}")
+        why = await self._raised(lease)
+        if why is None:
+            return await self._rising(lease)
         if why:
             return await self._fail(lease, why)
         up = fsm.stepped(lease, State.UP, self._shop.now())
@@ -70,6 +76,35 @@ class Lifecycle:
         up, documents = receipted(self._shop.signer, up)
         orders = await self._answered(lease.order_id, up)
         return await self._settle(lease, up, Batch(orders=orders, documents=documents))
+
+    async def _raised(self, lease: Lease) -> str | None:
+        """Why the network did not bring it up, nothing when it did, None while a network that is slow goes on.
+
+        That one works beside the lock of the lease, so that a segment can be released while it rises.
+        """
+        shop, slow_s, what = self._shop, self._shop.sales.up_within_s, f"bring up {lease.id}"
+        act = shop.driver.bring_up
+        if not slow_s:
+            return await self._drive(act(lease.id, wiring(lease)), what)
+        task = shop.rising.get(lease.id)
+        if task is None:
+            task = asyncio.ensure_future(self._drive(act(lease.id, wiring(lease)), what, max(FABRIC_S, slow_s)))
+            shop.rising[lease.id] = task
+            await asyncio.wait({task}, timeout=SOON_S)
+        if task.done():
+            del shop.rising[lease.id]
+            return task.result()
+        task.add_done_callback(lambda _: shop.timers.arm(shop.now(), (LEASE, lease.id)))
+        return None
+
+    async def _rising(self, lease: Lease) -> Lease:
+        """The buyer gets a receipt that says COMMITTED; one that is UP follows. Meanwhile time goes on."""
+        self._shop.timers.arm(min(lease.end_s, lease.confirm_by or lease.end_s), (LEASE, lease.id))
+        if lease.receipt is not None or lease.order_h is None:
+            return lease
+        waiting, documents = receipted(self._shop.signer, lease)
+        orders = await self._answered(lease.order_id, waiting)
+        return await self._settle(lease, waiting, Batch(orders=orders, documents=documents))
 
     async def release(self, lease: Lease, why: str, batch: Batch, void: EntityId | None = None) -> Lease:
         """Take a segment down for good. `batch` holds what the release itself writes down beside it."""
@@ -82,6 +117,7 @@ class Lifecycle:
 
     async def finish(self, lease: Lease) -> Lease:
         """The last steps of a segment on its way down; tried again later while the network does not do it."""
+        await self._shop.fall(lease.id)
         why = await self._drive(self._shop.driver.take_down(lease.id), f"take down {lease.id}")
         if why:
             self._shop.timers.arm(self._shop.now() + RETRY_S, (LEASE, lease.id))
@@ -182,14 +218,14 @@ class Lifecycle:
             orders.append(structs.replace(order, outcome=OrderState.COMPLETED, ended_at=self._shop.now()))
         return orders
 
-    async def _drive(self, act: Coroutine[Any, Any, None], what: str) -> str:
+    async def _drive(self, act: Coroutine[Any, Any, None], what: str, most_s: float = FABRIC_S) -> str:
         """Why the network did not do it; nothing when it did."""
         try:
-            async with asyncio.timeout(FABRIC_S):
+            async with asyncio.timeout(most_s):
                 await act
         except TimeoutError:
-            log.warning("fabric: %s took longer than %s s", what, FABRIC_S)
-            return f"no answer within {FABRIC_S} s"
+            log.warning("fabric: %s took longer than %s s", what, most_s)
+            return f"no answer within {most_s} s"
         except Exception as error:  # a driver is foreign code: whatever it raises means that it was not done
             log.warning("fabric: %s: %s", what, error, exc_info=error)
             return str(error) or type(error).__name__

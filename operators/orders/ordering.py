@@ -99,7 +99,7 @@ class Ordering:
         lease = fsm.commit(taken, product, placed.id, self._shop.now())
         if placed.order is None or placed.named is None:
             return lease
-        deadline = confirm_by(placed.order, lease.start_s, self._shop.now())
+        deadline = confirm_by(placed.order, lease.start_s, self._shop.now(), taken.confirm_within_s)
         root = placed.order.path_root
         return structs.replace(lease, order_h=placed.named.hash, path_root=root, confirm_by=deadline)
 

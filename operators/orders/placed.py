@@ -122,9 +122,10 @@ async def own_lease(shop: Shop, placed: Placed) -> Lease:
     return lease
 
 
-def confirm_by(order: Order, start_s: int, now: int) -> int:
-    """When an order must be confirmed at the latest: what it says, within 60 s of its own time or of the start."""
-    latest = max(min(order.iat, now), start_s) + CONFIRM_WITHIN_S
+def confirm_by(order: Order, start_s: int, now: int, within_s: int | None = None) -> int:
+    """When an order must be confirmed at the latest: what it says, within the time quoted (60 s where none was) of its
+    own time or of the start."""
+    latest = max(min(order.iat, now), start_s) + (within_s or CONFIRM_WITHIN_S)
     wanted = latest if order.confirm_by is None else min(order.confirm_by, latest)
     if wanted <= max(now, start_s):
         raise invalid("order", f"confirm_by must lie after the start and after now, at most at {latest}")

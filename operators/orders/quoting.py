@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from federation.sonata.asks import check_rfq
+from federation.sonata.asks import check_rfq, quote_ask, same_segment
 from federation.sonata.protocols import Caller, QuoteAsk, QuoteRecord
 from operators.access.gate import Named
+from operators.config import UP_BEFORE_S, Approval
 from operators.inventory.ledger import Claim
 from operators.orders.admission import (
     REFUSALS,
@@ -29,6 +30,7 @@ from operators.orders.records import quote_record
 from operators.orders.shop import LEASE, QUOTE, WAITING, Shop
 from operators.pricing.quote import price
 from schemas.lease import State
+from schemas.order import CONFIRM_WITHIN_S
 from schemas.problem import Problem, not_found
 from schemas.quote import HOLD_S_DEFAULT, Action, Rfq, SegmentQuote
 from schemas.segment import EntityId, Hash, Id
@@ -37,7 +39,8 @@ from schemas.sonata.states import QuoteState
 
 
 class _Wish(NamedTuple):
-    """What is asked for, signed or not; `replaces` is the quote whose hold is swapped for this one."""
+    """What is asked for, signed or not; `replaces` is the quote whose hold is swapped for this one, `asked` the row of
+    one that was asked before and waited for a person."""
 
     ask: QuoteAsk
     broker: EntityId
@@ -47,6 +50,8 @@ class _Wish(NamedTuple):
     replaces: Hash | None = None
     mandate_h: Hash | None = None
     grant_h: Hash | None = None
+    confirm_within_s: int | None = None
+    asked: Quote | None = None
 
 
 class Quoting:
@@ -66,8 +71,7 @@ class Quoting:
         async def first() -> QuoteRecord:
             rfq = await admitted_rfq(self._shop, caller, token)
             check_rfq(ask, rfq)
-            wish = _Wish(ask, caller.entity, rfq.sub, rfq.hold_s, named, rfq.replaces, rfq.mandate_h, rfq.grant_h)
-            return await self._decide(wish)
+            return await self._decide(_signed_wish(ask, caller.entity, named, rfq))
 
         return await once(self._shop, caller.entity, named, lambda ref: self._again(caller, ref), first)
 
@@ -76,12 +80,61 @@ class Quoting:
         async with self._shop.locks.hold(f"{QUOTE}:{quote_id}"):
             await self._lifecycle.expire(quote_id)
             quote = await self._shop.find_quote(quote_id, caller.entity)
-            if quote.state in WAITING:
+            if quote.state in WAITING and quote.state is not State.ASKED:
                 quote = await self._lifecycle.close_quote(quote, State.DECLINED)
         record = quote_record(quote, await self._shop.store.request(quote_id))
         if record.history[-1].state is not QuoteState.DECLINED:
             raise Problem("INCOMPATIBLE_STATE", f"the quote is {record.history[-1].state}", field="quote_id")
         return record
+
+    async def cancel(self, caller: Caller, quote_id: Id) -> QuoteRecord:
+        """Stop asking for a quote that waits for a person; again is no error."""
+        async with self._shop.locks.hold(f"{QUOTE}:{quote_id}"):
+            await self._lifecycle.expire(quote_id)
+            quote = await self._shop.find_quote(quote_id, caller.entity)
+            if quote.state is State.ASKED:
+                quote = await self._lifecycle.close_quote(quote, State.DECLINED, "cancelled by the buyer")
+        record = quote_record(quote, await self._shop.store.request(quote_id))
+        if (state := record.history[-1].state) is not QuoteState.CANCELLED:
+            why = f"the quote is {state}; only one in progress can be cancelled"
+            raise Problem("INCOMPATIBLE_STATE", why, field="quote_id")
+        return record
+
+    async def grant(self, quote_id: Id) -> Quote:
+        """A person says yes: price and hold as if it were asked now; what cannot be met by now is refused after all.
+
+        Raises `NOT_FOUND`, `INCOMPATIBLE_STATE` where it does not wait for a person.
+        """
+        wish = await self._waiting(quote_id)
+        replaced = await self._replaced(wish)
+        async with self._shop.locks.hold(f"{QUOTE}:{quote_id}", *([f"{QUOTE}:{replaced.id}"] if replaced else [])):
+            await self._lifecycle.expire(quote_id)
+            wish = wish._replace(asked=self._asked(quote_id))
+            present = self._shop.quotes.get(replaced.id) if replaced else None
+            return await self._offer(wish, present if present and present.state is State.HELD else None)
+
+    async def refuse(self, quote_id: Id, why: str) -> Quote:
+        """A person says no. Raises `INCOMPATIBLE_STATE` where it does not wait for a person."""
+        wish = await self._waiting(quote_id)
+        async with self._shop.locks.hold(f"{QUOTE}:{quote_id}"):
+            await self._lifecycle.expire(quote_id)
+            wish = wish._replace(asked=self._asked(quote_id))
+            return await self._refused(quote_id, wish, Problem("OPERATOR_REFUSED", why))
+
+    def _asked(self, quote_id: Id) -> Quote:
+        found = self._shop.quotes.get(quote_id)
+        if found is None or found.state is not State.ASKED:
+            raise Problem("INCOMPATIBLE_STATE", f"{quote_id} does not wait for an answer")
+        return found
+
+    async def _waiting(self, quote_id: Id) -> _Wish:
+        """What was asked for, read again from the request as it came."""
+        asked = self._asked(quote_id)
+        ask = quote_ask(await self._shop.store.request(quote_id), None)
+        if ask.rfq is None:
+            return _Wish(ask, asked.broker, asked.buyer, HOLD_S_DEFAULT, asked=asked)
+        named = self._shop.gate.name(ask.rfq, Rfq, "rfq")
+        return _signed_wish(ask, asked.broker, named, self._shop.gate.read(ask.rfq, Rfq))._replace(asked=asked)
 
     async def _again(self, caller: Caller, quote_id: Id) -> QuoteRecord:
         quote = await self._shop.find_quote(quote_id, caller.entity)
@@ -95,8 +148,41 @@ class Quoting:
         async with self._shop.locks.hold(*names):
             if replaced:
                 replaced = self._still_held(replaced)
-            quote = await self._offer(wish, replaced)
+            quote = await (
+                self._put_off(wish, replaced) if self._for_a_person(wish, replaced) else self._offer(wish, replaced)
+            )
         return quote_record(quote, wish.ask.raw)
+
+    def _for_a_person(self, wish: _Wish, replaced: Quote | None) -> bool:
+        """Whether a person has to answer: for every new lease, but not to go on holding what one has granted."""
+        manual = self._shop.sales.approval is Approval.MANUAL
+        goes_on = replaced is not None and same_segment(wish.ask.segment, replaced.segment)
+        return manual and wish.ask.firm and wish.ask.action is Action.ADD and not goes_on
+
+    async def _put_off(self, wish: _Wish, replaced: Quote | None) -> Quote:
+        """Write down that it was asked; nothing is held. Who wants an answer at once gets a refusal at once."""
+        quote_id, now = self._shop.signer.entropy.token(), self._shop.now()
+        try:
+            self._plan(wish, None, now, replaced.id if replaced else None)
+            self._check_waiting(wish)
+        except Problem as problem:
+            if problem.code not in REFUSALS:
+                raise
+            return await self._refused(quote_id, wish, problem)
+        until, row = now + self._shop.sales.answer_within_s, self._row(quote_id, wish, now, 0)
+        asked = structs.replace(row, state=State.ASKED, history=(Entry(State.ASKED, now),))
+        asked = structs.replace(asked, exp=min(until, wish.ask.answer_by or until))
+        await self._write(Batch(quotes=[asked]), quote_id, wish)
+        return asked
+
+    def _check_waiting(self, wish: _Wish) -> None:
+        if wish.ask.instant:
+            raise Problem("OPERATOR_REFUSED", "a person answers here: ask with instantSyncQuote false, and wait")
+        if (by := wish.ask.answer_by) is not None and by <= self._shop.now():
+            raise Problem("OPERATOR_REFUSED", "a person answers here, and the time you ask it by is over")
+        others = [one for one in self._shop.quotes.values() if (one.state, one.broker) == (State.ASKED, wish.broker)]
+        if len(others) >= self._shop.sales.waiting_max:
+            raise Problem("TOO_MANY_REQUESTS", f"{len(others)} quotes of this broker wait for a person already")
 
     async def _replaced(self, wish: _Wish) -> Quote | None:
         if wish.replaces is None:
@@ -113,7 +199,8 @@ class Quoting:
         return held
 
     async def _offer(self, wish: _Wish, replaced: Quote | None) -> Quote:
-        inventory, quote_id = self._shop.inventory, self._shop.signer.entropy.token()
+        inventory = self._shop.inventory
+        quote_id = wish.asked.id if wish.asked else self._shop.signer.entropy.token()
         old = inventory.claim(replaced.id) if replaced else None
         try:
             quote, claim, documents = self._held(quote_id, wish, replaced)
@@ -156,10 +243,11 @@ class Quoting:
         """The quote with its claim admitted, or only checked where nothing is to be held."""
         shop, now = self._shop, self._shop.now()
         lease = self._lease(wish) if wish.ask.action is Action.MODIFY else None
-        plan = self._plan(wish, lease, now)
+        plan = self._plan(wish, lease, now, replaced)
         hold_s = min(wish.hold_s, shop.holds.seconds_max)
         quote = self._row(quote_id, wish, now, hold_s)
         quote = structs.replace(quote, segment=plan.segment, route=plan.route, tariff=plan.tariff)
+        quote = self._prolonging(quote, replaced)
         if hold_s:
             shop.caps.check(quote, replaced, now)
         claim = claim_of(quote_id, plan.segment, plan.route, lease)
@@ -174,12 +262,30 @@ class Quoting:
         quote, documents = self._signed(quote, wish, plan)
         return quote, claim if hold_s else None, documents
 
-    def _plan(self, wish: _Wish, lease: Lease | None, now: int) -> Plan:
+    def _prolonging(self, quote: Quote, replaced: Id | None) -> Quote:
+        """With the time since when holds have replaced each other. Raises `TOO_MANY_REQUESTS` once that is too long."""
+        before = self._shop.quotes.get(replaced or "")
+        if before is None:
+            return quote
+        since, most = before.held_since or before.history[-1].at, self._shop.holds.prolonged_s_max
+        if self._shop.now() - since > most:
+            raise Problem("TOO_MANY_REQUESTS", f"this has been held for more than {most} s without an order")
+        return structs.replace(quote, held_since=since)
+
+    def _plan(self, wish: _Wish, lease: Lease | None, now: int, replaced: Id | None = None) -> Plan:
         shop, ask = self._shop, wish.ask
         check_boundary(ask.segment, shop.driver, elsewhere=shop.bounded_elsewhere)
         if lease is None:
+            self._check_up_in_time(wish)
+            before = shop.quotes.get(replaced or "")
             return plan_segment(
-                shop.network, shop.inventory, ask.segment, ask.limits, now=now, horizon_s=shop.horizon()
+                shop.network,
+                shop.inventory,
+                ask.segment,
+                ask.limits,
+                now=now,
+                horizon_s=shop.horizon(),
+                asked_before=bool(wish.asked) or (before is not None and before.segment.window == ask.segment.window),
             )
         check_now(ask.segment, lease, shop.driver, now)
         return plan_amendment(shop.network, lease, ask.segment, ask.limits, horizon_s=shop.horizon())
@@ -192,16 +298,28 @@ class Quoting:
         check_amendable(lease)
         return lease
 
+    def _check_up_in_time(self, wish: _Wish) -> None:
+        """That a segment can be up before it has to be confirmed; a plain buyer confirms nothing."""
+        needed, within = self._shop.sales.up_within_s, self._confirm_within_s(wish)
+        if wish.named is not None and needed > within - UP_BEFORE_S:
+            why = (
+                f"segments here come up within {needed} s; ask with confirm_within_s of {needed + UP_BEFORE_S} or more"
+            )
+            raise Problem("OPERATOR_REFUSED", why, extra={"up_within_s": needed})
+
+    def _confirm_within_s(self, wish: _Wish) -> int:
+        return min(wish.confirm_within_s or CONFIRM_WITHIN_S, self._shop.sales.confirm_within_s)
+
     def _row(self, quote_id: Id, wish: _Wish, now: int, hold_s: int) -> Quote:
         ask, state = wish.ask, State.HELD if hold_s else State.QUOTED
         return Quote(
             id=quote_id,
             broker=wish.broker,
             buyer=wish.buyer,
-            created_at=now,
+            created_at=wish.asked.created_at if wish.asked else now,
             exp=now + (hold_s or HOLD_S_DEFAULT),
             state=state,
-            history=(Entry(state, now),),
+            history=(*(wish.asked.history if wish.asked else ()), Entry(state, now)),
             segment=ask.segment,
             action=ask.action,
             firm=ask.firm,
@@ -211,6 +329,8 @@ class Quoting:
             rfq_h=wish.named.hash if wish.named else None,
             mandate_h=wish.mandate_h,
             grant_h=wish.grant_h,
+            confirm_within_s=self._confirm_within_s(wish) if wish.confirm_within_s else None,
+            up_within_s=self._shop.sales.up_within_s or None,
         )
 
     def _signed(self, quote: Quote, wish: _Wish, plan: Plan) -> tuple[Quote, list[Document]]:
@@ -223,7 +343,7 @@ class Quoting:
             iss=signer.entity,
             sub=quote.buyer,
             aud=quote.broker,
-            iat=quote.created_at,
+            iat=quote.history[-1].at,
             exp=quote.exp,
             jti=signer.entropy.token(),
             rfq_h=wish.named.hash,
@@ -235,6 +355,8 @@ class Quoting:
             total=total,
             held=quote.state is State.HELD,
             product=quote.product,
+            confirm_within_s=quote.confirm_within_s,
+            up_within_s=quote.up_within_s,
         )
         signed = signer.sign(claims)
         documents = [Document(signed.hash, quote.broker, signed.token)]
@@ -244,12 +366,28 @@ class Quoting:
     async def _refused(self, quote_id: Id, wish: _Wish, problem: Problem) -> Quote:
         """Sonata's `unableToProvide`: a record too, so that the same question has the same answer."""
         row = self._row(quote_id, wish, self._shop.now(), 0)
-        over = (Entry(State.DECLINED, row.created_at, problem.detail),)
-        row = structs.replace(row, state=State.DECLINED, history=over, refusal=refusal_of(problem))
+        over = Entry(State.DECLINED, self._shop.now(), problem.detail)
+        history = (*(wish.asked.history if wish.asked else ()), over)
+        row = structs.replace(row, state=State.DECLINED, history=history, refusal=refusal_of(problem))
         await self._write(Batch(quotes=[row]), quote_id, wish)
         return row
 
     async def _write(self, batch: Batch, quote_id: Id, wish: _Wish) -> None:
-        batch.requests.append((quote_id, wish.ask.raw))
-        batch.seen += seen(wish.broker, wish.named, quote_id)
+        if wish.asked is None:
+            batch.requests.append((quote_id, wish.ask.raw))
+            batch.seen += seen(wish.broker, wish.named, quote_id)
         await self._shop.commit(batch)
+
+
+def _signed_wish(ask: QuoteAsk, broker: EntityId, named: Named, rfq: Rfq) -> _Wish:
+    return _Wish(
+        ask,
+        broker,
+        rfq.sub,
+        rfq.hold_s,
+        named,
+        rfq.replaces,
+        rfq.mandate_h,
+        rfq.grant_h,
+        confirm_within_s=rfq.confirm_within_s,
+    )

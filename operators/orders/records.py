@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from federation.sonata.histories import order_history, order_steps, product_history, quote_history, refused_quote
+from federation.sonata.histories import (
+    order_history,
+    order_steps,
+    product_history,
+    quote_history,
+    refused_later,
+    refused_quote,
+)
 from federation.sonata.protocols import CancelRecord, Change, OrderRecord, ProductRecord, QuoteRecord
 from operators.orders.fsm import Entry, Lease, Quote
 from operators.orders.keeping import CancelRow, OrderRow
@@ -16,10 +23,8 @@ from schemas.sonata.states import OrderState, QuoteState
 
 def quote_record(quote: Quote, raw: bytes) -> QuoteRecord:
     """A quote, with its lines where it has a price."""
-    if quote.refusal is not None:
-        history = refused_quote(quote.created_at)
-        return QuoteRecord(id=quote.id, raw=raw, created_at=quote.created_at, history=history, refusal=quote.refusal)
-    assert quote.tariff is not None, "a quote that is not refused has a tariff"
+    if quote.refusal is not None or quote.tariff is None:
+        return _unpriced(quote, raw)
     lines, _ = price(quote.tariff, quote.segment.bandwidth_bps, quote.segment.window)
     answered = (Change(QuoteState.ANSWERED, quote.created_at),)
     return QuoteRecord(
@@ -32,6 +37,24 @@ def quote_record(quote: Quote, raw: bytes) -> QuoteRecord:
         lines=lines,
         valid_until=quote.exp,
         document=quote.document,
+        up_within_s=quote.up_within_s or 0,
+    )
+
+
+def _unpriced(quote: Quote, raw: bytes) -> QuoteRecord:
+    """A quote that was refused, at once or later, or waits for an answer, or was cancelled before it had one."""
+    first, last = quote.history[0], quote.history[-1]
+    history = refused_quote(quote.created_at)
+    if first.state is State.ASKED:
+        refused = quote.refusal is not None
+        history = refused_later(first.at, last.at, last.why) if refused else quote_history(_changes(quote.history))
+    return QuoteRecord(
+        id=quote.id,
+        raw=raw,
+        created_at=quote.created_at,
+        history=history,
+        refusal=quote.refusal,
+        expected_at=quote.exp if quote.state is State.ASKED else None,
     )
 
 
@@ -39,7 +62,7 @@ def order_record(order: OrderRow, lease: Lease | None, raw: bytes) -> OrderRecor
     """An order; one that adds stands where its lease stands."""
     if order.action is Action.ADD and lease is not None:
         history = order_history(_changes(lease.history))
-        expected = max(lease.start_s, order.created_at)
+        expected = max(lease.start_s, order.created_at) + (lease.up_within_s or 0)
     else:
         ended = order.ended_at if order.ended_at is not None else order.created_at
         ends = () if order.outcome is None else (Change(order.outcome, ended, order.why),)

@@ -17,6 +17,7 @@ async def recover(shop: Shop) -> None:
     A hold that expired meanwhile is still restored: its timer is due at once and lets it expire like any other.
     """
     live = await shop.store.live()
+    shop.telling.remember(live.hubs)
     for claim in live.claims:
         shop.inventory.restore(claim)
     for quote in live.quotes:

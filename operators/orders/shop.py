@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from operators.access.admit import Admission
 from operators.access.gate import Gate
 from operators.access.signer import Signer
-from operators.config import Holds
+from operators.config import Holds, Sales
 from operators.fabric.driver import Driver
 from operators.inventory.ledger import Inventory
 from operators.orders.caps import HoldCaps
@@ -22,6 +22,7 @@ from operators.orders.events import Events, LeaseChange
 from operators.orders.fsm import Lease, Quote, wake_at
 from operators.orders.keeping import Batch, Store
 from operators.orders.locks import Locks
+from operators.orders.telling import Telling
 from operators.orders.timers import Timers
 from operators.pricing.network import Network
 from schemas.lease import State
@@ -29,14 +30,14 @@ from schemas.problem import not_found
 from schemas.segment import EntityId, Id
 
 T = TypeVar("T")
-WAITING: Final = frozenset({State.QUOTED, State.HELD})
+WAITING: Final = frozenset({State.ASKED, State.QUOTED, State.HELD})
 OVER: Final = frozenset({State.RELEASED, State.FAILED})
 QUOTE, LEASE = "quote", "lease"
 
 
 @dataclass(frozen=True)
 class Shop:
-    """One operator's tools, and its rows that are not over.
+    """One operator's tools, its rows that are not over, and the segments that a slow network is bringing up.
 
     Without an `admission` whoever signs may ask: that is for tests of what comes after it.
     """
@@ -52,14 +53,17 @@ class Shop:
     holds: Holds
     horizon: Callable[[], int]
     changed: Callable[[Iterable[Id]], None]
+    sales: Sales = field(default_factory=Sales)
     billing_account: str | None = None
     bounded_elsewhere: bool = False
     admission: Admission | None = None
     events: Events = field(default_factory=Events)
     locks: Locks = field(default_factory=Locks)
+    telling: Telling = field(default_factory=Telling)
     quotes: dict[Id, Quote] = field(default_factory=dict)
     leases: dict[Id, Lease] = field(default_factory=dict)
     acts: set[asyncio.Task[Any]] = field(default_factory=set)
+    rising: dict[Id, asyncio.Task[str]] = field(default_factory=dict)
 
     def now(self) -> int:
         """Unix seconds."""
@@ -78,9 +82,22 @@ class Shop:
             await asyncio.wait(self.acts)
         await self.timers.drain()
 
+    async def lower(self) -> None:
+        """Stop bringing segments up: the next start begins anew."""
+        for product in list(self.rising):
+            await self.fall(product)
+
+    async def fall(self, product: Id) -> None:
+        """Stop bringing a segment up, if that is under way; at a restart it begins anew."""
+        if (task := self.rising.pop(product, None)) is not None:
+            task.cancel()
+            await asyncio.wait({task})
+
     async def commit(self, batch: Batch) -> None:
         """Make a decision durable, then let it show. Raises `UNAVAILABLE`, and then nothing has changed here."""
+        batch.told += self.telling.told(batch, self.leases)
         await self.store.commit(batch)
+        self.telling.heard(batch)
         for quote in batch.quotes:
             self.remember_quote(quote)
         for lease in batch.leases:

@@ -10,20 +10,23 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from federation.node.sqlite import Database
+from federation.sonata.delivery import Letter
 from operators.inventory.ledger import Claim
 from operators.orders.fsm import Lease, Quote
-from operators.orders.keeping import Batch, CancelRow, Live, OrderRow, Seen
+from operators.orders.keeping import Batch, CancelRow, HubRow, Live, OrderRow, Seen, Told
 from schemas.lease import TERMINAL, State
 from schemas.segment import EntityId, Hash, Id
 
 T = TypeVar("T")
 ROWS_MAX: Final = 10_000  # of one list; what is older is found by id or external id
 BATCH: Final = 500  # ids in one statement
-WAITING: Final = (State.QUOTED, State.HELD)
+LETTERS_AT_ONCE: Final = 50  # events of one hub looked at together
+LETTERS_OF_HUB_MAX: Final = 500  # that one hub may leave lying
+WAITING: Final = (State.ASKED, State.QUOTED, State.HELD)
 LOST: Final = (State.EXPIRED, State.DECLINED)
 OVER: Final = tuple(sorted(TERMINAL))
 DECODERS: Final[Mapping[type, Any]] = {
-    kind: msgspec.json.Decoder(kind) for kind in (Quote, Lease, OrderRow, CancelRow, Claim)
+    kind: msgspec.json.Decoder(kind) for kind in (Quote, Lease, HubRow, OrderRow, CancelRow, Claim)
 }
 
 
@@ -38,12 +41,13 @@ class SqliteStore:
         await self._database.write(lambda connection: _write(connection, batch))
 
     async def live(self) -> Live:
-        """Quotes that are QUOTED or HELD, leases not yet RELEASED or FAILED, and every claim."""
+        """Quotes that are ASKED, QUOTED or HELD, leases not yet RELEASED or FAILED, every claim, every hub."""
 
         def read(connection: sqlite3.Connection) -> Live:
             quotes = _rows(connection, Quote, f"quotes WHERE state IN ({_marks(WAITING)})", WAITING)
             leases = _rows(connection, Lease, f"leases WHERE state NOT IN ({_marks(OVER)})", OVER)
-            return Live(quotes, leases, _rows(connection, Claim, "claims", ()))
+            claims, hubs = _rows(connection, Claim, "claims", ()), _rows(connection, HubRow, "hubs", ())
+            return Live(quotes, leases, claims, hubs)
 
         return await self._database.read(read)
 
@@ -114,6 +118,22 @@ class SqliteStore:
         """Forget quotes that came to nothing before this second, with what belongs to them alone."""
         await self._database.write(lambda connection: _prune(connection, before_s))
 
+    async def letters(self) -> Sequence[Letter]:
+        """Events that were not delivered yet, the oldest first: see `Outbox`."""
+        each = "SELECT *, row_number() OVER (PARTITION BY hub ORDER BY seq) AS place FROM letters"
+        query = f"SELECT seq, hub, url, body, at FROM ({each}) WHERE place <= ? ORDER BY seq"  # noqa: S608
+        found = await self._database.read(lambda c: c.execute(query, (LETTERS_AT_ONCE,)).fetchall())
+        return [Letter(*row) for row in found]
+
+    async def forget(self, seqs: Sequence[int]) -> None:
+        """Events that need no telling any more."""
+        rows = [(seq,) for seq in seqs]
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany("DELETE FROM letters WHERE seq = ?", rows)
+
+        await self._database.write(work)
+
     async def _one(self, kind: type[T], source: str, key: str) -> T | None:
         found = await self._database.look(lambda connection: _rows(connection, kind, source, (key,)))
         return found[0] if found else None
@@ -165,6 +185,20 @@ def _write(connection: sqlite3.Connection, batch: Batch) -> None:
     connection.executemany("INSERT OR IGNORE INTO documents VALUES (?, ?, ?)", batch.documents)
     connection.executemany("INSERT INTO seen VALUES (?, ?, ?, ?)", batch.seen)
     connection.executemany("INSERT INTO requests VALUES (?, ?)", batch.requests)
+    for hub in batch.hubs:
+        _put(connection, "hubs", "", hub, ())
+    for hub_id in batch.unhubbed:
+        connection.execute("DELETE FROM hubs WHERE id = ?", (hub_id,))
+        connection.execute("DELETE FROM letters WHERE hub = ?", (hub_id,))
+    _tell(connection, batch.told)
+
+
+def _tell(connection: sqlite3.Connection, told: Sequence[Told]) -> None:
+    """Keep what is to be told; of a hub that takes nothing, the oldest go."""
+    connection.executemany("INSERT INTO letters (hub, url, body, at) VALUES (?, ?, ?, ?)", told)
+    for hub in {one.hub for one in told}:
+        kept = "SELECT seq FROM letters WHERE hub = ? ORDER BY seq DESC LIMIT -1 OFFSET ?"
+        connection.execute(f"DELETE FROM letters WHERE seq IN ({kept})", (hub, LETTERS_OF_HUB_MAX))  # noqa: S608
 
 
 def _put(connection: sqlite3.Connection, table: str, names: str, row: Any, columns: Sequence[object]) -> None:

@@ -35,4 +35,12 @@ CREATE INDEX seen_by_ref ON seen (ref);
 CREATE TABLE requests (id TEXT PRIMARY KEY, body BLOB NOT NULL);
 """
 
-MIGRATIONS: Final = (FIRST, TABLE, LOG)
+HUBS: Final = """
+CREATE TABLE hubs (id TEXT PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE letters (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, hub TEXT NOT NULL, url TEXT NOT NULL, body BLOB NOT NULL, at INTEGER NOT NULL
+);
+CREATE INDEX letters_of_hub ON letters (hub);
+"""
+
+MIGRATIONS: Final = (FIRST, TABLE, LOG, HUBS)

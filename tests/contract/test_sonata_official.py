@@ -16,13 +16,13 @@ from federation.sonata.asking import Ordered
 from schemas.problem import Problem
 from schemas.quote import Action
 from schemas.segment import Limits
-from schemas.sonata import inventory, order, parts, quote, states
+from schemas.sonata import hub, inventory, order, parts, quote, states
 from schemas.sonata.errors import CODES
 from tests.support.sonata_official import FILES, Inspector, components, needs_official, validate, validate_request
 from tests.support.sonata_world import BROKER, START, World, plain_order, plain_quote, segment, world
 
 pytestmark = needs_official
-QUOTE, ORDER, INVENTORY = FILES
+QUOTE, ORDER, INVENTORY, QUOTE_EVENTS, ORDER_EVENTS = FILES
 # What a purchase, its refusals and its mistakes must have shown to the inspector.
 SEEN = {
     ("createQuote", 201),
@@ -37,8 +37,11 @@ SEEN = {
     ("declineQuote", 200),
     ("declineQuote", 422),
     ("cancelQuote", 422),
-    ("registerListener", 501),
-    ("unregisterListener", 501),
+    ("registerListener", 201),
+    ("registerListener", 422),
+    ("retrieveHub", 200),
+    ("unregisterListener", 204),
+    ("unregisterListener", 404),
     ("createProductOrder", 201),
     ("createProductOrder", 422),
     ("listProductOrder", 200),
@@ -149,8 +152,11 @@ async def mistakes(w: World) -> None:
     await w.send("POST", f"{QUOTE}/cancelQuote", {"quoteId": offered["id"]})
     await w.send("GET", f"{QUOTE}/quote", query="state=nonsense")
     await w.send("GET", f"{INVENTORY}/product", query="externalID=x")
-    await w.send("POST", f"{QUOTE}/hub", {"callback": "https://b.example"})
-    await w.send("DELETE", f"{ORDER}/hub/1")
+    await w.send("POST", f"{QUOTE}/hub", {"callback": "https://b.example", "query": "eventType=nonsense"})
+    for api in (QUOTE, ORDER):
+        hub = (await w.send("POST", f"{api}/hub", {"callback": "https://b.example"})).json["id"]
+        for method in ("GET", "DELETE", "DELETE"):
+            await w.send(method, f"{api}/hub/{hub}")
     await w.send("PATCH", f"{ORDER}/productOrder/1", {})
     await w.send("GET", f"{ORDER}/charge")
     await w.send("POST", f"{ORDER}/modifyProductOrderItemRequestedDeliveryDate", {})
@@ -215,6 +221,8 @@ STRICT = (
     (quote.QuoteCreate, QUOTE, "Quote_Create"),
     (quote.QuoteItemCreate, QUOTE, "MEFQuoteItem_Create"),
     (quote.QuoteOperation, QUOTE, "QuoteOperationData"),
+    (hub.Subscription, QUOTE, "EventSubscriptionInput"),
+    (hub.Subscription, ORDER, "EventSubscriptionInput"),
     (order.OrderCreate, ORDER, "ProductOrder_Create"),
     (order.OrderItemCreate, ORDER, "MEFProductOrderItem_Create"),
     (order.CancelCreate, ORDER, "CancelProductOrder_Create"),
@@ -251,6 +259,10 @@ READ = (
     (quote.QuoteItem, QUOTE, "QuoteItem"),
     (quote.QuoteFound, QUOTE, "Quote_Find"),
     (quote.ValidFor, QUOTE, "TimePeriod"),
+    (hub.Hub, QUOTE, "EventSubscription"),
+    (hub.Hub, ORDER, "EventSubscription"),
+    (hub.Event, QUOTE_EVENTS, "QuoteStateChangeEvent"),
+    (hub.Event, ORDER_EVENTS, "ProductOrderStateChangeEvent"),
     (order.ProductOrder, ORDER, "ProductOrder"),
     (order.OrderItem, ORDER, "ProductOrderItem"),
     (order.OrderFound, ORDER, "ProductOrder_Find"),

@@ -13,7 +13,7 @@ from federation.trust.keys import generate
 from operators.access.gate import Named
 from operators.access.signer import Signer
 from operators.catalog.items import span
-from operators.config import Holds
+from operators.config import Holds, Sales
 from operators.fabric.null import NullDriver
 from operators.inventory.footprint import Footprint
 from operators.inventory.ledger import Inventory
@@ -133,12 +133,15 @@ class OpenGate:
     def verify(self, token: str, kind: type[Any], caller: str, field: str) -> Any:
         return self.claims[token]
 
+    def read(self, token: str, kind: type[Any]) -> Any:
+        return self.claims[token]
+
 
 class ShopWorld:
     """A desk over a store in memory, under a fixed clock."""
 
     def __init__(self, footprint: Footprint, holds: Holds | None = None) -> None:
-        self.footprint, self.holds = footprint, holds or Holds()
+        self.footprint, self.holds, self.sales = footprint, holds or Holds(), Sales()
         self.clock, self.store, self.gate, self.driver = FixedClock(), MemoryStore(), OpenGate(), NullDriver()
         self.entropy, self.key = CountingEntropy("s"), generate()
         self.desk: Desk
@@ -158,6 +161,7 @@ class ShopWorld:
             driver=self.driver,
             timers=Timers(self.clock),
             holds=self.holds,
+            sales=self.sales,
             horizon=lambda: span(self.clock.now(), 30).to_s,
             changed=lambda resources: None,
         )

@@ -75,6 +75,7 @@ trust = {{ domain = "trust", anchors = "trust/anchors.json" }}
 listen = {{ http_port = 0, grpc_port = 0 }}
 contact = {{ name = "Sales", number = "+31-30-0000000", email = "sales@as1.example" }}
 holds = {{ {holds} }}
+selling = {{ {selling} }}
 {limits}
 
 [[brokers]]
@@ -161,16 +162,23 @@ class Licensed(SonataBuyer):
         self._of = broker
 
     async def quote(
-        self, rfq_jws: str, rfq: Rfq, *, project_id: str | None = None, shown: Mapping[str, str] | None = None
+        self,
+        rfq_jws: str,
+        rfq: Rfq,
+        *,
+        project_id: str | None = None,
+        shown: Mapping[str, str] | None = None,
+        answer_by: int | None = None,
     ) -> QuoteAnswer:
+        more: dict[str, Any] = {"project_id": project_id, "answer_by": answer_by}
         try:
             right = self._right(rfq) if shown is None else shown
-            return await super().quote(rfq_jws, rfq, project_id=project_id, shown=right)
+            return await super().quote(rfq_jws, rfq, shown=right, **more)
         except Problem as problem:
             if problem.code != "UNAUTHENTICATED" or shown is not None:
                 raise
         # The leaf was renewed between the token and the connection.
-        return await super().quote(rfq_jws, rfq, project_id=project_id, shown=self._right(rfq))
+        return await super().quote(rfq_jws, rfq, shown=self._right(rfq), **more)
 
     async def order(
         self,
@@ -207,15 +215,23 @@ class Broker:
         jti = self._jti.token()
         return {"iss": self.entity, "sub": sub, "aud": ENTITY, "iat": now, "exp": now + life_s, "jti": jti}
 
-    async def ask(self, segment: Segment, *, sub: str = BUYER, **more: Any) -> Deal:
+    async def ask(self, segment: Segment, *, sub: str = BUYER, answer_by: int | None = None, **more: Any) -> Deal:
         """A quote, verified if there is one."""
         given: dict[str, Any] = {"mandate_h": MANDATE_H, **more}
         rfq = Rfq(**self.party(sub), segment=segment, **given)
         token = sign_jws(self.key, rfq)
-        deal = Deal(rfq, await self.sonata.quote(token, rfq))
+        deal = Deal(rfq, await self.sonata.quote(token, rfq, answer_by=answer_by))
+        return self._quoted(deal, token)
+
+    async def look(self, deal: Deal) -> Deal:
+        """The same quote, asked for again."""
+        deal.answer = await self.sonata.get_quote(deal.answer.id)
+        return self._quoted(deal, sign_jws(self.key, deal.rfq))
+
+    def _quoted(self, deal: Deal, rfq_jws: str) -> Deal:
         if deal.answer.quote_jws:
             deal.quote = self.read(deal.answer.quote_jws, SegmentQuote)
-            assert deal.quote.rfq_h == doc_hash(token)
+            assert deal.quote.rfq_h == doc_hash(rfq_jws)
         return deal
 
     async def order(self, deal: Deal, **changes: Any) -> OrderAnswer:
@@ -318,7 +334,9 @@ class Broker:
 class OperatorWorld:
     """The files of one operator, and the operator while it runs."""
 
-    def __init__(self, folder: Path, *, network: Footprint | None = None, holds: str = "", now: int = NOW) -> None:
+    def __init__(
+        self, folder: Path, *, network: Footprint | None = None, holds: str = "", selling: str = "", now: int = NOW
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self.folder, self.clock, self.driver = folder, FixedClock(now), NullDriver()
         self.entropy = CountingEntropy("op")
@@ -336,7 +354,13 @@ class OperatorWorld:
         (folder / "key.json").write_bytes(dump_private(self.key))
         (folder / "footprint.json").write_bytes(dump(network or drawn()))
         text = CONFIG.format(
-            entity=ENTITY, broker=BROKER, other=OTHER, plain_key=key_digest(PLAIN_KEY), holds=holds, limits=PLENTY
+            entity=ENTITY,
+            broker=BROKER,
+            other=OTHER,
+            plain_key=key_digest(PLAIN_KEY),
+            holds=holds,
+            selling=selling,
+            limits=PLENTY,
         )
         (folder / "operator.toml").write_text(text)
         self.running: Running

@@ -25,6 +25,8 @@ from federation.sonata.protocols import (
     CancelAsk,
     CancelRecord,
     Change,
+    HubAsk,
+    HubRecord,
     Listing,
     OrderAsk,
     OrderRecord,
@@ -88,6 +90,7 @@ class MemoryDesk:
         self._orders: dict[str, tuple[str, Callable[[], OrderRecord]]] = {}
         self._cancels: dict[str, tuple[str, CancelRecord]] = {}
         self._seen: dict[tuple[str, str], tuple[str, str]] = {}
+        self._hubs: dict[tuple[str, str, str], HubRecord] = {}
         self.fail: BaseException | None = None
         self.defer = False
 
@@ -121,6 +124,11 @@ class MemoryDesk:
         if lease.state is not State.DECLINED:
             self._move(lease, State.DECLINED)
         return self._quote_record(lease)
+
+    async def cancel_quote(self, caller: Caller, quote_id: str) -> QuoteRecord:
+        record = await self.find_quote(caller, quote_id)
+        state = record.history[-1].state
+        raise Problem("INCOMPATIBLE_STATE", f"the quote is {state}; only one in progress can be cancelled")
 
     async def order(self, caller: Caller, ask: OrderAsk) -> OrderRecord:
         self._begin()
@@ -186,6 +194,21 @@ class MemoryDesk:
         self._begin()
         own = [lease for lease in self._leases.values() if lease.owner == caller.entity and lease.order_id]
         return pick(_ordered([self._product_record(lease) for lease in own]), wanted)
+
+    async def subscribe(self, caller: Caller, ask: HubAsk) -> HubRecord:
+        hub_id = self._entropy.token()
+        record = HubRecord(id=hub_id, api=ask.api, callback=ask.callback, query=ask.query, types=ask.types)
+        self._hubs[caller.entity, ask.api, hub_id] = record
+        return record
+
+    async def find_hub(self, caller: Caller, api: str, hub_id: str) -> HubRecord:
+        if (found := self._hubs.get((caller.entity, api, hub_id))) is None:
+            raise not_found(f"hub {hub_id}")
+        return found
+
+    async def unsubscribe(self, caller: Caller, api: str, hub_id: str) -> None:
+        await self.find_hub(caller, api, hub_id)
+        del self._hubs[caller.entity, api, hub_id]
 
     def bring_up(self, product_id: str) -> None:
         """What the fabric of a deferred order does at last."""

@@ -30,6 +30,8 @@ FILES = {
     "quoteManagement/v10": "quote/quoteManagement.api.yaml",
     "productOrderingManagement/v11": "order/productOrderManagement.api.yaml",
     "productInventory/v8": "inventory/productInventoryManagement.api.yaml",
+    "quoteNotification/v10": "quote/quoteNotification.api.yaml",
+    "productOrderingNotification/v11": "order/productOrderNotification.api.yaml",
 }
 METHODS = ("get", "post", "patch", "put", "delete")
 ROOT = Path(__file__).resolve().parents[2]

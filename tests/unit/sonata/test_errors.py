@@ -172,9 +172,6 @@ async def test_busy_says_when_to_come_back() -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", "quoteManagement/v10/hub"),
-        ("GET", "quoteManagement/v10/hub/1"),
-        ("DELETE", "productOrderingManagement/v11/hub/1"),
         ("PATCH", "productOrderingManagement/v11/productOrder/1"),
         ("GET", "productOrderingManagement/v11/charge"),
         ("PATCH", "productOrderingManagement/v11/charge/1"),

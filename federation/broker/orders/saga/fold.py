@@ -42,7 +42,7 @@ RANK: Final = {
     State.RELEASING: 4,
     State.COMPENSATING: 4,
 } | dict.fromkeys(TERMINAL, 5)
-assert TRANSITIONS.keys() - {State.QUOTED} == RANK.keys()
+assert TRANSITIONS.keys() - {State.ASKED, State.QUOTED} == RANK.keys()
 
 
 def fold(state: OrderState, event: Event) -> OrderState:

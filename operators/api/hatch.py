@@ -1,0 +1,78 @@
+"""What the person in charge of an operator says while it runs: which questions wait for an answer, yes and no."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from federation.node import hatch
+from federation.node.http import decode
+from operators.orders.desk import Desk
+from operators.orders.fsm import Quote
+from schemas.problem import Problem, not_found
+from schemas.segment import Id, moment
+
+Why = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class List(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Say what waits."""
+
+
+class Grant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Say yes."""
+
+    quote: Id
+
+
+class Refuse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Say no, and why; the broker is told."""
+
+    quote: Id
+    why: Why = "not sold to this buyer"
+
+
+async def open_hatch(folder: Path, desk: Desk, stack: AsyncExitStack) -> None:
+    """Take orders for `desk` until `stack` closes."""
+
+    async def take(name: str, body: bytes) -> dict[str, Any]:
+        match name:
+            case "list":
+                decode(body, List)
+                return {"waiting": [told(quote) for quote in desk.waiting()]}
+            case "grant":
+                quote_id = decode(body, Grant).quote
+                _check_waits(desk, quote_id)
+                return told(await desk.grant(quote_id))
+            case "refuse":
+                no = decode(body, Refuse)
+                _check_waits(desk, no.quote)
+                return told(await desk.refuse(no.quote, no.why))
+        raise Problem("NOT_FOUND", "no such order")
+
+    await hatch.open_hatch(folder, take, stack)
+
+
+def _check_waits(desk: Desk, quote_id: Id) -> None:
+    if quote_id not in {quote.id for quote in desk.waiting()}:
+        raise not_found(f"a question {quote_id} that waits for an answer")
+
+
+def told(quote: Quote) -> dict[str, Any]:
+    """A question, or what became of it, for a person. Buyers are the pseudonyms that their broker gave them."""
+    asked: dict[str, Any] = msgspec.to_builtins(
+        {
+            "quote": quote.id,
+            "state": quote.state,
+            "broker": quote.broker,
+            "buyer": quote.buyer,
+            "asked": moment(quote.created_at),
+            "until": moment(quote.exp),
+            "segment": quote.segment,
+        }
+    )
+    return asked | ({"why": quote.refusal.detail} if quote.refusal else {})
