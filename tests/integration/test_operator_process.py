@@ -3,75 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from federation.cli.demo.processes import OPERATOR, Launch, Node, Processes, launched
 from federation.node.seams import SystemClock
 from schemas.lease import State
 from schemas.sonata.states import OrderState, ProductStatus
 from tests.support.footprints import ENTITY
+from tests.support.forks import forked
 from tests.support.operator_world import OperatorWorld, plan
 
 pytestmark = pytest.mark.asyncio
-ROOT = Path(__file__).resolve().parents[2]
 START_S = 30
 
 
-class Daemon:
-    """One `peerway-operator serve`, with brokers connected to it."""
-
-    def __init__(self, process: Process, ready: dict[str, Any]) -> None:
-        self.process, self.ready = process, ready
-
-    async def stop(self, number: int) -> int:
-        self.process.send_signal(number)
-        return await asyncio.wait_for(self.process.wait(), START_S)
-
-
-async def spawn(*configs: Path) -> Process:
-    arguments = [part for config in configs for part in ("--config", str(config))]
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        "from operators.cli.main import main; main()",
-        "serve",
-        *arguments,
-        cwd=ROOT,
-        stdin=DEVNULL,
-        stdout=PIPE,
-        stderr=PIPE,
-    )
-
-
 @asynccontextmanager
-async def daemon(world: OperatorWorld) -> AsyncIterator[Daemon]:
-    process = await spawn(world.folder / "operator.toml")
-    try:
-        assert process.stdout is not None
-        line = await asyncio.wait_for(process.stdout.readline(), START_S)
-        assert line, await failure(process)
-        ready = json.loads(line)
+async def daemon(world: OperatorWorld, launch: Launch = forked) -> AsyncIterator[Node]:
+    """One `peerway-operator serve`, with brokers connected to it."""
+    async with Processes(world.folder, launch) as processes:
+        node = spawn(processes, world.folder / "operator.toml")
+        await processes.ready(node)
         async with AsyncExitStack() as stack:
-            base = f"https://127.0.0.1:{ready['http']}/mefApi/sonata"
-            await stack.enter_async_context(world.broker.connected(base, ready["grpc"]))
-            yield Daemon(process, ready)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+            base = f"https://127.0.0.1:{node.ready[0]['http']}/mefApi/sonata"
+            await stack.enter_async_context(world.broker.connected(base, node.ready[0]["grpc"]))
+            yield node
 
 
-async def failure(process: Process) -> str:
-    _, errors = await asyncio.wait_for(process.communicate(), START_S)
-    return errors.decode()
+def spawn(processes: Processes, *configs: Path) -> Node:
+    return processes.start("daemon", [*OPERATOR, *(part for config in configs for part in ("--config", str(config)))])
+
+
+async def stopped(node: Node, number: int) -> int:
+    node.process.send_signal(number)
+    return await asyncio.to_thread(node.process.wait, START_S)
 
 
 def world_now(tmp_path: Path) -> OperatorWorld:
@@ -79,13 +48,15 @@ def world_now(tmp_path: Path) -> OperatorWorld:
     return OperatorWorld(tmp_path, now=SystemClock().now())
 
 
-async def test_it_says_when_it_is_ready_and_stops_when_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("launch", [launched, forked])
+async def test_it_says_when_it_is_ready_and_stops_when_told(tmp_path: Path, launch: Launch) -> None:
     world = world_now(tmp_path)
-    async with daemon(world) as running:
-        assert running.ready["ready"] == ENTITY
-        assert running.ready["offers"] == 12
-        assert running.ready["ms"] < 5_000
-        assert await running.stop(signal.SIGTERM) == 0
+    async with daemon(world, launch) as running:
+        (ready,) = running.ready
+        assert ready["ready"] == ENTITY
+        assert ready["offers"] == 12
+        assert ready["ms"] < 5_000
+        assert await stopped(running, signal.SIGTERM) == 0
 
 
 async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
@@ -95,7 +66,7 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
         active = await world.broker.lease(plan(start=now))
         ordered = await world.broker.ask(plan(start=now))
         await world.broker.order(ordered)
-        assert await running.stop(signal.SIGKILL) == -signal.SIGKILL
+        assert await stopped(running, signal.SIGKILL) == -signal.SIGKILL
     async with daemon(world) as running:
         sonata = world.broker.sonata
         assert {p.id for p in await sonata.products(ProductStatus.ACTIVE)} == {active.product, ordered.product}
@@ -115,7 +86,7 @@ async def test_kill_9_in_the_middle_of_many_orders_loses_none_that_was_answered(
         deals = [await world.broker.ask(plan(z="uni-b", gbps=1, start=now)) for _ in range(8)]
         placing = [asyncio.ensure_future(world.broker.order(deal)) for deal in deals]
         await asyncio.wait(placing, return_when=asyncio.FIRST_COMPLETED)
-        await running.stop(signal.SIGKILL)
+        await stopped(running, signal.SIGKILL)
         await asyncio.gather(*placing, return_exceptions=True)
     answered = {deal.product for deal in deals if deal.placed is not None}
     assert answered
@@ -127,17 +98,11 @@ async def test_kill_9_in_the_middle_of_many_orders_loses_none_that_was_answered(
 
 async def test_two_operators_share_a_process(tmp_path: Path) -> None:
     worlds = [world_now(tmp_path / name) for name in ("one", "two")]
-    process = await spawn(*(world.folder / "operator.toml" for world in worlds))
-    try:
-        assert process.stdout is not None
-        lines = [json.loads(await asyncio.wait_for(process.stdout.readline(), START_S)) for _ in worlds]
-        assert len({line["http"] for line in lines} | {line["grpc"] for line in lines}) == 4
-        process.terminate()
-        assert await asyncio.wait_for(process.wait(), START_S) == 0
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+    async with Processes(tmp_path, forked) as processes:
+        node = spawn(processes, *(world.folder / "operator.toml" for world in worlds))
+        await processes.ready(node, len(worlds))
+        assert len({line["http"] for line in node.ready} | {line["grpc"] for line in node.ready}) == 4
+        assert await stopped(node, signal.SIGTERM) == 0
 
 
 @pytest.mark.parametrize(
@@ -161,9 +126,11 @@ async def test_a_file_that_is_wrong_is_named_in_one_line(
 
 
 async def failed(world: OperatorWorld) -> str:
-    process = await spawn(world.folder / "operator.toml")
-    errors = await failure(process)
-    assert process.returncode == 2, errors
+    async with Processes(world.folder, forked) as processes:
+        node = spawn(processes, world.folder / "operator.toml")
+        status = await asyncio.to_thread(node.process.wait, START_S)
+        errors = node.log.read_text()
+    assert status == 2, errors
     return errors
 
 
@@ -172,7 +139,7 @@ async def test_a_port_in_use_is_named(tmp_path: Path, listener: str) -> None:
     first, second = world_now(tmp_path / "one"), world_now(tmp_path / "two")
     async with daemon(first) as running:
         path = second.folder / "operator.toml"
-        taken = str(running.ready[listener])
+        taken = str(running.ready[0][listener])
         path.write_text(path.read_text().replace(f"{listener}_port = 0", f"{listener}_port = {taken}"))
         errors = await failed(second)
         assert taken in errors.splitlines()[-1]
