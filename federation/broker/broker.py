@@ -55,9 +55,9 @@ from federation.broker.quotes.quoting import Quoting, QuotingLimits
 from federation.broker.roster import Roster
 from federation.broker.secret import secret_of
 from federation.broker.standing import Standing
-from federation.broker.store.sqlite import SqliteStore, open_database
+from federation.broker.store.opened import BrokerStore, open_store
 from federation.evidence.log import Log
-from federation.evidence.sqlite import LogRows
+from federation.evidence.protocols import LogStore
 from federation.node.audit import STRANGER, Audit
 from federation.node.certificate import server_tls
 from federation.node.http import listen
@@ -70,11 +70,10 @@ from federation.node.mtls.mutual import Mutual
 from federation.node.outside import outside
 from federation.node.process import run_daemon
 from federation.node.seams import Clock, Entropy, SystemClock, SystemEntropy
-from federation.node.sqlite import Database
 from federation.sonata.asking import BuyerProfile
 from federation.sonata.buyer import SonataBuyer
 from federation.tokens.access import Issuer
-from federation.tokens.sqlite import ProofRows
+from federation.tokens.replay import Replay
 from federation.trust.belief import Attested, Belief, attested, belief
 from federation.trust.certificates import x5c
 from federation.trust.chain import Member
@@ -92,7 +91,6 @@ if TYPE_CHECKING:
     from federation.broker.api.mcp import McpListener
 
 SWITCH_S: Final = 0.0005  # how long a thread that computes keeps others waiting for the interpreter
-STORE: Final = "broker.sqlite3"
 OPERATORS: Final = "connectivity_operator"
 log = logging.getLogger(__name__)
 
@@ -191,19 +189,19 @@ class _Broker:
     async def run(self, stop: asyncio.Event, known: Callable[[Circle], object]) -> None:
         """Open, serve until told to stop, close."""
         config = self._config
-        database = await self._stack.enter_async_context(open_database(Path(config.data) / STORE))
-        store = SqliteStore(database)
+        opened = await self._stack.enter_async_context(open_store(config, self._entropy))
+        store = opened.store
         audit = self._stack.enter_context(Audit(Path(config.data), self._clock, self._entropy))
         buyers = Buyers(config.buyers, config.rates.table())
         policies = open_policies(config, buyers, self._clock.now())
-        door = self._door(ProofRows(database), store, buyers, audit)
+        door = self._door(opened.replay, store, buyers, audit)
         sys.setswitchinterval(SWITCH_S)
         names = "search", "long search", "graph"
         searches, long, graphs = [await self._stack.enter_async_context(Worker(name)) for name in names]
         egress = await self._stack.enter_async_context(outside(config.trust.egress))
         circle = await believe(self._identity, egress, self._stack)
         known(circle)
-        evidence = self._log(database, circle, egress, audit)
+        evidence = self._log(opened.log, circle, egress, audit)
         presence = await self._present(circle.mutual, evidence)
         reach = await self._stack.enter_async_context(Reach(circle.mutual.tls, egress))
         right = self._right(circle, reach, store)
@@ -256,7 +254,7 @@ class _Broker:
             for task in running:
                 task.cancel()
 
-    def _measuring(self, store: SqliteStore, market: Market, circle: Circle) -> Measuring:
+    def _measuring(self, store: BrokerStore, market: Market, circle: Circle) -> Measuring:
         sites = Sites(lambda: market.snapshot.sheets, circle.facts)
         return Measuring(store, store, store, sites.where, clock=self._clock, entropy=self._entropy)
 
@@ -275,14 +273,14 @@ class _Broker:
             doubt=sites.doubt,
         )
 
-    def _log(self, database: Database, circle: Circle, egress: Egress, audit: Audit) -> Log:
+    def _log(self, rows: LogStore, circle: Circle, egress: Egress, audit: Audit) -> Log:
         """What this broker signed and received, and its office as a witness of others."""
         config, record = self._config, functools.partial(_unsigned, audit)
         post = Elsewhere(egress, config.trust.egress.places)
         return Log(
             config,
             config.evidence,
-            LogRows(database),
+            rows,
             members=circle.members,
             post=post,
             clock=self._clock,
@@ -323,7 +321,7 @@ class _Broker:
         )
         return Metadata(federation_entity=evidence.said(named), connectivity_broker=role)
 
-    def _gathering(self, circle: Circle, reach: Reach, store: SqliteStore, log: Log) -> Gathering:
+    def _gathering(self, circle: Circle, reach: Reach, store: BrokerStore, log: Log) -> Gathering:
         """What makes evidence of orders."""
 
         def endpoint(operator: str) -> str:
@@ -378,7 +376,7 @@ class _Broker:
         who = self._identity
         return Author(self._config.entity, who.key, who.secret, who.clock, who.entropy)
 
-    def _door(self, replay: ProofRows, store: SqliteStore, buyers: Buyers, audit: Audit) -> Door:
+    def _door(self, replay: Replay, store: BrokerStore, buyers: Buyers, audit: Audit) -> Door:
         """Who may buy: everybody that the configuration names."""
         who, config = self._identity, self._config
         issuer = Issuer(config.entity, who.key, who.entropy.token)

@@ -23,6 +23,10 @@ from schemas.segment import EntityId
 
 Text = Annotated[str, Meta(min_length=1, max_length=100)]
 Origin = Annotated[str, Meta(pattern=r"^https?://[a-z0-9.\-\[\]:]+\Z")]
+# redis or rediss, perhaps a user, host, port and the number of a database; or the path of a socket. Never a password.
+RedisAddress = Annotated[
+    str, Meta(pattern=r"^(rediss?://([^\s/:@?#]+@)?[^\s/:@?#\[\]]+(:[0-9]{1,5})?(/[0-9]{1,3})?|unix://([^\s/:@?#]+@)?/[^\s?#]+)\Z")
+]
 ACCOUNT: Final = "peerway"
 
 
@@ -109,6 +113,16 @@ class Policies(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     data_classes: Mapping[DataClass, tuple[PolicyName, ...]] = MappingProxyType({})
 
 
+class Store(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the broker keeps what it acknowledged: a SQLite file in `data`, or with `redis` a Redis server that several
+    replicas of this broker may share. `redis` is an address without a password, which stands in a file of its own;
+    `roots` vouches for a server that is called by TLS (`rediss`), instead of the system's authorities."""
+
+    redis: RedisAddress | None = None
+    password_file: str | None = None
+    roots: str | None = None
+
+
 class BrokerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything a broker is told from outside."""
 
@@ -127,6 +141,7 @@ class BrokerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     search: Search = Search()
     policies: Policies = Policies()
     evidence: Evidence = Evidence()
+    store: Store = Store()
 
 
 def load_config(path: Path) -> BrokerConfig:
@@ -147,6 +162,11 @@ def load_config(path: Path) -> BrokerConfig:
         buyers=tuple(structs.replace(b, jwks=b.jwks and _below(b.jwks, base)) for b in config.buyers),
         policies=structs.replace(
             config.policies, folder=config.policies.folder and _below(config.policies.folder, base)
+        ),
+        store=structs.replace(
+            config.store,
+            password_file=config.store.password_file and _below(config.store.password_file, base),
+            roots=config.store.roots and _below(config.store.roots, base),
         ),
         listen=structs.replace(config.listen, tls=nearby_tls(config.listen.tls, base)),
         public=structs.replace(config.public, tls=nearby_tls(config.public.tls, base)),
@@ -180,6 +200,7 @@ def check(config: BrokerConfig, path: Path) -> None:
         raise invalid(f"{path}: listen.public_port", "is another listener's; each listener needs its own port")
     check_public(config.trust, config.public, config.listen.host, config.listen.public_port, path)
     _check_shelter(config.listen, path)
+    _check_store(config.store, path)
     for index, buyer in enumerate(config.buyers):
         _check_buyer(buyer, config.listen, f"{path}: buyers[{index}]")
 
@@ -188,6 +209,13 @@ def _check_shelter(listen: Listen, path: Path) -> None:
     if listen.tls is None and not listen.sheltered:
         why = "is no loopback address; give [listen.tls] a certificate, or say closed_network = true if it is one"
         raise invalid(f"{path}: listen.host", why)
+
+
+def _check_store(store: Store, path: Path) -> None:
+    if store.redis is None and store != Store():
+        raise invalid(f"{path}: store", "is about a Redis server that is not named; give store.redis")
+    if store.roots is not None and not (store.redis or "").startswith("rediss://"):
+        raise invalid(f"{path}: store.roots", "vouches for servers called by TLS; write rediss:// in store.redis")
 
 
 def _check_buyer(buyer: BuyerAccess, listen: Listen, place: str) -> None:
@@ -295,6 +323,12 @@ GBP = 1_149_000
 [evidence]
 every_s = 2                           # how often the log of what it signed and received is brought up to date
 # witnesses = ["https://surf.example", "https://dfn.example"]  # who signs below it; by default a few other members
+
+# Several replicas of this broker share one Redis server, in which case it keeps everything; see docs/REPLICAS.md.
+# [store]                             # without it: a SQLite file below `data`, and this broker alone
+# redis = "redis://127.0.0.1:6379/0"  # or rediss:// for TLS, or unix:///run/redis.sock; user@ in front where it has one
+# password_file = "redis-password"    # never in the address
+# roots = "redis-roots.pem"           # who vouches for a rediss:// server, instead of the system's authorities
 
 [search]
 compiled = true                       # false: the same answers, slower, and no compiler at start

@@ -1,4 +1,4 @@
-"""What every store of a broker must do, whatever it is made of: SQLite, and the memory that simulations use."""
+"""What every store of a broker must do, whatever it is made of: SQLite, Redis, and what simulations use instead."""
 
 from __future__ import annotations
 
@@ -18,27 +18,42 @@ from federation.broker.orders.terms import order_terms, rates_hash
 from federation.broker.quotes.basis import canonical, kept_of
 from federation.broker.quotes.protocols import Claim, ClaimStore, QuoteStore, StoredQuote
 from federation.broker.standing import Standing
+from federation.broker.store.redis.store import RedisStore
 from federation.broker.store.sqlite import SqliteStore, migrations, open_database
+from federation.tokens.access import Holder, issue_access
 from federation.trust.belief import Belief
 from federation.trust.chain import TrustDomain
 from federation.trust.jose import doc_hash
+from schemas.access import Confirmation
+from schemas.answer import MeasurementView
 from schemas.lease import State
 from schemas.problem import Problem
-from schemas.segment import window
+from schemas.segment import moment, window
+from tests.support.authority import AUTHORITY, BROKER, Cast
+from tests.support.broker_stores import KINDS, BrokerStore, broker_store
+from tests.support.redis_server import RedisServer, emptied, redis_server, redis_space
 from tests.support.seams import NOW, FixedClock
 from tests.support.world.memory import MemoryStore
 from tests.support.world.run import BUYER, RATES, Plan, World
 
-Store = MemoryStore | SqliteStore
+__all__ = ["emptied", "redis_server"]
+Store = MemoryStore | BrokerStore
 
 
-@pytest_asyncio.fixture(params=["memory", "sqlite"])
+@pytest_asyncio.fixture(params=["memory", *KINDS])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     if request.param == "memory":
         yield MemoryStore()
         return
-    async with open_database(tmp_path / "broker.sqlite") as database:
-        yield SqliteStore(database)
+    async with broker_store(request.param, request, tmp_path) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(params=KINDS)
+async def whole(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BrokerStore]:
+    """A store that keeps everything."""
+    async with broker_store(request.param, request, tmp_path) as made:
+        yield made
 
 
 @pytest_asyncio.fixture
@@ -62,12 +77,13 @@ def placed(quote: StoredQuote, order_id: str, now_s: int = NOW) -> OrderState:
     return begin(terms, quote.claims.window.end_s, now_s * 1_000_000)[0]
 
 
-def test_both_keep_every_protocol() -> None:
+def test_all_keep_every_protocol() -> None:
     """The type checker's view, once more at run time."""
     for protocol in (ClaimStore, QuoteStore, OrderStore):
         for name in (name for name in vars(protocol) if not name.startswith("_")):
             assert hasattr(MemoryStore, name), name
             assert hasattr(SqliteStore, name), name
+            assert hasattr(RedisStore, name), name
 
 
 @pytest.mark.asyncio
@@ -107,37 +123,47 @@ async def test_a_quote_that_is_not_stored_leaves_no_text(store: Store, world: Wo
 
 
 @pytest.mark.asyncio
-async def test_documents_are_filed_for_one_party(tmp_path: Path) -> None:
-    async with open_database(tmp_path / "broker.sqlite") as database:
-        rows = SqliteStore(database)
-        for _ in range(2):
-            await rows.file(Party(BUYER, "k" * 43), None, ("a.b.c", "d.e.f"))
-        await rows.file(Party(BUYER, None), "https://op0.example", ("g.h.i",))
-        assert await rows.get_document(BUYER, doc_hash("a.b.c"), "k" * 43) == "a.b.c"
-        assert await rows.get_document(BUYER, doc_hash("g.h.i")) == "g.h.i"
-        assert await rows.get_document(BUYER, doc_hash("g.h.i"), "k" * 43) is None
-        assert await rows.get_document("bob", doc_hash("a.b.c")) is None
+async def test_documents_are_filed_for_one_party(whole: BrokerStore) -> None:
+    for _ in range(2):
+        await whole.file(Party(BUYER, "k" * 43), None, ("a.b.c", "d.e.f"))
+    await whole.file(Party(BUYER, None), "https://op0.example", ("g.h.i",))
+    assert await whole.get_document(BUYER, doc_hash("a.b.c"), "k" * 43) == "a.b.c"
+    assert await whole.get_document(BUYER, doc_hash("g.h.i")) == "g.h.i"
+    assert await whole.get_document(BUYER, doc_hash("g.h.i"), "k" * 43) is None
+    assert await whole.get_document("bob", doc_hash("a.b.c")) is None
+    names = [doc_hash("g.h.i"), "n" * 43, doc_hash("a.b.c")]
+    assert await whole.get_documents(BUYER, names) == {names[0]: "g.h.i", names[2]: "a.b.c"}
+    assert await whole.get_documents("bob", names) == {}
 
 
 @pytest.mark.asyncio
-async def test_every_chain_that_was_believed_can_be_found_later(tmp_path: Path) -> None:
+async def test_tokens_are_found_by_their_mandate_and_their_time(whole: BrokerStore) -> None:
+    issuer, holder = Cast().issuer(BROKER), Holder("agent-7", "https://buyer.example", Confirmation(jkt="j" * 43))
+    mandate_h, iat = "h" * 43, NOW
+    token = issue_access(issuer, holder, AUTHORITY, mandate_h=mandate_h, txn="txn-1", now=iat, life_s=60)
+    await whole.file(Party(BUYER, None), None, (token, "no.token.at-all"))
+    assert await whole.get_passes(BUYER, mandate_h, iat, iat) == (token,)
+    assert await whole.get_passes(BUYER, mandate_h, iat + 1, iat + 9) == ()
+    assert await whole.get_passes("bob", mandate_h, iat, iat) == ()
+    assert await whole.get_passes(BUYER, "m" * 43, iat, iat) == ()
+
+
+@pytest.mark.asyncio
+async def test_every_chain_that_was_believed_can_be_found_later(whole: BrokerStore) -> None:
     one, two = ("own1.x.s", "about.y.s", "root.z.s"), ("own2.x.s", "about.y.s", "root.z.s")
-    async with open_database(tmp_path / "broker.sqlite") as database:
-        rows = SqliteStore(database)
-        clock = FixedClock()
-        standing = Standing(rows, clock)
-        for chains in ({"https://a": one}, {"https://a": one}, {"https://a": two, "https://b": one}, {}):
-            standing.follow(TrustDomain({}, chains=chains))
-            await standing.write()
-            clock.advance(60)
-        assert await rows.chains("https://a") == (Stood(NOW, one), Stood(NOW + 120, two))
-        assert await rows.chains("https://b") == (Stood(NOW + 120, one),)
-        assert await rows.chains("https://c") == ()
-    async with open_database(tmp_path / "broker.sqlite") as database:
-        again = Standing(SqliteStore(database), clock)
-        again.follow(TrustDomain({}, chains={"https://a": two}))
-        await again.write()
-        assert await SqliteStore(database).chains("https://a") == (Stood(NOW, one), Stood(NOW + 120, two))
+    clock = FixedClock()
+    standing = Standing(whole, clock)
+    for chains in ({"https://a": one}, {"https://a": one}, {"https://a": two, "https://b": one}, {}):
+        standing.follow(TrustDomain({}, chains=chains))
+        await standing.write()
+        clock.advance(60)
+    assert await whole.chains("https://a") == (Stood(NOW, one), Stood(NOW + 120, two))
+    assert await whole.chains("https://b") == (Stood(NOW + 120, one),)
+    assert await whole.chains("https://c") == ()
+    again = Standing(whole, clock)  # as after a restart, which has forgotten what it wrote
+    again.follow(TrustDomain({}, chains={"https://a": two}))
+    await again.write()
+    assert await whole.chains("https://a") == (Stood(NOW, one), Stood(NOW + 120, two))
 
 
 @pytest.mark.asyncio
@@ -320,6 +346,56 @@ async def test_an_extension_uses_a_second_quote_of_the_same_order(store: Store, 
         await store.begin(state, longer.id, None, [])
     assert found.value.code == "QUOTE_USED"
     assert await store.claim(claim("extend"), NOW) == "o1"
+
+
+@pytest.mark.asyncio
+async def test_the_quotes_of_an_order_are_found(whole: BrokerStore, world: World) -> None:
+    quote, longer, other = [await quoted(whole, world) for _ in range(3)]
+    state = placed(quote, "o1")
+    await whole.begin(state, quote.id, None, [])
+    await whole.begin(structs.replace(state, version=2), longer.id, None, [])
+    assert {one.id for one in await whole.quotes_of(BUYER, "o1")} == {quote.id, longer.id}
+    assert await whole.quotes_of("bob", "o1") == ()
+    assert other.id not in {one.id for one in await whole.quotes_of(BUYER, "o1")}
+
+
+@pytest.mark.asyncio
+async def test_measurements_are_kept_up_to_a_limit(
+    whole: BrokerStore, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("measurements", "redis.measurements"):
+        monkeypatch.setattr(f"federation.broker.store.{module}.KEPT_MAX", 3)
+    quote = await quoted(whole, world)
+    await whole.begin(placed(quote, "o1"), quote.id, None, [])
+    views = [
+        MeasurementView(id=f"m{n}", order="o1", at=moment(NOW + n % 2), latency_us=n, promised_us=9, floor_us=None)
+        for n in range(4)
+    ]
+    for view in views[:3]:
+        await whole.put_measurement(view, claim(view.id))
+    with pytest.raises(Problem) as found:
+        await whole.put_measurement(views[3], claim(views[3].id))
+    assert found.value.code == "TOO_MANY_REQUESTS"
+    assert [view.id for view in await whole.measurements("o1")] == ["m0", "m2", "m1"]
+    assert await whole.measurements("o2") == ()
+    assert await whole.claim(claim("m1"), NOW) == "m1"
+    assert await whole.claim(claim("m3"), NOW) is None
+
+
+@pytest.mark.asyncio
+async def test_redis_keeps_everything_over_a_power_cut(emptied: RedisServer, world: World) -> None:
+    async with redis_space(emptied) as space:
+        store = RedisStore(space)
+        quote = await quoted(store, world)
+        await store.begin(placed(quote, "o1"), quote.id, claim("k"), [])
+        emptied.kill()
+        emptied.start()
+        assert await store.unfinished() == (placed(quote, "o1"),)
+    async with redis_space(emptied) as space:
+        store = RedisStore(space)
+        assert await store.claim(claim("k"), NOW) == "o1"
+        with pytest.raises(Problem, match="it became order o1"):
+            await store.begin(placed(quote, "o2"), quote.id, None, [])
 
 
 @pytest.mark.asyncio

@@ -24,22 +24,29 @@ from schemas.segment import window
 from tests.support.agents import TakenBack
 from tests.support.authority import AGENT, AUTHORITY
 from tests.support.authority import BUYER as ENTITY
+from tests.support.broker_stores import KINDS, BrokerStore, broker_store
+from tests.support.redis_server import emptied, redis_server
 from tests.support.seams import NOW
 from tests.support.world.run import BUYER, RATES, Plan, World
 
 pytestmark = pytest.mark.asyncio
+__all__ = ["emptied", "redis_server"]
 MANDATE, ANOTHER, KEY, OTHER_KEY = "m" * 43, "n" * 43, "k" * 43, "l" * 43
 
 
-@pytest_asyncio.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    async with open_database(tmp_path / "broker.sqlite") as database:
-        yield SqliteStore(database)
+@pytest_asyncio.fixture(params=KINDS)
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BrokerStore]:
+    async with broker_store(request.param, request, tmp_path) as made:
+        yield made
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def revocations(request: pytest.FixtureRequest, store: SqliteStore) -> Revocations:
-    return TakenBack() if request.param == "memory" else store
+@pytest_asyncio.fixture(params=["memory", *KINDS])
+async def revocations(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Revocations]:
+    if request.param == "memory":
+        yield TakenBack()
+        return
+    async with broker_store(request.param, request, tmp_path) as made:
+        yield made
 
 
 async def test_a_mandate_is_revoked_once_by_its_buyer_alone(revocations: Revocations) -> None:
@@ -69,7 +76,7 @@ async def test_what_was_revoked_before_issuers_were_written_down_stays_revoked(t
         assert await store.revoke([ENTITY], MANDATE, NOW + 9) == NOW
 
 
-async def test_no_order_begins_after_the_revocation_and_nothing_of_it_is_kept(store: SqliteStore) -> None:
+async def test_no_order_begins_after_the_revocation_and_nothing_of_it_is_kept(store: BrokerStore) -> None:
     world = World(1, Plan(operators=2, trouble=False), asyncio.get_running_loop())
     power = Power(mandate_h=MANDATE, buyer=ENTITY, agent=AGENT, authority=passed_on(AUTHORITY), txn="txn-1", key=KEY)
     quotes = [structs.replace(world.path_quote(window(NOW, NOW + 60)), power=power) for _ in range(2)]
@@ -91,7 +98,7 @@ async def test_no_order_begins_after_the_revocation_and_nothing_of_it_is_kept(st
     assert await store.get_document(BUYER, "1" * 43) is None
 
 
-async def test_documents_are_the_agents_who_asked_and_the_buyers(store: SqliteStore) -> None:
+async def test_documents_are_the_agents_who_asked_and_the_buyers(store: BrokerStore) -> None:
     world = World(1, Plan(operators=2, trouble=False), asyncio.get_running_loop())
     power = Power(mandate_h=MANDATE, buyer=ENTITY, agent=AGENT, authority=passed_on(AUTHORITY), txn="txn-1", key=KEY)
     quote = structs.replace(world.path_quote(window(NOW, NOW + 60)), power=power)

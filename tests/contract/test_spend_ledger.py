@@ -14,13 +14,21 @@ from hypothesis import strategies as st
 
 from federation.broker.spend.protocols import Expense, SpendLedger, Spent, Wanted
 from federation.broker.spend.rules import expense_id
+from federation.broker.store.redis.keys import Keyspace
+from federation.broker.store.redis.spends import settle_order as settle_keys
+from federation.broker.store.redis.store import RedisStore
 from federation.broker.store.spends import SpendRows, settle_order
 from federation.broker.store.sqlite import open_database
 from federation.tokens.mandate import Budget
 from schemas.price import Money, RateTable
 from schemas.problem import Problem
+from tests.support.broker_stores import KINDS, broker_store
+from tests.support.redis_server import RedisServer, emptied, redis_server, redis_space
 from tests.support.seams import NOW
+from tests.support.simulated_keys import SimulatedKeys
 from tests.support.spend_model import MemoryLedger
+
+__all__ = ["emptied", "redis_server"]
 
 RATES = RateTable("2026-11-02", {"EUR": 1_000_000, "CHF": 1_068_000, "GBP": 1_149_001})
 BUDGET = Budget("m" * 43, "https://buyer.example", "EUR", 100, 100, NOW + 60)
@@ -30,13 +38,13 @@ def wanted(name: str, micro: int, currency: str = "EUR") -> Wanted:
     return Wanted(id=name, most=Money(currency, micro), rates=RATES)
 
 
-@pytest_asyncio.fixture(params=["memory", "sqlite"])
+@pytest_asyncio.fixture(params=["memory", *KINDS])
 async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SpendLedger]:
     if request.param == "memory":
         yield MemoryLedger()
         return
-    async with open_database(tmp_path / "broker.sqlite") as database:
-        yield SpendRows(database)
+    async with broker_store(request.param, request, tmp_path) as made:
+        yield made
 
 
 async def refused(work: Awaitable[Expense], code: str) -> Problem:
@@ -131,6 +139,22 @@ async def test_a_crash_between_reserve_and_settle_loses_nothing(tmp_path: Path) 
         assert (await SpendRows(database).credit("o2")).micro == 0
 
 
+@pytest.mark.asyncio
+async def test_nor_does_one_of_the_server_or_of_a_replica(emptied: RedisServer) -> None:
+    async with redis_space(emptied) as space:
+        await RedisStore(space).reserve(BUDGET, wanted("o1", 60), NOW)
+        await RedisStore(space).reserve(BUDGET, wanted("o2", 40), NOW)
+    emptied.kill()
+    emptied.start()
+    async with redis_space(emptied) as space, redis_space(emptied) as other:
+        ledger = RedisStore(space)
+        assert [one.id for one in await ledger.reserved()] == ["o1", "o2"]
+        await refused(RedisStore(other).reserve(BUDGET, wanted("o3", 1), NOW), "POLICY_DENIED")
+        await ledger.credit("o2")
+        assert await RedisStore(other).left(BUDGET) == 40
+        assert (await RedisStore(other).credit("o2")).micro == 0
+
+
 # Orders by number; amounts from cheap to far too dear; three currencies; sometimes the broker dies and starts again.
 STEPS = st.one_of(
     st.tuples(st.just("reserve"), st.integers(0, 9), st.integers(0, 60), st.sampled_from(("EUR", "CHF", "GBP"))),
@@ -185,6 +209,20 @@ def test_under_any_interleaving_the_budget_holds(waves: list[list[Step]]) -> Non
         asyncio.run(run(Path(folder)))
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.lists(STEPS, max_size=30))
+def test_over_keys_it_does_what_the_model_does(steps: list[Step]) -> None:
+    async def run() -> None:
+        model, rows = MemoryLedger(), RedisStore(Keyspace(SimulatedKeys()))
+        for step in steps:
+            if step[0] != "crash":
+                assert await outcome(act(rows, step)) == await outcome(act(model, step))
+                assert await rows.left(BUDGET) == await model.left(BUDGET) >= 0
+        assert await rows.reserved() == await model.reserved()
+
+    asyncio.run(run())
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 10**18), st.integers(0, 10**18)), max_size=8),
     st.sampled_from(("EUR", "CHF", "GBP")),
@@ -222,3 +260,16 @@ async def test_an_extension_that_came_to_nothing_bears_none_of_the_bill(tmp_path
             await database.write(lambda connection: settle_order(connection, names, Money("EUR", 65)))
             assert await ledger.left(BUDGET) == 35
         assert await ledger.reserved() == ()
+
+
+@pytest.mark.asyncio
+async def test_over_keys_too_several_expenses_of_one_order_are_settled_at_once() -> None:
+    space = Keyspace(SimulatedKeys())
+    ledger, names = RedisStore(space), [expense_id("o", number) for number in range(3)]
+    for name, micro in zip(names, (40, 20, 30), strict=True):
+        await ledger.reserve(BUDGET, wanted(name, micro), NOW)
+    await ledger.credit(names[1])
+    for _ in range(2):
+        await space.transact(lambda transaction: settle_keys(transaction, names, Money("EUR", 65)))
+        assert await ledger.left(BUDGET) == 35
+    assert await ledger.reserved() == ()

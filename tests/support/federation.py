@@ -75,7 +75,7 @@ class Plan:
 class BrokerPlan:
     """The broker: who buys, whether agents may (MCP costs a second at start), how long it asks operators to hold.
 
-    `patient` is for many at once: no hold ends and no operator is given up because a busy machine takes its time.
+    With `redis` its store is that server. `patient` is for many at once: no hold ends and no operator is given up because a busy machine takes its time.
     """
 
     buyers: Sequence[str] = ("alice", "bob")
@@ -83,6 +83,7 @@ class BrokerPlan:
     hold_s: int = 30
     quote_s: int = 5
     operator_timeout_s: int = 10
+    redis: str | None = None
 
     def patient(self) -> BrokerPlan:
         """The same broker, with as much time for everything as it can have."""
@@ -313,6 +314,7 @@ def _broker(authorities: Sequence[str], ports: tuple[int, int], desk: BrokerPlan
         f'[[buyers]]\nname = "{buyer}"\nkey_sha256 = "{key_digest(buyer + "-key")}"\n' for buyer in desk.buyers
     )
     egress = f"{{ literals = {json.dumps(authorities)} }}"
+    store = f"store = {{ redis = {json.dumps(desk.redis)} }}" if desk.redis else ""
     return f"""\
 entity = "{BROKER_ENTITY}"
 name = "Test broker"
@@ -323,4 +325,5 @@ listen = {{ http_port = {http}, mcp_port = {mcp}, mcp = {str(desk.agents).lower(
 limits = {{ hold_s = {desk.hold_s}, quote_s = {desk.quote_s}, operator_timeout_s = {desk.operator_timeout_s} }}
 rates = {{ date = "2026-11-02", worth_ppm = {{ EUR = 1_000_000, CHF = 1_068_000 }} }}
 search = {{ compiled = false }} # the demo searches compiled; every broker here would pay seconds for it
+{store}
 {known}"""

@@ -90,6 +90,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "numba": ("federation/broker/paths/",),
     "numpy": ("federation/broker/paths/",),
     "reverse_geocode": ("operators/inventory/",),
+    "redis": ("federation/broker/store/redis/",),
     "rustworkx": (),
     "scipy": (),
     "starlette": ("federation/broker/api/",),

@@ -7,20 +7,13 @@ which chains of statements were believed when.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
 
 from federation.broker.authority.filing import Party, Stood
+from federation.broker.authority.passes import passes_of
 from federation.node.sqlite import Database
-from federation.trust.jose import claimed_typ, doc_hash, unverified
-from schemas.access import AccessToken, DelegationGrant
-from schemas.problem import Problem
+from federation.trust.jose import doc_hash
 from schemas.segment import EntityId, Hash
-
-PASSES: Final[Mapping[str, type[AccessToken] | type[DelegationGrant]]] = {
-    "at+jwt": AccessToken,
-    "authorization-grant+jwt": DelegationGrant,
-}
 
 
 class DocumentRows:
@@ -33,7 +26,7 @@ class DocumentRows:
         """See `Filing.file`."""
         rows = [(doc_hash(document), operator, document) for document in documents]
         query = "INSERT OR IGNORE INTO passes (buyer, mandate_h, iat, hash) VALUES (?, ?, ?, ?)"
-        passes = [row for document in documents for row in _passes(party.buyer, document)]
+        passes = [row for document in documents for row in passes_of(party.buyer, document)]
 
         def work(connection: sqlite3.Connection) -> None:
             file_documents(connection, party.buyer, party.agent, rows)
@@ -87,17 +80,6 @@ def find_document(connection: sqlite3.Connection, buyer: str, document_h: str, a
 def _find(connection: sqlite3.Connection, buyer: str, hashes: Iterable[Hash]) -> dict[Hash, str]:
     found = ((one, find_document(connection, buyer, one, None)) for one in hashes)
     return {name: document for name, document in found if document is not None}
-
-
-def _passes(buyer: str, document: str) -> Iterator[tuple[str, Hash, int, Hash]]:
-    """The row of a token, or of what it was asked for with."""
-    try:
-        kind = PASSES.get(claimed_typ(document))
-        claims = None if kind is None else unverified(document, kind)
-    except Problem:
-        return  # kept as it is: whoever shows it later will hear that it is none
-    if claims is not None:
-        yield buyer, claims.mandate_h, claims.iat, doc_hash(document)
 
 
 def keep_texts(connection: sqlite3.Connection, texts: Mapping[Hash, str]) -> None:

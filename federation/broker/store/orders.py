@@ -10,6 +10,7 @@ import msgspec
 from federation.broker.orders.protocols import PAGE_MAX, Filed, Outdated
 from federation.broker.orders.saga.state import OrderState, came_to_nothing
 from federation.broker.quotes.protocols import Claim
+from federation.broker.quotes.usable import check_usable
 from federation.broker.spend.protocols import Charge
 from federation.broker.spend.rules import expense_id
 from federation.broker.store.claims import bind
@@ -20,7 +21,6 @@ from federation.broker.store.spends import credit_unused, reserve, settle_order
 from federation.node.sqlite import Database
 from schemas.lease import TERMINAL, State
 from schemas.price import Money
-from schemas.problem import Outcome, Problem, not_found
 
 _DECODER = msgspec.json.Decoder(OrderState)
 
@@ -42,7 +42,7 @@ class OrderRows:
         """See `OrderStore.begin`."""
 
         def work(connection: sqlite3.Connection) -> None:
-            check_usable(connection, state.terms.buyer, quote_id)
+            _check_usable(connection, state.terms.buyer, quote_id)
             if charge is not None:
                 check_in_force(connection, charge.budget.buyer, charge.budget.mandate_h)
                 reserve(connection, charge.budget, charge.wanted, charge.now)
@@ -85,22 +85,15 @@ class OrderRows:
         return await self._database.read(work)
 
 
-def check_usable(connection: sqlite3.Connection, buyer: str, quote_id: str) -> None:
+def _check_usable(connection: sqlite3.Connection, buyer: str, quote_id: str) -> None:
     """Raises the problem that keeps a quote from being ordered now."""
     row = connection.execute(
         "SELECT quotes.state, uses.order_id AS used FROM quotes LEFT JOIN uses ON uses.quote_id = quotes.id "
         "WHERE quotes.id = ? AND quotes.buyer = ?",
         (quote_id, buyer),
     ).fetchone()
-    if row is None:
-        raise not_found(f"quote {quote_id}")
-    if row["used"] is not None:
-        extra = {"order": row["used"]}
-        raise Problem("QUOTE_USED", f"it became order {row['used']}", outcome=Outcome.NONE, extra=extra)
-    if row["state"] == State.EXPIRED:
-        raise Problem("QUOTE_EXPIRED", "the quote has expired; ask for a new one", outcome=Outcome.NONE)
-    if row["state"] not in {State.HELD, State.QUOTED}:
-        raise Problem("INCOMPATIBLE_STATE", f"the quote is {row['state']}; ask for a new one", outcome=Outcome.NONE)
+    found = (None, None) if row is None else (State(row["state"]), row["used"])
+    check_usable(quote_id, *found)
 
 
 def _save(connection: sqlite3.Connection, state: OrderState, claims: Sequence[Claim], filed: Sequence[Filed]) -> None:

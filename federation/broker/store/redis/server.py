@@ -1,0 +1,255 @@
+"""One Redis server: a few connections, each to a server that was looked at first, and true words when there is none.
+
+Every connection asks the server what it is (`fitness.py`) before anything else is sent on it, so a server that came
+back with other settings, or as a replica, gets no order to keep. A failure says whether anything had been sent: what
+was not sent had no effect; what was sent and not answered is unknown until somebody asks again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import unquote, urlsplit
+
+from redis.asyncio.connection import (
+    AbstractConnection,
+    BlockingConnectionPool,
+    Connection,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.exceptions import AuthenticationError, BusyLoadingError, NoScriptError, RedisError, ResponseError
+
+from federation.broker.config import Store
+from federation.broker.store.redis.fitness import FIELD, SCHEMA, WANTED, Facts, forbidden, judge, read_info
+from federation.node.config import read_text
+from schemas.problem import Outcome, Problem
+
+CONNECTIONS_MAX: Final = 16
+ANSWER_S_MAX: Final = 3.0  # for one answer, and for a connection
+REPLICAS_MS_MAX: Final = 1_500  # for replicas to have a write
+PATIENCE_S: Final = 4.0  # how long a lost answer is asked for again
+PAUSE_S: Final = 0.05
+UNSENT_TRIES: Final = 2  # what was not sent at all is tried so often
+RETRY_AFTER_S: Final = 2
+WORDS: Final = {
+    None: "the store cannot be read now",
+    Outcome.NONE: "the store cannot be written now; nothing was changed",
+    Outcome.UNKNOWN: "the store did not answer, and whether this was done is not known; ask again with the same key",
+}
+log = logging.getLogger(__name__)
+Command = tuple[str | int, ...]
+Reply = Any  # strings, integers, nothing, and lists of them
+
+
+class Unfit(RedisError):
+    """A server that was looked at and refused."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+class Down(Exception):
+    """There is no answer; `sent` says whether the server may have got the commands."""
+
+    def __init__(self, why: str, *, sent: bool) -> None:
+        super().__init__(why)
+        self.sent = sent
+
+
+class Server:
+    """The server of a configuration; open with `async with Server(settings, prefix)`."""
+
+    def __init__(
+        self,
+        settings: Store,
+        prefix: str,
+        scripts: Sequence[str] = (),
+        *,
+        answer_s: float = ANSWER_S_MAX,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """`scripts` are loaded on every connection. Raises `Problem` where the password cannot be read."""
+        self._patience_s = patience_s
+        self._schema, self._scripts, self._told = f"{prefix}schema", scripts, ""
+        self._replicas = 0
+        kind, where = address(settings)
+        self._pool = BlockingConnectionPool(
+            max_connections=CONNECTIONS_MAX,
+            timeout=answer_s,
+            connection_class=kind,
+            **where,
+            socket_timeout=answer_s,
+            socket_connect_timeout=answer_s,
+            decode_responses=True,
+            protocol=2,
+            driver_info=None,
+            redis_connect_func=self._meet,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Raises `UNAVAILABLE` where there is no server, or one that may not be trusted with orders, and says why."""
+        try:
+            await self.ask([("SET", self._schema, str(SCHEMA), "NX")])
+        except Problem as problem:
+            await self._pool.disconnect()
+            raise Problem("UNAVAILABLE", self._told, field=FIELD) from problem
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._pool.disconnect()
+
+    async def ask(self, commands: Sequence[Command]) -> list[Reply]:
+        """What the server answers to commands that may be sent twice. Raises `UNAVAILABLE`."""
+        try:
+            return await self._twice(commands)
+        except (Down, ResponseError) as error:
+            raise self._failed(error, None) from error
+
+    async def write(self, commands: Sequence[Command]) -> list[Reply]:
+        """The same for writes, which are acknowledged once every replica that counts has them. While an answer is lost
+        they are sent again, so doing them twice must be doing them once.
+
+        Raises `UNAVAILABLE`, and its outcome says what is known.
+        """
+        until, sent, tries = asyncio.get_running_loop().time() + self._patience_s, False, 0
+        while True:
+            try:
+                return await self._replicated(commands)
+            except Down as down:
+                sent, tries = sent or down.sent, tries + 1
+                late = asyncio.get_running_loop().time() >= until
+                if late or (tries >= UNSENT_TRIES and not sent):
+                    raise self._failed(down, Outcome.UNKNOWN if sent else Outcome.NONE) from down
+            except ResponseError as error:
+                raise self._failed(error, Outcome.UNKNOWN if sent else Outcome.NONE) from error
+            await asyncio.sleep(PAUSE_S)
+
+    async def _twice(self, commands: Sequence[Command]) -> list[Reply]:
+        """Once more where the first connection turns out to be of a server that is gone."""
+        try:
+            return await self._exchange(commands)
+        except Down as down:
+            if not down.sent:
+                raise
+            return await self._exchange(commands)
+
+    async def _replicated(self, commands: Sequence[Command]) -> list[Reply]:
+        """On one connection, because WAIT is about the last write of its own."""
+        connection = await self._connected()
+        try:
+            replicas = self._replicas
+            wait: list[Command] = [("WAIT", replicas, REPLICAS_MS_MAX)] if replicas else []
+            answers = await _talk(connection, [*commands, *wait])
+            if wait and answers.pop() < replicas:
+                raise Down(f"fewer than {replicas} of its replicas have the write", sent=True)
+            return answers
+        finally:
+            await self._pool.release(connection)
+
+    async def _exchange(self, commands: Sequence[Command]) -> list[Reply]:
+        connection = await self._connected()
+        try:
+            return await _talk(connection, commands)
+        finally:
+            await self._pool.release(connection)
+
+    async def _connected(self) -> AbstractConnection:
+        """A connection to a server that was found fit."""
+        try:
+            found: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        except (RedisError, OSError) as error:
+            raise Down(_why(error), sent=False) from error
+        return found
+
+    def _failed(self, error: Exception, outcome: Outcome | None) -> Problem:
+        """What a buyer is told; why it is so is for whoever keeps the server, in the log, once until it is another."""
+        if (why := str(error)) != self._told:
+            log.error("%s: %s", FIELD, why)
+            self._told = why
+        return unavailable(outcome)
+
+    async def _meet(self, connection: AbstractConnection) -> None:
+        """The first words on every connection. Raises `Unfit`."""
+        await connection.on_connect()
+        commands: list[Command] = [("CONFIG", "GET", name) for name in WANTED]
+        commands += [("INFO",), ("GET", self._schema)]
+        try:
+            *settings, info, schema = await _talk(connection, commands)
+            self._told, self._replicas = "", judge(Facts(read_info(info), dict(settings), schema))
+            await _talk(connection, [("SCRIPT", "LOAD", script) for script in self._scripts])
+        except ResponseError as error:
+            raise Unfit(forbidden(str(error))) from error
+        except Down as down:
+            raise Unfit(Problem("UNAVAILABLE", str(down), field=FIELD)) from down
+        except Problem as problem:
+            raise Unfit(problem) from problem
+
+
+async def _talk(connection: AbstractConnection, commands: Sequence[Command]) -> list[Reply]:
+    """Commands and their answers, all at once. Raises `Down`, and the first `ResponseError` after all were read."""
+    answers: list[Reply] = []
+    try:
+        await connection.send_packed_command(connection.pack_commands(commands))
+        for _ in commands:
+            try:
+                answers.append(await connection.read_response())
+            except ResponseError as error:
+                answers.append(error)
+    except (AuthenticationError, BusyLoadingError) as error:
+        await connection.disconnect()
+        raise Down(str(error), sent=False) from error
+    except (RedisError, OSError) as error:
+        await connection.disconnect()
+        raise Down(f"the answer was lost ({error})", sent=True) from error
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
+    await _judge(connection, answers)
+    return answers
+
+
+async def _judge(connection: AbstractConnection, answers: Sequence[Reply]) -> None:
+    for answer in answers:
+        if isinstance(answer, NoScriptError):  # somebody flushed them; the next connection loads them again
+            await connection.disconnect()
+            raise Down("it has forgotten its scripts", sent=False)
+        if isinstance(answer, ResponseError):
+            raise answer
+
+
+def _why(error: BaseException) -> str:
+    """Why there is no connection."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, Unfit | AuthenticationError):
+        found = found.__cause__
+    if isinstance(found, Unfit):
+        return found.problem.detail
+    return f"it does not take our name and password ({found})" if found else f"it cannot be reached ({error})"
+
+
+def unavailable(outcome: Outcome | None) -> Problem:
+    """The store cannot be used now; `outcome` is that of a write."""
+    return Problem("UNAVAILABLE", WORDS[outcome], outcome=outcome, retry_after_s=RETRY_AFTER_S)
+
+
+def address(settings: Store) -> tuple[type[AbstractConnection], dict[str, Any]]:
+    """The kind of connection that a configuration asks for, and its arguments. Raises `Problem`."""
+    assert settings.redis is not None, "asked for where there is a server"
+    url = urlsplit(settings.redis)
+    who: dict[str, Any] = {"username": unquote(url.username) if url.username else None}
+    if settings.password_file is not None:
+        who["password"] = read_text(Path(settings.password_file)).strip()
+    if url.scheme == "unix":
+        return UnixDomainSocketConnection, {"path": unquote(url.path), **who}
+    who |= {"host": url.hostname, "port": url.port or 6379, "db": int(url.path.strip("/") or 0)}
+    if url.scheme == "rediss":
+        return SSLConnection, {**who, "ssl_ca_certs": settings.roots}
+    return Connection, who
