@@ -1,27 +1,29 @@
 """The async shell of all orders: `Orders` for the desk, a lane per unfinished order, tasks in the daemon's group.
 
 How it recovers after a kill: the journal holds every intention before its effect; `recover` (recovery.py) takes every
-unfinished order up again, asks what is in doubt, and goes on. Closing it is a kill that is announced: what was
-acknowledged is durable already, so there is nothing to save.
+unfinished order up again, asks what is in doubt, and goes on. Where replicas share the store, each has the lanes of the
+orders that it owns (`ownership.py`); a wish about another's order is journaled here and carried out there. Closing it
+is a kill that is announced: what was acknowledged is durable already, so there is nothing to save.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from msgspec import structs
 
 from federation.broker.orders.acts import Acts
-from federation.broker.orders.lane import Lane, Shell
+from federation.broker.orders.lane import Lane, Moved, Shell, Wish
+from federation.broker.orders.ownership import Alone, Ownership
 from federation.broker.orders.protocols import PAGE_MAX, OrderStore, Outdated
-from federation.broker.orders.saga.decide import begin
+from federation.broker.orders.saga.decide import begin, decide
 from federation.broker.orders.saga.effects import WaitUntil
-from federation.broker.orders.saga.events import Hinted, HolderHeard, ReleaseAsked, Restarted
+from federation.broker.orders.saga.events import Event, Hinted, HolderHeard, ReleaseAsked, Restarted
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.orders.terms import charge_of, extend_asked, order_terms
-from federation.broker.orders.views import order_view
+from federation.broker.orders.views import order_view, stands_still
 from federation.broker.peers.protocols import LeaseHint, OperatorPeer
 from federation.broker.quotes.permits import Permits
 from federation.broker.quotes.protocols import Claim, QuoteStore, StoredQuote
@@ -33,9 +35,11 @@ from federation.trust.keys import PrivateKey
 from schemas.answer import OrderView
 from schemas.lease import TERMINAL
 from schemas.price import RateTable
-from schemas.problem import Problem, invalid, not_found
+from schemas.problem import Outcome, Problem, invalid, not_found
 
 T = TypeVar("T")
+LOOK_AGAIN_S: Final = 1.0  # at an order that another replica carries, where no news of it come
+TRIES_MAX: Final = 64  # to journal a wish over what others journal meanwhile
 
 
 class Coordinator:
@@ -53,10 +57,14 @@ class Coordinator:
         entropy: Entropy,
         tasks: asyncio.TaskGroup,
         permits: Permits | None = None,
+        ownership: Ownership | None = None,
     ) -> None:
         self._store, self._rates, self._clock, self._entropy, self._tasks = store, rates, clock, entropy, tasks
-        self._shell = Shell(Acts(key, peers, clock, permits), store, quotes, clock, self._spawn)
+        self._ownership = ownership or Alone()
+        self._shell = Shell(Acts(key, peers, clock, permits), store, quotes, clock, self._spawn, self._journaled)
         self._lanes: dict[str, Lane] = {}
+        self._placing: set[str] = set()
+        self._watchers: dict[str, set[asyncio.Future[None]]] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -72,40 +80,40 @@ class Coordinator:
         """See `Orders.extend`."""
         order_id = quote.claims.order or quote.id
         lane, state = await self._find(quote.buyer, order_id, quote.agent)
-        if lane is None:
-            extend_asked(quote, state, self._clock.now_us())  # says why not
-            raise Problem("INCOMPATIBLE_STATE", f"order {order_id} is over")
 
         def charge(after: OrderState) -> Charge | None:
             return self._charge(budget, quote, expense_id(order_id, after.extensions))
 
-        wish = await lane.wish(lambda now: extend_asked(quote, now, self._clock.now_us()), claim, quote, charge)
-        return order_view(wish)
+        def event(now: OrderState) -> Event:
+            return extend_asked(quote, now, self._clock.now_us())
+
+        return order_view(await self._wish(lane, state, Wish(event, claim, quote, charge)))
 
     async def release(self, buyer: str, order_id: str, claim: Claim | None, agent: str | None = None) -> OrderView:
         """See `Orders.release`."""
         lane, state = await self._find(buyer, order_id, agent)
-        if lane is not None:
-            return order_view(await lane.wish(lambda _: ReleaseAsked(self._clock.now_us()), claim))
-        if claim is not None:
-            await self._answered(state, claim)
-        return order_view(state)
+        if state.state in TERMINAL and claim is None:
+            return order_view(state)
+        wish = Wish(lambda _: ReleaseAsked(self._clock.now_us()), claim)
+        return order_view(await self._wish(lane, state, wish))
 
     async def heartbeat(self, buyer: str, order_id: str, agent: str | None = None) -> OrderView:
         """See `Orders.heartbeat`."""
         lane, state = await self._find(buyer, order_id, agent)
-        if lane is None:
+        if state.state in TERMINAL:
             return order_view(state)
-        return order_view(await lane.wish(lambda _: HolderHeard(self._clock.now_us()), None))
+        return order_view(await self._wish(lane, state, Wish(lambda _: HolderHeard(self._clock.now_us()))))
 
     async def get(self, buyer: str, order_id: str, agent: str | None = None) -> OrderView:
         """See `Orders.get`."""
-        lane, state = await self._find(buyer, order_id, agent)
-        return order_view(lane.state if lane else state)
+        _, state = await self._find(buyer, order_id, agent)
+        return order_view(state)
 
     async def wait(self, buyer: str, order_id: str, wait_s: float, agent: str | None = None) -> OrderView:
         """See `Orders.wait`."""
         lane, state = await self._find(buyer, order_id, agent)
+        if self._ownership.shared:
+            return order_view(await self._still(state, wait_s))
         return order_view(await lane.still(wait_s) if lane else state)
 
     async def list(
@@ -133,6 +141,28 @@ class Coordinator:
         """Take a journaled, unfinished order up again."""
         if state.terms.id not in self._lanes and state.state not in TERMINAL:
             self._open(state).tell(Restarted(self._clock.now_us()))
+
+    def take(self, state: OrderState) -> None:
+        """Carry on an order that another replica carried."""
+        if state.terms.id not in self._lanes and not self._closed:
+            self._open(state).take()
+
+    def carries(self, order_id: str) -> bool:
+        """Whether an order is carried here, or being placed just now."""
+        return order_id in self._lanes or order_id in self._placing
+
+    def heard(self, order_id: str, version: int) -> None:
+        """Somebody may have journaled an order up to a version."""
+        if order_id in self._lanes:
+            self._lanes[order_id].heard(version)
+        for watcher in self._watchers.get(order_id, ()):
+            if not watcher.done():
+                watcher.set_result(None)
+
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """The ids of all orders that are carried here."""
+        return tuple(self._lanes)
 
     async def hint(self, hint: LeaseHint) -> None:
         """An operator says that a lease changed: ask about it, unless its operator is being asked already."""
@@ -168,19 +198,70 @@ class Coordinator:
         state, effects = begin(terms, quote.claims.window.end_s, at_us)
         signed = [self._shell.acts.document(state, act) for act in effects if not isinstance(act, WaitUntil)]
         charge = self._charge(budget, quote, terms.id)
-        await self._store.begin(state, quote.id, claim, [one.filed() for one in signed if one], charge)
-        self._open(state).start(quote)
+        self._placing.add(terms.id)
+        try:
+            await self._ownership.own(terms.buyer, terms.id)
+            await self._store.begin(state, quote.id, claim, [one.filed() for one in signed if one], charge)
+            self._open(state).start(quote)
+        except Problem as problem:
+            if problem.outcome is Outcome.NONE:
+                self._ownership.over(terms.id)
+            raise
+        finally:
+            self._placing.discard(terms.id)
+        self._journaled(state)
         return state
 
-    async def _answered(self, state: OrderState, claim: Claim) -> None:
-        """Bind a claim to an order that is over. Two at once are written one after the other."""
-        while True:
+    async def _wish(self, lane: Lane | None, state: OrderState, wish: Wish) -> OrderState:
+        """The state after a wish, which is durable then: by the order's lane, or over whatever others journal."""
+        if lane is not None:
             try:
-                return await self._store.save(structs.replace(state, version=state.version + 1), (claim,), ())
+                return await lane.wish(wish)
+            except Moved:
+                state = await self._again(state)
+        for _ in range(TRIES_MAX):
+            event = wish.event(state)
+            after = state if state.state in TERMINAL else decide(state, event)[0]
+            after = structs.replace(after, version=state.version + 1)
+            try:
+                await self._write(after, wish)
             except Outdated:
-                found = await self._store.get_order(state.terms.buyer, state.terms.id)
-                assert found is not None, "orders are kept"
-                state = found
+                state = await self._again(state)
+            else:
+                self._journaled(after)
+                return after
+        raise Problem("UNAVAILABLE", "too many want something of this order at once", retry_after_s=1)
+
+    async def _write(self, state: OrderState, wish: Wish) -> None:
+        if wish.quote is not None:
+            await self._store.begin(state, wish.quote.id, wish.claim, (), wish.charge(state))
+        else:
+            await self._store.save(state, [wish.claim] if wish.claim else [], ())
+
+    async def _again(self, state: OrderState) -> OrderState:
+        found = await self._store.get_order(state.terms.buyer, state.terms.id)
+        assert found is not None, "orders are kept"
+        return found
+
+    async def _still(self, state: OrderState, wait_s: float) -> OrderState:
+        """The state in the store once nothing is on its way, or after `wait_s` seconds; looked at with every news."""
+        loop = asyncio.get_running_loop()
+        until, waiting = loop.time() + wait_s, self._watchers.setdefault(state.terms.id, set())
+        while not stands_still(state) and (left_s := until - loop.time()) > 0:
+            watcher = loop.create_future()
+            waiting.add(watcher)
+            try:
+                await asyncio.wait({watcher}, timeout=min(left_s, LOOK_AGAIN_S))
+            finally:
+                waiting.discard(watcher)
+            state = await self._again(state)
+        if not waiting and self._watchers.get(state.terms.id) is waiting:
+            del self._watchers[state.terms.id]
+        return state
+
+    def _journaled(self, state: OrderState) -> None:
+        self.heard(state.terms.id, 0)
+        self._ownership.tell(state)
 
     def _open(self, state: OrderState) -> Lane:
         lane = Lane(self._shell, state, self._forget)
@@ -188,21 +269,23 @@ class Coordinator:
         return lane
 
     def _forget(self, order_id: str) -> None:
-        del self._lanes[order_id]
+        if self._lanes.pop(order_id).state.state in TERMINAL:
+            self._ownership.over(order_id)
 
     async def _find(self, buyer: str, order_id: str, agent: str | None) -> tuple[Lane | None, OrderState]:
         self._check_open()
-        lane = self._lanes.get(order_id)
+        lane = self._lanes.get(order_id) if not self._ownership.shared else None
         if lane is not None and lane.state.terms.buyer == buyer and lane.state.terms.of_agent(agent):
             return lane, lane.state
         stored = await self._store.get_order(buyer, order_id)
         if stored is None or not stored.terms.of_agent(agent):
             raise not_found(f"order {order_id}")
-        self.resume(stored)  # one that recovery has not reached yet
+        if not self._ownership.shared:
+            self.resume(stored)  # one that recovery has not reached yet
         return self._lanes.get(order_id), stored
 
     def _present(self, stored: OrderState) -> OrderState:
-        lane = self._lanes.get(stored.terms.id)
+        lane = self._lanes.get(stored.terms.id) if not self._ownership.shared else None
         return lane.state if lane else stored
 
     def _check_open(self) -> None:

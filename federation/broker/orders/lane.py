@@ -1,8 +1,9 @@
 """One order's lane: events in a row, the journal before every effect, effects side by side.
 
 While one journal write is under way, further events gather and share the next. Where somebody else has journaled the
-order meanwhile, it is read again and the same events are decided again. An effect that the state still wants
-is left running; one that it wants no longer runs out, and its answer is noted. Nothing here has to survive a crash.
+order meanwhile, it is read again and the same events are decided again; where another replica has taken it over, this
+lane ends. An effect that the state still wants is left running; one that it wants no longer runs out, and its answer is
+noted. Nothing here has to survive a crash.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from federation.broker.orders.protocols import Filed, OrderStore, Outdated
 from federation.broker.orders.saga.decide import decide
 from federation.broker.orders.saga.due import due
 from federation.broker.orders.saga.effects import Act, Effect, WaitUntil
-from federation.broker.orders.saga.events import Event, Tick
+from federation.broker.orders.saga.events import Event, Restarted, Tick
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.orders.views import stands_still
 from federation.broker.quotes.protocols import Claim, QuoteStore, StoredQuote
@@ -33,15 +34,19 @@ SLEEP_S_MAX: Final = 3600.0
 JOURNAL_RETRY_S: Final = 1.0
 
 
+class Moved(Exception):
+    """Another replica carries the order now."""
+
+
 class Wish(NamedTuple):
-    """Something the buyer wants, and the caller who waits until it is durable. `event` may raise `Problem`; `charge` is
-    what the state after it has to be set aside for."""
+    """Something the buyer wants. `event` may raise `Problem`; `charge` is what the state after it has to be set aside
+    for. `done` is the caller who waits until it is durable."""
 
     event: Callable[[OrderState], Event]
-    claim: Claim | None
-    quote: StoredQuote | None
-    done: asyncio.Future[OrderState]
+    claim: Claim | None = None
+    quote: StoredQuote | None = None
     charge: Callable[[OrderState], Charge | None] = lambda _: None
+    done: asyncio.Future[OrderState] | None = None
 
 
 class News(NamedTuple):
@@ -60,6 +65,7 @@ class Shell(NamedTuple):
     quotes: QuoteStore
     clock: Clock
     spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
+    journaled: Callable[[OrderState], None]
 
 
 class Lane:
@@ -76,29 +82,37 @@ class Lane:
         self._timer: asyncio.TimerHandle | None = None
         self._watchers: set[asyncio.Future[None]] = set()
         self._wishes: set[asyncio.Future[OrderState]] = set()
-        self._stopped = False
+        self._stopped = self._stale = self._taking = False
 
     def start(self, quote: StoredQuote) -> None:
         """Run the effects of a state that was journaled by its creator."""
         self._quotes[quote.id] = quote
         self._launch(due(self.state), {})
 
+    def take(self) -> None:
+        """Carry on what another replica carried. Journaling that is what shuts the other out."""
+        self._taking = True
+        self.tell(Restarted(self._shell.clock.now_us()))
+
+    def heard(self, version: int) -> None:
+        """Somebody may have journaled the order up to a version."""
+        if version > self.state.version:
+            self._stale = True
+            self._go_on()
+
     def tell(self, event: Event) -> None:
         """Something became known."""
         self._put(News(event))
 
-    async def wish(
-        self,
-        event: Callable[[OrderState], Event],
-        claim: Claim | None,
-        quote: StoredQuote | None = None,
-        charge: Callable[[OrderState], Charge | None] = lambda _: None,
-    ) -> OrderState:
-        """Have a buyer's wish decided and made durable; the state after it. Raises what `event` or the store raises."""
+    async def wish(self, wish: Wish) -> OrderState:
+        """Have a buyer's wish decided and made durable; the state after it. Raises what `event` or the store raises,
+        and `Moved` where nothing was done, because another replica carries the order."""
         done: asyncio.Future[OrderState] = asyncio.get_running_loop().create_future()
         self._wishes.add(done)
         done.add_done_callback(self._wishes.discard)
-        self._put(Wish(event, claim, quote, done, charge))
+        if self._stopped:
+            raise Moved
+        self._put(wish._replace(done=done))
         return await done
 
     async def still(self, wait_s: float) -> OrderState:
@@ -119,26 +133,35 @@ class Lane:
 
     def stop(self) -> None:
         """Ask nothing more. What is under way is cancelled by whoever owns the tasks."""
+        self._stop(Problem("UNAVAILABLE", "the broker is stopping", outcome=Outcome.UNKNOWN))
+
+    def _stop(self, why: Exception) -> None:
         self._stopped = True
         self._wake_no_more()
         for done in [*self._wishes]:
             if not done.done():
-                done.set_exception(Problem("UNAVAILABLE", "the broker is stopping", outcome=Outcome.UNKNOWN))
+                done.set_exception(why)
 
     # --- deciding ------------------------------------------------------------------------------------------
 
     def _put(self, item: Wish | News) -> None:
         self._queue.append(item)
+        self._go_on()
+
+    def _go_on(self) -> None:
         if self._pump is None and not self._stopped:
             self._pump = self._shell.spawn(self._work(), f"order {self.state.terms.id}")
 
     async def _work(self) -> None:
         try:
-            while self._queue:
-                await self._turn(self._take())
+            while (self._queue or self._stale) and not self._stopped:
+                if self._stale:
+                    await self._reread()
+                else:
+                    await self._turn(self._take())
         finally:
             self._pump = None
-        if self.state.state in TERMINAL and not self._running:
+        if self.state.state in TERMINAL and not self._running and not self._stopped:
             self._wake_no_more()
             self._ended(self.state.terms.id)
 
@@ -169,7 +192,7 @@ class Lane:
             signed = await self._signed(state, effects)
             state = await self._journal(state, granted, [*filed, *(one.filed() for one in signed.values() if one)])
         except Outdated:
-            await self._reread(granted)
+            self._queue[:0], self._stale = granted, True
             return
         except Problem as problem:
             await self._not_journaled(granted, problem)
@@ -196,19 +219,20 @@ class Lane:
         wishes = [item for item in items if isinstance(item, Wish)]
         claims = [wish.claim for wish in wishes if wish.claim]
         begins = wishes[0].quote if wishes else None
-        known = structs.replace(state, at_us=self.state.at_us) == self.state
+        known = structs.replace(state, at_us=self.state.at_us) == self.state and not self._taking
         if known and not begins and not claims and self._filed.issuperset(one.document_h for one in filed):
             return state  # only time has passed: everything wanted now follows from what is journaled
-        state = structs.replace(state, version=self.state.version + 1)
+        state = structs.replace(state, version=self.state.version + 1, taken=state.taken + self._taking)
         if begins:
             await self._shell.store.begin(state, begins.id, wishes[0].claim, filed, wishes[0].charge(state))
         else:
             await self._shell.store.save(state, claims, filed)
+        self._taking = False
         self._filed.update(one.document_h for one in filed)
+        self._shell.journaled(state)
         return state
 
-    async def _reread(self, items: list[Wish | News]) -> None:
-        self._queue[:0] = items
+    async def _reread(self) -> None:
         terms = self.state.terms
         try:
             stored = await self._shell.store.get_order(terms.buyer, terms.id)
@@ -216,7 +240,15 @@ class Lane:
             await asyncio.sleep(JOURNAL_RETRY_S)
             return
         assert stored is not None, f"order {terms.id} is journaled, or nobody could be ahead of us"
+        self._stale = False
+        if self._stopped:
+            return
+        if stored.taken != self.state.taken and not self._taking:
+            self._stop(Moved())
+            self._ended(terms.id)
+            return
         self._adopt(stored, [])
+        self._queue.append(News(Tick(self._shell.clock.now_us())))  # what it wants now
 
     async def _not_journaled(self, items: list[Wish | News], problem: Problem) -> None:
         for item in items:
@@ -233,7 +265,7 @@ class Lane:
             if isinstance(item, News):
                 # Only now: while its answer was waiting to be noted, the act was not to be started again.
                 self._running.pop(item.act, None)
-            elif not item.done.done():
+            elif item.done and not item.done.done():
                 item.done.set_result(state)
         for watcher in self._watchers:
             if not watcher.done():
@@ -289,5 +321,5 @@ def _event(wish: Wish, state: OrderState) -> Event | None:
 
 
 def _refuse(wish: Wish, problem: Problem) -> None:
-    if not wish.done.done():
+    if wish.done and not wish.done.done():
         wish.done.set_exception(problem)

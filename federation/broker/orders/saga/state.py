@@ -179,7 +179,7 @@ class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `void` is the operator whose order or confirm is missing, once the path is undone. `ended`: the window is over and
     operators release by themselves. `extensions` counts the extensions begun. `heard_s` is when the holder was last
     heard of, Unix seconds, where silence ends the order. `version` is the shell's, no rule looks at it: how often the
-    order was journaled, this entry included.
+    order was journaled, this entry included. So is `taken`: how often another replica took the order over.
     """
 
     terms: Terms
@@ -200,6 +200,7 @@ class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     heard_s: int = 0
     bill: Bill | None = None
     version: int = 1
+    taken: int = 0
 
     @property
     def now_s(self) -> int:
