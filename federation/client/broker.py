@@ -103,9 +103,9 @@ class BrokerClient:
         """Let a quote and its holds go."""
         return await self._write(f"/quotes/{quote_id}/decline", QuoteView, None, key)
 
-    async def order(self, quote_id: str, key: str | None = None) -> OrderView:
-        """Turn a quote into an order; it may not be ACTIVE yet."""
-        return await self._write("/orders", OrderView, OrderRequest(quote=quote_id), key)
+    async def order(self, quote_id: str, key: str | None = None, wait_s: int = 0) -> OrderView:
+        """Turn a quote into an order; it may not be ACTIVE yet. Waits up to `wait_s` seconds until it stands still."""
+        return await self._write("/orders", OrderView, OrderRequest(quote=quote_id), key, wait_s)
 
     async def get_order(self, order_id: str, wait_s: int = 0) -> OrderView:
         """An order as it stands; waits up to `wait_s` seconds while it is on its way to another state."""
@@ -128,9 +128,9 @@ class BrokerClient:
         """Make a lease last longer."""
         return await self._write(f"/orders/{order_id}/extend", OrderView, extension, key)
 
-    async def release(self, order_id: str, key: str | None = None) -> OrderView:
-        """End a lease everywhere; legal in every state, and again."""
-        return await self._write(f"/orders/{order_id}/release", OrderView, None, key)
+    async def release(self, order_id: str, key: str | None = None, wait_s: int = 0) -> OrderView:
+        """End a lease everywhere; legal in every state, and again. Waits up to `wait_s` seconds until it stands still."""
+        return await self._write(f"/orders/{order_id}/release", OrderView, None, key, wait_s)
 
     async def heartbeat(self, order_id: str, key: str | None = None) -> OrderView:
         """Say that whoever holds a lease is still there; `Lease` does it by itself."""
@@ -180,8 +180,9 @@ class BrokerClient:
         """
         return Lease(self, intent)
 
-    async def _write(self, path: str, kind: type[T], body: Any, key: str | None) -> T:
-        return await self._ask("POST", path, kind, body, key=key or self._entropy.token())
+    async def _write(self, path: str, kind: type[T], body: Any, key: str | None, wait_s: int = 0) -> T:
+        query = {"wait_s": str(wait_s)} if wait_s else {}
+        return await self._ask("POST", path, kind, body, query=query, key=key or self._entropy.token(), wait_s=wait_s)
 
     async def _ask(
         self,

@@ -24,7 +24,7 @@ from schemas.answer import (
     StatementView,
 )
 from schemas.evidence import Profile
-from schemas.problem import invalid
+from schemas.problem import Problem, invalid
 from schemas.request import Extension, Measurement, OrderRequest, QuoteRequest, SearchRequest
 
 T = TypeVar("T")
@@ -144,8 +144,18 @@ async def decline(call: Call) -> QuoteView:
 
 async def order(call: Call) -> OrderView:
     """Quote to order."""
-    key, asked = call.key(), await call.body(OrderRequest)
-    return await call.exchange.order(asked.quote, key)
+    key, wait_s, asked = call.key(), call.wait_s(), await call.body(OrderRequest)
+    return await _settled(call, await call.exchange.order(asked.quote, key), wait_s)
+
+
+async def _settled(call: Call, written: OrderView, wait_s: int) -> OrderView:
+    """An order once it stands still, where the caller waits for that. It is written already, whatever comes now."""
+    if wait_s == 0:
+        return written
+    try:
+        return await call.exchange.get_order(written.id, wait_s)
+    except Problem:
+        return written
 
 
 async def get_order(call: Call) -> OrderView:
@@ -166,7 +176,8 @@ async def extend(call: Call) -> OrderView:
 
 async def release(call: Call) -> OrderView:
     """End a lease."""
-    return await call.exchange.release(call.id(), call.key())
+    key, wait_s = call.key(), call.wait_s()
+    return await _settled(call, await call.exchange.release(call.id(), key), wait_s)
 
 
 async def heartbeat(call: Call) -> OrderView:
@@ -235,8 +246,8 @@ OPERATIONS: Final = (
         "POST", "/quotes/{id}/decline", "decline", "Let a quote and its holds go.", decline, QuoteView, problems=USED
     ),
     Operation(
-        "POST", "/orders", "order", "Turn a quote into an order: ACTIVE on every operator, or on none.",
-        order, OrderView, OrderRequest, 201,
+        "POST", "/orders", "order", "Turn a quote into an order: ACTIVE on every operator, or on none. With wait_s, told once it stands still.",
+        order, OrderView, OrderRequest, 201, ("wait_s",),
         problems=(
             *USED, "QUOTE_EXPIRED", "QUOTE_USED", "HOLD_LOST", MANDATED, "OPERATOR_REFUSED", "OPERATOR_UNREACHABLE",
         ),
@@ -266,7 +277,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         "POST", "/orders/{id}/release", "release", "End a lease everywhere. Legal in every state, and again.",
-        release, OrderView, problems=("NOT_FOUND", MANDATED),
+        release, OrderView, query=("wait_s",), problems=("NOT_FOUND", MANDATED),
     ),
     Operation(
         "POST", "/orders/{id}/heartbeat", "heartbeat",

@@ -220,3 +220,23 @@ async def test_the_client_asks_again_while_the_broker_cannot_serve(world: World)
         with pytest.raises(Problem, match="too late"):
             await broker.quote(INTENT)
         assert len(world.exchanges["alice"].quotes) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_write_may_wait_until_its_order_stands_still(world: World) -> None:
+    for line in ("POST /peerway/v1/orders?wait_s=x", "POST /peerway/v1/orders/o1/release?wait_s=-1"):
+        status, _, text = await world.raw(line, data=b'{"quote":"q"}', headers=KEYED)
+        assert (status, msgspec.json.decode(text)["field"]) == (400, "wait_s")
+    asked = list[int]()
+    seen = world.exchanges["alice"].get_order
+
+    async def noted(order_id: str, wait_s: int) -> object:
+        asked.append(wait_s)
+        return await seen(order_id, wait_s)
+
+    world.exchanges["alice"].get_order = noted  # type: ignore[method-assign,assignment]
+    async with world.client() as client:
+        order = await client.order((await client.quote(INTENT)).id, wait_s=7)
+        await client.release(order.id, wait_s=3)
+        await client.release(order.id)
+    assert [wait_s for wait_s in asked if wait_s] == [7, 3], "the double looks at its own orders too"
