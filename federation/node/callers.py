@@ -14,6 +14,7 @@ import base64
 import hashlib
 import ipaddress
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Final
 
 from aiohttp import web
@@ -136,6 +137,7 @@ def network_of(address: str) -> str:
     return str(getattr(found, "ipv4_mapped", None) or found)
 
 
+@lru_cache(maxsize=1024)
 def thumbprint(leaf: bytes) -> str:
     """What a token that is bound to a certificate names it by: base64url SHA-256 of its DER (RFC 8705 section 3.1)."""
     return base64.urlsafe_b64encode(hashlib.sha256(leaf).digest()).rstrip(b"=").decode()

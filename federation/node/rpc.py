@@ -12,6 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 import grpc
@@ -188,7 +189,12 @@ def _leaf(context: Context) -> bytes:
     found = list(context.auth_context().get("x509_pem_cert", ()))
     if len(found) != 1:
         raise Problem("UNAUTHENTICATED", "no certificate came with the connection")
+    return _der(found[0])
+
+
+@lru_cache(maxsize=1024)
+def _der(pem: bytes) -> bytes:
     try:
-        return ssl.PEM_cert_to_DER_cert(found[0].decode("ascii"))
+        return ssl.PEM_cert_to_DER_cert(pem.decode("ascii"))
     except ValueError as error:
         raise Problem("UNAUTHENTICATED", "the certificate cannot be read") from error

@@ -26,6 +26,7 @@ from schemas.decision import Part, PolicyRef
 from schemas.policy.texts import schema_text
 
 ENTITIES_KEPT: Final = 4096
+DECIDED_KEPT: Final = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,9 +121,11 @@ def schema_h() -> str:
     return sha256_b64(schema_text().encode())
 
 
+@lru_cache(maxsize=DECIDED_KEPT)
 def _decided(
     policy: LoadedPolicy, action: str, resource: Subject, principal: Subject | None, context: Context
 ) -> Verdict:
+    """A pure answer, asked for again within the same second by every request of a busy node."""
     against = policy.predicates[action].against([resource], _outer(context, principal)).get(0, ())
     permitted, errors = _cedar(policy, action, resource, principal, context)
     if permitted and not errors and not _doubtful(resource, context):

@@ -176,6 +176,7 @@ def facts_json(subject: Subject) -> bytes:
     return json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
 
 
+@lru_cache(maxsize=SUBJECTS_KEPT)
 def facts_h(subject: Subject) -> str:
     """Base64url SHA-256 of `facts_json`."""
     return sha256_b64(facts_json(subject))

@@ -13,6 +13,7 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, NoReturn
 
 from cryptography import x509
@@ -168,6 +169,7 @@ def pem(*certificates: Certificate) -> bytes:
     return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates)
 
 
+@lru_cache(maxsize=1024)
 def der(certificate: Certificate) -> bytes:
     """A certificate as DER."""
     return certificate.public_bytes(Encoding.DER)

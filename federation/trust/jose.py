@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import OrderedDict
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, NoReturn, TypeVar
@@ -27,19 +28,25 @@ PROOF_MEMBERS: Final = {"alg", "typ", "jwk"}
 JTI_LENGTH_MIN, JTI_LENGTH_MAX = 16, 64
 KID_LENGTH_MAX: Final = 64
 HEADER_KEPT_MAX: Final = 512  # characters of a header that is remembered, parsed
+PAYLOAD_KEPT_MAX: Final = 4096  # bytes of a payload that is remembered, read
 _ES256: Final = ECAlgorithm(hashes.SHA256)
+_DETERMINISTIC: Final = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 
 
 def sign_jws(key: PrivateKey, claims: msgspec.Struct) -> str:
     """Sign a document; its `typ` follows from the type of its claims. The signature is deterministic (RFC 6979)."""
-    typ = TYP_OF[type(claims)]
-    named: dict[str, Any] = {"jwk": key.bare_jwk()} if TYPES[typ].proof else {"kid": key.kid}
-    header = {"alg": "ES256", "typ": typ, **named}
-    signing_input = f"{b64url(msgspec.json.encode(header))}.{b64url(msgspec.json.encode(claims))}"
-    der = key.key.sign(signing_input.encode(), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+    signing_input = f"{_own_header(key, TYP_OF[type(claims)])}.{b64url(msgspec.json.encode(claims))}"
+    der = key.key.sign(signing_input.encode(), _DETERMINISTIC)
     return f"{signing_input}.{b64url(der_to_raw_signature(der, key.key.curve))}"
 
 
+@lru_cache(maxsize=256)
+def _own_header(key: PrivateKey, typ: str) -> str:
+    named: dict[str, Any] = {"jwk": key.bare_jwk()} if TYPES[typ].proof else {"kid": key.kid}
+    return b64url(msgspec.json.encode({"alg": "ES256", "typ": typ, **named}))
+
+
+@lru_cache(maxsize=1024)
 def doc_hash(token: str) -> str:
     """Hash of a document: base64url SHA-256 of its signing input, 43 characters."""
     return sha256_b64(token.rpartition(".")[0].encode())
@@ -72,7 +79,7 @@ def verify_jws(
     assert not kind.proof, f"{typ} brings its own key"
     signing_input, header, payload, signature = _split(token, kind)
     _check_header(header, typ, keys)
-    if not _ES256.verify(signing_input, keys[header["kid"]], signature):
+    if not _SHOWN.verifies(token, signing_input, keys[header["kid"]], signature, again=kind.shown_again):
         _refuse("the signature does not verify")
     trusted = _claims(payload, claims)
     _check_parties(trusted, kind, iss, aud)
@@ -170,7 +177,43 @@ def _check_form(header: Any, typ: str, members: set[str]) -> None:
         _refuse("alg must be ES256")
 
 
+class _Shown:
+    """Tokens that are shown with request after request: a signature that one key verified is not computed again."""
+
+    def __init__(self, most: int = 1024) -> None:
+        self._most = most
+        self._by: OrderedDict[str, PublicKey] = OrderedDict()
+
+    def verifies(self, token: str, signing_input: bytes, key: PublicKey, signature: bytes, *, again: bool) -> bool:
+        """Whether this very key made the signature."""
+        if again and self._by.get(token) is key:
+            return True
+        good = _ES256.verify(signing_input, key, signature)
+        if good and again:
+            self._by[token] = key
+            if len(self._by) > self._most:
+                self._by.popitem(last=False)
+        return good
+
+
+_SHOWN: Final = _Shown()
+
+
 def _claims(payload: bytes, claims: type[T]) -> T:
+    """The claims; those of a small payload are remembered, since a document is read several times on its way. They are
+    frozen, and nobody changes what they hold."""
+    if len(payload) > PAYLOAD_KEPT_MAX:
+        return _read(payload, claims)
+    found: T = _remembered(payload, claims)
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _remembered(payload: bytes, claims: type[Any]) -> Any:
+    return _read(payload, claims)
+
+
+def _read(payload: bytes, claims: type[T]) -> T:
     try:
         return msgspec.convert(_json(payload), claims)
     except (ValueError, RecursionError) as error:
