@@ -1,4 +1,4 @@
-"""What every store of a log must do: it grows at its end, proves it, remembers as a witness, and replicas may share it."""
+"""What every store of a log must do: it grows at its end, proves it, remembers as a witness; replicas may share one."""
 
 from __future__ import annotations
 
