@@ -25,7 +25,10 @@ Text = Annotated[str, Meta(min_length=1, max_length=100)]
 Origin = Annotated[str, Meta(pattern=r"^https?://[a-z0-9.\-\[\]:]+\Z")]
 # redis or rediss, perhaps a user, host, port and the number of a database; or the path of a socket. Never a password.
 RedisAddress = Annotated[
-    str, Meta(pattern=r"^(rediss?://([^\s/:@?#]+@)?[^\s/:@?#\[\]]+(:[0-9]{1,5})?(/[0-9]{1,3})?|unix://([^\s/:@?#]+@)?/[^\s?#]+)\Z")
+    str,
+    Meta(
+        pattern=r"^(rediss?://([^\s/:@?#]+@)?[^\s/:@?#\[\]]+(:[0-9]{1,5})?(/[0-9]{1,3})?|unix://([^\s/:@?#]+@)?/[^\s?#]+)\Z"
+    ),
 ]
 ACCOUNT: Final = "peerway"
 

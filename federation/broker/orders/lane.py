@@ -1,9 +1,10 @@
 """One order's lane: events in a row, the journal before every effect, effects side by side.
 
-While one journal write is under way, further events gather and share the next. Where somebody else has journaled the
-order meanwhile, it is read again and the same events are decided again; where another replica has taken it over, this
-lane ends. An effect that the state still wants is left running; one that it wants no longer runs out, and its answer is
-noted. Nothing here has to survive a crash.
+While one journal write is under way, further events gather and share the next; a receipt from which nothing follows
+yet waits a moment for those of its siblings. Where somebody else has journaled the order meanwhile, it is read again
+and the same events are decided again; where another replica has taken it over, this lane ends. An effect that the state
+still wants is left running; one that it wants no longer runs out, and its answer is noted. Nothing here has to survive
+a crash.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from federation.broker.orders.protocols import Filed, OrderStore, Outdated
 from federation.broker.orders.saga.decide import decide
 from federation.broker.orders.saga.due import due
 from federation.broker.orders.saga.effects import Act, Effect, WaitUntil
-from federation.broker.orders.saga.events import Event, Restarted, Tick
+from federation.broker.orders.saga.events import Event, Receipted, Restarted, Tick
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.orders.views import stands_still
 from federation.broker.quotes.protocols import Claim, QuoteStore, StoredQuote
@@ -32,6 +33,8 @@ from schemas.problem import Outcome, Problem
 SLEEP_S_MAX: Final = 3600.0
 # A journal that cannot be written (a full disk) is tried again; no effect runs before.
 JOURNAL_RETRY_S: Final = 1.0
+# So long a receipt waits for its siblings' before it is journaled and shows by itself.
+SIBLINGS_S: Final = 0.25
 
 
 class Moved(Exception):
@@ -75,6 +78,9 @@ class Lane:
         self.state = state
         self._shell, self._ended = shell, ended
         self._queue: list[Wish | News] = []
+        self._early: list[Wish | News] = []
+        self._patience: asyncio.TimerHandle | None = None
+        self._impatient = False
         self._filed: set[str] = set()
         self._running: dict[Act | None, asyncio.Task[None]] = {}
         self._quotes: dict[str, StoredQuote] = {}
@@ -138,6 +144,7 @@ class Lane:
     def _stop(self, why: Exception) -> None:
         self._stopped = True
         self._wake_no_more()
+        self._wait_no_more()
         for done in [*self._wishes]:
             if not done.done():
                 done.set_exception(why)
@@ -154,7 +161,7 @@ class Lane:
 
     async def _work(self) -> None:
         try:
-            while (self._queue or self._stale) and not self._stopped:
+            while (self._queue or self._stale or (self._early and self._impatient)) and not self._stopped:
                 if self._stale:
                     await self._reread()
                 else:
@@ -167,11 +174,35 @@ class Lane:
 
     def _take(self) -> list[Wish | News]:
         """What is decided together: a wish that uses a quote may fail in the store, so it goes alone."""
-        first = self._queue.pop(0)
-        batch = [first]
-        while not _alone(first) and self._queue and not _alone(self._queue[0]):
+        batch, self._early = self._early, []
+        while self._queue and not _alone(self._queue[0]):
             batch.append(self._queue.pop(0))
-        return batch
+        return batch or [self._queue.pop(0)]
+
+    def _wait_for_siblings(self, batch: list[Wish | News], state: OrderState, effects: Sequence[Effect]) -> bool:
+        """Whether receipts from which nothing follows yet are kept until the answers to other acts are there.
+
+        Nobody sees them and nothing is done because of them: a crash now is one before they came.
+        """
+        ended = {item.act for item in batch if isinstance(item, News) and isinstance(item.event, Receipted)}
+        going = self._running.keys() - ended
+        idle = all(isinstance(effect, WaitUntil) or effect in going for effect in effects)
+        decided = not batch or len(ended) < len(batch) or not idle or state.state is not self.state.state
+        if decided or not going or self._queue or self._impatient:
+            return False
+        self._early = batch
+        if self._patience is None:
+            self._patience = asyncio.get_running_loop().call_later(SIBLINGS_S, self._lose_patience)
+        return True
+
+    def _lose_patience(self) -> None:
+        self._patience, self._impatient = None, True
+        self._go_on()
+
+    def _wait_no_more(self) -> None:
+        if self._patience:
+            self._patience.cancel()
+        self._patience, self._impatient = None, False
 
     async def _turn(self, batch: list[Wish | News]) -> None:
         state = self.state
@@ -188,6 +219,9 @@ class Lane:
             elif item.quote:
                 self._quotes[item.quote.id] = item.quote
         effects = due(state)
+        if self._wait_for_siblings(granted, state, effects):
+            return
+        self._wait_no_more()
         try:
             signed = await self._signed(state, effects)
             state = await self._journal(state, granted, [*filed, *(one.filed() for one in signed.values() if one)])

@@ -411,3 +411,32 @@ def test_a_heartbeat_is_journaled_coarsely_and_silence_releases() -> None:
             await shop.orders.heartbeat("bob", order.id)
 
     run(scenario)
+
+
+def test_receipts_that_decide_nothing_alone_share_a_journal_entry_and_are_not_kept_waiting_long() -> None:
+    async def scenario(shop: Shop) -> None:
+        journaled: list[list[State]] = []
+        save = shop.store.save
+
+        async def noted(state: OrderState, claims: Sequence[Claim], filed: Sequence[Filed]) -> None:
+            journaled.append([leg.state for leg in state.legs])
+            await save(state, claims, filed)
+
+        shop.store.save = noted  # type: ignore[method-assign]
+        await shop.active()
+        placed, up, active = [State.HELD] * 2, [State.UP] * 2, [State.ACTIVE] * 2
+        assert journaled == [placed, up, active]
+
+        journaled.clear()
+        slow = shop.peers[shop.world.operators[1].entity]
+        order = slow.order
+
+        async def late(*args: object) -> object:
+            await asyncio.sleep(5)
+            return await order(*args)  # type: ignore[arg-type]
+
+        slow.order = late  # type: ignore[method-assign,assignment]
+        await shop.active()
+        assert journaled == [placed, [State.UP, State.HELD], up, active], "what is known shows while a sibling is slow"
+
+    run(scenario, operators=2)
