@@ -129,7 +129,7 @@ class BrokerClient:
         return await self._write(f"/orders/{order_id}/extend", OrderView, extension, key)
 
     async def release(self, order_id: str, key: str | None = None, wait_s: int = 0) -> OrderView:
-        """End a lease everywhere; legal in every state, and again. Waits up to `wait_s` seconds until it stands still."""
+        """End a lease everywhere; legal in every state, and again. Waits up to `wait_s` seconds until it is over."""
         return await self._write(f"/orders/{order_id}/release", OrderView, None, key, wait_s)
 
     async def heartbeat(self, order_id: str, key: str | None = None) -> OrderView:

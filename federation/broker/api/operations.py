@@ -246,7 +246,8 @@ OPERATIONS: Final = (
         "POST", "/quotes/{id}/decline", "decline", "Let a quote and its holds go.", decline, QuoteView, problems=USED
     ),
     Operation(
-        "POST", "/orders", "order", "Turn a quote into an order: ACTIVE on every operator, or on none. With wait_s, told once it stands still.",
+        "POST", "/orders", "order",
+        "Turn a quote into an order: ACTIVE on every operator, or on none; with wait_s, told once it stands still.",
         order, OrderView, OrderRequest, 201, ("wait_s",),
         problems=(
             *USED, "QUOTE_EXPIRED", "QUOTE_USED", "HOLD_LOST", MANDATED, "OPERATOR_REFUSED", "OPERATOR_UNREACHABLE",

@@ -428,7 +428,8 @@ def test_receipts_that_decide_nothing_alone_share_a_journal_entry_and_are_not_ke
         assert journaled == [placed, up, active]
 
         journaled.clear()
-        slow = shop.peers[shop.world.operators[1].entity]
+        quote = await shop.quote()
+        slow = shop.peers[quote.held[1].operator]
         order = slow.order
 
         async def late(*args: object) -> object:
@@ -436,7 +437,8 @@ def test_receipts_that_decide_nothing_alone_share_a_journal_entry_and_are_not_ke
             return await order(*args)  # type: ignore[arg-type]
 
         slow.order = late  # type: ignore[method-assign,assignment]
-        await shop.active()
+        await shop.orders.place(quote, claim(quote.id))
+        await asyncio.sleep(20)
         assert journaled == [placed, [State.UP, State.HELD], up, active], "what is known shows while a sibling is slow"
 
     run(scenario, operators=2)
