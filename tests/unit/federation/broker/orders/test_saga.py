@@ -286,3 +286,15 @@ def test_every_fault_code_is_in_the_catalogue() -> None:
     ):
         assert saga.state.fault is not None
         assert saga.state.fault.code in CATALOGUE
+
+
+def test_an_operator_whose_receipts_never_verify_does_not_keep_the_order_open() -> None:
+    saga = Saga(2).got("SendOrder 0", UP).lost("SendOrder 1").release().got("SendRelease 0", State.RELEASED)
+    while saga.is_ == "RELEASING":
+        assert saga.wakes_in_s is not None
+        assert saga.wakes_in_s < 1000, "what was not confirmed has lapsed long before"
+        saga.at(saga.wakes_in_s)
+        if "AskOutcome 1" in saga.wants:
+            saga.lost("AskOutcome 1")
+    assert saga.is_ == "RELEASED"
+    assert saga.legs == ["RELEASED", "EXPIRED"]
