@@ -8,6 +8,7 @@ group inside it. A task that dies stops the broker. Stopping means: take nothing
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import json
 import logging
@@ -55,7 +56,7 @@ from federation.broker.quotes.quoting import Quoting, QuotingLimits
 from federation.broker.roster import Roster
 from federation.broker.secret import secret_of
 from federation.broker.standing import Standing
-from federation.broker.store.opened import BrokerStore, open_store
+from federation.broker.store.opened import BrokerStore, Opened, open_store
 from federation.evidence.log import Log
 from federation.evidence.protocols import LogStore
 from federation.node.audit import STRANGER, Audit
@@ -89,6 +90,7 @@ from schemas.problem import Problem, invalid
 
 if TYPE_CHECKING:
     from federation.broker.api.mcp import McpListener
+    from federation.broker.replicas.replica import Replica
 
 SWITCH_S: Final = 0.0005  # how long a thread that computes keeps others waiting for the interpreter
 OPERATORS: Final = "connectivity_operator"
@@ -191,6 +193,7 @@ class _Broker:
         config = self._config
         opened = await self._stack.enter_async_context(open_store(config, self._entropy))
         store = opened.store
+        replica = await self._among_replicas(opened)
         audit = self._stack.enter_context(Audit(Path(config.data), self._clock, self._entropy))
         buyers = Buyers(config.buyers, config.rates.table())
         policies = open_policies(config, buyers, self._clock.now())
@@ -222,12 +225,13 @@ class _Broker:
             coordinator = Coordinator(
                 key=self._identity.key, peers=peers, store=store, quotes=store, rates=terms.rates,
                 clock=self._clock, entropy=self._entropy, tasks=tasks,
-                permits=Permits(self._identity.secret, terms.rates),
+                permits=Permits(self._identity.secret, terms.rates), ownership=replica.ownership if replica else None,
             )  # fmt: skip
             quoting = Quoting(searching, peers, self._author(), store, self._quoting_limits())
             desk = Desk(
                 searching=searching, quoting=quoting, extending=Extending(quoting), quotes=store, orders=coordinator,
-                order_store=store, revocations=store, once=Once(store, self._clock, tasks), clock=self._clock,
+                order_store=store, revocations=store, clock=self._clock,
+                once=Once(store, self._clock, tasks, replica.turns if replica else None),
                 policies=policies, gathering=self._gathering(circle, reach, store, evidence),
                 federation=lambda: self._view(market, federation, circle),
                 measuring=self._measuring(store, market, circle), statements=Statements(self._identity.key, store),
@@ -246,13 +250,29 @@ class _Broker:
             for peer in peers.present.values():
                 hints.join(peer)
             peers.on_change(federation, hints)
-            await recover(store, coordinator)
+            running += replica.start(coordinator, tasks) if replica else await self._recovered(store, coordinator)
             async with self._faces(desk, door, tasks) as ports:
                 await self._until(stop, market, federation, ports)
                 await coordinator.close()
             hints.close()
             for task in running:
                 task.cancel()
+
+    async def _among_replicas(self, opened: Opened) -> Replica | None:
+        """This process among those that share a store, with the secret that they share; none where it is alone."""
+        if opened.shared is None:
+            return None
+        from federation.broker.replicas.replica import Replica
+
+        replica = Replica(self._config, opened.shared, opened.store, self._entropy.token())
+        secret = await replica.secret(self._identity.secret)
+        self._identity = dataclasses.replace(self._identity, secret=secret)
+        return replica
+
+    async def _recovered(self, store: BrokerStore, coordinator: Coordinator) -> list[asyncio.Task[None]]:
+        """Alone, every unfinished order is ours; nothing has to run for that."""
+        await recover(store, coordinator)
+        return []
 
     def _measuring(self, store: BrokerStore, market: Market, circle: Circle) -> Measuring:
         sites = Sites(lambda: market.snapshot.sheets, circle.facts)

@@ -2,14 +2,15 @@
 
 The key is taken durably before anything happens, and its answer is bound in the transaction of the effect. A second
 request with the key joins the first while that is under way, and finds its answer afterwards. A request that failed
-without an effect, or died on the way to it, leaves the key taken and unanswered: the same request may run again.
+without an effect, or died on the way to it, leaves the key taken and unanswered: the same request may run again. Where
+replicas share the store, a request runs on the one whose turn it is (`Turns`); the others wait for its answer.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -19,6 +20,8 @@ from federation.trust.jose import sha256_b64
 from schemas.problem import Outcome, Problem
 
 T = TypeVar("T")
+WAIT_S: Final = 10.0  # for the answer of another replica
+LOOK_AGAIN_S: Final = 0.05
 CONFLICT: Final = "this key came with another request before; use a new key for a new request"
 
 
@@ -27,11 +30,24 @@ def claim_of(buyer: str, key: str, operation: str, *request: Any) -> Claim:
     return Claim(buyer=buyer, key=key, digest=sha256_b64(msgspec.json.encode([operation, *request], order="sorted")))
 
 
-class Once:
-    """Runs requests under claims. Work goes on in `tasks` when its caller goes away."""
+class Turns(Protocol):
+    """Which replica runs a request. The turn of one that is gone comes to an end by itself."""
 
-    def __init__(self, store: ClaimStore, clock: Clock, tasks: asyncio.TaskGroup) -> None:
-        self._store, self._clock, self._tasks = store, clock, tasks
+    async def take(self, claim: Claim) -> bool:
+        """Whether it is this replica's turn from now on. Raises `UNAVAILABLE`."""
+        ...
+
+    async def leave(self, claim: Claim) -> bool:
+        """Give the turn up; false where it was another's meanwhile, or nobody can say. Never fails."""
+        ...
+
+
+class Once:
+    """Runs requests under claims. Work goes on in `tasks` when its caller goes away. `turns` are taken where replicas
+    share the store."""
+
+    def __init__(self, store: ClaimStore, clock: Clock, tasks: asyncio.TaskGroup, turns: Turns | None = None) -> None:
+        self._store, self._clock, self._tasks, self._turns = store, clock, tasks, turns
         self._running: dict[tuple[str, str], tuple[str, asyncio.Future[Any]]] = {}
 
     async def run(
@@ -65,8 +81,11 @@ class Once:
         again: Callable[[str], Awaitable[T]],
     ) -> None:
         try:
-            answered = await self._store.claim(claim, self._clock.now())
-            answer = await work() if answered is None else await again(answered)
+            if self._turns is None:
+                answered = await self._answered(claim)
+                answer = await work() if answered is None else await again(answered)
+            else:
+                answer = await self._in_turn(self._turns, claim, work, again)
         except Exception as error:  # noqa: BLE001 - whoever waits gets it; a fault of ours must not stop the broker
             _settle(done, error=error)
         except BaseException:
@@ -76,6 +95,44 @@ class Once:
             _settle(done, answer)
         finally:
             del self._running[(claim.buyer, claim.key)]
+
+    async def _answered(self, claim: Claim) -> str | None:
+        return await self._store.claim(claim, self._clock.now())
+
+    async def _in_turn(
+        self,
+        turns: Turns,
+        claim: Claim,
+        work: Callable[[], Awaitable[T]],
+        again: Callable[[str], Awaitable[T]],
+    ) -> T:
+        """A replica that was held up for long may find that another took its turn; then the other's answer counts."""
+        if (answered := await self._before(turns, claim)) is not None:
+            return await again(answered)
+        try:
+            answered = await self._answered(claim)
+            answer = await work() if answered is None else await again(answered)
+        except Problem:
+            await turns.leave(claim)
+            if (answered := await self._answered(claim)) is None:
+                raise
+            return await again(answered)
+        if await turns.leave(claim) or (answered := await self._answered(claim)) is None:
+            return answer
+        return await again(answered)
+
+    async def _before(self, turns: Turns, claim: Claim) -> str | None:
+        """The answer of another replica, none when it is our turn."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + WAIT_S
+        while not await turns.take(claim):
+            if (answered := await self._answered(claim)) is not None:
+                return answered
+            if loop.time() > until:
+                why = "this request is under way on another replica; ask again with the same key"
+                raise Problem("UNAVAILABLE", why, outcome=Outcome.PENDING, retry_after_s=1)
+            await asyncio.sleep(LOOK_AGAIN_S)
+        return None
 
 
 def _settle(done: asyncio.Future[Any], answer: Any = None, error: Exception | None = None) -> None:

@@ -1,0 +1,109 @@
+"""The stream of orders that somebody has to carry, and the consumer group that says who does.
+
+An entry names an order and its buyer. It is read for the replica that adds it in the same step, so none waits to be
+picked up. A replica keeps its entries by reading them again, which is how Redis resets their idle time without a write;
+what was not read for long is claimed by whoever notices (`XAUTOCLAIM`). An entry goes when its order is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+from federation.broker.store.redis.server import Command, Server
+
+GROUP: Final = "replicas"
+PAGE: Final = 1000  # entries in one answer
+HANDED_BACK_MS: Final = 86_400_000  # the idle time of what a stopping replica gives up: longer than anybody waits
+GONE_MS: Final = 86_400_000  # a replica without entries that was not heard of for so long is forgotten
+OPEN: Final = "redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM') return 1"
+ADD: Final = """
+redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
+redis.call('XADD', KEYS[1], '*', 'buyer', ARGV[3], 'order', ARGV[4])
+redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'STREAMS', KEYS[1], '>')
+return 1
+"""
+TIDY: Final = """
+for _, found in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local one = {}
+  for place = 1, #found, 2 do one[found[place]] = found[place + 1] end
+  if one['pending'] == 0 and one['idle'] > tonumber(ARGV[2]) then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], one['name'])
+  end
+end
+return 1
+"""
+
+
+class Announced(NamedTuple):
+    """An order that somebody has to carry, and the entry that says so."""
+
+    entry: str
+    buyer: str
+    order_id: str
+
+
+class Announcements:
+    """The stream as one replica sees it. Every method raises `UNAVAILABLE`."""
+
+    def __init__(self, server: Server, prefix: str, replica: str) -> None:
+        self._server, self._key, self._replica = server, f"{prefix}to-carry", replica
+
+    async def add(self, buyer: str, order_id: str) -> None:
+        """Announce an order, and have it. Twice is harmless."""
+        await self._server.write([("EVAL", ADD, 1, self._key, GROUP, self._replica, buyer, order_id)])
+
+    async def mine(self) -> list[Announced]:
+        """What this replica has, kept by looking at it."""
+        found: list[Announced] = []
+        page: list[Announced] | None = None
+        while page is None or len(page) == PAGE:
+            after = found[-1].entry if found else "0"
+            read: Command = (
+                *("XREADGROUP", "GROUP", GROUP, self._replica, "COUNT", PAGE),
+                *("STREAMS", self._key, after),
+            )
+            _, answer = await self._server.ask([("EVAL", OPEN, 1, self._key, GROUP), read])
+            page = _entries(answer[0][1]) if answer else []
+            found += page
+        return found
+
+    async def take_over(self, idle_ms: int, count: int) -> None:
+        """Have what nobody looked at for so long, at most so many."""
+        claim: Command = ("XAUTOCLAIM", self._key, GROUP, self._replica, idle_ms, "0-0", "COUNT", count, "JUSTID")
+        await self._server.ask([("EVAL", OPEN, 1, self._key, GROUP), claim])
+
+    async def drop(self, entries: Sequence[str]) -> None:
+        """Nobody has to carry these any more."""
+        if entries:
+            await self._server.ask([("XACK", self._key, GROUP, *entries), ("XDEL", self._key, *entries)])
+
+    async def hand_back(self, entries: Sequence[str]) -> None:
+        """Whoever looks next may have these at once."""
+        if entries:
+            idle = ("IDLE", HANDED_BACK_MS, "JUSTID")
+            await self._server.ask([("XCLAIM", self._key, GROUP, self._replica, 0, *entries, *idle)])
+
+    async def orders(self) -> frozenset[str]:
+        """The ids of all orders that are announced."""
+        found: list[Announced] = []
+        page: list[Announced] | None = None
+        while page is None or len(page) == PAGE:
+            after = f"({found[-1].entry}" if found else "-"
+            (answer,) = await self._server.ask([("XRANGE", self._key, after, "+", "COUNT", PAGE)])
+            page = _entries(answer)
+            found += page
+        return frozenset(one.order_id for one in found)
+
+    async def tidy(self) -> None:
+        """Forget replicas that are gone and have nothing."""
+        await self._server.ask([("EVAL", OPEN, 1, self._key, GROUP), ("EVAL", TIDY, 1, self._key, GROUP, GONE_MS)])
+
+
+def _entries(answer: Iterable[Any]) -> list[Announced]:
+    """Entries with what they say; one that was removed while it was somebody's has nothing left."""
+    found = []
+    for entry, said in answer:
+        words = dict(zip(said[::2], said[1::2], strict=True)) if said else {}
+        found.append(Announced(entry, words.get("buyer", ""), words.get("order", "")))
+    return found

@@ -1,0 +1,35 @@
+"""What is published on a channel of the server, for as long as it can be heard."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Final
+
+from redis.asyncio import ConnectionPool, Redis
+from redis.exceptions import RedisError
+
+from federation.broker.config import Store
+from federation.broker.store.redis.server import address, unavailable
+
+SILENCE_S: Final = 5.0  # after which the connection is tried
+
+
+async def listen(settings: Store, channel: str) -> AsyncGenerator[str | None, None]:
+    """None once it is listening, then what is said. Nothing said before, or after it ended, is heard. Raises
+    `UNAVAILABLE` where the server is gone."""
+    kind, where = address(settings)
+    pool = ConnectionPool(connection_class=kind, decode_responses=True, protocol=2, driver_info=None, **where)
+    try:
+        async with Redis(connection_pool=pool) as client, client.pubsub() as listening:
+            await listening.subscribe(channel)
+            yield None
+            while True:
+                said = await listening.get_message(ignore_subscribe_messages=True, timeout=SILENCE_S)
+                if said is None:
+                    await listening.ping()
+                elif said["type"] == "message":
+                    yield str(said["data"])
+    except (RedisError, OSError) as error:
+        raise unavailable(None) from error
+    finally:
+        await pool.disconnect()
