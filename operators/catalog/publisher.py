@@ -103,7 +103,8 @@ class Publisher:
         """Publish marked changes, coalesced, for as long as the operator runs."""
         while True:
             try:
-                await asyncio.wait_for(self._changed.wait(), TICK_S)
+                async with asyncio.timeout(TICK_S):  # wait_for of 3.11 can lose a cancellation
+                    await self._changed.wait()
             except TimeoutError:
                 self.roll()
                 continue
