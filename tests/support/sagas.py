@@ -8,8 +8,9 @@ from msgspec import structs
 
 from federation.broker.orders.saga import extension
 from federation.broker.orders.saga.decide import begin, decide
-from federation.broker.orders.saga.effects import Act, Effect, WaitUntil
+from federation.broker.orders.saga.effects import Act, Effect, TellOrder, WaitUntil
 from federation.broker.orders.saga.events import (
+    Barred,
     Declined,
     Event,
     ExtendAsked,
@@ -20,20 +21,22 @@ from federation.broker.orders.saga.events import (
     ReleaseAsked,
     Restarted,
     Tick,
+    Told,
     Unanswered,
+    Untold,
 )
-from federation.broker.orders.saga.state import Fault, OrderState, Part, Pledge, Terms
+from federation.broker.orders.saga.state import Fault, Handing, OrderState, Part, Pledge, Terms
 from schemas.answer import EndView
 from schemas.lease import State
 from schemas.order import Bill, Receipt
-from schemas.price import Line, Money, RateTable
+from schemas.price import Line, Money, RateTable, Tariff
 from schemas.segment import End, Segment, moment, window
 from tests.support.seams import NOW
 
 HOUR_S = 3600
 
 
-def part(index: int, start_s: int, end_s: int, currency: str) -> Part:
+def part(index: int, start_s: int, end_s: int, currency: str, tariff: Tariff | None = None) -> Part:
     name = f"op{index}"
     ends = (End(f"a{index}", 100 + index), End(f"z{index}", 101 + index))
     quoted = Segment(a=ends[0], z=ends[1], bandwidth_bps=10**9, window=window(start_s, end_s))
@@ -43,7 +46,7 @@ def part(index: int, start_s: int, end_s: int, currency: str) -> Part:
         z=EndView(interface=f"z{index}", city="Z", country="NL"),
         pledge=Pledge(
             quote_id=f"quote-{index}", quote_h=f"{index}".rjust(43, "q"), quoted=quoted, amount=Money(currency, 50),
-            held_until=NOW + 30,
+            held_until=NOW + 30, tariff=tariff,
         ),
     )  # fmt: skip
 
@@ -59,6 +62,8 @@ class Saga:
         lasts_s: int = HOUR_S,
         currencies: tuple[str, ...] = ("EUR",) * 9,
         idle_release_s: int | None = None,
+        replaces: str | None = None,
+        tariff: Tariff | None = None,
     ) -> None:
         start_s, self.at_us = NOW + start_in_s, NOW * 1_000_000
         end_s = start_s + lasts_s
@@ -66,8 +71,9 @@ class Saga:
         terms = Terms(
             id="o" * 22, buyer="alice", issuer="https://broker.example", quote="q", path_root="r" * 43, start_s=start_s,
             bandwidth_bps=10**9, placed_s=NOW,
-            parts=tuple(part(index, start_s, end_s, currencies[index]) for index in range(count)),
+            parts=tuple(part(index, start_s, end_s, currencies[index], tariff) for index in range(count)),
             total=Money("EUR", 10), rates=rates, idle_release_s=idle_release_s,
+            replaces=replaces,
         )  # fmt: skip
         self.flying: dict[str, Act] = {}
         self._decided(*begin(terms, end_s, self.at_us))
@@ -118,9 +124,9 @@ class Saga:
 
     def receipt(self, leg: int, state: State) -> Receipt:
         agreed = self.state.terms.parts[leg]
-        segment = structs.replace(
-            agreed.pledge.quoted, window=window(agreed.pledge.quoted.window.start_s, self.state.end_s)
-        )
+        frame = window(agreed.pledge.quoted.window.start_s, self.state.end_s)
+        bps = self.state.bandwidth_bps
+        segment = structs.replace(agreed.pledge.quoted, window=frame, bandwidth_bps=bps)
         return Receipt(
             iss=agreed.operator, sub="pseudonym", aud="https://broker.example", iat=NOW, exp=NOW + 100, jti="j" * 22,
             order_h=f"{leg}".rjust(43, "o"), quote_h=agreed.pledge.quote_h, prev_h=None, product=f"product-{leg}",
@@ -164,6 +170,31 @@ class Saga:
         )  # fmt: skip
         return self.tell(ExtendAsked(self.at_us, begun))
 
+    def resize(self, bandwidth_bps: int, tariff: Tariff | None = None, total_micro: int = 7) -> Saga:
+        now_s, end_s = self.at_us // 1_000_000, self.state.end_s
+        pledges = tuple(
+            structs.replace(
+                one.pledge, quote_h=f"{index}".rjust(43, "z"), held_until=now_s + 30, tariff=tariff,
+                quoted=structs.replace(one.pledge.quoted, bandwidth_bps=bandwidth_bps, window=window(now_s, end_s)),
+            )
+            for index, one in enumerate(self.state.terms.parts)
+        )  # fmt: skip
+        begun = extension.begun(
+            self.state, self.at_us, quote="q3", path_root="z" * 43, until_s=end_s, total=Money("EUR", total_micro),
+            pledges=pledges, bandwidth_bps=bandwidth_bps,
+        )  # fmt: skip
+        return self.tell(ExtendAsked(self.at_us, begun))
+
+    def told(self, what: Handing, *, refused: bool = False, lost: bool = False) -> Saga:
+        """The order that this one replaces answered."""
+        act = next(act for act in self.flying.values() if isinstance(act, TellOrder) and act.what is what)
+        del self.flying[name_of(act)]
+        fault = Fault("INCOMPATIBLE_STATE", "it is over")
+        answer = (
+            Untold(self.at_us, act) if lost else Barred(self.at_us, act, fault) if refused else Told(self.at_us, act)
+        )
+        return self.tell(answer)
+
     # --- shortcuts -----------------------------------------------------------------------------------------
 
     def all(self, kind: str, state: State, change: Callable[[Receipt], Receipt] = lambda receipt: receipt) -> Saga:
@@ -178,7 +209,9 @@ class Saga:
 
 
 def name_of(act: Act) -> str:
-    """Such as `SendOrder 0`; of an extension with a plus sign."""
+    """Such as `SendOrder 0`; of an extension with a plus sign; `TellOrder REROUTE`."""
+    if isinstance(act, TellOrder):
+        return f"TellOrder {act.what}"
     return f"{type(act).__name__} {act.leg}{'+' if act.change else ''}"
 
 

@@ -6,21 +6,32 @@ Signing is deterministic, so a document signed again after a crash is the same d
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
 
 from federation.broker.orders.protocols import Filed
-from federation.broker.orders.saga.claims import confirm_claims, order_claims, release_claims
+from federation.broker.orders.saga.claims import back_claims, confirm_claims, order_claims, release_claims
 from federation.broker.orders.saga.effects import (
     Act,
     AskLease,
     AskOutcome,
     DeclineHold,
+    SendBack,
     SendConfirm,
     SendOrder,
     SendRelease,
+    TellOrder,
 )
-from federation.broker.orders.saga.events import Answer, Declined, Missing, Receipted, Refused, Unanswered
+from federation.broker.orders.saga.events import (
+    Answer,
+    Declined,
+    Heard,
+    Missing,
+    Receipted,
+    Refused,
+    Unanswered,
+    Untold,
+)
 from federation.broker.orders.saga.state import Fault, OrderState
 from federation.broker.peers.protocols import HeldQuote, LeaseReceipt, OperatorPeer, Permit
 from federation.broker.quotes.permits import Permits
@@ -37,6 +48,9 @@ log = logging.getLogger(__name__)
 TRANSIENT: Final = frozenset({"OPERATOR_UNREACHABLE", "UNAVAILABLE", "TOO_MANY_REQUESTS", "INTERNAL"})
 # What a read may meet that says nothing about the order.
 UNREAD: Final = TRANSIENT | {"DOCUMENT_INVALID", "UNAUTHENTICATED", "NOT_IMPLEMENTED"}
+
+
+Tell = Callable[[OrderState, TellOrder], Awaitable[Heard]]
 
 
 class Signed(NamedTuple):
@@ -60,17 +74,23 @@ class Agreed(NamedTuple):
 class Result(NamedTuple):
     """What came of an effect: an event, and the receipt to be kept with it."""
 
-    event: Answer
+    event: Answer | Heard
     filed: tuple[Filed, ...] = ()
 
 
 class Acts:
-    """Carries out effects with one key and the peers of one broker."""
+    """Carries out effects with one key and the peers of one broker; `tell` tells another order."""
 
     def __init__(
-        self, key: PrivateKey, peers: Mapping[str, OperatorPeer], clock: Clock, permits: Permits | None = None
+        self,
+        key: PrivateKey,
+        peers: Mapping[str, OperatorPeer],
+        clock: Clock,
+        permits: Permits | None = None,
+        tell: Tell | None = None,
     ) -> None:
         self._key, self._peers, self._clock, self._permits = key, peers, clock, permits
+        self._tell = tell
 
     def document(self, state: OrderState, act: Act) -> Signed | None:
         """The document that an effect sends, if it sends one."""
@@ -80,6 +100,8 @@ class Acts:
                 claims = order_claims(state, act.leg, act.change)
             case SendConfirm():
                 claims = confirm_claims(state, act.leg, act.change)
+            case SendBack():
+                claims = back_claims(state, act.leg)
             case SendRelease():
                 claims = release_claims(state, act.leg)
             case _:
@@ -88,6 +110,8 @@ class Acts:
 
     async def run(self, state: OrderState, act: Act, signed: Signed | None, quote: StoredQuote) -> Result:
         """Ask the operator; exactly one answer, and never an exception but cancellation."""
+        if isinstance(act, TellOrder):
+            return Result(await self._told(state, act))
         operator = state.terms.parts[act.leg].operator
         try:
             peer = self._peers.get(operator)
@@ -102,6 +126,18 @@ class Acts:
             log.exception("asking %s failed, order %s", operator, state.terms.id)
             return Result(Unanswered(self._clock.now_us(), act, Fault("INTERNAL", "an unexpected fault on our side")))
         return self._answer(act, found, operator)
+
+    async def _told(self, state: OrderState, act: TellOrder) -> Heard:
+        """What came of telling another order; where nobody can tell it, nothing did."""
+        if self._tell is None:
+            return Untold(self._clock.now_us(), act)
+        try:
+            return await self._tell(state, act)
+        except Problem as problem:
+            log.debug("order %s was not told: %s", act.order, problem)
+        except Exception:
+            log.exception("telling order %s failed, order %s", act.order, state.terms.id)
+        return Untold(self._clock.now_us(), act)
 
     def _permit(self, quote: StoredQuote, held: HeldQuote) -> Permit | None:
         """What the operator is shown of the authority that its quote was asked under."""
@@ -133,7 +169,7 @@ async def _ask(
             return await peer.order(jws, order, held, agreed.permit)
         case AskOutcome(), Signed(jws=jws, claims=Order() as order):
             return await peer.find_order(jws, order, held)
-        case SendConfirm(), Signed(jws=jws, claims=Confirm() as confirm):
+        case SendConfirm() | SendBack(), Signed(jws=jws, claims=Confirm() as confirm):
             return await peer.confirm(jws, confirm)
         case SendRelease(), Signed(jws=jws, claims=Order() as order):
             return await peer.order(jws, order, None)

@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import structs
 
-from federation.broker.orders.saga import extension, idle
+from federation.broker.orders.saga import extension, handing, idle
 from federation.broker.orders.saga.agree import disagreement
 from federation.broker.orders.saga.bill import disputes, path_bill
 from federation.broker.orders.saga.fold import RANK, with_legs
@@ -54,7 +54,9 @@ def committed(state: OrderState) -> OrderState:
         return wind_up(state, State.RELEASING, "released by the buyer")
     if culprit := _fault(state) or disagreement(state) or _late(state):
         return undo(state, *culprit)
-    if all(leg.state is State.UP for leg in state.legs):
+    if barred := _barred(state):
+        return wind_up(structs.replace(state, fault=barred), State.COMPENSATING, barred.detail)
+    if all(leg.state is State.UP for leg in state.legs) and not handing.owed(state):
         sent = [
             structs.replace(
                 leg, confirm=Sent(iat=state.now_s, order_h=leg.order_h, prev_h=leg.receipt_h), pace=fresh(leg.pace)
@@ -83,7 +85,8 @@ def up(state: OrderState) -> OrderState:
 def active(state: OrderState) -> OrderState:
     """In force everywhere, until the buyer, the end of the window, or an operator ends it."""
     if state.release_asked:
-        return wind_up(state, State.RELEASING, "released by the buyer")
+        why = "released by the buyer" if state.replaced_by is None else f"replaced by order {state.replaced_by}"
+        return wind_up(state, State.RELEASING, why)
     for part, leg in zip(state.terms.parts, state.legs, strict=True):
         if leg.state in TERMINAL and state.now_s < state.end_s:
             return wind_up(state, State.RELEASING, f"{part.name} ended its lease")
@@ -116,6 +119,7 @@ RULES: Final[Mapping[State, Callable[[OrderState], OrderState]]] = MappingProxyT
         State.COMMITTED: committed,
         State.UP: up,
         State.ACTIVE: active,
+        State.REROUTING: active,
         State.RELEASING: releasing,
         State.COMPENSATING: compensating,
     }
@@ -171,8 +175,14 @@ def _late(state: OrderState) -> tuple[int, Fault] | None:
     return None
 
 
+def _barred(state: OrderState) -> Fault | None:
+    """Why the order that this one is to replace stays as it is."""
+    late = handing.owed(state) and state.now_s >= confirm_from_by_s(state)
+    return state.barred or (handing.UNHEEDED if late else None)
+
+
 def _settled(state: OrderState) -> bool:
-    return all(leg.state in TERMINAL and not owing(state, leg) for leg in state.legs)
+    return not handing.owed(state) and all(leg.state in TERMINAL and not owing(state, leg) for leg in state.legs)
 
 
 def _prepared(state: OrderState) -> OrderState:
@@ -185,12 +195,9 @@ def _prepared(state: OrderState) -> OrderState:
 def _never_ordered(state: OrderState, part: Part, leg: Leg) -> Leg | None:
     """The segment settled, if it is certain that its order was not taken and never will be: the operator says so after
     it declined the quote, or after the order has expired. A refusal is no proof, a copy may still be on its way; nor is
-    an answer from before, so the fence makes any question that is out an old one. An operator that never gave a receipt
-    which verifies was never sent a confirm, so what it may have taken has lapsed there, whatever it says."""
+    an answer from before, so the fence makes any question that is out an old one."""
     if leg.state is not State.HELD:
         return None
-    if leg.fenced and state.now_s >= lapsed_s(state):
-        return structs.replace(leg, state=State.EXPIRED)
     if leg.missing and (leg.let_go or leg.fenced):
         return structs.replace(leg, state=State.DECLINED if leg.let_go else State.EXPIRED)
     if not leg.let_go and not leg.fenced and state.now_s >= fence_s(part, leg):
@@ -201,11 +208,6 @@ def _never_ordered(state: OrderState, part: Part, leg: Leg) -> Leg | None:
 def fence_s(part: Part, leg: Leg) -> int:
     """Unix second from which on no operator takes the order of a segment, and none keeps its hold."""
     return max(leg.order.iat + FENCE_S, part.pledge.held_until + SKEW_S)
-
-
-def lapsed_s(state: OrderState) -> int:
-    """Unix second from which on no operator keeps a segment that was not confirmed."""
-    return state.confirm_by + GIVE_UP_S
 
 
 def _released(state: OrderState, leg: Leg) -> Leg:

@@ -6,13 +6,17 @@ end of what it sold; a buyer never pays more than that, and the order's history 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
-from federation.broker.orders.saga.state import Leg, OrderState, Pledge
+from msgspec import structs
+
+from federation.broker.orders.saga.state import Leg, OrderState, Pledge, Standing
 from schemas.order import Bill
 from schemas.price import Line, Money, total, usage
 from schemas.token import SKEW_S
+
+ROUNDED_UP: Final = 2  # micro-units at most, of the two lines of use
 
 
 def path_bill(state: OrderState) -> Bill:
@@ -86,7 +90,7 @@ def _reckoned(state: OrderState, index: int, bill: Bill, sold: tuple[Pledge, ...
         amounts = sum(pledge.amount.micro for pledge in sold)
         return Reckoning((), (), Money(sold[0].amount.currency, amounts))
     from_s, until_s = _use(state, leg, bill, end_s)
-    used = tuple(_used(pledge, from_s, until_s) for pledge in sold)
+    used = tuple(_used(pledge, max(from_s, start_s), min(until_s, stop_s)) for pledge, start_s, stop_s in spans(sold))
     usage_micro = sum(total(one.lines) for one in used)
     early = leg.release is not None and until_s < end_s
     exit_micro = sold[-1].tariff.exit_micro if early and sold[-1].tariff else 0
@@ -100,11 +104,42 @@ def _reckoned(state: OrderState, index: int, bill: Bill, sold: tuple[Pledge, ...
 
 def _sold(state: OrderState, index: int) -> tuple[tuple[Pledge, ...], tuple[Pledge, ...]]:
     """What an operator sold for certain; and that with the extension whose confirm is out, if there is one."""
-    sold = (state.terms.parts[index].pledge, *state.legs[index].longer)
-    extension = state.extension
+    sold, extension = _agreed(state, index), state.extension
     if extension is None or extension.steps[index].confirm is None or extension.pledges[index] in sold:
         return sold, sold
-    return sold, (*sold, extension.pledges[index])
+    if extension.bandwidth_bps is None:
+        return sold, (*sold, extension.pledges[index])
+    if any(step.standing is Standing.LAPSED for step in extension.steps):
+        return sold, sold  # the path never had it, so whoever keeps it does so at its own cost
+    step = extension.steps[index]
+    assert step.confirm is not None, "only what was confirmed is in doubt"
+    return sold, (*sold, structs.replace(extension.pledges[index], from_s=step.at_s or step.confirm.iat - SKEW_S))
+
+
+def _agreed(state: OrderState, index: int) -> tuple[Pledge, ...]:
+    return (state.terms.parts[index].pledge, *state.legs[index].longer)
+
+
+def spans(sold: Sequence[Pledge]) -> Iterator[tuple[Pledge, int, int]]:
+    """From when until when each counts, Unix seconds: until its window ends, or another bandwidth takes its place."""
+    for place, pledge in enumerate(sold):
+        later = (_start_s(other) for other in sold[place + 1 :])
+        yield pledge, _start_s(pledge), min((pledge.quoted.window.end_s, *later))
+
+
+def _start_s(pledge: Pledge) -> int:
+    return pledge.quoted.window.start_s if pledge.from_s is None else pledge.from_s
+
+
+def unused(state: OrderState, from_s: int) -> Money:
+    """What of the price sold so far is for use after a Unix second, rounded down: so much another bandwidth frees."""
+    rates, currency, micro = state.terms.rates, state.total.currency, 0
+    for index, _ in enumerate(state.legs):
+        for pledge, start_s, stop_s in spans(_agreed(state, index)):
+            if pledge.tariff is not None:
+                left = total(_used(pledge, max(start_s, from_s), stop_s).lines) - ROUNDED_UP
+                micro += rates.ceiling(Money(pledge.tariff.currency, max(0, left)), currency).micro
+    return Money(currency, micro)
 
 
 def _use(state: OrderState, leg: Leg, bill: Bill, end_s: int) -> tuple[int, int]:

@@ -69,6 +69,30 @@ def confirm_claims(state: OrderState, leg: int, change: int) -> Confirm:
     )
 
 
+def back_claims(state: OrderState, leg: int) -> Confirm:
+    """The confirm that takes another bandwidth back where it was confirmed."""
+    part, extension = state.terms.parts[leg], state.extension
+    assert extension is not None, "what is taken back is under way"
+    sent, product = extension.steps[leg].back, state.legs[leg].product
+    assert sent is not None, "what takes a change back is journaled before it is written"
+    assert sent.order_h is not None, "a change that was confirmed was ordered"
+    assert sent.prev_h is not None, "a change that was confirmed has a receipt"
+    assert product is not None, "a receipt names the product"
+    return Confirm(
+        iss=state.terms.issuer,
+        sub=part.sub,
+        aud=part.operator,
+        iat=sent.iat,
+        exp=sent.iat + CONFIRM_LIFE_S,
+        jti=jti(state, leg, "back", extension.number, sent.n),
+        order_h=sent.order_h,
+        prev_h=sent.prev_h,
+        path_root=extension.path_root,
+        product=product,
+        void=sent.void,
+    )
+
+
 def release_claims(state: OrderState, leg: int) -> Order:
     """The release of a segment."""
     part, lease = state.terms.parts[leg], state.legs[leg]

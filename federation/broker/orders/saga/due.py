@@ -7,24 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from federation.broker.orders.saga import extension, idle
-from federation.broker.orders.saga.advance import (
-    confirm_from_by_s,
-    fence_s,
-    give_up_s,
-    lapsed_s,
-    order_by_s,
-    release_wanted,
-)
+from federation.broker.orders.saga import extension, handing, idle
+from federation.broker.orders.saga.advance import confirm_from_by_s, fence_s, give_up_s, order_by_s, release_wanted
 from federation.broker.orders.saga.effects import (
+    NO_LEG,
     Act,
     AskLease,
     AskOutcome,
     DeclineHold,
     Effect,
+    SendBack,
     SendConfirm,
     SendOrder,
     SendRelease,
+    TellOrder,
     WaitUntil,
 )
 from federation.broker.orders.saga.pace import END_GRACE_S, GIVE_UP_S, MARGIN_S, SECOND_US
@@ -38,7 +34,7 @@ def due(state: OrderState) -> tuple[Effect, ...]:
     """Every effect wanted now, and the time at which to look again."""
     if state.state in TERMINAL:
         return ()
-    planned = [*_legs(state), *_steps(state)]
+    planned = [*_legs(state), *_steps(state), *_telling(state)]
     now = [act for act, from_us in planned if from_us <= state.at_us]
     wakes = [from_us for _, from_us in planned if from_us > state.at_us]
     wakes += [at_s * SECOND_US for at_s in _deadlines(state) if at_s * SECOND_US > state.at_us]
@@ -98,9 +94,18 @@ def _step(state: OrderState, longer: Extension, index: int, step: Step) -> Act |
         lapsed = any(other.standing is Standing.LAPSED for other in longer.steps)
         in_time = state.now_s < longer.confirm_by and not lapsed
         return SendConfirm(index, turn, number) if in_time else AskLease(index, turn, number)
+    if longer.phase is Phase.RETURNING and step.standing is Standing.EXTENDED:
+        return AskLease(index, turn, number) if step.check else SendBack(index, turn, number)
     if longer.phase is Phase.DROPPED and extension.still_held(state, longer, index):
         return DeclineHold(index, turn, number)
     return None
+
+
+def _telling(state: OrderState) -> Iterator[Planned]:
+    if (what := handing.wanted(state)) is not None and handing.owed(state):
+        assert state.terms.replaces is not None, "only an order that replaces another has anything to tell"
+        act = TellOrder(NO_LEG, state.handing.turn, order=state.terms.replaces, what=what)
+        yield act, state.handing.not_before_us
 
 
 def _deadlines(state: OrderState) -> Iterator[int]:
@@ -116,9 +121,8 @@ def _deadlines(state: OrderState) -> Iterator[int]:
                 yield idle_at_s
             if state.extension:
                 yield from (state.extension.confirm_by - MARGIN_S, state.extension.confirm_by)
+                yield extension.final_s(state.extension)
         case _:
             yield state.end_s + END_GRACE_S
             pairs = zip(state.terms.parts, state.legs, strict=True)
-            for part, leg in pairs:
-                if leg.state is State.HELD:
-                    yield from (fence_s(part, leg), lapsed_s(state))
+            yield from (fence_s(part, leg) for part, leg in pairs if leg.state is State.HELD)

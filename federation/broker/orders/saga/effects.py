@@ -6,7 +6,13 @@ second attempt a different effect. An effect that is still wanted and already ru
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
+
+from federation.broker.orders.saga.state import Handing
+
+NO_LEG: Final = -1
 
 
 class Asking(Struct, frozen=True, tag=True, omit_defaults=True):
@@ -33,6 +39,10 @@ class SendConfirm(Asking, frozen=True, tag=True):
     """Send the confirm document, the same bytes each time."""
 
 
+class SendBack(Asking, frozen=True, tag=True):
+    """Send the confirm that takes another bandwidth back."""
+
+
 class AskLease(Asking, frozen=True, tag=True):
     """Ask the inventory for the latest receipt of the lease."""
 
@@ -41,11 +51,18 @@ class SendRelease(Asking, frozen=True, tag=True):
     """Send the release document."""
 
 
+class TellOrder(Asking, frozen=True, tag=True):
+    """Tell the order that this one replaces where this one stands. It is about no segment: `leg` is `NO_LEG`."""
+
+    order: str = ""
+    what: Handing = Handing.REROUTE
+
+
 class WaitUntil(Struct, frozen=True, tag=True):
     """Nothing more to do before `at_us`; then tell the time."""
 
     at_us: int
 
 
-Act = SendOrder | AskOutcome | DeclineHold | SendConfirm | AskLease | SendRelease
+Act = SendOrder | AskOutcome | DeclineHold | SendConfirm | SendBack | AskLease | SendRelease | TellOrder
 Effect = Act | WaitUntil

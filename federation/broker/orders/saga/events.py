@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from federation.broker.orders.saga.effects import Act
+from federation.broker.orders.saga.effects import Act, TellOrder
 from federation.broker.orders.saga.state import Extension, Fault
 from schemas.order import Receipt
 
@@ -32,9 +32,46 @@ class HolderHeard(Event, frozen=True):
 
 
 class ExtendAsked(Event, frozen=True):
-    """The buyer committed to a longer window."""
+    """The buyer committed to a longer window, or to another bandwidth."""
 
     extension: Extension
+
+
+class Rerouting(Event, frozen=True):
+    """Another order is on its way in place of this one."""
+
+    by: str
+
+
+class Replaced(Event, frozen=True):
+    """The other order is in force."""
+
+    by: str
+
+
+class GoesOn(Event, frozen=True):
+    """The other order failed: this one goes on as before."""
+
+    by: str
+
+
+class Told(Event, frozen=True):
+    """The order that this one replaces has heeded what it was told."""
+
+    act: TellOrder
+
+
+class Barred(Event, frozen=True):
+    """The order to be replaced is not one that can be."""
+
+    act: TellOrder
+    fault: Fault
+
+
+class Untold(Event, frozen=True):
+    """Whether the order to be replaced has heeded it is not known."""
+
+    act: TellOrder
 
 
 class Hinted(Event, frozen=True):
@@ -78,3 +115,4 @@ class Unanswered(Event, frozen=True):
 
 
 Answer = Receipted | Missing | Declined | Refused | Unanswered
+Heard = Told | Barred | Untold

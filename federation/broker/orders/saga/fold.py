@@ -10,22 +10,28 @@ from typing import Final
 
 from msgspec import structs
 
-from federation.broker.orders.saga import extension, idle
+from federation.broker.orders.saga import extension, handing, idle
 from federation.broker.orders.saga.agree import differs
 from federation.broker.orders.saga.effects import Act, AskOutcome, DeclineHold, SendConfirm, SendOrder, SendRelease
 from federation.broker.orders.saga.events import (
     Answer,
+    Barred,
     Declined,
     Event,
     ExtendAsked,
+    GoesOn,
     Hinted,
     HolderHeard,
     Missing,
     Receipted,
     Refused,
     ReleaseAsked,
+    Replaced,
+    Rerouting,
     Restarted,
+    Told,
     Unanswered,
+    Untold,
 )
 from federation.broker.orders.saga.pace import again, fresh, in_doubt
 from federation.broker.orders.saga.state import Leg, OrderState, Pace
@@ -50,6 +56,8 @@ def fold(state: OrderState, event: Event) -> OrderState:
     state = structs.replace(state, at_us=max(state.at_us, event.at_us))
     match event:
         case Restarted():
+            if handing.owed(state):
+                state = structs.replace(state, handing=in_doubt(state.handing))
             return idle.heard(extension.restarted(_restarted(state)), anew=True)
         case HolderHeard():
             return idle.heard(state)
@@ -57,6 +65,10 @@ def fold(state: OrderState, event: Event) -> OrderState:
             return structs.replace(state, release_asked=True)
         case ExtendAsked(extension=begun):
             return structs.replace(idle.heard(state), extension=begun, extensions=begun.number)
+        case Rerouting() | Replaced() | GoesOn():
+            return handing.heeded(state, event)
+        case Told() | Barred() | Untold():
+            return handing.answered(state, event)
         case Hinted(leg=index):
             return _hinted(state, index)
         case Receipted() | Missing() | Declined() | Refused() | Unanswered():

@@ -47,7 +47,7 @@ class Sent(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Pledge(Struct, frozen=True, kw_only=True):
     """A held segment quote: its Sonata id, its hash, what it sells for how much, and until when it is held. Its bill is
     judged by the `tariff`; orders placed before that was kept have none. Mandate and grants are those of its rfq, the
-    decision is that of its path."""
+    decision is that of its path. `from_s` is since when another bandwidth counts, sold for less than its window."""
 
     quote_id: str
     quote_h: Hash
@@ -58,6 +58,7 @@ class Pledge(Struct, frozen=True, kw_only=True):
     mandate_h: Hash | None = None
     grant_h: Hash | None = None
     decision_h: Hash | None = None
+    from_s: int | None = None
 
 
 class Part(Struct, frozen=True, kw_only=True):
@@ -74,7 +75,8 @@ class Part(Struct, frozen=True, kw_only=True):
 class Terms(Struct, frozen=True, kw_only=True):
     """What was agreed when the order was placed; never changes. `rates` convert bills to the currency of `total`;
     `agent` is the key of the agent that ordered, none for the buyer itself. Its holder may be silent for no longer than
-    `idle_release_s` while the path is in force (`idle.py`); null means for as long as it likes."""
+    `idle_release_s` while the path is in force (`idle.py`); null means for as long as it likes. `replaces` is the
+    order in whose place this one comes: that ends once this one is in force, and goes on if this one fails."""
 
     id: Id
     buyer: str
@@ -89,6 +91,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     rates: RateTable
     agent: Hash | None = None
     idle_release_s: int | None = None
+    replaces: Id | None = None
 
     def of_agent(self, key: Hash | None) -> bool:
         """Whether an agent with this key may know of the order; the buyer itself, without one, always may."""
@@ -127,17 +130,21 @@ class Leg(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Standing(StrEnum):
-    """Where one segment stands within an extension."""
+    """Where one segment stands within an extension. Of another bandwidth that is taken back, a segment has RETURNED to
+    the one before, or is KEPT at the other one by its operator."""
 
     ASKED = "ASKED"
     PENDING = "PENDING"
     EXTENDED = "EXTENDED"
     LAPSED = "LAPSED"
     REFUSED = "REFUSED"
+    RETURNED = "RETURNED"
+    KEPT = "KEPT"
 
 
 class Step(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is known of one segment's part in an extension; the members mean what they mean in `Leg`."""
+    """What is known of one segment's part in an extension; the members mean what they mean in `Leg`. `back` is the
+    confirm that takes it back, `at_s` the Unix second since when it counts."""
 
     order: Sent
     standing: Standing = Standing.ASKED
@@ -146,21 +153,28 @@ class Step(Struct, frozen=True, kw_only=True, omit_defaults=True):
     order_h: Hash | None = None
     receipt_h: Hash | None = None
     confirm: Sent | None = None
+    back: Sent | None = None
     fault: Fault | None = None
     missing: bool = False
     let_go: bool = False
+    check: bool = False
+    at_s: int = 0
 
 
 class Phase(StrEnum):
-    """Where an extension stands: orders out, all pending and confirms out, or given up and holds let go."""
+    """Where an extension stands: orders out, all pending and confirms out, another bandwidth taken back where it was
+    confirmed because it was not everywhere, or given up and holds let go."""
 
     ORDERING = "ORDERING"
     CONFIRMING = "CONFIRMING"
+    RETURNING = "RETURNING"
     DROPPED = "DROPPED"
 
 
 class Extension(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A longer window under way: from the order's end until `until_s`, confirmed on every segment or on none."""
+    """A change under way, confirmed on every segment or on none: more time, from the order's end until `until_s`, or
+    another bandwidth, `bandwidth_bps` from now until that end, for which `freed` of what was sold is not used.
+    """
 
     number: int
     quote: Id
@@ -171,6 +185,16 @@ class Extension(Struct, frozen=True, kw_only=True, omit_defaults=True):
     pledges: tuple[Pledge, ...]
     steps: tuple[Step, ...]
     phase: Phase = Phase.ORDERING
+    bandwidth_bps: int | None = None
+    freed: Money | None = None
+
+
+class Handing(StrEnum):
+    """What an order tells the one that it replaces: I am on my way, you are not needed any more, or go on as before."""
+
+    REROUTE = "REROUTE"
+    RELEASE = "RELEASE"
+    RETURN = "RETURN"
 
 
 class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -178,7 +202,10 @@ class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `void` is the operator whose order or confirm is missing, once the path is undone. `ended`: the window is over and
     operators release by themselves. `extensions` counts the extensions begun. `heard_s` is when the holder was last
-    heard of, Unix seconds, where silence ends the order. `version` is the shell's, no rule looks at it: how often the
+    heard of, Unix seconds, where silence ends the order. `resized_bps` is the bandwidth that the latest change gave it.
+    `replaced_by` is the order on its way, or in force, in place of this one; `handed` is what the order that this one
+    replaces has last heeded, `handing` the pace of telling it, and `barred` why it will not be replaced. `failed_by`
+    are orders that were to replace this one and failed. `version` is the shell's, no rule looks at it: how often the
     order was journaled, this entry included. So is `taken`: how often another replica took the order over.
     """
 
@@ -199,8 +226,19 @@ class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     extensions: int = 0
     heard_s: int = 0
     bill: Bill | None = None
+    resized_bps: int | None = None
+    replaced_by: Id | None = None
+    failed_by: tuple[Id, ...] = ()
+    handed: Handing | None = None
+    handing: Pace = Pace()
+    barred: Fault | None = None
     version: int = 1
     taken: int = 0
+
+    @property
+    def bandwidth_bps(self) -> int:
+        """What the path has now, in bit/s."""
+        return self.resized_bps or self.terms.bandwidth_bps
 
     @property
     def now_s(self) -> int:
