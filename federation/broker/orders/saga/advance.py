@@ -195,9 +195,12 @@ def _prepared(state: OrderState) -> OrderState:
 def _never_ordered(state: OrderState, part: Part, leg: Leg) -> Leg | None:
     """The segment settled, if it is certain that its order was not taken and never will be: the operator says so after
     it declined the quote, or after the order has expired. A refusal is no proof, a copy may still be on its way; nor is
-    an answer from before, so the fence makes any question that is out an old one."""
+    an answer from before, so the fence makes any question that is out an old one. An operator that never gave a receipt
+    which verifies was never sent a confirm, so what it may have taken has lapsed there, whatever it says."""
     if leg.state is not State.HELD:
         return None
+    if leg.fenced and state.now_s >= lapsed_s(state):
+        return structs.replace(leg, state=State.EXPIRED)
     if leg.missing and (leg.let_go or leg.fenced):
         return structs.replace(leg, state=State.DECLINED if leg.let_go else State.EXPIRED)
     if not leg.let_go and not leg.fenced and state.now_s >= fence_s(part, leg):
@@ -208,6 +211,11 @@ def _never_ordered(state: OrderState, part: Part, leg: Leg) -> Leg | None:
 def fence_s(part: Part, leg: Leg) -> int:
     """Unix second from which on no operator takes the order of a segment, and none keeps its hold."""
     return max(leg.order.iat + FENCE_S, part.pledge.held_until + SKEW_S)
+
+
+def lapsed_s(state: OrderState) -> int:
+    """Unix second from which on no operator keeps a segment that was not confirmed."""
+    return state.confirm_by + GIVE_UP_S
 
 
 def _released(state: OrderState, leg: Leg) -> Leg:

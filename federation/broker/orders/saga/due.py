@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from federation.broker.orders.saga import extension, handing, idle
-from federation.broker.orders.saga.advance import confirm_from_by_s, fence_s, give_up_s, order_by_s, release_wanted
+from federation.broker.orders.saga.advance import (
+    confirm_from_by_s,
+    fence_s,
+    give_up_s,
+    lapsed_s,
+    order_by_s,
+    release_wanted,
+)
 from federation.broker.orders.saga.effects import (
     NO_LEG,
     Act,
@@ -125,4 +132,6 @@ def _deadlines(state: OrderState) -> Iterator[int]:
         case _:
             yield state.end_s + END_GRACE_S
             pairs = zip(state.terms.parts, state.legs, strict=True)
-            yield from (fence_s(part, leg) for part, leg in pairs if leg.state is State.HELD)
+            for part, leg in pairs:
+                if leg.state is State.HELD:
+                    yield from (fence_s(part, leg), lapsed_s(state))
