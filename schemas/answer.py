@@ -277,6 +277,43 @@ class StatementView(Struct, frozen=True, kw_only=True):
     statement: BillingStatement
 
 
+class AuditedOperator(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One operator that was asked what it keeps for this broker: leases and holds of the asker, or `why` it was not
+    reached.
+    """
+
+    operator: str
+    operator_name: str
+    reached: bool
+    leases: int
+    holds: int
+    why: str = ""
+
+
+class AuditFinding(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something held or active that no live order owns (`lease`, `hold`), or a lease that its order believes in and
+    its operator does not have (`missing`): what, since when, whose order where that is known, and why it is wrong.
+    """
+
+    kind: str
+    operator: str
+    operator_name: str
+    what: str
+    since: Time
+    why: str
+    state: State | None = None
+    order: str | None = None
+
+
+class AuditView(Struct, frozen=True, kw_only=True):
+    """What operators keep, against what live orders own; `clean`: every operator was asked, and nothing is wrong."""
+
+    at: Time
+    clean: bool
+    operators: tuple[AuditedOperator, ...]
+    findings: tuple[AuditFinding, ...]
+
+
 class PolicyView(Struct, frozen=True, kw_only=True):
     """A policy that an intent may name: its Cedar text and the base64url SHA-256 of that; `own` are the asker's."""
 

@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from federation.broker import recorded
 from federation.broker.api.counter import Counter
+from federation.broker.api.hatch import open_hatch
 from federation.broker.api.http import HttpFace, Seams
 from federation.broker.api.tls import agents_tls, origins_of
 from federation.broker.authority.buyers import Buyers
@@ -57,9 +59,10 @@ from federation.broker.roster import Roster
 from federation.broker.secret import secret_of
 from federation.broker.standing import Standing
 from federation.broker.store.opened import BrokerStore, Opened, open_store
+from federation.broker.sweeping.sweeper import Sweeper, Tools
 from federation.evidence.log import Log
 from federation.evidence.protocols import LogStore
-from federation.node.audit import STRANGER, Audit
+from federation.node.audit import Audit
 from federation.node.certificate import server_tls
 from federation.node.http import listen
 from federation.node.identity.heed import Heed
@@ -207,11 +210,7 @@ class _Broker:
         evidence = self._log(opened.log, circle, egress, audit)
         presence = await self._present(circle.mutual, evidence)
         reach = await self._stack.enter_async_context(Reach(circle.mutual.tls, egress))
-        right = self._right(circle, reach, store)
-        peers = Roster(functools.partial(self._peer, circle, reach, right), config.operators)
-        if config.trust.domain is None:
-            await circle.members.refresh()
-        circle.members.on_change(peers.follow)
+        peers = await self._roster(circle, reach, self._right(circle, reach, store))
         standing = Standing(store, self._clock)
         circle.members.on_change(standing.follow)
         federation = Federation(peers.present, self._clock, self._entropy)
@@ -227,6 +226,7 @@ class _Broker:
                 clock=self._clock, entropy=self._entropy, tasks=tasks,
                 permits=Permits(self._identity.secret, terms.rates), ownership=replica.ownership if replica else None,
             )  # fmt: skip
+            sweeper = self._sweeper(peers, store, coordinator, audit)
             quoting = Quoting(searching, peers, self._author(), store, self._quoting_limits())
             desk = Desk(
                 searching=searching, quoting=quoting, extending=Extending(quoting), quotes=store, orders=coordinator,
@@ -234,7 +234,8 @@ class _Broker:
                 once=Once(store, self._clock, tasks, replica.turns if replica else None),
                 policies=policies, gathering=self._gathering(circle, reach, store, evidence),
                 federation=lambda: self._view(market, federation, circle),
-                measuring=self._measuring(store, market, circle), statements=Statements(self._identity.key, store),
+                measuring=self._measuring(store, market, circle), sweeper=sweeper,
+                statements=Statements(self._identity.key, store),
             )  # fmt: skip
             running = [
                 tasks.create_task(federation.run(), name="discovery"),
@@ -243,6 +244,7 @@ class _Broker:
                 tasks.create_task(circle.members.run(), name="trust domain"),
                 tasks.create_task(standing.run(), name="who is who"),
                 tasks.create_task(evidence.run(), name="log"),
+                tasks.create_task(self._sweep(sweeper, market), name="sweeper"),
                 tasks.create_task(self._warm(warming, market, graphs), name="kernel"),
                 *([tasks.create_task(presence.run(), name="keys")] if presence else []),
             ]
@@ -274,13 +276,25 @@ class _Broker:
         await recover(store, coordinator)
         return []
 
+    async def _roster(self, circle: Circle, reach: Reach, right: Right) -> Roster:
+        """The operators, which follow whoever is a member from now on."""
+        peers = Roster(functools.partial(self._peer, circle, reach, right), self._config.operators)
+        if self._config.trust.domain is None:
+            await circle.members.refresh()
+        circle.members.on_change(peers.follow)
+        return peers
+
+    def _sweeper(self, peers: Roster, store: BrokerStore, orders: Coordinator, audit: Audit) -> Sweeper:
+        note = functools.partial(recorded.swept, audit)
+        return Sweeper(Tools(lambda: peers.present, store, orders, self._author(), note))
+
     def _measuring(self, store: BrokerStore, market: Market, circle: Circle) -> Measuring:
         sites = Sites(lambda: market.snapshot.sheets, circle.facts)
         return Measuring(store, store, store, sites.where, clock=self._clock, entropy=self._entropy)
 
     def _terms(self, circle: Circle, policies: Policies, market: Market, audit: Audit) -> Terms:
         """What every question of this broker shares."""
-        sites = Sites(lambda: market.snapshot.sheets, circle.facts, functools.partial(_contradicted, audit))
+        sites = Sites(lambda: market.snapshot.sheets, circle.facts, functools.partial(recorded.contradicted, audit))
         return Terms(
             self._config.rates.table(),
             circle.facts,
@@ -295,7 +309,7 @@ class _Broker:
 
     def _log(self, rows: LogStore, circle: Circle, egress: Egress, audit: Audit) -> Log:
         """What this broker signed and received, and its office as a witness of others."""
-        config, record = self._config, functools.partial(_unsigned, audit)
+        config, record = self._config, functools.partial(recorded.unsigned, audit)
         post = Elsewhere(egress, config.trust.egress.places)
         return Log(
             config,
@@ -306,6 +320,13 @@ class _Broker:
             clock=self._clock,
             record=record,
         )
+
+    async def _sweep(self, sweeper: Sweeper, market: Market) -> None:
+        """Rounds from when every operator has been heard of once, and whenever the owner of the broker asks."""
+        async with AsyncExitStack() as hatch:
+            await open_hatch(Path(self._config.data), sweeper, hatch)
+            await market.ready.wait()
+            await sweeper.run()
 
     async def _warm(self, warming: Warming, market: Market, graphs: Worker) -> None:
         """Compile beside everything else; the graph that is there by then gets its arrays too."""
@@ -400,7 +421,7 @@ class _Broker:
         """Who may buy: everybody that the configuration names."""
         who, config = self._identity, self._config
         issuer = Issuer(config.entity, who.key, who.entropy.token)
-        record = functools.partial(_note, audit)
+        record = functools.partial(recorded.unknown, audit)
         return Door(issuer, buyers, replay, who.secret, who.clock, revocations=store, record=record, filing=store)
 
     def _quoting_limits(self) -> QuotingLimits:
@@ -456,22 +477,6 @@ class _Broker:
         finally:
             stopping.cancel()
             ready.cancel()
-
-
-def _note(audit: Audit, problem: Problem, act: str) -> None:
-    """Who is refused before being known is a stranger."""
-    audit.note(problem, caller=STRANGER, act=act)
-
-
-def _unsigned(audit: Audit, problem: Problem, about: str) -> None:
-    """Why the checkpoint of a member was not signed."""
-    audit.note(problem, caller=about, act="POST /witness/add-checkpoint")
-
-
-def _contradicted(audit: Audit, entity: str, why: str) -> None:
-    """What an operator says of its sites and an auditor does not find."""
-    log.warning("%s contradicts an auditor: %s", entity, why)
-    audit.note(Problem("DOCUMENT_INVALID", why, field="sites"), caller=entity, act="offer sheet")
 
 
 def _agents_face(

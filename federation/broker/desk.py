@@ -26,8 +26,10 @@ from federation.broker.quotes.protocols import QuoteStore, StoredQuote
 from federation.broker.quotes.quoting import Quoting
 from federation.broker.quotes.seal import quote_view
 from federation.broker.quotes.within import Within
+from federation.broker.sweeping.sweeper import Sweeper
 from federation.node.seams import Clock
 from schemas.answer import (
+    AuditView,
     EvidenceView,
     FederationView,
     MeasurementView,
@@ -69,9 +71,10 @@ class Desk:
         policies: Policies,
         measuring: Measuring,
         statements: Statements,
+        sweeper: Sweeper,
         gathering: Gathering | None = None,
     ) -> None:
-        self._gathering, self._statements = gathering, statements
+        self._gathering, self._statements, self._sweeper = gathering, statements, sweeper
         self._policies, self._measuring = policies, measuring
         self._searching, self._quoting, self._extending = searching, quoting, extending
         self._quotes, self._orders, self._order_store = quotes, orders, order_store
@@ -250,6 +253,10 @@ class Desk:
     async def statement(self, buyer: Buyer, order_id: str) -> StatementView:
         """What an order that is over came to. See `Statements.of` for what it raises."""
         return await self._statements.of(buyer.name, buyer.agent, order_id)
+
+    async def audit(self, buyer: Buyer) -> AuditView:
+        """What operators keep for this buyer that no live order of its owns. Raises UNAVAILABLE."""
+        return await self._sweeper.audit_of(buyer.name, buyer.agent)
 
     def federation(self) -> FederationView:
         """The federation as the broker knows it now."""

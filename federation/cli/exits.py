@@ -24,7 +24,7 @@ MEANING: Final = """\
 \b
 Exit status:
   0    done
-  1    a fault on our side, or claims of a demo or cases of a policy that did not hold
+  1    a fault on our side, claims of a demo or cases of a policy that did not hold, or an audit that found something
   2    the input is not valid; the message names the part and shows a right one
   3    no path satisfies every limit
   4    refused: by an operator, by policy, because the state does not allow it, or evidence that does not hold

@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "heartbeat": Command("federation.cli.order", "heartbeat", "Say that you still want a lease."),
     "release": Command("federation.cli.order", "release", "End a lease and get its bill."),
     "statement": Command("federation.cli.statement", "statement", "What an order came to, signed."),
+    "audit": Command("federation.cli.audit", "audit", "Whether operators keep anything that you no longer have."),
     "measure": Command("federation.cli.order", "measure", "Hold a measured latency against what was promised."),
     "federation": Command("federation.cli.federation", "federation", "The operators that the broker knows."),
     "trust": Command("federation.cli.trust", "trust", "Who is trusted, and why or why not."),
@@ -51,7 +52,7 @@ COMMANDS: Final = {
     "grant": Command("federation.cli.grant", "grant", "Let somebody connect at a UNI of yours."),
     "mcp": Command("federation.cli.mcp", "mcp", "Serve an agent over standard input and output (MCP)."),
     "demo": Command("federation.cli.demo.command", "demo", "Fifteen real networks on this machine, one purchase."),
-    "broker": Command("federation.cli.broker", "broker", "Run a broker, or print a configuration for one."),
+    "broker": Command("federation.cli.broker", "broker", "Run a broker, look after it, or print a configuration."),
 }
 
 

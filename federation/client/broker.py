@@ -14,6 +14,7 @@ from federation.client.lease import Lease
 from federation.client.retry import persistent
 from federation.node.seams import Entropy, SystemClock, SystemEntropy
 from schemas.answer import (
+    AuditView,
     EvidenceView,
     FederationView,
     MeasurementView,
@@ -159,6 +160,10 @@ class BrokerClient:
         """What an order that is over came to, signed. Raises INCOMPATIBLE_STATE before that, UNAVAILABLE while it is
         being released."""
         return await self._ask("GET", f"/orders/{order_id}/statement", StatementView)
+
+    async def audit(self) -> AuditView:
+        """What operators keep for this buyer that no live order of its owns; `clean` where that is nothing."""
+        return await self._ask("GET", "/audit", AuditView)
 
     async def policies(self) -> PoliciesView:
         """The policies that this buyer may name in an intent, with their texts, and what data classes bring."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar
 from urllib.parse import quote as escaped
@@ -36,7 +37,7 @@ from schemas.sonata.hub import Hub, Subscription
 from schemas.sonata.inventory import ProductFound
 from schemas.sonata.order import OrderFound
 from schemas.sonata.quote import QuoteFound, QuoteOperation
-from schemas.sonata.states import ProductStatus
+from schemas.sonata.states import ProductStatus, QuoteState
 
 T = TypeVar("T")
 _HUB: Final = msgspec.json.Decoder(Hub)
@@ -149,11 +150,19 @@ class SonataBuyer:
 
     async def products(self, status: ProductStatus | None = None) -> tuple[ProductFound, ...]:
         """Every product of ours at the seller, or every one in `status`."""
-        found: list[ProductFound] = []
         wanted = {} if status is None else {"status": status.value}
+        return await self._all(f"{inventory.API}/product", ProductFound, wanted)
+
+    async def quotes(self, state: QuoteState, before: datetime) -> tuple[QuoteFound, ...]:
+        """Every quote of ours at the seller that is in `state` and was asked for before a time."""
+        wanted = {"state": state.value, "quoteDate.lt": f"{before:%Y-%m-%dT%H:%M:%SZ}"}
+        return await self._all(f"{quote.API}/quote", QuoteFound, wanted)
+
+    async def _all(self, path: str, kind: type[T], wanted: Mapping[str, str]) -> tuple[T, ...]:
+        """Page by page until one is empty: a seller may give fewer than were asked for."""
+        found: list[T] = []
         for _ in range(PAGES_MAX):
-            page = {"offset": str(len(found)), "limit": str(PAGE)}
-            got = await self._list(f"{inventory.API}/product", ProductFound, wanted | page)
+            got = await self._list(path, kind, {**wanted, "offset": str(len(found)), "limit": str(PAGE)})
             found += got
             if not got:
                 break

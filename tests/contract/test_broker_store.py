@@ -303,6 +303,20 @@ async def test_an_entry_replaces_the_one_before_it_and_none_else(store: Store, w
 
 
 @pytest.mark.asyncio
+async def test_open_quotes_are_those_that_may_still_be_ordered(store: Store, world: World) -> None:
+    quotes = [await quoted(store, world) for _ in range(4)]
+    exp = quotes[0].claims.exp
+    assert {quote.id for quote in await store.open_quotes(exp - 1)} == {quote.id for quote in quotes}
+    assert await store.open_quotes(exp) == ()
+    await store.move_quote(BUYER, quotes[0].id, State.HELD, State.DECLINED)
+    await store.move_quote(BUYER, quotes[1].id, State.HELD, State.EXPIRED)
+    await store.begin(placed(quotes[2], "o1"), quotes[2].id, None, [])
+    assert [quote.id for quote in await store.open_quotes(0)] == [quotes[3].id]
+    assert await store.owner_of("o1") == (BUYER, None)
+    assert await store.owner_of("another") is None
+
+
+@pytest.mark.asyncio
 async def test_orders_are_told_in_pages(store: Store, world: World) -> None:
     for number in range(7):
         quote = await quoted(store, world)

@@ -7,6 +7,9 @@ from msgspec import structs
 
 from federation.trust.jose import sign_jws
 from schemas.answer import (
+    AuditedOperator,
+    AuditFinding,
+    AuditView,
     BackupView,
     Binding,
     Change,
@@ -123,6 +126,7 @@ class FakeExchange:
         self.intents: list[Intent] = []
         self.grants: list[tuple[str, ...]] = []
         self.beats: list[str] = []
+        self.orphans: list[AuditFinding] = []
         self.fail: Exception | None = None
 
     def _begin(self) -> None:
@@ -294,6 +298,13 @@ class FakeExchange:
         claims = msgspec.convert(vectors()["documents"]["billing-statement+jwt"]["claims"], BillingStatement)
         claims = structs.replace(claims, order=order_id)
         return StatementView(order=order_id, document=sign_jws(KEY, claims), statement=claims)
+
+    async def audit(self) -> AuditView:
+        self._begin()
+        surf = AuditedOperator(
+            operator="https://surf.example", operator_name="SURF", reached=True, leases=len(self.all_orders), holds=0
+        )
+        return AuditView(at=moment(NOW), clean=not self.orphans, operators=(surf,), findings=tuple(self.orphans))
 
     async def federation(self) -> FederationView:
         self._begin()

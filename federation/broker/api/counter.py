@@ -5,6 +5,7 @@ from __future__ import annotations
 from federation.broker.authority.power import Buyer
 from federation.broker.desk import Desk
 from schemas.answer import (
+    AuditView,
     EvidenceView,
     FederationView,
     MeasurementView,
@@ -97,6 +98,10 @@ class Counter:
     async def statement(self, order_id: str) -> StatementView:
         """See `Exchange.statement`."""
         return await self._desk.statement(self._buyer, order_id)
+
+    async def audit(self) -> AuditView:
+        """See `Exchange.audit`."""
+        return await self._desk.audit(self._buyer)
 
     async def federation(self) -> FederationView:
         """See `Exchange.federation`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from schemas.answer import (
+    AuditView,
     EvidenceView,
     FederationView,
     MeasurementView,
@@ -109,6 +110,10 @@ class Exchange(Protocol):
 
     async def statement(self, order_id: str) -> StatementView:
         """What an order that is over came to, signed, segment by segment. Raises INCOMPATIBLE_STATE before that."""
+        ...
+
+    async def audit(self) -> AuditView:
+        """What operators keep for this buyer that no live order of its owns, each asked just now."""
         ...
 
     async def federation(self) -> FederationView:

@@ -13,6 +13,7 @@ from federation.broker.config import Limits
 from federation.broker.orders.protocols import PAGE_MAX
 from federation.node.http import json_body
 from schemas.answer import (
+    AuditView,
     EvidenceView,
     FederationView,
     MeasurementView,
@@ -211,6 +212,11 @@ async def statement(call: Call) -> StatementView:
     return await call.exchange.statement(call.id())
 
 
+async def audit(call: Call) -> AuditView:
+    """What is kept that nobody owns."""
+    return await call.exchange.audit()
+
+
 async def policies(call: Call) -> PoliciesView:
     """What an intent may name."""
     return await call.exchange.policies()
@@ -298,6 +304,11 @@ OPERATIONS: Final = (
         "POST", "/mandates/{id}/revoke", "revokeMandate",
         "Take back a mandate by its hash, as its buyer: no token, quote or order under it from then on. Leases go on.",
         revoke, RevocationView, problems=(MANDATED,),
+    ),
+    Operation(
+        "GET", "/audit", "audit",
+        "What operators keep for this buyer that no live order of its owns, each asked just now: zero, or a list.",
+        audit, AuditView,
     ),
     Operation(
         "GET", "/policies", "policies",

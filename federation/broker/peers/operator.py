@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeVar
 from msgspec import Struct
 
 from federation.broker.peers.mesh import MeshChannel
-from federation.broker.peers.protocols import HeldQuote, LeaseHint, LeaseReceipt, Permit, SheetPages
+from federation.broker.peers.protocols import HeldQuote, Kept, KeptLease, LeaseHint, LeaseReceipt, Permit, SheetPages
 from federation.broker.peers.tokens import Need, OperatorTokens
 from federation.broker.peers.verify import verified_confirmation, verified_quote, verified_receipt, verified_standing
 from federation.node.seams import Clock
@@ -29,11 +29,21 @@ from schemas.offer import Delta, Manifest
 from schemas.order import Confirm, Order, Receipt
 from schemas.problem import Outcome, Problem
 from schemas.quote import Rfq
+from schemas.segment import moment
+from schemas.sonata.segment import given_or_none
+from schemas.sonata.states import ProductStatus, QuoteState
 
 # What an operator may say in our words; anything else it says about a request of ours is a plain refusal.
 KEPT: Final = frozenset(
     "LABEL_TAKEN CAPACITY_CHANGED TOO_MANY_REQUESTS HOLD_LOST QUOTE_USED QUOTE_EXPIRED INCOMPATIBLE_STATE NOT_FOUND "
     "OPERATOR_REFUSED OPERATOR_UNREACHABLE POLICY_DENIED NOT_IMPLEMENTED".split()
+)
+# Leases that still hold something at their operator.
+NOT_OVER: Final = (
+    ProductStatus.PENDING_ACTIVE,
+    ProductStatus.ACTIVE,
+    ProductStatus.PENDING_CHANGE,
+    ProductStatus.PENDING_TERMINATE,
 )
 A = TypeVar("A")
 P = TypeVar("P", bound=Struct)
@@ -196,6 +206,16 @@ class SonataOperator:
         except Problem as problem:
             raise self._own(problem, None) from problem
         return self._lease_receipt(found.receipt_jws, receipt)
+
+    async def kept(self, before: int) -> Kept:
+        """See `KeepingPeer.kept`."""
+        try:
+            lists = [await self._buyer.products(status) for status in NOT_OVER]
+            quotes = await self._buyer.quotes(QuoteState.ORDERABLE, moment(before))
+        except Problem as problem:
+            raise self._translated(problem) from problem
+        found = {one.id: KeptLease(one.id, given_or_none(one.external_id)) for some in lists for one in some}
+        return Kept(tuple(found.values()), tuple(one.id for one in quotes))
 
     async def sheet(self) -> SheetPages:
         """See `OperatorPeer.sheet`."""

@@ -21,6 +21,7 @@ from schemas.lease import State
 from schemas.offer import Delta, Manifest
 from schemas.order import Confirm, Order, Receipt
 from schemas.quote import Rfq, SegmentQuote
+from schemas.segment import Id
 
 
 class HeldQuote(Struct, frozen=True, kw_only=True):
@@ -150,4 +151,27 @@ class OperatorPeer(Protocol):
         """State changes of this broker's leases, as they happen. They only make things faster, never
         correct.
         """
+        ...
+
+
+class KeptLease(NamedTuple):
+    """A lease that is not over at its operator; `order_jti` is the id of the document that ordered it, if it says."""
+
+    product: Id
+    order_jti: str | None
+
+
+class Kept(NamedTuple):
+    """What one operator keeps for this broker: leases that are not over, and quotes that may still be ordered."""
+
+    leases: tuple[KeptLease, ...]
+    quotes: tuple[Id, ...]
+
+
+class KeepingPeer(OperatorPeer, Protocol):
+    """An operator that can be asked what it keeps."""
+
+    async def kept(self, before: int) -> Kept:
+        """Every lease of ours that is not over, and every quote made before this Unix second that still waits for an
+        order. Raises `OPERATOR_UNREACHABLE`, `OPERATOR_REFUSED`."""
         ...

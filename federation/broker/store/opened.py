@@ -16,6 +16,7 @@ from federation.broker.orders.protocols import OrderStore
 from federation.broker.quotes.protocols import ClaimStore, QuoteStore
 from federation.broker.spend.protocols import SpendLedger
 from federation.broker.store.sqlite import SqliteStore, open_database
+from federation.broker.sweeping.protocols import SweepStore
 from federation.evidence.protocols import LogStore
 from federation.evidence.sqlite import LogRows
 from federation.node.seams import Entropy
@@ -31,7 +32,7 @@ FILE: Final = "broker.sqlite3"
 
 
 class BrokerStore(
-    ClaimStore, QuoteStore, OrderStore, SpendLedger, Revocations, EvidenceStore, MeasurementStore, Protocol
+    ClaimStore, QuoteStore, OrderStore, SpendLedger, Revocations, EvidenceStore, MeasurementStore, SweepStore, Protocol
 ):
     """All that a broker keeps."""
 

@@ -78,6 +78,11 @@ class OrderRows:
         row = await self._database.look(lambda connection: connection.execute(query, (operator, product)).fetchone())
         return None if row is None else str(row["order_id"])
 
+    async def owner_of(self, order_id: str) -> tuple[str, str | None] | None:
+        """See `SweepStore.owner_of`."""
+        found = await self._states("SELECT body FROM orders WHERE id = ?", (order_id,))
+        return (found[0].terms.buyer, found[0].terms.agent) if found else None
+
     async def _states(self, query: str, values: tuple[str | int | None, ...]) -> tuple[OrderState, ...]:
         def work(connection: sqlite3.Connection) -> tuple[OrderState, ...]:
             return tuple(_DECODER.decode(row["body"]) for row in connection.execute(query, values))

@@ -47,6 +47,16 @@ class QuoteRows:
         """See `EvidenceStore.quotes_of`."""
         return await self._database.read(lambda connection: _of_order(connection, buyer, order_id))
 
+    async def open_quotes(self, since_s: int) -> tuple[StoredQuote, ...]:
+        """See `SweepStore.open_quotes`."""
+        query = "SELECT state, order_id, body FROM quotes WHERE state IN (?, ?) AND exp > ? ORDER BY exp, id"
+        values = (State.HELD, State.QUOTED, since_s)
+
+        def read(connection: sqlite3.Connection) -> tuple[StoredQuote, ...]:
+            return tuple(map(_decoded, connection.execute(query, values)))
+
+        return await self._database.read(read)
+
     async def move_quote(self, buyer: str, quote_id: str, present: State, to: State) -> bool:
         """See `QuoteStore.move_quote`. Raises INCOMPATIBLE_STATE for a move that the table of states does not have."""
         move(present, to)

@@ -63,6 +63,16 @@ class MemoryStore:
     async def get_quote(self, buyer: str, quote_id: str) -> StoredQuote | None:
         return self._mine(self.quotes.get(quote_id), buyer, lambda quote: quote.buyer)
 
+    async def open_quotes(self, since_s: int) -> tuple[StoredQuote, ...]:
+        held = [one for one in self.quotes.values() if one.state in {State.HELD, State.QUOTED}]
+        return tuple(
+            sorted((one for one in held if one.claims.exp > since_s), key=lambda one: (one.claims.exp, one.id))
+        )
+
+    async def owner_of(self, order_id: str) -> tuple[str, str | None] | None:
+        found = [state.terms for state in self.states() if state.terms.id == order_id]
+        return (found[0].buyer, found[0].agent) if found else None
+
     async def move_quote(self, buyer: str, quote_id: str, present: State, to: State) -> bool:
         move(present, to)
         quote = await self.get_quote(buyer, quote_id)

@@ -13,8 +13,11 @@ import pytest_asyncio
 from msgspec import structs
 
 from federation.cli.main import COMMANDS, run
+from schemas.answer import AuditFinding
 from schemas.problem import Problem
+from schemas.segment import moment
 from tests.support.face import World
+from tests.support.seams import NOW
 
 ROOT = Path(__file__).parents[3]
 ASKED = ("Utrecht@SURF", "Milan@GARR", "--bandwidth", "10G", "--for", "2h")
@@ -98,6 +101,8 @@ async def test_a_purchase_at_the_terminal(peerway: Terminal) -> None:
     assert (status, "RELEASED" in out, "1 min" in out, "EUR 1.50" in out) == (0, True, True, True)
     status, out, _ = await peerway("statement", "o1")
     assert (status, "surf.example" in out, "EUR 6.30" in out) == (0, True, True)
+    status, out, _ = await peerway("audit")
+    assert (status, "0 found at 1 operators" in out) == (0, True)
     status, out, _ = await peerway("orders")
     assert "o1" in out
     status, out, _ = await peerway("federation")
@@ -251,3 +256,16 @@ def test_the_sample_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert run(["broker", "sample"]) == 0
     assert capsys.readouterr().out == SAMPLE
+
+
+@pytest.mark.asyncio
+async def test_an_audit_ends_with_zero_only_where_nothing_is_found(peerway: Terminal) -> None:
+    found = AuditFinding(
+        kind="lease", operator="https://surf.example", operator_name="SURF", what="p-1", since=moment(NOW),
+        why="a lease of order o9, which is over", order="o9",
+    )  # fmt: skip
+    peerway.world.exchanges["alice"].orphans.append(found)
+    status, out, _ = await peerway("audit")
+    assert (status, "1 found" in out, "p-1" in out, "o9" in out) == (1, True, True, True)
+    status, out, _ = await peerway("audit", "--json")
+    assert (status, json.loads(out)["findings"][0]["what"]) == (1, "p-1")

@@ -76,6 +76,11 @@ class OrderKeys:
         (found,) = await self._space.keys.get([named("product", operator, product)])
         return found
 
+    async def owner_of(self, order_id: str) -> tuple[str, str | None] | None:
+        """See `SweepStore.owner_of`."""
+        found = await self._states([order_id])
+        return (found[0].terms.buyer, found[0].terms.agent) if found else None
+
     async def _states(self, ids: Sequence[str]) -> tuple[OrderState, ...]:
         bodies = await self._space.all([named("order", one) for one in ids])
         return tuple(_DECODER.decode(body) for body in bodies if body is not None)

@@ -19,6 +19,10 @@ from federation.trust.jose import doc_hash
 from schemas.lease import State, move
 from schemas.segment import Hash
 
+OPEN: Final = frozenset({State.HELD, State.QUOTED})
+OPEN_QUOTES: Final = "open-quotes"  # of all buyers, by when they expire
+SCORE_MAX: Final = 2**53 - 1
+
 
 class Stage(Struct, frozen=True):
     """Where a quote stands."""
@@ -63,6 +67,14 @@ class QuoteKeys:
         found = [_decoded(stage, body) for stage, body in zip(stages, bodies, strict=True)]
         return tuple(one for one in found if one is not None and (one.buyer, one.order) == (buyer, order_id))
 
+    async def open_quotes(self, since_s: int) -> tuple[StoredQuote, ...]:
+        """See `SweepStore.open_quotes`."""
+        ids = await self._space.keys.between(OPEN_QUOTES, since_s + 1, SCORE_MAX)
+        stages = await self._space.all([_stage(one) for one in ids])
+        bodies = await self._space.all([named("quote", one) for one in ids])
+        found = [_decoded(stage, body) for stage, body in zip(stages, bodies, strict=True)]
+        return tuple(one for one in found if one is not None and one.state in OPEN)
+
     async def move_quote(self, buyer: str, quote_id: str, present: State, to: State) -> bool:
         """See `QuoteStore.move_quote`. Raises INCOMPATIBLE_STATE for a move that the table of states does not have."""
         move(present, to)
@@ -92,6 +104,7 @@ def _put(transaction: Transaction, quote: StoredQuote) -> None:
     transaction.absent(_stage(quote.id))
     transaction.put(named("quote", quote.id), msgspec.json.encode(quote).decode())
     _write(transaction, quote.id, Stage(quote.buyer, quote.state, quote.order))
+    transaction.rank(OPEN_QUOTES, quote.id, quote.claims.exp)
     if quote.order is not None:
         transaction.rank(named("quotes-of", quote.order), quote.id, quote.claims.exp)
     between = {jws: held.operator for held in quote.held for jws in (held.rfq_jws, held.quote_jws)}
@@ -107,6 +120,8 @@ async def _find(transaction: Transaction, buyer: str, quote_id: str) -> Stage | 
 
 def _write(transaction: Transaction, quote_id: str, stage: Stage) -> None:
     transaction.put(_stage(quote_id), msgspec.json.encode(stage).decode())
+    if stage.state not in OPEN:
+        transaction.drop(OPEN_QUOTES, quote_id)
 
 
 def _decoded(stage: str | None, body: str | None) -> StoredQuote | None:

@@ -1,0 +1,244 @@
+"""Asks every operator what it keeps for us, and lets go what no live order owns.
+
+Nothing is released on one look: what seems wrong is asked for once more by itself, and on the rounds it has to stay
+wrong for a while. Every act is one that may be done twice, so a sweep that was cut short is simply followed by another;
+nothing of it is kept on disk but the record of what was done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple, Protocol
+
+from federation.broker.orders.saga.pace import ORDER_LIFE_S
+from federation.broker.peers.protocols import KeepingPeer, Kept, LeaseHint
+from federation.broker.peers.pseudonym import pseudonym
+from federation.broker.quotes.ask import Author
+from federation.broker.sweeping.compare import Kind, Ours, Owner, Suspect, compare, ours
+from federation.broker.sweeping.protocols import SweepStore
+from federation.broker.sweeping.views import Finding, Looked, Report, audit_view
+from federation.trust.jose import sign_jws
+from schemas.answer import AuditView
+from schemas.lease import BILLABLE, TERMINAL, State
+from schemas.order import Order
+from schemas.problem import Problem
+from schemas.quote import Action
+from schemas.segment import EntityId
+
+SWEEP_S: Final = 300.0
+WRONG_FOR_S: Final = 120  # how long something has to be wrong before a round acts on it
+HOLD_GRACE_S: Final = 60  # a quote that is younger may be on its way into the journal
+AT_ONCE: Final = 8
+log = logging.getLogger(__name__)
+Note = Callable[[Problem, EntityId], None]
+
+
+class Hinting(Protocol):
+    """Whoever runs the orders."""
+
+    async def hint(self, hint: LeaseHint) -> None:
+        """Have the order of a lease look for itself."""
+        ...
+
+
+class Tools(NamedTuple):
+    """Operators, the journal, the orders that run, and who we are. `note` records what was done."""
+
+    peers: Callable[[], Mapping[EntityId, KeepingPeer]]
+    store: SweepStore
+    orders: Hinting
+    author: Author
+    note: Note
+
+
+class Sweeper:
+    """One broker's."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._clock = tools.author.clock
+        self._since: dict[tuple[Kind, EntityId, str], int] = {}
+        self._latest: Report | None = None
+        self._looks = 0
+        self._turn = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Go round until cancelled."""
+        while True:
+            try:
+                await self.sweep()
+            except Problem as problem:
+                log.warning("nothing swept: %s", problem)
+            await asyncio.sleep(SWEEP_S)
+
+    async def sweep(self, wrong_for_s: int = WRONG_FOR_S) -> Report:
+        """Look, and let go what has been wrong for so long. Raises `UNAVAILABLE` without a store."""
+        async with self._turn:
+            report = await self._look()
+        now = self._clock.now()
+        for finding in report.findings:
+            if now - self._since[finding.kind, finding.operator, finding.what] >= wrong_for_s:
+                await self._let_go(finding)
+        return report
+
+    async def audit(self) -> Report:
+        """What is wrong now: who asks while another look is under way shares the next. Raises `UNAVAILABLE` without a
+        store."""
+        came = self._looks
+        async with self._turn:
+            if self._latest is None or self._looks == came:
+                self._looks += 1
+                self._latest = await self._look()
+            return self._latest
+
+    async def audit_of(self, buyer: str, agent: str | None) -> AuditView:
+        """The same for one buyer: what is its own, or could be by the name that the operator has for it."""
+        secret = self._tools.author.secret
+
+        def owns(owner: Owner) -> bool:
+            return owner.buyer == buyer and agent in {None, owner.agent}
+
+        def whose(finding: Finding) -> bool:
+            if finding.owner is not None:
+                return owns(finding.owner)
+            return agent is None and finding.sub == pseudonym(secret, buyer, finding.operator)
+
+        return audit_view(await self.audit(), whose, owns)
+
+    async def audit_all(self) -> AuditView:
+        """The same for the owner of the broker."""
+        return audit_view(await self.audit(), lambda _: True, lambda _: True)
+
+    async def swept_all(self) -> AuditView:
+        """What a round found that let go of all of it at once, for the owner of the broker."""
+        report = await self.sweep(0)
+        return audit_view(report, lambda _: True, lambda _: True)
+
+    # --- looking ---------------------------------------------------------------------------------------------------
+
+    async def _look(self) -> Report:
+        at, gate = self._clock.now(), asyncio.Semaphore(AT_ONCE)
+        peers = dict(self._tools.peers())
+
+        async def ask(peer: KeepingPeer) -> Kept | Problem:
+            async with gate:
+                try:
+                    return await peer.kept(at - HOLD_GRACE_S)
+                except Problem as problem:
+                    return problem
+
+        kept = dict(zip(peers, await asyncio.gather(*(ask(peer) for peer in peers.values())), strict=True))
+        # Only now: what begins is in the journal before an operator hears of it.
+        store = self._tools.store
+        known = ours(await store.unfinished(), await store.open_quotes(at - HOLD_GRACE_S))
+        looked = tuple(_looked(peers[entity], found, known) for entity, found in kept.items())
+        suspects = [
+            suspect
+            for entity, found in kept.items()
+            if not isinstance(found, Problem)
+            for suspect in compare(entity, found, known)
+        ]
+        checked = [await self._checked(peers[suspect.operator], suspect) for suspect in suspects]
+        findings = tuple(self._dated(one) for one in checked if one is not None)
+        self._since = {key: at_s for key, at_s in self._since.items() if key in set(map(_key, findings))}
+        return Report(at, looked, findings)
+
+    def _dated(self, finding: Finding) -> Finding:
+        self._since.setdefault(_key(finding), self._clock.now())
+        return finding
+
+    async def _checked(self, peer: KeepingPeer, suspect: Suspect) -> Finding | None:
+        """Asked for once more by itself: it may be over by now."""
+        base = Finding(
+            suspect.kind, suspect.operator, peer.name, suspect.what, self._clock.now(), "", owner=suspect.owner
+        )
+        if suspect.kind is Kind.HOLD:
+            return base._replace(why="a hold for a quote that nobody can order any more")
+        try:
+            found = await peer.lease(suspect.what)
+        except Problem as problem:
+            return base._replace(why=f"its receipt does not verify: {problem.detail}")
+        if suspect.kind is Kind.MISSING:
+            return await self._missing(base, None if found is None else found.receipt.state)
+        if found is None or found.receipt.state in TERMINAL:
+            return None
+        receipt = found.receipt
+        known = base._replace(since=receipt.iat, state=receipt.state, sub=receipt.sub, receipt_h=found.receipt_h)
+        return await self._owned(known)
+
+    async def _owned(self, finding: Finding) -> Finding:
+        order_id = await self._tools.store.find_product(finding.operator, finding.what)
+        owner = None if order_id is None else await self._tools.store.owner_of(order_id)
+        if order_id is None or owner is None:
+            return finding._replace(why="a lease of no order in our books")
+        return finding._replace(owner=Owner(order_id, *owner), why=f"a lease of order {order_id}, which is over")
+
+    async def _missing(self, finding: Finding, there: State | None) -> Finding | None:
+        """Only if its order believes in it still."""
+        if there is not None and there not in TERMINAL:
+            return None
+        states = await self._tools.store.unfinished()
+        owner = finding.owner
+        if owner is None or not any(one.terms.id == owner.order and one.state in BILLABLE for one in states):
+            return None
+        why = f"order {owner.order} is in force, and its operator says that the lease is {there or 'unknown'}"
+        return finding._replace(state=there, why=why)
+
+    # --- letting go ------------------------------------------------------------------------------------------------
+
+    async def _let_go(self, finding: Finding) -> None:
+        peer = self._tools.peers().get(finding.operator)
+        if peer is None:
+            return
+        try:
+            if finding.kind is Kind.HOLD:
+                await peer.decline(finding.what)
+            elif finding.kind is Kind.MISSING:
+                at_ms = self._clock.now_us() // 1000
+                state = finding.state or State.RELEASED
+                hint = LeaseHint(operator=finding.operator, product=finding.what, state=state, at_ms=at_ms)
+                await self._tools.orders.hint(hint)
+            elif finding.receipt_h is not None and finding.sub is not None:
+                release = self._release(finding, finding.sub, finding.receipt_h)
+                await peer.order(sign_jws(self._tools.author.key, release), release, None)
+        except Problem as problem:
+            log.warning("%s %s at %s is still there: %s", finding.kind, finding.what, finding.operator, problem)
+            return
+        done = {Kind.HOLD: "declined", Kind.LEASE: "released", Kind.MISSING: "asked for"}[finding.kind]
+        text = f"{finding.kind} {finding.what}: {finding.why}; {done}"
+        log.warning("swept at %s: %s", finding.operator, text)
+        self._tools.note(Problem("INCOMPATIBLE_STATE", text), finding.operator)
+
+    def _release(self, finding: Finding, sub: str, receipt_h: str) -> Order:
+        author, now = self._tools.author, self._clock.now()
+        return Order(
+            iss=author.entity,
+            sub=sub,
+            aud=finding.operator,
+            iat=now,
+            exp=now + ORDER_LIFE_S,
+            jti=author.entropy.token(),
+            action=Action.RELEASE,
+            product=finding.what,
+            prev_h=receipt_h,
+        )
+
+
+def _key(finding: Finding) -> tuple[Kind, EntityId, str]:
+    return finding.kind, finding.operator, finding.what
+
+
+def _looked(peer: KeepingPeer, found: Kept | Problem, known: Ours) -> Looked:
+    if isinstance(found, Problem):
+        return Looked(peer.entity, peer.name, why=found.detail)
+    here = [(peer.entity, lease.product) for lease in found.leases]
+    held = [(peer.entity, quote) for quote in found.quotes]
+    nobody = Owner(None, "", None)
+    return Looked(
+        peer.entity,
+        peer.name,
+        tuple(known.leases.get(place, nobody) for place in here),
+        tuple(known.quotes.get(place, nobody) for place in held),
+    )
