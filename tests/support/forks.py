@@ -31,6 +31,7 @@ from federation.cli.demo.processes import BROKER, OPERATOR, launched
 HERE = Path(__file__).parents[2]
 IMPORTED = (
     "operators.daemon", "operators.cli.serve", "federation.broker.broker", "federation.broker.api.mcp",
+    "federation.broker.store.redis.store", "federation.broker.replicas.replica",
     "federation.cli.broker", "federation.cli.anchor", "federation.anchor.anchor", "uvloop",
 )  # fmt: skip
 MAINS = (OPERATOR[2], BROKER[2])

@@ -26,7 +26,6 @@ LOOKS: Final = 5  # at what is ours, in the time after which it may be taken ove
 AT_ONCE: Final = 200  # orders taken over in one look, so that several replicas share what one left
 REREAD_ROUNDS: Final = 30  # looks until every order was read again, whatever was heard of it
 SWEEP_ROUNDS: Final = 30  # looks between two searches for orders that nobody announces
-ABANDONED_S: Final = 60.0  # an announcement whose order is not written by then will have none
 OFFICE: Final = "announcing"
 ANY_VERSION: Final = sys.maxsize
 log = logging.getLogger(__name__)
@@ -110,7 +109,9 @@ class Carrying:
             await self._announce_forgotten()
 
     async def _is_over(self, one: Announced, coordinator: Coordinator) -> bool:
-        """Whether nobody has to carry it; where somebody has to, we do from now on."""
+        """Whether nobody has to carry it; where somebody has to, we do from now on. An order that is not written for long
+        will hardly be, because whoever announced it is gone; if it is, it is found as one that is announced nowhere.
+        """
         if one.order_id in self._over or not one.order_id:
             self._over.discard(one.order_id)
             return True
@@ -121,7 +122,7 @@ class Carrying:
             return False
         if state is None:
             now = asyncio.get_running_loop().time()
-            return now - self._without.setdefault(one.order_id, now) > ABANDONED_S
+            return now - self._without.setdefault(one.order_id, now) > self._takeover_s
         self._without.pop(one.order_id, None)
         if state.state in TERMINAL:
             return True

@@ -1,0 +1,250 @@
+"""Three replicas of a broker on one Redis server and three operators, all processes: any of them answers for any order,
+and whoever is killed or stopped in the middle is carried on by the others, with nothing left over anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Final, TypeVar
+
+import pytest
+import pytest_asyncio
+
+from federation.broker.store.redis.keys import prefix
+from federation.cli.demo.ports import LOOPBACK, PortReserve
+from federation.cli.demo.processes import BROKER
+from federation.client.broker import BrokerClient
+from federation.client.lease import active, extended, released
+from schemas.answer import OrderView, QuoteView
+from schemas.intent import Intent
+from schemas.lease import BILLABLE, TERMINAL, State
+from schemas.problem import Problem
+from schemas.request import Extension
+from tests.support.federation import BROKER_ENTITY, ENDS, GBPS, BrokerPlan, TinyFederation, tiny_federation
+from tests.support.redis_server import RedisServer
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+T = TypeVar("T")
+TAKEOVER_S: Final = 2
+PREFIX: Final = prefix(BROKER_ENTITY)
+PATIENCE_S: Final = 8.0  # for one answer of a replica that may be stopped
+INTENT = Intent(a=ENDS[0], z=ENDS[1], bandwidth_bps=GBPS // 10, duration_s=3600)
+NOTHING: dict[str, dict[str, str]] = {"north": {}, "middle": {}, "south": {}}
+# After a refusal that will not change, a buyer asks for a new quote; anything else may be asked again.
+FINAL: Final = frozenset({"QUOTE_EXPIRED", "INCOMPATIBLE_STATE", "OPERATOR_REFUSED", "NOT_FOUND"})
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as running:
+        yield running
+
+
+@dataclass
+class Replicas:
+    """The replicas by number; 0 is the federation's own broker."""
+
+    federation: TinyFederation
+    server: RedisServer
+    addresses: list[str]
+
+    def client(self, number: int) -> BrokerClient:
+        return BrokerClient(self.addresses[number % len(self.addresses)], "alice-key", timeout_s=600)
+
+    async def start(self, number: int) -> None:
+        processes, nodes, name = self.federation.processes, self.federation.nodes, self._name(number)
+        command = [*BROKER, "--config", str(self.federation.folder / name / "config.toml")]
+        nodes[name] = processes.start(name, command)
+        await processes.ready(nodes[name])
+
+    def kill(self, number: int) -> None:
+        self.federation.kill(self._name(number))
+
+    def signal(self, number: int, what: signal.Signals) -> None:
+        self.federation.nodes[self._name(number)].process.send_signal(what)
+
+    async def until(self, so: Callable[[], bool]) -> None:
+        while not so():
+            await asyncio.sleep(0.02)
+
+    async def begun(self, orders: int) -> None:
+        """So many are announced, and not over."""
+        with self.server.client() as client:
+            await self.until(lambda: int(client.xlen(f"{PREFIX}to-carry")) >= orders)
+
+    def taken(self, order_id: str) -> int:
+        """How often an order was taken over."""
+        with self.server.client() as client:
+            return int(json.loads(client.get(f"{PREFIX}order:{order_id}")).get("taken", 0))
+
+    async def anywhere(self, first: int, ask: Callable[[BrokerClient], Awaitable[T]]) -> T:
+        """The answer of whichever replica gives one, from `first` on."""
+        for number in count(first):
+            try:
+                async with asyncio.timeout(PATIENCE_S), self.client(number) as client:
+                    return await ask(client)
+            except TimeoutError:
+                continue
+            except Problem as problem:
+                if problem.code in FINAL:
+                    raise
+                await asyncio.sleep(0.1)
+        raise AssertionError
+
+    async def bought(self, first: int, key: str) -> OrderView:
+        """One lease, asked for under one key for each step, wherever there is an answer."""
+        for attempt in count():
+            name = f"{key}-{attempt}"
+            quote: QuoteView = await self.anywhere(first, lambda broker, n=name: broker.quote(INTENT, f"quote-{n}"))
+            try:
+                order: OrderView = await self.anywhere(
+                    first, lambda broker, q=quote.id, n=name: broker.order(q, f"order-{n}")
+                )
+                return await self.settled(first + 1, order.id)
+            except Problem as problem:
+                if problem.code == "NOT_FOUND":
+                    raise
+        raise AssertionError
+
+    async def settled(self, first: int, order_id: str) -> OrderView:
+        """The order once it is in force. Raises `OPERATOR_REFUSED` where it came to nothing."""
+        return await self.anywhere(first, lambda broker: _active(broker, order_id))
+
+    async def released(self, first: int, order_id: str) -> OrderView:
+        async def ask(broker: BrokerClient) -> OrderView:
+            return await released(broker, await broker.get_order(order_id))
+
+        return await self.anywhere(first, ask)
+
+    def _name(self, number: int) -> str:
+        return "broker" if number == 0 else f"broker{number}"
+
+
+async def _active(broker: BrokerClient, order_id: str) -> OrderView:
+    return await active(broker, await broker.get_order(order_id, 1))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def replicas(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Replicas]:
+    desk, folder = BrokerPlan(redis=server.store.redis).patient(), tmp_path_factory.mktemp("federation")
+    async with tiny_federation(folder, desk=desk, start=False) as made:
+        with PortReserve() as ports:
+            siblings = [_sibling(folder, number, ports.take()) for number in (1, 2)]
+            _shortened(folder / "broker" / "config.toml")
+            await made.start(*(plan.name for plan in made.plans))
+            running = Replicas(made, server, [made.broker, *siblings])
+            await asyncio.gather(*(running.start(number) for number in range(3)))
+            yield running
+
+
+def _sibling(folder: Path, number: int, port: int) -> str:
+    """A replica has the keys and settings of the broker, and a listener and a folder of its own."""
+    own = folder / f"broker{number}"
+    shutil.copytree(folder / "broker", own)
+    config = own / "config.toml"
+    config.write_text(re.sub(r"http_port = \d+", f"http_port = {port}", config.read_text()))
+    _shortened(config)
+    return f"http://{LOOPBACK}:{port}"
+
+
+def _shortened(config: Path) -> None:
+    text = config.read_text()
+    config.write_text(text.replace("store = { ", f"store = {{ takeover_s = {TAKEOVER_S}, "))
+    assert "takeover_s" in config.read_text()
+
+
+async def all_released(replicas: Replicas, orders: list[OrderView]) -> None:
+    """Every one is in force on every operator, then on none."""
+    assert {order.state for order in orders} <= BILLABLE
+    there = await replicas.federation.products()
+    assert {name: len(found) for name, found in there.items()} == dict.fromkeys(NOTHING, len(orders))
+    ended = await asyncio.gather(*(replicas.released(n, order.id) for n, order in enumerate(orders)))
+    assert {order.state for order in ended} == {State.RELEASED}
+    assert await replicas.federation.products() == NOTHING
+    listed = await replicas.anywhere(0, lambda broker: broker.orders())
+    assert {order.state for order in listed} <= TERMINAL
+
+
+async def test_any_replica_answers_for_any_order_and_a_key_has_one_effect(replicas: Replicas) -> None:
+    async with replicas.client(0) as one, replicas.client(1) as two, replicas.client(2) as three:
+        everyone = one, two, three
+        quotes = await asyncio.gather(*(broker.quote(INTENT, "same") for broker in everyone))
+        assert len({quote.id for quote in quotes}) == 1
+        orders = await asyncio.gather(*(broker.order(quotes[0].id, "same-order") for broker in everyone))
+        assert len({order.id for order in orders}) == 1
+        lease = await active(three, await three.get_order(orders[0].id))
+        assert [(await broker.get_order(lease.id)).state for broker in everyone] == [State.ACTIVE] * 3
+        assert len(await one.orders()) == 1
+        for broker in everyone:
+            longer = await extended(broker, await broker.get_order(lease.id), Extension(by_s=300))
+            assert longer.window.end_s == lease.window.end_s + 300
+            lease = longer
+        waiting = asyncio.create_task(one.get_order(lease.id, 30))
+        with pytest.raises(Problem, match="ordered already"):
+            await two.order(quotes[0].id, "another")
+        ended = await released(two, lease)
+        assert ended.state is State.RELEASED
+        assert (await waiting).id == lease.id
+        assert (await three.release(lease.id)).bill == ended.bill
+        assert (await three.get_order(lease.id)).state is State.RELEASED
+    assert await replicas.federation.products() == NOTHING
+
+
+async def test_a_replica_is_killed_while_it_carries_orders(replicas: Replicas) -> None:
+    buying = [asyncio.create_task(replicas.bought(n, f"killed-{n}")) for n in range(6)]
+    await replicas.begun(4)
+    replicas.kill(1)
+    orders = await asyncio.gather(*buying)
+    await all_released(replicas, orders)
+    await replicas.start(1)
+
+
+async def test_a_replica_stops_for_a_while_and_finds_its_orders_taken(replicas: Replicas) -> None:
+    buying = [asyncio.create_task(replicas.bought(n, f"stopped-{n}")) for n in range(6)]
+    await replicas.begun(5)
+    replicas.signal(2, signal.SIGSTOP)
+    try:
+        orders = await asyncio.gather(*buying)
+        assert {order.state for order in orders} <= BILLABLE
+        await replicas.until(lambda: any(replicas.taken(order.id) for order in orders))
+    finally:
+        replicas.signal(2, signal.SIGCONT)
+    async with replicas.client(2) as awake:
+        assert {(await awake.get_order(order.id)).state for order in orders} <= BILLABLE
+    await all_released(replicas, orders)
+
+
+async def test_the_store_is_killed_under_all_of_them(replicas: Replicas, server: RedisServer) -> None:
+    buying = [asyncio.create_task(replicas.bought(n, f"store-{n}")) for n in range(6)]
+    await replicas.begun(3)
+    server.kill()
+    await asyncio.sleep(0.3)  # they notice
+    server.start()
+    orders = await asyncio.gather(*buying)
+    await all_released(replicas, orders)
+
+
+async def test_the_last_replica_carries_what_all_others_began(replicas: Replicas) -> None:
+    orders = await asyncio.gather(*(replicas.bought(n, f"last-{n}") for n in range(3)))
+    releasing = [asyncio.create_task(replicas.released(n, order.id)) for n, order in enumerate(orders)]
+    await asyncio.sleep(0.05)
+    replicas.kill(0)
+    replicas.kill(1)
+    ended = await asyncio.gather(*releasing)
+    assert {order.state for order in ended} == {State.RELEASED}
+    assert await replicas.federation.products() == NOTHING
+    await asyncio.gather(replicas.start(0), replicas.start(1))
+
+
+async def test_nothing_is_announced_that_is_over(replicas: Replicas, server: RedisServer) -> None:
+    with server.client() as client:
+        assert client.zcard(f"{PREFIX}unfinished") == 0
+        await replicas.until(lambda: client.xlen(f"{PREFIX}to-carry") == 0)
