@@ -322,6 +322,19 @@ def owed(lease: Lease) -> Bill:
     return nothing(periods[0].tariff.currency) if in_time and len(periods) == 1 else bill(periods, since, until)
 
 
+def freed(lease: Lease, now: int, void: EntityId | None) -> Lease | None:
+    """A lease that is over, billed anew because a void came after it had ended by itself; None where nothing changes.
+
+    As long after `confirm_by`, or after the end before the last extension, as any void.
+    """
+    since = lease.confirm_by if lease.agreed_end is None else lease.agreed_end
+    if void is None or lease.state is not State.RELEASED or since is None or now > since + VOID_WITHIN_S:
+        return None
+    voided = structs.replace(lease, void=void)
+    billed = owed(voided)
+    return None if billed == lease.bill else structs.replace(voided, bill=billed)
+
+
 def due(lease: Lease, now: int) -> Due | None:
     """The step that time makes at `now`, the most final one first."""
     if lease.state in {State.RELEASING, State.COMPENSATING}:

@@ -255,6 +255,17 @@ async def test_a_voided_segment_bills_nothing(tmp_path: Path) -> None:
         assert released.bill.lines == ()
 
 
+async def test_a_void_after_the_end_of_the_window_has_a_new_bill(tmp_path: Path) -> None:
+    async with OperatorWorld(tmp_path).run() as world:
+        deal = await world.broker.lease(plan(duration_s=90))
+        await world.pass_time(100)
+        released = await world.broker.release(deal, void="https://as2.example")
+        assert released.state is State.RELEASED
+        assert released.bill is not None
+        assert released.bill.lines == ()
+        assert await world.broker.release(deal) == released
+
+
 async def test_a_release_is_legal_again_and_again(tmp_path: Path) -> None:
     async with OperatorWorld(tmp_path).run() as world:
         deal = await world.broker.lease(plan())

@@ -206,6 +206,19 @@ def test_a_void_long_after_the_confirm_was_due_frees_nothing() -> None:
     assert billed(active(), NOW + 61 + VOID_WITHIN_S) == 961_007  # its use, and the exit
 
 
+def test_a_void_also_frees_a_lease_that_had_ended_by_itself() -> None:
+    over = fsm.close(fsm.release(active(), NOW + 100, "the window is over"), NOW + 100)
+    assert over.bill is not None
+    assert over.bill.total.micro > 0
+    free = fsm.freed(over, NOW + 60 + VOID_WITHIN_S, VOID)
+    assert free is not None
+    assert free.bill is not None
+    assert free.bill.total.micro == 0
+    for too_late, void in ((1, VOID), (0, None)):
+        assert fsm.freed(over, NOW + 60 + VOID_WITHIN_S + too_late, void) is None
+    assert fsm.freed(free, NOW + 100, VOID) is None, "it costs nothing already"
+
+
 def test_a_void_of_an_extended_lease_frees_the_added_window_alone() -> None:
     asked = waiting()
     assert asked.amendment is not None
