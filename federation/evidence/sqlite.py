@@ -43,7 +43,7 @@ class LogRows:
 
     async def take(self, at_once: int = LEAVES_AT_ONCE) -> int:
         """See `LogStore.take`."""
-        return await self._database.write(lambda connection: _take(connection, at_once))
+        return await self._database.write(lambda connection: _take(connection, at_once), long=True)
 
     async def tree(self) -> tuple[int, bytes]:
         """See `LogStore.tree`."""

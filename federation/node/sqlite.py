@@ -1,9 +1,10 @@
-"""SQLite with one writer thread and group commit: what `write` returned is on disk.
+"""SQLite with group commit: what `write` returned is on disk.
 
-Work queued while a commit is under way shares the next one, so the price of an fsync is paid once per group. Each
-piece of work has its own savepoint: one that fails leaves no trace and hurts no other. What nobody waits for (`soon`)
-goes along with the next write. After `kill -9` the file holds
-every commit that was acknowledged and nothing of any other (WAL, synchronous=FULL).
+Statements run on the thread of the loop: each takes microseconds, and to hand the interpreter to another thread for it
+would take longer. The commit, which waits for the disk, runs in a thread of its own. Work that comes meanwhile shares
+the next one, so the price of an fsync is paid once per group. Each piece of work has its own savepoint: one that fails
+leaves no trace and hurts no other. What nobody waits for (`soon`) goes along with the next write. After `kill -9` the
+file holds every commit that was acknowledged and nothing of any other (WAL, synchronous=FULL).
 """
 
 from __future__ import annotations
@@ -33,12 +34,23 @@ SOON_S: Final = 0.5
 log = logging.getLogger(__name__)
 
 
+Outcome = tuple[Any, BaseException | None]
+
+
 class _Item(NamedTuple):
-    """Work, who waits for it, and the work of `soon` that goes before it."""
+    """Work, who waits for it, the work of `soon` that goes before it, and whether it takes long."""
 
     work: Work
     done: asyncio.Future[Any]
     before: tuple[Work, ...]
+    long: bool
+
+
+class _Group(NamedTuple):
+    """What shares a commit, with the outcomes of what was done already."""
+
+    items: Sequence[_Item]
+    outcomes: list[Outcome | None]
 
 
 class Database:
@@ -46,7 +58,10 @@ class Database:
 
     def __init__(self, path: Path, migrations: Sequence[str]) -> None:
         self._path, self._migrations = path, migrations
-        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._items: list[_Item] = []
+        self._committing = False
+        self._idle = asyncio.Event()
+        self._queue: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
         self._soon: list[Work] = []
         self._reader = ThreadPoolExecutor(1, thread_name_prefix=f"read-{path.name}")
         self._thread = threading.Thread(target=self._run, name=f"write-{path.name}", daemon=True)
@@ -73,20 +88,26 @@ class Database:
     ) -> None:
         with suppress(Problem):
             await self._write_soon()
+        while self._items or self._committing:
+            self._idle.clear()
+            await self._idle.wait()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._reader.shutdown()
         self._open.close()
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` in the writer's transaction; returns its result once the commit is on disk.
+    async def write(self, work: Callable[[sqlite3.Connection], T], *, long: bool = False) -> T:
+        """Run `work` in the next transaction; returns its result once the commit is on disk.
 
         An exception of `work` reaches this caller alone, its changes undone. A failing commit (a full disk) is
-        `UNAVAILABLE`, nothing of the group kept.
+        `UNAVAILABLE`, nothing of the group kept. `long` work, such as what grows with a table, runs beside the loop.
         """
         future: asyncio.Future[T] = self._loop.create_future()
         before, self._soon = tuple(self._soon), []
-        self._queue.put(_Item(work, future, before))
+        self._items.append(_Item(work, future, before, long))
+        if not self._committing:
+            self._committing = True
+            self._loop.call_soon(self._begin)
         return await future
 
     def soon(self, work: Work) -> None:
@@ -127,48 +148,51 @@ class Database:
         wake another thread. Never for what grows with the table."""
         return work(self._looks)
 
-    def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
-            group = [first, *self._waiting()]
-            stop = None in group
-            self._commit([item for item in group if item is not None])
-            if stop:
-                return
-
-    def _waiting(self) -> list[_Item | None]:
-        found: list[_Item | None] = []
-        while len(found) < GROUP_MAX - 1:
-            try:
-                found.append(self._queue.get_nowait())
-            except queue.Empty:
-                break
-            if found[-1] is None:
-                break
-        return found
-
-    def _commit(self, group: list[_Item]) -> None:
+    def _begin(self) -> None:
+        """Do what came since the last commit, and have it committed."""
+        items, self._items = self._items[:GROUP_MAX], self._items[GROUP_MAX:]
         try:
             self._writes.execute("BEGIN IMMEDIATE")
-            outcomes = [self._with_before(item) for item in group]
-            self._writes.execute("COMMIT")
+            self._queue.put(_Group(items, [None if one.long else self._with_before(one) for one in items]))
         except sqlite3.Error as error:
-            if self._writes.in_transaction:
-                self._writes.execute("ROLLBACK")
-            problem = Problem("UNAVAILABLE", f"the store cannot write ({error}); nothing was changed")
-            outcomes = [(None, problem)] * len(group)
-            again = [work for item in group for work in item.before]
-            self._loop.call_soon_threadsafe(self._wait_again, again)
-        answers = [(item.done, *outcome) for item, outcome in zip(group, outcomes, strict=True)]
-        self._loop.call_soon_threadsafe(_answer, answers)
+            self._ended(items, self._rolled_back(items, error))
 
-    def _with_before(self, item: _Item) -> tuple[Any, BaseException | None]:
+    def _run(self) -> None:
+        """The thread that commits: it alone uses the connection from the end of `_begin` until `_ended`."""
+        while (group := self._queue.get()) is not None:
+            try:
+                pairs = zip(group.items, group.outcomes, strict=True)
+                outcomes = [self._with_before(item) if known is None else known for item, known in pairs]
+                self._writes.execute("COMMIT")
+            except sqlite3.Error as error:
+                outcomes = self._rolled_back(group.items, error)
+            self._loop.call_soon_threadsafe(self._ended, group.items, outcomes)
+
+    def _rolled_back(self, items: Sequence[_Item], error: sqlite3.Error) -> list[Outcome]:
+        if self._writes.in_transaction:
+            self._writes.execute("ROLLBACK")
+        problem = Problem("UNAVAILABLE", f"the store cannot write ({error}); nothing was changed")
+        again = [work for item in items for work in item.before]
+        self._loop.call_soon_threadsafe(self._wait_again, again)
+        return [(None, problem)] * len(items)
+
+    def _ended(self, items: Sequence[_Item], outcomes: Sequence[Outcome]) -> None:
+        for item, outcome in zip(items, outcomes, strict=True):
+            _answer(item.done, *outcome)
+        self._committing = bool(self._items)
+        if self._committing:
+            self._loop.call_soon(self._begin)
+        else:
+            self._idle.set()
+
+    def _with_before(self, item: _Item) -> Outcome:
         for work in item.before:
             _, error = self._one(work)
             if error is not None:
                 log.error("what was to be written soon cannot be", exc_info=error)
         return self._one(item.work)
 
-    def _one(self, work: Work) -> tuple[Any, BaseException | None]:
+    def _one(self, work: Work) -> Outcome:
         self._writes.execute("SAVEPOINT work")
         try:
             result = work(self._writes)
@@ -187,14 +211,13 @@ def _nothing(connection: sqlite3.Connection) -> None:
     """For a commit of what was to be written soon."""
 
 
-def _answer(answers: list[tuple[asyncio.Future[Any], Any, BaseException | None]]) -> None:
-    for future, result, error in answers:
-        if future.done():
-            continue
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
+def _answer(done: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if done.done():
+        return
+    if error is None:
+        done.set_result(result)
+    else:
+        done.set_exception(error)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

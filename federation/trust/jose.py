@@ -134,7 +134,7 @@ def claimed_kid(token: str) -> str | None:
     if not 0 < len(part) <= HEADER_KEPT_MAX or not part.isascii():
         return None
     try:
-        header = _json(b64url_decode(part))
+        header = _header(part)
     except (ValueError, RecursionError):
         return None
     kid = header.get("kid") if isinstance(header, dict) else None

@@ -116,7 +116,7 @@ class SqliteStore:
 
     async def prune(self, before_s: int) -> None:
         """Forget quotes that came to nothing before this second, with what belongs to them alone."""
-        await self._database.write(lambda connection: _prune(connection, before_s))
+        await self._database.write(lambda connection: _prune(connection, before_s), long=True)
 
     async def letters(self) -> Sequence[Letter]:
         """Events that were not delivered yet, the oldest first: see `Outbox`."""

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,28 @@ async def test_what_was_to_be_written_soon_waits_for_a_disk_that_can_write(
             await db.write(full)
         assert await db.look(count) == 0
         await db.write(insert(2))
+        assert await db.look(count) == 2
+
+
+@pytest.mark.asyncio
+async def test_long_work_shares_a_commit_and_leaves_the_loop_free(tmp_path: Path) -> None:
+    async with Database(tmp_path / "x.db", MIGRATIONS) as db:
+        begun, free = threading.Event(), threading.Event()
+
+        def long(connection: sqlite3.Connection) -> int:
+            begun.set()
+            assert free.wait(60), "the loop was kept waiting"
+            return count(connection)
+
+        late = asyncio.ensure_future(db.write(long, long=True))
+        short = asyncio.ensure_future(db.write(insert(1)))
+        await asyncio.to_thread(begun.wait)
+        follows = asyncio.ensure_future(db.write(insert(2)))
+        await asyncio.sleep(0)
+        assert (late.done(), short.done(), follows.done()) == (False, False, False)
+        free.set()
+        assert await late == 1, "in the transaction of what came with it"
+        await asyncio.gather(short, follows)
         assert await db.look(count) == 2
 
 
