@@ -24,7 +24,7 @@ CHOOSE = chosen="$(PYTHON)"; \
 	fi
 
 .DEFAULT_GOAL := help
-.PHONY: help python install demo test test-long lint format proto lock compose-test clean
+.PHONY: help python install demo test test-long lint format proto lock simulate compose-test clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -81,6 +81,11 @@ lock: $(STAMP) ## write requirements/*.lock anew from pyproject.toml (UPGRADE=--
 	$(COMPILE) --upgrade --constraint requirements/dev.lock --extra broker --output-file requirements/broker.lock
 	$(COMPILE) --upgrade --constraint requirements/dev.lock --extra demo --output-file requirements/demo.lock
 	$(COMPILE) --upgrade --constraint requirements/dev.lock --extra bench --output-file requirements/bench.lock
+
+# SEED=123 PLAN=rough plays one run again.
+SEEDS ?= 1000
+simulate: $(STAMP) ## whole federations from seeds, with every fault: SEEDS=10000
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) $(if $(PLAN),--plan "$(PLAN)") $(ARGS)
 
 compose-test: ## buy and release a path between containers
 	@test -x compose/run || { echo "compose/run is not there" >&2; exit 1; }

@@ -1,0 +1,67 @@
+"""The eight promises hold in a whole federation, whatever is lost, late, repeated, slow, cut off, full or dead.
+
+A failure names its seed and plan; `make simulate SEED=123 PLAN=rough` plays that one again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+
+import pytest
+
+from schemas.lease import State
+from tests.simulation.world.plans import PLANS, planned
+from tests.simulation.world.run import Plan, play
+from tests.simulation.world.wire import FAULTS
+
+LONG = os.environ.get("PEERWAY_TEST_LONG") == "1"
+CHUNKS = 8
+SEEDS = 10_000 if LONG else 120
+NODES = (
+    "broker crash", "operator crash", "partition", "lost in a partition", "clock set", "lie", "slow fabric",
+    "broken fabric", "disk full", "broker's disk full",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _silence() -> None:
+    """What operators and brokers log about their troubles."""
+    logging.getLogger("operators").setLevel(logging.CRITICAL)
+    logging.getLogger("federation").setLevel(logging.CRITICAL)
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_every_promise_holds_once_it_is_quiet(chunk: int) -> None:
+    seen: Counter[str] = Counter()
+    for seed, name in planned(range(chunk, SEEDS, CHUNKS)):
+        outcome = play(seed, PLANS[name])
+        assert not outcome.broken, f"make simulate SEED={seed} PLAN='{name}': {outcome.broken}"
+        seen += outcome.told
+    print(dict(seen))
+    # The faults, the wishes and the fates that the promises are about did occur.
+    fates = [str(state) for state in (State.ACTIVE, State.FAILED, State.RELEASED, State.COMMITTED)]
+    for what in (*FAULTS, *NODES, "quote", "order", "extend", "release", "decline", *fates):
+        assert seen[what] > 0, what
+
+
+def test_without_faults_every_order_becomes_active() -> None:
+    for seed in range(6):
+        outcome = play(seed, Plan(trouble=False))
+        assert not outcome.broken
+        assert outcome.states
+        assert all(state.was_active and state.state is State.RELEASED for state in outcome.states if not early(state))
+        assert all(state.bill is not None for state in outcome.states)
+
+
+def early(state: object) -> bool:
+    """Released before its window began."""
+    return not getattr(state, "was_active", False)
+
+
+@pytest.mark.parametrize("seed", [7, 8])
+def test_a_seed_replays(seed: int) -> None:
+    first, again = play(seed), play(seed)
+    assert first.told == again.told
+    assert [state.history for state in first.states] == [state.history for state in again.states]

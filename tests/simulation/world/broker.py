@@ -1,0 +1,156 @@
+"""A broker: the daemon's own desk, quoting, coordinator and recovery, over a store that outlives it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from federation.broker.desk import Desk
+from federation.broker.market.asking import Terms
+from federation.broker.market.market import Snapshot, at_once
+from federation.broker.market.searching import Searching
+from federation.broker.once import Once
+from federation.broker.orders.coordinator import Coordinator
+from federation.broker.orders.recovery import recover
+from federation.broker.peers.operator import SonataOperator
+from federation.broker.peers.protocols import HeldQuote, LeaseReceipt, Permit
+from federation.broker.quotes.ask import Author
+from federation.broker.quotes.extension import Extending
+from federation.broker.quotes.permits import Permits
+from federation.broker.quotes.quoting import Quoting, QuotingLimits
+from federation.sonata.asking import BuyerProfile
+from federation.sonata.buyer import SonataBuyer
+from federation.sonata.seller import BASE
+from federation.trust.chain import TrustDomain
+from federation.trust.jose import doc_hash
+from federation.trust.keys import PrivateKey
+from schemas.order import Confirm, Order
+from schemas.price import RateTable
+from tests.simulation.world.books import Disk
+from tests.simulation.world.clocks import SimClock
+from tests.simulation.world.lives import Life
+from tests.simulation.world.operator import SimOperator
+from tests.simulation.world.sonata import Mesh, Session
+from tests.simulation.world.wire import Wire
+from tests.support.seams import CountingEntropy
+
+RATES = RateTable("2026-11-02", {"EUR": 1_000_000, "CHF": 1_068_001, "GBP": 1_149_003})
+PROFILE = BuyerProfile(name="NOC", number="+49-30-000000", email_address="noc@broker.example", billing_account="BA-1")
+SECRET = b"a secret for pseudonyms"
+
+
+class JournaledPeer(SonataOperator):
+    """The real peer, watched: what it sends must be in the journal before."""
+
+    def __init__(self, broker: SimBroker, operator: SimOperator, **tools: Any) -> None:
+        super().__init__(operator.entity, broker.entity, lambda: broker.domain, **tools)
+        self._of = broker
+
+    async def order(
+        self, order_jws: str, order: Order, held: HeldQuote | None, permit: Permit | None = None
+    ) -> LeaseReceipt:
+        self._intended(order_jws, order.jti)
+        return await super().order(order_jws, order, held, permit)
+
+    async def confirm(self, confirm_jws: str, confirm: Confirm) -> LeaseReceipt:
+        self._intended(confirm_jws, confirm.jti)
+        return await super().confirm(confirm_jws, confirm)
+
+    def _intended(self, jws: str, jti: str) -> None:
+        document_h = doc_hash(jws)
+        if not any(found == document_h for _, found in self._of.disk.books.documents):
+            self._of.complaints.append(f"{jti} was sent to {self.name} before it was journaled")
+        first = self._of.sent.setdefault((self.entity, jti), document_h)
+        if first != document_h:
+            self._of.complaints.append(f"{self.name} was sent two documents with jti {jti}")
+
+
+class _Market:
+    """A market that stands still."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+
+
+@dataclass
+class SimBroker:
+    """One broker and its incarnations. `faults` are what an incarnation died of by itself."""
+
+    entity: str
+    key: PrivateKey
+    clock: SimClock
+    disk: Disk
+    wire: Wire
+    operators: Sequence[SimOperator]
+    domain: TrustDomain
+    snapshot: Snapshot
+    facts: Mapping[str, Any]
+    faults: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    sent: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._entropy = CountingEntropy(self.entity[8:11])
+        self.life = Life(self.entity)
+        self.life.end()
+        self.lives: list[Life] = []
+        self.desk: Desk | None = None
+        self.coordinator: Coordinator | None = None
+
+    @property
+    def serving(self) -> bool:
+        """Whether an incarnation has taken up its orders."""
+        return self.desk is not None and not self.life.over
+
+    async def start(self, ends_at: int | None = None) -> None:
+        """A new incarnation over the same store; it recovers by itself."""
+        self.desk, self.life = None, Life(self.entity, ends_at)
+        self.lives.append(self.life)
+        self.life.run(self._guarded(self.life))
+        while not (self.serving or self.life.over):
+            await asyncio.sleep(0.001)
+
+    async def _guarded(self, life: Life) -> None:
+        try:
+            await self._live()
+        except Exception as fault:  # noqa: BLE001 - judged at the end of the run
+            self.faults.append(repr(fault))
+            life.end()
+
+    async def _live(self) -> None:
+        store: Any = self.disk
+        peers = {one.entity: self._peer(one) for one in self.operators}
+        terms = Terms(RATES, self.facts.get, broker=self.entity)
+        searching = Searching(
+            _Market(self.snapshot),  # type: ignore[arg-type]
+            terms, self.clock, at_once, monotonic_us=self.clock.now_us,
+        )  # fmt: skip
+        author = Author(self.entity, self.key, SECRET, self.clock, self._entropy)
+        async with asyncio.TaskGroup() as tasks:
+            self.coordinator = Coordinator(
+                key=self.key, peers=peers, store=store, quotes=store, rates=RATES, clock=self.clock,
+                entropy=self._entropy, tasks=tasks, permits=Permits(SECRET, RATES),
+            )  # fmt: skip
+            quoting = Quoting(searching, peers, author, store, QuotingLimits())
+            desk = _desk(
+                searching=searching, quoting=quoting, extending=Extending(quoting), quotes=store,
+                orders=self.coordinator, order_store=store, once=Once(store, self.clock, tasks), clock=self.clock,
+            )  # fmt: skip
+            await recover(store, self.coordinator)
+            self.desk = desk
+            await asyncio.get_running_loop().create_future()
+
+    def _peer(self, operator: SimOperator) -> JournaledPeer:
+        session: Any = Session(self.wire, self, operator)
+        mesh: Any = Mesh(self.wire, self, operator)
+        buyer = SonataBuyer(lambda: session, operator.entity + BASE, PROFILE)
+        return JournaledPeer(self, operator, buyer=buyer, mesh=mesh, clock=self.clock)
+
+
+def _desk(**parts: Any) -> Desk:
+    """The desk with what quotes and orders need; what else it has is not asked for here."""
+    wanted = inspect.signature(Desk).parameters.values()
+    return Desk(**{one.name: None for one in wanted if one.default is one.empty} | parts)

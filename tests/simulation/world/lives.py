@@ -1,0 +1,126 @@
+"""One incarnation of a node after another. A crash is no cancellation: no `finally` runs and nobody says good-bye.
+
+Every task of an incarnation goes through its fence at every await, so it may end at any of them. What is left of it
+stays parked where it stood until the run is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context, ContextVar, copy_context
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+CURRENT: ContextVar[Life | None] = ContextVar("CURRENT", default=None)
+
+
+class Ended(Exception):
+    """Whoever was asked is no more; what it did before is not known."""
+
+
+class Life:
+    """One incarnation. `ends_at` is the number of the step, over all its tasks, before which it ends."""
+
+    def __init__(self, name: str, ends_at: int | None = None) -> None:
+        self.name, self.ends_at = name, ends_at
+        self.steps = 0
+        self.over = self.buried = False
+        self.ended = asyncio.Event()
+        self.desk: Any = None  # whoever answers what is asked of it
+        self.tasks: set[asyncio.Task[Any]] = set()  # the loop itself keeps only weak references
+        self._parked: list[asyncio.Future[None]] = []
+        self._asked: set[asyncio.Future[Any]] = set()
+        self._context: Context = copy_context()
+        self._context.run(CURRENT.set, self)
+
+    def end(self) -> None:
+        """Crash. Whoever waits for an answer finds the connection broken."""
+        if self.over:
+            return
+        self.over = True
+        self.ended.set()
+        for answer in list(self._asked):
+            if not answer.done():
+                answer.set_exception(Ended(self.name))
+
+    def run(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Let this incarnation do something."""
+        return asyncio.get_running_loop().create_task(work, context=self._context.copy())
+
+    def ask(self, work: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
+        """The same, for somebody outside: raises what `work` raises, and `Ended` where the incarnation ended first."""
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        if self.over:
+            work.close()
+            answer.set_exception(Ended(self.name))
+            return answer
+        self._asked.add(answer)
+        answer.add_done_callback(self._asked.discard)
+        self.run(work).add_done_callback(lambda task: _hand_over(task, answer))
+        return answer
+
+    def parked(self) -> asyncio.Future[None]:
+        """What a task of an incarnation that is over waits for."""
+        waits: Any = asyncio.get_running_loop().create_future()
+        waits._asyncio_future_blocking = True
+        self._parked.append(waits)
+        return waits  # type: ignore[no-any-return]
+
+
+class _Fenced(Coroutine[Any, Any, T]):
+    """A task's coroutine behind the fence of its life."""
+
+    __slots__ = ("_life", "_work")
+
+    def __init__(self, work: Coroutine[Any, Any, T], life: Life) -> None:
+        self._work, self._life = work, life
+
+    def send(self, value: Any) -> Any:
+        life = self._life
+        if life.over and not life.buried:
+            return life.parked()
+        life.steps += 1
+        if life.steps == life.ends_at:
+            life.end()
+            return life.parked()
+        return self._work.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        if self._life.over and not self._life.buried:
+            return self._life.parked()
+        return self._work.throw(*error)
+
+    def close(self) -> None:
+        self._work.close()
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        raise AssertionError("a task alone runs this")
+
+
+def fenced_tasks(loop: asyncio.AbstractEventLoop, work: Any, **named: Any) -> asyncio.Task[Any]:
+    """A task factory: tasks of a life, and all that these begin, stay behind its fence."""
+    context = named.get("context")
+    life = CURRENT.get() if context is None else context.get(CURRENT)
+    if life is None:
+        return asyncio.Task(work, loop=loop, **named)
+    task = asyncio.Task(_Fenced(work, life), loop=loop, **named)
+    life.tasks.add(task)
+    task.add_done_callback(life.tasks.discard)
+    return task
+
+
+def outside(call: Callable[[], None], after_s: float) -> None:
+    """Have something happen later, whoever lives then."""
+    context = copy_context()
+    context.run(CURRENT.set, None)
+    asyncio.get_running_loop().call_later(after_s, call, context=context)
+
+
+def _hand_over(task: asyncio.Task[T], answer: asyncio.Future[T]) -> None:
+    if answer.done() or task.cancelled():
+        return
+    if (error := task.exception()) is not None:
+        answer.set_exception(error)
+    else:
+        answer.set_result(task.result())

@@ -1,0 +1,29 @@
+"""The kinds of runs: half of all seeds draw everything, the others visit the corners."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from tests.simulation.world.buyers import Wishes
+from tests.simulation.world.run import Plan
+
+PLANS: Final[Mapping[str, Plan]] = MappingProxyType(
+    {
+        "drawn": Plan(),
+        "later": Plan(wishes=Wishes(start_in_s=20_000), fault=0.3, steps=1000),
+        "rough": Plan(fault=0.4, steps=400),
+        "longer": Plan(wishes=Wishes(start_in_s=0, release=0.0), fault=0.15),
+        "brief": Plan(wishes=Wishes(start_in_s=0, lasts_s=40), fault=0.2),
+        "crowd": Plan(buyers=6, paths=3, fault=0.05, steps=0),
+        "real keys": Plan(real_keys=True, buyers=2),
+    }
+)
+
+
+def planned(seeds: range) -> Iterator[tuple[int, str]]:
+    """Each seed with the name of its plan."""
+    corners = [name for name in PLANS if name != "drawn"]
+    for seed in seeds:
+        yield seed, "drawn" if seed % 2 else corners[seed // 2 % len(corners)]
