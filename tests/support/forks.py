@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from federation.cli.demo.processes import BROKER, OPERATOR, launched
+from tests.support.crashes import bent, points
 
 HERE = Path(__file__).parents[2]
 IMPORTED = (
@@ -184,6 +185,10 @@ def main() -> None:
     wanted = serve(socket.socket(fileno=os.dup(0)))
     if wanted is not None:
         module, sys.argv[1:] = wanted
+        if points.WANTED in os.environ:
+            points.install(Path(sys.argv[-1]))
+        if bent.WANTED in os.environ:
+            bent.BENT[os.environ[bent.WANTED]]()
         import_module(module).main()
 
 

@@ -1,0 +1,103 @@
+"""Buyers who insist: every request is sent again, under its key, until it is answered or refused for a reason."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from random import Random
+from typing import NamedTuple, TypeVar
+
+from federation.client.broker import BrokerClient
+from schemas.answer import OrderView
+from schemas.intent import Intent
+from schemas.lease import TERMINAL, State
+from schemas.problem import Problem
+from schemas.request import Extension
+
+T = TypeVar("T")
+TRIES, PAUSE_S = 400, 0.1
+ROUNDS = 20
+WAIT_S = 2
+# What a node that is away may cause; anything else is an answer.
+PASSING = frozenset({"UNAVAILABLE", "OPERATOR_UNREACHABLE", "NO_FEASIBLE_PATH", "TOO_MANY_REQUESTS"})
+# Why a quote may come to nothing while nodes are away: a new one is taken.
+LOST = frozenset({"QUOTE_EXPIRED", "INCOMPATIBLE_STATE"})
+
+
+class Lived(NamedTuple):
+    """A purchase from beginning to end: the quotes and the order that were acknowledged, and how it was seen to end."""
+
+    quotes: tuple[str, ...]
+    key: str
+    order: OrderView
+    in_force: OrderView | None
+
+
+async def insisted(ask: Callable[[], Awaitable[T]], passing: frozenset[str] = PASSING) -> T:
+    """The answer of `ask`, whoever is away for a while. Raises the `Problem` that is not of that kind."""
+    for _ in range(TRIES):
+        try:
+            return await ask()
+        except Problem as problem:
+            if problem.code not in passing:
+                raise
+            await asyncio.sleep(PAUSE_S)
+    return await ask()
+
+
+async def live(
+    client: BrokerClient, intent: Intent, name: str, chance: Random, seen: Callable[[OrderView], Awaitable[None]]
+) -> Lived:
+    """Quote, order, perhaps extend, release; `seen` gets every order that stands still. Raises what is no excuse."""
+    extends, hasty = chance.random() < 0.4, chance.random() < 0.2
+    quotes: tuple[str, ...] = ()
+    for number in range(ROUNDS):
+        key = f"{name}-{number}"
+        quote = await insisted(partial(client.quote, intent, f"quote-{key}"))
+        quotes += (quote.id,)
+        try:
+            order = await insisted(partial(client.order, quote.id, key))
+            break
+        except Problem as problem:
+            if problem.code not in LOST:
+                raise
+    else:
+        raise AssertionError(f"no quote of {name} could be ordered")
+    in_force = None
+    if not hasty:
+        order = await still(client, order)
+        await seen(order)
+        in_force = order if order.state is State.ACTIVE else None
+        if extends and in_force:
+            await _extended(client, order, key)
+            in_force = await still(client, order)
+            await seen(in_force)
+    order = await insisted(lambda: client.release(order.id, f"release-{key}"))
+    return Lived(quotes, key, await ended(client, order), in_force)
+
+
+async def _extended(client: BrokerClient, order: OrderView, key: str) -> None:
+    try:
+        await insisted(lambda: client.extend(order.id, Extension(by_s=600), f"extend-{key}"))
+    except Problem as problem:
+        if problem.code not in LOST | {"OPERATOR_REFUSED", "CAPACITY_CHANGED"}:
+            raise
+
+
+async def still(client: BrokerClient, order: OrderView) -> OrderView:
+    """The order once it stands still."""
+    return await _until(client, order, TERMINAL | {State.ACTIVE})
+
+
+async def ended(client: BrokerClient, order: OrderView) -> OrderView:
+    """The order once it is over."""
+    return await _until(client, order, TERMINAL)
+
+
+async def _until(client: BrokerClient, order: OrderView, states: frozenset[State]) -> OrderView:
+    for _ in range(ROUNDS):
+        order = await insisted(partial(client.get_order, order.id, WAIT_S))
+        if order.state in states:
+            return order
+    raise AssertionError(f"after long not among {sorted(states)}: {order}")
