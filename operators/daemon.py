@@ -66,8 +66,10 @@ from operators.inventory import footprint
 from operators.inventory.ledger import Inventory
 from operators.orders.caps import HoldCaps
 from operators.orders.desk import Desk
+from operators.orders.orphans import Orphan
 from operators.orders.recovery import bring_back, recover
 from operators.orders.shop import Shop
+from operators.orders.sweeping import Sweeper
 from operators.orders.timers import Timers
 from operators.pricing.network import Network
 from operators.store.sqlite import SqliteStore
@@ -193,7 +195,7 @@ async def operator(
         delivery = Delivery(store, Elsewhere(egress, config.trust.egress.places), clock.now)
         shop.telling.news = delivery.news
         stack.callback(group.create_task(delivery.run(), name="events").cancel)
-        await open_hatch(Path(config.data), desk, stack)
+        await _look_after(stack, group, config, desk, audit)
         yield Running(config.entity, http, grpc, public, health, desk, publisher, mutual, members, delivery)
 
 
@@ -221,6 +223,21 @@ async def _serve(
 def _record(audit: Audit, caller: str | None, reason: str) -> None:
     """Why somebody got no token."""
     audit.note(Problem("UNAUTHENTICATED", reason), caller=caller or STRANGER, act="POST /oauth/token")
+
+
+async def _look_after(
+    stack: AsyncExitStack, group: asyncio.TaskGroup, config: OperatorConfig, desk: Desk, audit: Audit
+) -> None:
+    """Sweep on rounds, and take the owner's orders."""
+    sweeper = Sweeper(desk.shop, functools.partial(_swept, audit))
+    stack.callback(group.create_task(sweeper.run(), name="sweeper").cancel)
+    await open_hatch(Path(config.data), desk, sweeper, stack)
+
+
+def _swept(audit: Audit, found: Orphan) -> None:
+    """What was set right in the operator's own books."""
+    text = f"{found.kind} {found.what}: {found.why}"
+    audit.note(Problem("INCOMPATIBLE_STATE", text), caller=found.broker or STRANGER, act="sweep")
 
 
 def _unsigned(audit: Audit, problem: Problem, about: str) -> None:

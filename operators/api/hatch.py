@@ -1,4 +1,6 @@
-"""What the person in charge of an operator says while it runs: which questions wait for an answer, yes and no."""
+"""What the person in charge of an operator says while it runs: which questions wait for an answer, yes and no; and
+whether the operator's own books, memory and network belong together.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,8 @@ from federation.node import hatch
 from federation.node.http import decode
 from operators.orders.desk import Desk
 from operators.orders.fsm import Quote
+from operators.orders.orphans import Orphan
+from operators.orders.sweeping import Sweeper
 from schemas.problem import Problem, not_found
 from schemas.segment import Id, moment
 
@@ -36,8 +40,14 @@ class Refuse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     why: Why = "not sold to this buyer"
 
 
-async def open_hatch(folder: Path, desk: Desk, stack: AsyncExitStack) -> None:
-    """Take orders for `desk` until `stack` closes."""
+class Audit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Say what is wrong; with `sweep` set it right at once, too."""
+
+    sweep: bool = False
+
+
+async def open_hatch(folder: Path, desk: Desk, sweeper: Sweeper, stack: AsyncExitStack) -> None:
+    """Take orders for `desk` and `sweeper` until `stack` closes."""
 
     async def take(name: str, body: bytes) -> dict[str, Any]:
         match name:
@@ -52,9 +62,18 @@ async def open_hatch(folder: Path, desk: Desk, stack: AsyncExitStack) -> None:
                 no = decode(body, Refuse)
                 _check_waits(desk, no.quote)
                 return told(await desk.refuse(no.quote, no.why))
+            case "audit":
+                found = await (sweeper.sweep(0) if decode(body, Audit).sweep else sweeper.audit())
+                return {"found": [orphan(one) for one in found]}
         raise Problem("NOT_FOUND", "no such order")
 
     await hatch.open_hatch(folder, take, stack)
+
+
+def orphan(found: Orphan) -> dict[str, Any]:
+    """Something that is wrong, for a person."""
+    named: dict[str, Any] = msgspec.to_builtins(found._asdict() | {"since": moment(found.since)})
+    return {name: value for name, value in named.items() if value not in {None, ""}}
 
 
 def _check_waits(desk: Desk, quote_id: Id) -> None:

@@ -40,7 +40,7 @@ def approvals() -> None:
 @json_option
 def list_(*, config: Path, as_json: bool) -> None:
     """What waits for an answer, the oldest first."""
-    waiting = _order(config, "list", {})["waiting"]
+    waiting = hand_in_order(config, "list", {})["waiting"]
     if as_json:
         click.echo(msgspec.json.encode(waiting))
         return
@@ -56,7 +56,7 @@ def list_(*, config: Path, as_json: bool) -> None:
 @json_option
 def grant(*, quote: str, config: Path, as_json: bool) -> None:
     """Say yes to QUOTE: it is priced and held from now on."""
-    _tell(_order(config, "grant", {"quote": quote}), as_json=as_json)
+    _tell(hand_in_order(config, "grant", {"quote": quote}), as_json=as_json)
 
 
 @approvals.command()
@@ -66,7 +66,7 @@ def grant(*, quote: str, config: Path, as_json: bool) -> None:
 @json_option
 def refuse(*, quote: str, why: str | None, config: Path, as_json: bool) -> None:
     """Say no to QUOTE."""
-    _tell(_order(config, "refuse", {"quote": quote} | ({"why": why} if why else {})), as_json=as_json)
+    _tell(hand_in_order(config, "refuse", {"quote": quote} | ({"why": why} if why else {})), as_json=as_json)
 
 
 def _tell(one: dict[str, Any], *, as_json: bool) -> None:
@@ -83,7 +83,8 @@ def _line(one: dict[str, Any]) -> str:
     return f"{one['quote']}  {one['state']}  {what}, {who}; {one.get('why') or until}"
 
 
-def _order(config: Path, name: str, body: dict[str, Any]) -> dict[str, Any]:
+def hand_in_order(config: Path, name: str, body: dict[str, Any]) -> dict[str, Any]:
+    """What the operator of a configuration, which has to run, says to an order of its owner. Refuses in a sentence."""
     import aiohttp
 
     from federation.node.hatch import hand_in

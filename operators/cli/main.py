@@ -12,6 +12,7 @@ COMMANDS: Final = {
     "sample": "operators.cli.serve",
     "footprint": "operators.cli.footprint",
     "approvals": "operators.cli.approvals",
+    "audit": "operators.cli.audit",
 }
 
 

@@ -25,7 +25,8 @@ class Driver(Protocol):
     Whatever a driver raises counts as "the network did not do it". `bounds` says that it holds traffic to the boundary
     of a segment: nothing but its flows, and no more than its bytes. One that does not say so is handed none. `resizes`
     says that `bring_up` of what is up with another bandwidth changes it without an interruption; otherwise that is not
-    sold.
+    sold. A driver that can tell what its network carries has `async def carried(self)`, which returns the products: the
+    sweeper then takes down what no lease has, and brings up what a lease in force has not.
     """
 
     @property

@@ -22,6 +22,10 @@ class NullDriver:
         """Remember it."""
         self.up[product] = wiring
 
+    async def carried(self) -> frozenset[str]:
+        """What is up."""
+        return frozenset(self.up)
+
     async def take_down(self, product: str) -> None:
         """Forget it."""
         self.up.pop(product, None)

@@ -30,6 +30,7 @@ from schemas.problem import not_found
 from schemas.segment import EntityId, Id
 
 T = TypeVar("T")
+SETTLE_S: Final = 5.0
 WAITING: Final = frozenset({State.ASKED, State.QUOTED, State.HELD})
 OVER: Final = frozenset({State.RELEASED, State.FAILED})
 QUOTE, LEASE = "quote", "lease"
@@ -81,6 +82,11 @@ class Shop:
         while self.acts:
             await asyncio.wait(self.acts)
         await self.timers.drain()
+
+    async def settled(self) -> None:
+        """Wait for the acts that are under way now, at most `SETTLE_S`, and for none that begin later."""
+        if self.acts:
+            await asyncio.wait([*self.acts], timeout=SETTLE_S)
 
     async def lower(self) -> None:
         """Stop bringing segments up: the next start begins anew."""
