@@ -11,6 +11,7 @@ from schemas.intent import Objective
 from schemas.lease import State
 from schemas.order import Bill
 from schemas.price import Money
+from schemas.problem import Outcome
 from schemas.quote import Action
 from schemas.segment import Promise, Time, Window
 from schemas.statement import BillingStatement
@@ -194,6 +195,27 @@ class QuoteView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rounds: int = 1
     order: str | None = None
     decision: DecisionView | None = None
+
+
+class AskedOperator(Struct, frozen=True, kw_only=True):
+    """An operator that was asked and has not answered yet."""
+
+    operator: str
+    operator_name: str
+
+
+class QuotePending(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A quote that is not there yet: ASKED while operators take their time, until `answer_by` at the latest.
+
+    Ask for it again under `/quotes/{id}`. DECLINED: its buyer let it go before it was answered.
+    """
+
+    id: str
+    state: State
+    asked_at: Time
+    answer_by: Time
+    outcome: Outcome
+    waiting_for: tuple[AskedOperator, ...] = ()
 
 
 class Change(Struct, frozen=True, kw_only=True):

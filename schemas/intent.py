@@ -11,11 +11,14 @@ from schemas.boundary import Boundary
 from schemas.decision import DataClass, PolicyName
 from schemas.jurisdiction import Sovereignty
 from schemas.price import Currency, Money
+from schemas.quote import ConfirmWithin
 from schemas.segment import WINDOW_S_MAX, Bps, Id, Limits, Mtu, Time
 
 PLACE_PATTERN = r"^[^@\s][^@\x00-\x1f]{0,99}(@[^@\s][^@\x00-\x1f]{0,199})?\Z"
 MarkType = Annotated[str, Meta(min_length=1, max_length=200)]
 REQUIRED_MAX: Final = 8
+ANSWER_WITHIN_S_MAX: Final = 7 * 86_400
+AnswerWithin = Annotated[int, Meta(ge=1, le=ANSWER_WITHIN_S_MAX)]
 WORTH_MICRO_MAX: Final = 10**12
 IDLE_RELEASE_S_MIN: Final = 30
 IDLE_RELEASE_S_MAX: Final = 86_400
@@ -61,7 +64,9 @@ class Intent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit
     what must permit every segment, the broker and who manages them; a `data_class` brings the policies of its own.
     `boundary` is what the lease may carry. `hops` counts segments. With the objective `weighted` the best path is
     the one whose price together with what its latency and carbon are worth, by `weights`, is least. A lease whose
-    holder sends no heartbeat for `idle_release_s` seconds is released; null means that it needs none.
+    holder sends no heartbeat for `idle_release_s` seconds is released; null means that it needs none. Operators may
+    take `answer_within_s` to answer with a quote, because a person decides there; null means seconds. They may take
+    `up_within_s` after the order, or the start, to bring their segments up; null means the usual minute.
     """
 
     a: Place
@@ -89,6 +94,8 @@ class Intent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit
     objective: Objective = Objective.PRICE
     weights: Weights | None = None
     idle_release_s: IdleRelease | None = None
+    answer_within_s: AnswerWithin | None = None
+    up_within_s: ConfirmWithin | None = None
 
     def __post_init__(self) -> None:
         if (self.duration_s is None) == (self.end is None):

@@ -6,10 +6,11 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
-from federation.broker.peers.protocols import HeldQuote, LeaseHint, LeaseReceipt, Permit, SheetPages
+from federation.broker.peers.protocols import Deferred, HeldQuote, LeaseHint, LeaseReceipt, Permit, SheetPages
 from federation.broker.peers.verify import verified_quote
 from federation.trust.jose import doc_hash, sign_jws
 from federation.trust.keys import PrivateKey, generate, public_keys
@@ -64,6 +65,11 @@ class FakeOperator:
     holds: dict[str, Hold] = field(default_factory=dict)
     asked: list[Rfq] = field(default_factory=list)
     declined: list[str] = field(default_factory=list)
+
+    slow: bool = False
+    loses: int = 0
+    answers: dict[str, Any] = field(default_factory=dict)
+    questions: dict[str, tuple[str, Rfq]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.entropy = CountingEntropy(self.name[:3].lower())
@@ -187,6 +193,58 @@ class FakeOperator:
         labels = tuple((end.interface, end.label) for end in ends if end.label is not None)
         self.holds[held.quote_id] = Hold(rfq, held, labels)
         return held
+
+    async def ask(self, rfq_jws: str, rfq: Rfq, answer_by: int, permit: Permit | None = None) -> HeldQuote | Deferred:
+        """Hold and price, or, where a person answers, wait for `grant` or `refuse`; once per question."""
+        self.holds = {i: hold for i, hold in self.holds.items() if hold.held.quote.exp > self.clock.now()}
+        if rfq.jti in self.answers:
+            return await self._again(rfq.jti)
+        prolonged = any(h.held.quote_h == rfq.replaces and h.rfq.segment == rfq.segment for h in self.holds.values())
+        if self.slow and not prolonged:
+            self._answer(Outcome.UNKNOWN)
+            self.asked.append(rfq)
+            self.answers[rfq.jti] = Deferred(operator=self.entity, quote_id=f"slow-{self.entropy.token()}")
+            self.questions[rfq.jti] = (rfq_jws, rfq)
+        else:
+            self.answers[rfq.jti] = await self.quote(rfq_jws, rfq, permit)
+        if self.loses:
+            self.loses -= 1
+            raise Problem("OPERATOR_UNREACHABLE", f"{self.name} did not answer", outcome=Outcome.UNKNOWN)
+        return await self._again(rfq.jti)
+
+    async def answered(self, rfq_jws: str, rfq: Rfq, quote_id: str | None = None) -> HeldQuote | Deferred | None:
+        """What became of a question."""
+        self._answer()
+        return await self._again(rfq.jti) if rfq.jti in self.answers else None
+
+    async def _again(self, jti: str) -> Any:
+        answer = self.answers[jti]
+        if isinstance(answer, Problem):
+            raise answer
+        if isinstance(answer, HeldQuote) and answer.quote_id not in self.holds:
+            return None
+        return answer
+
+    async def cancel(self, quote_id: str) -> None:
+        """Forget a question, or let its hold go."""
+        self._answer()
+        for jti, answer in list(self.answers.items()):
+            if isinstance(answer, Deferred) and answer.quote_id == quote_id:
+                del self.answers[jti], self.questions[jti]
+                return
+        await self.decline(quote_id)
+
+    async def grant(self) -> None:
+        """A person says yes to everything that waits."""
+        for jti, (rfq_jws, rfq) in list(self.questions.items()):
+            del self.questions[jti]
+            self.answers[jti] = await self.quote(rfq_jws, rfq)
+
+    def refuse(self) -> None:
+        """A person says no to everything that waits."""
+        for jti in list(self.questions):
+            del self.questions[jti]
+            self.answers[jti] = Problem("OPERATOR_REFUSED", f"{self.name}: no", outcome=Outcome.NONE)
 
     def _claims(self, rfq_jws: str, rfq: Rfq, ends: tuple[End, End]) -> SegmentQuote:
         offer = self._offer(rfq)

@@ -10,6 +10,7 @@ from federation.broker.orders.saga.pace import EXTEND_BEFORE_S, SECOND_US
 from federation.broker.orders.saga.state import OrderState, Part, Phase, Pledge, Terms
 from federation.broker.peers.protocols import HeldQuote
 from federation.broker.quotes.protocols import StoredQuote
+from federation.broker.quotes.tally import confirm_within_s
 from federation.broker.spend.protocols import Charge, Wanted
 from federation.tokens.mandate import Budget
 from federation.trust.jose import sha256_b64
@@ -42,6 +43,7 @@ def order_terms(quote: StoredQuote, order_id: str, rates: RateTable, now_s: int)
         rates=_needed(quote, rates),
         agent=quote.agent,
         idle_release_s=quote.intent.idle_release_s,
+        confirm_within_s=confirm_within_s(quote.held),
     )
 
 

@@ -6,6 +6,7 @@ key, a shape) is its refusal, not the buyer's mistake, and is told as such.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from typing import Final, NamedTuple, TypeVar
@@ -13,7 +14,16 @@ from typing import Final, NamedTuple, TypeVar
 from msgspec import Struct
 
 from federation.broker.peers.mesh import MeshChannel
-from federation.broker.peers.protocols import HeldQuote, Kept, KeptLease, LeaseHint, LeaseReceipt, Permit, SheetPages
+from federation.broker.peers.protocols import (
+    Deferred,
+    HeldQuote,
+    Kept,
+    KeptLease,
+    LeaseHint,
+    LeaseReceipt,
+    Permit,
+    SheetPages,
+)
 from federation.broker.peers.tokens import Need, OperatorTokens
 from federation.broker.peers.verify import verified_confirmation, verified_quote, verified_receipt, verified_standing
 from federation.node.seams import Clock
@@ -30,6 +40,7 @@ from schemas.order import Confirm, Order, Receipt
 from schemas.problem import Outcome, Problem
 from schemas.quote import Rfq
 from schemas.segment import moment
+from schemas.sonata import quote as sonata_quote
 from schemas.sonata.segment import given_or_none
 from schemas.sonata.states import ProductStatus, QuoteState
 
@@ -49,6 +60,8 @@ A = TypeVar("A")
 P = TypeVar("P", bound=Struct)
 STATES: Final = frozenset(map(str, State))
 GONE: Final = frozenset({"NOT_FOUND", "INCOMPATIBLE_STATE"})
+OVER: Final = frozenset({QuoteState.CANCELLED, QuoteState.DECLINED, QuoteState.EXPIRED, QuoteState.ACCEPTED})
+log = logging.getLogger(__name__)
 
 
 Heed = Callable[[str, str], Awaitable[None]]
@@ -67,7 +80,8 @@ class Right(NamedTuple):
 
 class SonataOperator:
     """An `OperatorPeer`. Its keys are those of the trust domain that is believed now, asked for at every use; `heed` is
-    told of each of its documents before, so that a key that is new is read of."""
+    told of each of its documents before, so that a key that is new is read of. `callback` is where it may tell that a
+    quote was answered, where this broker can be told anything."""
 
     def __init__(
         self,
@@ -80,21 +94,75 @@ class SonataOperator:
         clock: Clock,
         right: Right | None = None,
         heed: Heed = heedless,
+        callback: str | None = None,
     ) -> None:
         self.entity = entity
         self.name = domain().member(entity, clock.now()).name
         self._broker, self._domain = broker, domain
         self._buyer, self._mesh, self._clock, self._right = buyer, mesh, clock, right
         self._heed = heed
+        self._callback, self._listening = callback, False
 
     async def quote(self, rfq_jws: str, rfq: Rfq, permit: Permit | None = None) -> HeldQuote:
         """See `OperatorPeer.quote`. An answer that does not verify is declined at once."""
         try:
             answer = await self._permitted(permit, lambda shown: self._buyer.quote(rfq_jws, rfq, shown=shown))
-            if answer.refusal is not None:
-                raise answer.refusal
         except Problem as problem:
             raise self._translated(problem) from problem
+        return await self._quoted(answer, rfq_jws, rfq)
+
+    async def ask(self, rfq_jws: str, rfq: Rfq, answer_by: int, permit: Permit | None = None) -> HeldQuote | Deferred:
+        """See `OperatorPeer.ask`."""
+        try:
+            answer = await self._permitted(
+                permit, lambda shown: self._buyer.quote(rfq_jws, rfq, shown=shown, answer_by=answer_by)
+            )
+        except Problem as problem:
+            raise self._translated(problem) from problem
+        if not answer.waiting:
+            return await self._quoted(answer, rfq_jws, rfq)
+        await self._listen()
+        return Deferred(operator=self.entity, quote_id=answer.id)
+
+    async def answered(self, rfq_jws: str, rfq: Rfq, quote_id: str | None = None) -> HeldQuote | Deferred | None:
+        """See `OperatorPeer.answered`."""
+        try:
+            found = self._buyer.find_quote(rfq.jti) if quote_id is None else self._buyer.get_quote(quote_id)
+            answer = await found
+        except Problem as problem:
+            if problem.code == "NOT_FOUND":
+                return None
+            raise self._translated(problem) from problem
+        if answer is None or answer.state in OVER:
+            return None
+        if answer.waiting:
+            await self._listen()
+            return Deferred(operator=self.entity, quote_id=answer.id)
+        return await self._quoted(answer, rfq_jws, rfq)
+
+    async def cancel(self, quote_id: str) -> None:
+        """See `OperatorPeer.cancel`."""
+        try:
+            await self._buyer.cancel_quote(quote_id)
+        except Problem as problem:
+            if problem.code not in GONE:
+                raise self._translated(problem) from problem
+            await self.decline(quote_id)
+
+    async def _listen(self) -> None:
+        """Have the operator tell of its answers, once; whether it does or not, it is asked."""
+        if self._callback is None or self._listening:
+            return
+        self._listening = True
+        try:
+            await self._buyer.subscribe(sonata_quote.API, self._callback)
+        except Problem as problem:
+            self._listening = False
+            log.debug("%s tells of nothing: %s", self.entity, problem)
+
+    async def _quoted(self, answer: QuoteAnswer, rfq_jws: str, rfq: Rfq) -> HeldQuote:
+        if answer.refusal is not None:
+            raise self._translated(answer.refusal)
         await self._heeded(answer.quote_jws)
         try:
             return self._held(answer, rfq_jws, rfq)

@@ -42,6 +42,13 @@ class HeldQuote(Struct, frozen=True, kw_only=True):
     grant_h: str | None = None
 
 
+class Deferred(Struct, frozen=True, kw_only=True):
+    """A question that an operator has taken and not answered yet, and its Sonata id of the quote to be."""
+
+    operator: str
+    quote_id: str
+
+
 class LeaseReceipt(Struct, frozen=True, kw_only=True):
     """A verified receipt: the document, its hash, its claims."""
 
@@ -102,6 +109,19 @@ class OperatorPeer(Protocol):
         Raises LABEL_TAKEN (`extra`: interface, free), CAPACITY_CHANGED (`extra`: free, bit/s),
         TOO_MANY_REQUESTS, OPERATOR_REFUSED, DOCUMENT_INVALID (a bad answer), OPERATOR_UNREACHABLE.
         """
+        ...
+
+    async def ask(self, rfq_jws: str, rfq: Rfq, answer_by: int, permit: Permit | None = None) -> HeldQuote | Deferred:
+        """The same of an operator that may answer later, until `answer_by` (Unix seconds)."""
+        ...
+
+    async def answered(self, rfq_jws: str, rfq: Rfq, quote_id: str | None = None) -> HeldQuote | Deferred | None:
+        """What became of a question: by the operator's id of it, or by its `jti` where that is not known. None where
+        the operator never took it, or it was let go. Raises the refusal, and what `quote` raises."""
+        ...
+
+    async def cancel(self, quote_id: str) -> None:
+        """Stop asking; where it was answered meanwhile, let the quote and its hold go. Again is a success."""
         ...
 
     async def decline(self, quote_id: str) -> None:

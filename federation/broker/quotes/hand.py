@@ -15,13 +15,14 @@ import msgspec
 from msgspec import Struct, structs
 
 from federation.broker.authority.power import Power
-from federation.broker.peers.protocols import HeldQuote, OperatorPeer
+from federation.broker.peers.protocols import HeldQuote, OperatorPeer, Permit
 from federation.broker.quotes.ask import Author, Purpose
 from federation.broker.quotes.permits import Permits
 from federation.tokens.grant import grants_hash
 from schemas.price import RateTable
 from schemas.problem import Outcome, Problem
-from schemas.segment import Limits, Segment, Time, moment
+from schemas.quote import Rfq
+from schemas.segment import Hash, Limits, Segment, Time, moment
 
 ASK_S: Final = 3.5
 DECLINE_S_LEAST: Final = 0.5
@@ -33,7 +34,8 @@ log = logging.getLogger(__name__)
 class Ask(Struct, frozen=True, kw_only=True):
     """What one operator is asked for; `product` is the lease to be extended, `currency` that in which it sells.
 
-    `grants` are what the owners of its UNIs at the ends gave, `purpose` is for its own policy."""
+    `grants` are what the owners of its UNIs at the ends gave, `purpose` is for its own policy. `confirm_within_s` is
+    how long others on the path may take."""
 
     operator: str
     segment: Segment
@@ -42,6 +44,7 @@ class Ask(Struct, frozen=True, kw_only=True):
     currency: str = "EUR"
     grants: tuple[str, ...] = ()
     purpose: Purpose = Purpose()
+    confirm_within_s: int | None = None
 
 
 class Left(Struct, frozen=True, kw_only=True):
@@ -93,26 +96,14 @@ class Hand:
         present = self.quotes.get(ask.operator)
         if present is not None and fits(present, ask) and self._purposes.get(ask.operator) == ask.purpose:
             return present
-        replaces = None if present is None else present.quote_h
-        jws, rfq = self._author.rfq(
-            self._buyer,
-            ask.operator,
-            ask.segment,
-            hold_s=self._hold_s,
-            limits=ask.limits,
-            product=ask.product,
-            replaces=replaces,
-            mandate_h=self._power.mandate_h if self._power else None,
-            grant_h=(grant_h := grants_hash(ask.grants)),
-            purpose=ask.purpose,
-        )
-        peer = self._peers.get(ask.operator)
+        jws, rfq = self.rfq(ask, None if present is None else present.quote_h)
+        peer = self.peer(ask.operator)
         if peer is None:
             return unknown(ask.operator)
         try:
-            permit = self._permits.of(self._power, self._buyer, ask.operator, ask.currency, ask.grants)
+            permit = self.permit(ask)
             async with asyncio.timeout(timeout_s):
-                held = structs.replace(await peer.quote(jws, rfq, permit), grant_h=grant_h)
+                held = structs.replace(await peer.quote(jws, rfq, permit), grant_h=grants_hash(ask.grants))
         except TimeoutError:
             self._note_lost(ask.operator, rfq.iat)
             return self._late(peer, timeout_s)
@@ -123,6 +114,30 @@ class Hand:
         self.quotes[ask.operator], self._purposes[ask.operator] = held, ask.purpose
         self.ever_held = self.ever_held or held.quote.held
         return held
+
+    def rfq(self, ask: Ask, replaces: Hash | None) -> tuple[str, Rfq]:
+        """A question as it is sent; what `replaces` names is swapped for its answer."""
+        return self._author.rfq(
+            self._buyer,
+            ask.operator,
+            ask.segment,
+            hold_s=self._hold_s,
+            limits=ask.limits,
+            product=ask.product,
+            replaces=replaces,
+            confirm_within_s=ask.confirm_within_s,
+            mandate_h=self._power.mandate_h if self._power else None,
+            grant_h=grants_hash(ask.grants),
+            purpose=ask.purpose,
+        )
+
+    def permit(self, ask: Ask) -> Permit | None:
+        """By which right it is asked. Raises `POLICY_DENIED`."""
+        return self._permits.of(self._power, self._buyer, ask.operator, ask.currency, ask.grants)
+
+    def peer(self, operator: str) -> OperatorPeer | None:
+        """An operator that is there."""
+        return self._peers.get(operator)
 
     def _late(self, peer: OperatorPeer, timeout_s: float) -> Problem:
         why = f"{peer.name} did not answer within {timeout_s:.1f} s"

@@ -7,7 +7,7 @@ refusals is ruled out on top of it. It ends with every hold in the quote or let 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Final, NamedTuple
 
@@ -31,7 +31,7 @@ from federation.broker.quotes.hand import Ask, Hand
 from federation.broker.quotes.labels import Labels, repick, spread
 from federation.broker.quotes.protocols import Claim, QuoteStore, StoredQuote
 from federation.broker.quotes.seal import Bought, Sealed, path_view, seal
-from federation.broker.quotes.tally import Tally, broken, labels_agree, tally, worse
+from federation.broker.quotes.tally import Tally, broken, labels_agree, tally, too_slow, worse
 from federation.broker.quotes.within import Within
 from federation.node.limits import AtOnce
 from schemas.intent import Intent
@@ -69,9 +69,10 @@ class Quoting:
         self.turn, self.turns = asyncio.Lock(), AtOnce(limits.at_once_max, "quotes")
 
     async def quote(
-        self, buyer: str, intent: Intent, claim: Claim, power: Power | None = None, grants: tuple[str, ...] = ()
+        self, buyer: str, intent: Intent, claim: Claim | None, power: Power | None = None, grants: tuple[str, ...] = ()
     ) -> StoredQuote:
-        """A firm quote, durably stored, within the authority of `power`; with endpoint grants for the ends.
+        """A firm quote, durably stored, within the authority of `power`; with endpoint grants for the ends. There is no
+        claim where the quote is but a step to the answer.
 
         Raises INVALID_ARGUMENT, POLICY_DENIED (naming the axis of the authority), NO_FEASIBLE_PATH (nothing was asked),
         or the code that says most of why operators refused, with `failed` and, where holds are left to expire,
@@ -80,9 +81,10 @@ class Quoting:
         with self.turns.one(buyer):
             return await self._quote(Asked(buyer, intent, power, grants), claim)
 
-    async def _quote(self, asked: Asked, claim: Claim) -> StoredQuote:
-        intent, power = asked.intent, asked.power
-        within = None if power is None else Within(power.authority, self.searching.terms)
+    async def sight(self, asked: Asked) -> tuple[Sight, Within | None]:
+        """What a search for the intent sees within the authority. Raises what `quote` raises before it asks anybody."""
+        intent = asked.intent
+        within = self.within(asked)
         confined = within.confined(intent, self.searching.sheets) if within else intent
         sight = await self.searching.look(confined, 1, asked.buyer)
         if within is not None:
@@ -92,9 +94,17 @@ class Quoting:
                     within.check_first(await self.searching.look(other, 1, asked.buyer))
         if isinstance(sight.found, Infeasible):
             raise no_path(sight, self.searching.terms)
+        return sight, within
+
+    def within(self, asked: Asked) -> Within | None:
+        """The authority of who asks, where there is one."""
+        return None if asked.power is None else Within(asked.power.authority, self.searching.terms)
+
+    async def _quote(self, asked: Asked, claim: Claim | None) -> StoredQuote:
+        sight, within = await self.sight(asked)
         attempt = Attempt(self, asked, sight)
         try:
-            stored, texts = await attempt.run(sight.found.routes[0])
+            stored, texts = await attempt.run(first_of(sight))
             if within is not None:
                 within.check_quote(stored)
             await self.store.put_quote(stored, claim, texts)
@@ -128,6 +138,7 @@ class Attempt:
         rates = quoting.searching.terms.rates
         self._hand = Hand(quoting.peers, quoting.author, buyer, quoting.limits.hold_s, power=power, rates=rates)
         self._token = quoting.author.entropy.token()
+        self._name_of_quote: str | None = None
         self._ruled = Ruled()
         self._came_back = False
         self._rounds = 0
@@ -213,17 +224,21 @@ class Attempt:
                 currency=wanted.tariff.currency,
                 grants=granted_to(self._grants, wanted.operator, wanted.a, wanted.z),
                 purpose=purpose,
+                confirm_within_s=self._intent.up_within_s,
             )
             for index, wanted in enumerate(route.segments)
         ]
-        answers = await self._hand.ask(asks, self._left_s())
+        answers = await self._ask(asks)
         held = [answer for answer in answers if isinstance(answer, HeldQuote)]
         if len(held) < len(asks):
             self._learn(route, answers)
             return None
         return self._judged(route, tuple(held))
 
-    def _learn(self, route: Route, answers: list[HeldQuote | Problem]) -> None:
+    async def _ask(self, asks: list[Ask]) -> Sequence[HeldQuote | Problem | None]:
+        return await self._hand.ask(asks, self._left_s())
+
+    def _learn(self, route: Route, answers: Sequence[HeldQuote | Problem | None]) -> None:
         for wanted, answer in zip(route.segments, answers, strict=True):
             if isinstance(answer, Problem):
                 self._ruled = self._ruled.refused(wanted, self._name(wanted.operator), answer)
@@ -233,7 +248,7 @@ class Attempt:
         assert labels_agree(held), "both sides of an interconnect were asked for one label"
         query, terms = self._sight.query, self._quoting.searching.terms
         found = tally(held, route.interconnect_us, query.currency, query.rates)
-        if self._beyond_light(route, held, terms):
+        if self._beyond_light(route, held, terms) or self._beyond_patience(route, held):
             return None
         over = broken(found, query.limits, query.budget_micro)
         if over:
@@ -244,8 +259,9 @@ class Attempt:
             self._not_permitted(route, judged.denied)
             return None
         bought = Bought(
-            self._buyer, self._intent, held, found, judged, self._rounds, power=self._power, grants=self._grants
-        )
+            self._buyer, self._intent, held, found, judged, self._rounds,
+            power=self._power, grants=self._grants, name=self._name_of_quote,
+        )  # fmt: skip
         names = {operator: self._name(operator) for operator in self._quoting.peers}
         path = path_view(bought, names, self._sight.snapshot.sheets, terms, why=self._why)
         return seal(bought, path, self._quoting.author, terms)
@@ -260,6 +276,16 @@ class Attempt:
                 name, found = self._name(wanted.operator), True
                 self._ruled = self._ruled.refused(wanted, name, Problem("DOCUMENT_INVALID", f"{name} {why}"))
         return found
+
+    def _beyond_patience(self, route: Route, held: tuple[HeldQuote, ...]) -> bool:
+        """Whether a segment may come up later than somebody keeps another one without a confirm; who does not is ruled
+        out."""
+        if (hasty := too_slow(held)) is None:
+            return False
+        name, place = self._name(hasty.operator), held.index(hasty)
+        why = f"{name} keeps nothing without a confirm for as long as others on the path need"
+        self._ruled = self._ruled.refused(route.segments[place], name, Problem("OPERATOR_REFUSED", why))
+        return True
 
     def _judgement(self, held: tuple[HeldQuote, ...], terms: Terms) -> Judgement:
         rules = rules_of(self._intent, terms, self._buyer, self._quoting.author.clock.now())
@@ -304,6 +330,12 @@ class Attempt:
 
     def _left_s(self) -> float:
         return self._deadline - asyncio.get_running_loop().time()
+
+
+def first_of(sight: Sight) -> Route:
+    """The best route of a search that found one."""
+    assert isinstance(sight.found, Found), "whoever found nothing has said so"
+    return sight.found.routes[0]
 
 
 def no_path(sight: Sight, terms: Terms) -> Problem:

@@ -32,7 +32,7 @@ class Bought:
     """What a path-quote is about: the intent, the quotes in path order with their sum, how often operators were asked.
 
     `judgement` is what policies say of the path. `order` is the order that it extends, `power` the authority it is
-    asked under.
+    asked under; `name` is the id that it has already, where its buyer was told one before.
     """
 
     buyer: str
@@ -44,6 +44,7 @@ class Bought:
     order: str | None = None
     power: Power | None = None
     grants: tuple[str, ...] = ()
+    name: str | None = None
 
 
 class Sealed(NamedTuple):
@@ -63,7 +64,7 @@ def seal(bought: Bought, path: PathView, author: Author, terms: Terms) -> Sealed
         aud=bought.buyer,
         iat=now,
         exp=min(one.quote.exp for one in bought.held) - EARLIER_S,
-        jti=author.entropy.token(),
+        jti=bought.name or author.entropy.token(),
         action=first.action,
         order=bought.order,
         intent_h=canonical_hash(bought.intent),

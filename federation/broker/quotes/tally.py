@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import structs
 
 from federation.broker.paths.route import Route, RouteSegment
 from federation.broker.peers.protocols import HeldQuote
+from schemas.order import CONFIRM_WITHIN_S
 from schemas.price import MICRO_MAX, Money, RateTable
 from schemas.segment import Limits, Promise
+
+UP_BEFORE_S: Final = 15  # what is left for confirms once the last segment is up
 
 
 class Tally(NamedTuple):
@@ -58,6 +61,19 @@ def labels_agree(held: Sequence[HeldQuote]) -> bool:
     """Whether the two sides of every interconnect hold the same label."""
     pairs = itertools.pairwise(held)
     return all(one.quote.segment.z.label == other.quote.segment.a.label is not None for one, other in pairs)
+
+
+def confirm_within_s(held: Sequence[HeldQuote]) -> int:
+    """How long after the order, or the start, all of them wait for a confirm."""
+    return min(one.quote.confirm_within_s or CONFIRM_WITHIN_S for one in held)
+
+
+def too_slow(held: Sequence[HeldQuote]) -> HeldQuote | None:
+    """A segment that may come up too late to be confirmed everywhere, or rather one that others do not wait for."""
+    within, slowest = confirm_within_s(held), max(held, key=lambda one: one.quote.up_within_s or 0)
+    if (slowest.quote.up_within_s or 0) <= within - UP_BEFORE_S:
+        return None
+    return min(held, key=lambda one: one.quote.confirm_within_s or CONFIRM_WITHIN_S)
 
 
 def _sum(amounts: Sequence[Money], currency: str) -> Money:

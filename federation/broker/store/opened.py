@@ -14,6 +14,7 @@ from federation.broker.evidence.protocols import EvidenceStore
 from federation.broker.measuring import MeasurementStore
 from federation.broker.orders.protocols import OrderStore
 from federation.broker.quotes.protocols import ClaimStore, QuoteStore
+from federation.broker.quotes.waiting import WaitingStore
 from federation.broker.spend.protocols import SpendLedger
 from federation.broker.store.sqlite import SqliteStore, open_database
 from federation.broker.sweeping.protocols import SweepStore
@@ -32,7 +33,16 @@ FILE: Final = "broker.sqlite3"
 
 
 class BrokerStore(
-    ClaimStore, QuoteStore, OrderStore, SpendLedger, Revocations, EvidenceStore, MeasurementStore, SweepStore, Protocol
+    ClaimStore,
+    QuoteStore,
+    WaitingStore,
+    OrderStore,
+    SpendLedger,
+    Revocations,
+    EvidenceStore,
+    MeasurementStore,
+    SweepStore,
+    Protocol,
 ):
     """All that a broker keeps."""
 

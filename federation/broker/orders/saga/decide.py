@@ -11,7 +11,6 @@ from federation.broker.orders.saga.pace import SECOND_US
 from federation.broker.orders.saga.state import Leg, OrderState, Sent, Terms
 from schemas.answer import Change
 from schemas.lease import State
-from schemas.order import CONFIRM_WITHIN_S
 from schemas.segment import moment
 
 
@@ -34,7 +33,7 @@ def begin(terms: Terms, end_s: int, at_us: int) -> tuple[OrderState, tuple[Effec
         at_us=at_us,
         end_s=end_s,
         total=terms.total,
-        confirm_by=max(now_s, terms.start_s) + CONFIRM_WITHIN_S,
+        confirm_by=max(now_s, terms.start_s) + terms.confirm_within_s,
         legs=tuple(Leg(order=Sent(iat=now_s)) for _ in terms.parts),
         history=(Change(state=State.COMMITTED, at=moment(now_s)),),
     )

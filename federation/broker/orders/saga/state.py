@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 
 from schemas.answer import Change, EndView
 from schemas.lease import State
-from schemas.order import Bill
+from schemas.order import CONFIRM_WITHIN_S, Bill
 from schemas.price import Money, RateTable, Tariff
 from schemas.segment import EntityId, Hash, Id, Segment, moment
 
@@ -76,7 +76,8 @@ class Terms(Struct, frozen=True, kw_only=True):
     """What was agreed when the order was placed; never changes. `rates` convert bills to the currency of `total`;
     `agent` is the key of the agent that ordered, none for the buyer itself. Its holder may be silent for no longer than
     `idle_release_s` while the path is in force (`idle.py`); null means for as long as it likes. `replaces` is the
-    order in whose place this one comes: that ends once this one is in force, and goes on if this one fails."""
+    order in whose place this one comes: that ends once this one is in force, and goes on if this one fails.
+    `confirm_within_s` is how long after the order, or its start, every operator waits for the confirm."""
 
     id: Id
     buyer: str
@@ -92,6 +93,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     agent: Hash | None = None
     idle_release_s: int | None = None
     replaces: Id | None = None
+    confirm_within_s: int = CONFIRM_WITHIN_S
 
     def of_agent(self, key: Hash | None) -> bool:
         """Whether an agent with this key may know of the order; the buyer itself, without one, always may."""

@@ -15,13 +15,16 @@ from federation.broker.store.redis.quotes import QuoteKeys
 from federation.broker.store.redis.revocations import RevocationKeys
 from federation.broker.store.redis.server import Server
 from federation.broker.store.redis.spends import SpendKeys
+from federation.broker.store.redis.waiting import WaitingKeys
 from federation.node.seams import Entropy
 from schemas.segment import EntityId
 
 
-class RedisStore(ClaimKeys, QuoteKeys, OrderKeys, SpendKeys, RevocationKeys, DocumentKeys, MeasurementKeys):
-    """Implements `ClaimStore`, `QuoteStore`, `OrderStore`, `SpendLedger`, `Revocations`, `Filing`, `Chronicle` and
-    `MeasurementStore` over one space of keys."""
+class RedisStore(
+    ClaimKeys, QuoteKeys, OrderKeys, SpendKeys, RevocationKeys, DocumentKeys, MeasurementKeys, WaitingKeys
+):
+    """Implements `ClaimStore`, `QuoteStore`, `OrderStore`, `SpendLedger`, `Revocations`, `Filing`, `Chronicle`,
+    `MeasurementStore` and `WaitingStore` over one space of keys."""
 
     def __init__(self, space: Keyspace) -> None:
         self._space = space

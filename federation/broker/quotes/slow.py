@@ -1,0 +1,391 @@
+"""Quotes that may take minutes: one carrier per quote, which outlives its caller, and goes on after a restart.
+
+What is known is written down before anything is done about it (`waiting.py`), so a crash loses nothing: the next start
+takes every open one up again. One that ends without a quote lets go of everything first written down, and tells again
+whom it could not reach. Of brokers that share a store, one carries a quote; it says so again and again, and is followed
+by another one where it stops: whoever writes over a version that is not the last knows that this has happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack, suppress
+from typing import Any, Final, Protocol
+
+import msgspec
+from msgspec import structs
+
+from federation.broker.market.searching import Sight
+from federation.broker.paths.route import Route
+from federation.broker.paths.search import Found
+from federation.broker.peers.news import News
+from federation.broker.peers.protocols import HeldQuote
+from federation.broker.quotes.ask import Author, Shape
+from federation.broker.quotes.hand import Ask, Hand
+from federation.broker.quotes.labels import Labels
+from federation.broker.quotes.patient import PatientHand
+from federation.broker.quotes.protocols import Claim, QuoteStore, StoredQuote
+from federation.broker.quotes.quoting import NO_WAY, Asked, Attempt, Quoting, first_of
+from federation.broker.quotes.seal import Sealed
+from federation.broker.quotes.waiting import Question, Waiting, WaitingStore
+from schemas.lease import State
+from schemas.problem import Outcome, Problem
+from schemas.segment import Id
+
+HOLD_S: Final = 60  # how long fast operators are asked to hold, at most, while slow ones are waited for
+SAME_WINDOW_S: Final = 90  # a window that begins now is asked for so long; then "now" is another time
+AGAIN_S: Final = 1.0
+AGAIN_S_MAX: Final = 60.0
+CLOSE_S: Final = 600  # how long after `answer_by` operators that cannot be reached are told that nothing is asked
+BEAT_S: Final = 20
+TAKE_OVER_S: Final = 60
+LOOK_S: Final = 0.5
+KEEP_S: Final = 7 * 86_400  # how long it is told why a quote came to nothing
+ANSWERED: Final = frozenset({State.HELD, State.QUOTED})
+log = logging.getLogger(__name__)
+
+
+class Store(QuoteStore, WaitingStore, Protocol):
+    """What is kept of quotes."""
+
+
+class TakenOver(Exception):
+    """Another broker carries this quote now."""
+
+
+class Journal:
+    """What is known of one quote, each time written down before it counts."""
+
+    def __init__(self, store: WaitingStore, waiting: Waiting, now: Callable[[], int]) -> None:
+        self.waiting, self._store, self._now = waiting, store, now
+        self.settled, self.deferred = asyncio.Event(), asyncio.Event()
+        self.sealing: asyncio.Task[None] | None = None  # the quote on its way into the store
+        self._turn = asyncio.Lock()
+
+    async def begin(self, claim: Claim | None) -> None:
+        """The first version, or the one with which it is taken over. Raises `UNAVAILABLE`, `TakenOver`."""
+        async with self._turn:
+            await self._put({}, claim)
+
+    async def write(self, **changes: Any) -> None:
+        """The next version; while it cannot be written nothing goes on. Raises `TakenOver`."""
+        pause_s = AGAIN_S
+        async with self._turn:
+            while True:
+                try:
+                    return await self._put(changes, None)
+                except Problem as problem:
+                    log.warning("quote %s waits for its store: %s", self.waiting.id, problem)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, AGAIN_S_MAX)
+
+    async def note(self, questions: tuple[Question, ...], held: tuple[HeldQuote, ...]) -> None:
+        """Who was asked what, and who holds what."""
+        await self.write(questions=questions, held=held)
+        if any(question.quote_id is not None for question in questions):
+            self.deferred.set()
+
+    async def _put(self, changes: dict[str, Any], claim: Claim | None) -> None:
+        present = self.waiting
+        after = structs.replace(present, **changes, version=present.version + 1, beat_s=self._now())
+        if not await self._store.put_waiting(after, claim):
+            raise TakenOver(present.id)
+        self.waiting = after
+
+
+class SlowAttempt(Attempt):
+    """An attempt that waits for operators, and asks for what it asked before a restart."""
+
+    def __init__(self, quoting: Quoting, asked: Asked, sight: Sight, journal: Journal, news: News) -> None:
+        super().__init__(quoting, asked, sight)
+        waiting = journal.waiting
+        self._asked, self._journal, self._name_of_quote = asked, journal, waiting.id
+        self._rounds = max(0, waiting.rounds - 1)  # the round of before a restart is the same one
+        self._hand = hand_of(quoting, waiting)
+        self._patient = PatientHand(self._hand, quoting.author, news, waiting.answer_by, journal.note)
+        self._patient.resume(waiting.questions, waiting.held)
+        if waiting.window is not None:
+            self._see(sight._replace(query=structs.replace(sight.query, window=waiting.window)))
+
+    async def run(self, first: Route) -> Sealed:
+        """Rounds of asking until every operator of a path has granted, or time or paths are used up."""
+        waiting = self._journal.waiting
+        way = (waiting.route, waiting.labels) if waiting.route is not None else await self._way(first)
+        while True:
+            self._check_limits()
+            if way is None:
+                raise self._given_up(NO_WAY)
+            if (sealed := await self._round(*way)) is not None:
+                return sealed
+            way = await self._elsewhere()
+
+    def _see(self, sight: Sight) -> None:
+        """Ask for what this search saw."""
+        self._sight, intent = sight, self._intent
+        self._shape = Shape(intent.bandwidth_bps, intent.mtu, sight.query.window, intent.boundary)
+
+    async def _elsewhere(self) -> tuple[Route, Labels] | None:
+        """The best of what is published by now, without what was refused. The window stays while it is young."""
+        quoting = self._quoting
+        within = quoting.within(self._asked)
+        intent = within.confined(self._intent, quoting.searching.sheets) if within else self._intent
+        sight, window = await quoting.searching.look(intent, 1, self._buyer), self._shape.window
+        if intent.start is not None or window.start_s > quoting.author.clock.now() - SAME_WINDOW_S:
+            sight = sight._replace(query=structs.replace(sight.query, window=window))
+        self._see(sight)
+        found = await quoting.searching.again(sight.snapshot, self._ruled.narrowed(sight.query))
+        return (found.routes[0], self._labels(found.routes[0])) if isinstance(found, Found) else None
+
+    async def _round(self, route: Route, labels: Labels) -> Sealed | None:
+        await self._journal.write(route=route, labels=labels, window=self._shape.window, rounds=self._rounds + 1)
+        await self._patient.only([segment.operator for segment in route.segments], self._limits.total_s_max)
+        return await super()._round(route, labels)
+
+    async def _ask(self, asks: list[Ask]) -> list[HeldQuote | Problem | None]:
+        return await self._patient.ask(asks)
+
+    def _left_s(self) -> float:
+        return self._journal.waiting.answer_by - self._quoting.author.clock.now()
+
+
+def hand_of(quoting: Quoting, waiting: Waiting) -> Hand:
+    """An empty hand for a quote that may take long."""
+    rates, hold_s = quoting.searching.terms.rates, max(HOLD_S, quoting.limits.hold_s)
+    return Hand(quoting.peers, quoting.author, waiting.buyer, hold_s, power=waiting.power, rates=rates)
+
+
+class Slow:
+    """All quotes that may take long, of all buyers."""
+
+    def __init__(
+        self,
+        quoting: Quoting,
+        store: Store,
+        news: News,
+        spawn: Callable[[Any, str], asyncio.Task[None]],
+        *,
+        ready: Callable[[], Awaitable[object]],
+        shared: bool = False,
+    ) -> None:
+        """`ready` is over once the offers are known; `shared` says that other brokers use the same store."""
+        self._quoting, self._store, self._news, self._spawn = quoting, store, news, spawn
+        self._ready, self._shared = ready, shared
+        self._carried: dict[Id, tuple[Journal, asyncio.Task[None]]] = {}
+
+    @property
+    def _author(self) -> Author:
+        return self._quoting.author
+
+    # --- what the desk calls -------------------------------------------------------------------------------
+
+    async def quote(self, asked: Asked, claim: Claim) -> StoredQuote | Waiting:
+        """A quote, or where an operator takes its time what is waited for; from then on it is durable.
+
+        Raises what `Quoting.quote` raises.
+        """
+        within_s = asked.intent.answer_within_s
+        assert within_s is not None, "only an intent that says so is waited for"
+        with ExitStack() as stack:
+            stack.enter_context(self._quoting.turns.one(asked.buyer))
+            sight, _ = await self._quoting.sight(asked)
+            now = self._author.clock.now()
+            waiting = Waiting(
+                id=self._author.entropy.token(),
+                buyer=asked.buyer,
+                intent=asked.intent,
+                asked_at=now,
+                answer_by=now + within_s,
+                names={entity: peer.name for entity, peer in self._quoting.peers.items()},
+                power=asked.power,
+                grants=asked.grants,
+            )
+            journal = Journal(self._store, waiting, self._author.clock.now)
+            await journal.begin(claim)
+            self._carry(journal, stack.pop_all(), sight)
+        await self._first(journal)
+        return await self._outcome(journal.waiting)
+
+    async def find(self, buyer: str, agent: str | None, quote_id: Id, wait_s: float = 0) -> Waiting | None:
+        """What is waited for, once it is settled or so many seconds have passed; None where there is nothing."""
+        found = await self._store.get_waiting(buyer, quote_id)
+        if found is None or agent not in {None, found.agent}:
+            return None
+        if wait_s <= 0 or found.state is not State.ASKED:
+            return found
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                while found is not None and found.state is State.ASKED:
+                    await self._news_of(found)
+                    found = await self._store.get_waiting(buyer, quote_id)
+        return await self._store.get_waiting(buyer, quote_id)
+
+    async def decline(self, waiting: Waiting) -> Waiting:
+        """Stop asking, and let everything go; what was answered meanwhile stays as it is."""
+        carried = self._carried.get(waiting.id)
+        journal = carried[0] if carried else Journal(self._store, waiting, self._author.clock.now)
+        if carried is not None:
+            carried[1].cancel()
+            await asyncio.wait({carried[1], *([journal.sealing] if journal.sealing else [])})
+        stored = await self._store.get_quote(waiting.buyer, waiting.id)
+        state = State.DECLINED if stored is None else stored.state
+        if journal.waiting.state is State.ASKED:
+            await journal.write(state=state)
+        journal.settled.set()
+        self._carry(journal, ExitStack(), None)
+        return journal.waiting
+
+    # --- what the daemon calls -----------------------------------------------------------------------------
+
+    async def resume(self) -> int:
+        """Take up everything that nobody carries; returns how many. What is over for long is forgotten."""
+        taken = 0
+        await self._store.prune_waiting(self._author.clock.now() - KEEP_S)
+        for waiting in await self._store.open_waiting():
+            idle = waiting.beat_s <= self._author.clock.now() - TAKE_OVER_S
+            if waiting.id in self._carried or (self._shared and not idle):
+                continue
+            journal = Journal(self._store, waiting, self._author.clock.now)
+            with suppress(TakenOver):
+                await journal.begin(None)
+                self._carry(journal, ExitStack(), None)
+                taken += 1
+        return taken
+
+    async def run(self) -> None:
+        """Until cancelled: take up what nobody carries, and say that what is carried here is."""
+        while True:
+            try:
+                await self.resume()
+            except Problem as problem:
+                log.warning("quotes that nobody carries wait: %s", problem)
+            await asyncio.sleep(BEAT_S)
+            for journal, _ in list(self._carried.values()) if self._shared else ():
+                with suppress(TakenOver):
+                    await journal.write()
+
+    async def close(self) -> None:
+        """Carry nothing more; everything goes on at the next start."""
+        tasks = [task for _, task in self._carried.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- carrying ------------------------------------------------------------------------------------------
+
+    def _carry(self, journal: Journal, stack: ExitStack, sight: Sight | None) -> None:
+        name = journal.waiting.id
+        task = self._spawn(self._carrying(journal, sight), f"quote {name}")
+        self._carried[name] = journal, task
+
+        def ended(_: object) -> None:
+            stack.close()
+            if name in self._carried and self._carried[name][1] is task:
+                del self._carried[name]
+
+        task.add_done_callback(ended)
+
+    async def _carrying(self, journal: Journal, sight: Sight | None) -> None:
+        try:
+            if journal.waiting.state is State.ASKED:
+                await self._settle(journal, sight)
+            journal.settled.set()
+            await self._close(journal)
+        except TakenOver:
+            log.info("quote %s is carried by another broker now", journal.waiting.id)
+        except Exception:
+            log.exception("quote %s is left as it is until the next start", journal.waiting.id)
+        finally:
+            journal.settled.set()
+
+    async def _settle(self, journal: Journal, sight: Sight | None) -> None:
+        try:
+            stored = await self._made(journal, sight)
+        except Problem as problem:
+            left = problem.with_outcome(Outcome.UNDONE)
+            await journal.write(state=State.DECLINED, problem=msgspec.to_builtins(left.as_dict()))
+        except (TakenOver, asyncio.CancelledError):
+            raise
+        except Exception:
+            log.exception("a fault in quote %s", journal.waiting.id)
+            fault = Problem("INTERNAL", "an unexpected fault on our side", outcome=Outcome.UNDONE)
+            await journal.write(state=State.DECLINED, problem=fault.as_dict())
+        else:
+            await journal.write(state=stored.state)
+
+    async def _made(self, journal: Journal, sight: Sight | None) -> StoredQuote:
+        """The quote, stored under the id that its buyer was told."""
+        waiting = journal.waiting
+        if (stored := await self._store.get_quote(waiting.buyer, waiting.id)) is not None:
+            return stored  # before a restart
+        asked = Asked(waiting.buyer, waiting.intent, waiting.power, waiting.grants)
+        if sight is None:
+            await self._until_ready(waiting)
+            sight, _ = await self._seen(asked, waiting)
+        attempt = SlowAttempt(self._quoting, asked, sight, journal, self._news)
+        stored, texts = await attempt.run(waiting.route or first_of(sight))
+        if (within := self._quoting.within(asked)) is not None:
+            within.check_quote(stored)
+        journal.sealing = asyncio.ensure_future(self._store.put_quote(stored, None, texts))
+        await asyncio.shield(journal.sealing)
+        return stored
+
+    async def _seen(self, asked: Asked, waiting: Waiting) -> tuple[Sight, object]:
+        """A sight to go on with: one that asks for a path already needs no other."""
+        if waiting.route is None:
+            return await self._quoting.sight(asked)
+        within = self._quoting.within(asked)
+        intent = within.confined(asked.intent, self._quoting.searching.sheets) if within else asked.intent
+        return await self._quoting.searching.look(intent, 1, asked.buyer), None
+
+    async def _until_ready(self, waiting: Waiting) -> None:
+        left_s = waiting.answer_by - self._author.clock.now()
+        try:
+            async with asyncio.timeout(max(0, left_s)):
+                await self._ready()
+        except TimeoutError:
+            raise Problem("UNAVAILABLE", "the offers of operators were not known in time") from None
+
+    async def _close(self, journal: Journal) -> None:
+        """Let go of all that is not in the quote, again until everybody has heard it."""
+        pause_s = AGAIN_S
+        while (waiting := journal.waiting).open:
+            stored = await self._store.get_quote(waiting.buyer, waiting.id) if waiting.state in ANSWERED else None
+            keep = () if stored is None else stored.held
+            patient = PatientHand(
+                hand_of(self._quoting, waiting), self._author, self._news, waiting.answer_by, journal.note
+            )
+            patient.resume(waiting.questions, waiting.held)
+            done = await patient.let_go(keep, self._quoting.limits.total_s_max)
+            if done or self._author.clock.now() > waiting.answer_by + CLOSE_S:
+                await journal.write(questions=(), held=())
+                return
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, AGAIN_S_MAX)
+
+    # --- parts ---------------------------------------------------------------------------------------------
+
+    async def _first(self, journal: Journal) -> None:
+        """Until it is settled, or it is known that somebody takes long."""
+        events = [asyncio.ensure_future(one.wait()) for one in (journal.settled, journal.deferred)]
+        try:
+            await asyncio.wait(events, timeout=self._quoting.limits.total_s_max, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for event in events:
+                event.cancel()
+
+    async def _outcome(self, waiting: Waiting) -> StoredQuote | Waiting:
+        if waiting.state in ANSWERED:
+            stored = await self._store.get_quote(waiting.buyer, waiting.id)
+            assert stored is not None, "stored before it was said to be there"
+            return stored
+        return waiting
+
+    async def _news_of(self, waiting: Waiting) -> None:
+        """Until there may be news of one that is carried here, or another look is due."""
+        carried = self._carried.get(waiting.id)
+        if carried is None or carried[0].settled.is_set():
+            await asyncio.sleep(LOOK_S)
+        else:
+            await carried[0].settled.wait()
