@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from federation.sonata.listing import pick
 from federation.sonata.protocols import (
     Caller,
@@ -19,7 +22,7 @@ from federation.sonata.protocols import (
 )
 from operators.orders.amending import Amending
 from operators.orders.confirming import Confirming
-from operators.orders.fsm import Quote
+from operators.orders.fsm import Lease, Quote
 from operators.orders.keeping import Batch, HubRow
 from operators.orders.lifecycle import Lifecycle
 from operators.orders.ordering import Ordering
@@ -31,6 +34,9 @@ from operators.orders.telling import record
 from schemas.lease import State
 from schemas.problem import not_found
 from schemas.segment import EntityId, Hash, Id
+from schemas.sonata.states import ProductStatus, QuoteState
+
+NOT_OVER: Final = frozenset(ProductStatus) - {ProductStatus.TERMINATED, ProductStatus.CANCELLED}
 
 
 class Desk:
@@ -134,7 +140,7 @@ class Desk:
 
     async def quotes(self, caller: Caller, wanted: Wanted) -> Listing[QuoteRecord]:
         """The caller's quotes."""
-        rows = await self.shop.store.quotes(caller.entity, wanted.external_id)
+        rows = await self._quotes(caller, wanted)
         raws = await self.shop.store.requests([row.id for row in rows])
         return pick([quote_record(row, raws[row.id]) for row in rows], wanted)
 
@@ -151,9 +157,22 @@ class Desk:
 
     async def products(self, caller: Caller, wanted: Wanted) -> Listing[ProductRecord]:
         """The caller's products, those that are over included."""
-        rows = await self.shop.store.leases(caller.entity)
+        rows = await self._leases(caller, wanted)
         raws = await self.shop.store.requests([row.order_id for row in rows])
         return pick([product_record(row, raws[row.order_id]) for row in rows], wanted)
+
+    async def _leases(self, caller: Caller, wanted: Wanted) -> Sequence[Lease]:
+        """The rows that could match; those that are not over stand in memory, and a sweeper asks for no others."""
+        if wanted.equal.get("status") not in NOT_OVER:
+            return await self.shop.store.leases(caller.entity)
+        mine = (lease for lease in self.shop.leases.values() if lease.broker == caller.entity)
+        return sorted(mine, key=lambda lease: (lease.created_at, lease.id))
+
+    async def _quotes(self, caller: Caller, wanted: Wanted) -> Sequence[Quote]:
+        if wanted.equal.get("state") != QuoteState.ORDERABLE:
+            return await self.shop.store.quotes(caller.entity, wanted.external_id)
+        mine = (quote for quote in self.shop.quotes.values() if quote.broker == caller.entity)
+        return sorted(mine, key=lambda quote: (quote.created_at, quote.id))
 
     async def document(self, broker: EntityId, document_h: Hash) -> str:
         """A signed document that this broker is a party of. Raises `NOT_FOUND`."""
