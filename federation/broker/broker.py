@@ -58,7 +58,7 @@ from federation.broker.quotes.quoting import Quoting, QuotingLimits
 from federation.broker.roster import Roster
 from federation.broker.secret import secret_of
 from federation.broker.standing import Standing
-from federation.broker.store.opened import BrokerStore, Opened, open_store
+from federation.broker.store.opened import BrokerStore, Front, Opened, in_front, open_store
 from federation.broker.sweeping.sweeper import Sweeper, Tools
 from federation.evidence.log import Log
 from federation.evidence.protocols import LogStore
@@ -77,7 +77,6 @@ from federation.node.seams import Clock, Entropy, SystemClock, SystemEntropy
 from federation.sonata.asking import BuyerProfile
 from federation.sonata.buyer import SonataBuyer
 from federation.tokens.access import Issuer
-from federation.tokens.replay import Replay
 from federation.trust.belief import Attested, Belief, attested, belief
 from federation.trust.certificates import x5c
 from federation.trust.chain import Member
@@ -195,12 +194,12 @@ class _Broker:
         """Open, serve until told to stop, close."""
         config = self._config
         opened = await self._stack.enter_async_context(open_store(config, self._entropy))
-        store = opened.store
+        store, front = opened.store, in_front(opened, self._clock)
         replica = await self._among_replicas(opened)
         audit = self._stack.enter_context(Audit(Path(config.data), self._clock, self._entropy))
         buyers = Buyers(config.buyers, config.rates.table())
         policies = open_policies(config, buyers, self._clock.now())
-        door = self._door(opened.replay, store, buyers, audit)
+        door = self._door(front, store, buyers, audit)
         sys.setswitchinterval(SWITCH_S)
         names = "search", "long search", "graph"
         searches, long, graphs = [await self._stack.enter_async_context(Worker(name)) for name in names]
@@ -210,7 +209,7 @@ class _Broker:
         evidence = self._log(opened.log, circle, egress, audit)
         presence = await self._present(circle.mutual, evidence)
         reach = await self._stack.enter_async_context(Reach(circle.mutual.tls, egress))
-        peers = await self._roster(circle, reach, self._right(circle, reach, store))
+        peers = await self._roster(circle, reach, self._right(circle, reach, front.filing))
         standing = Standing(store, self._clock)
         circle.members.on_change(standing.follow)
         federation = Federation(peers.present, self._clock, self._entropy)
@@ -227,11 +226,12 @@ class _Broker:
                 permits=Permits(self._identity.secret, terms.rates), ownership=replica.ownership if replica else None,
             )  # fmt: skip
             sweeper = self._sweeper(peers, store, coordinator, audit)
-            quoting = Quoting(searching, peers, self._author(), store, self._quoting_limits())
+            quoting = Quoting(searching, peers, self._author(), front.quotes, self._quoting_limits())
+            turns = replica.turns if replica else None
             desk = Desk(
-                searching=searching, quoting=quoting, extending=Extending(quoting), quotes=store, orders=coordinator,
-                order_store=store, revocations=store, clock=self._clock,
-                once=Once(store, self._clock, tasks, replica.turns if replica else None),
+                searching=searching, quoting=quoting, extending=Extending(quoting), quotes=front.quotes,
+                orders=coordinator, order_store=store, revocations=store, clock=self._clock,
+                once=Once(store, self._clock, tasks, turns), once_quotes=front.once(self._clock, tasks, turns),
                 policies=policies, gathering=self._gathering(circle, reach, store, evidence),
                 federation=lambda: self._view(market, federation, circle),
                 measuring=self._measuring(store, market, circle), sweeper=sweeper,
@@ -244,6 +244,7 @@ class _Broker:
                 tasks.create_task(circle.members.run(), name="trust domain"),
                 tasks.create_task(standing.run(), name="who is who"),
                 tasks.create_task(evidence.run(), name="log"),
+                *([tasks.create_task(front.meanwhile.run(), name="meanwhile")] if front.meanwhile else []),
                 tasks.create_task(self._sweep(sweeper, market), name="sweeper"),
                 tasks.create_task(self._warm(warming, market, graphs), name="kernel"),
                 *([tasks.create_task(presence.run(), name="keys")] if presence else []),
@@ -417,12 +418,15 @@ class _Broker:
         who = self._identity
         return Author(self._config.entity, who.key, who.secret, who.clock, who.entropy)
 
-    def _door(self, replay: Replay, store: BrokerStore, buyers: Buyers, audit: Audit) -> Door:
+    def _door(self, front: Front, store: BrokerStore, buyers: Buyers, audit: Audit) -> Door:
         """Who may buy: everybody that the configuration names."""
         who, config = self._identity, self._config
         issuer = Issuer(config.entity, who.key, who.entropy.token)
         record = functools.partial(recorded.unknown, audit)
-        return Door(issuer, buyers, replay, who.secret, who.clock, revocations=store, record=record, filing=store)
+        return Door(
+            issuer, buyers, front.replay, who.secret, who.clock,
+            revocations=front.revocations, record=record, filing=store,
+        )  # fmt: skip
 
     def _quoting_limits(self) -> QuotingLimits:
         limits = self._config.limits

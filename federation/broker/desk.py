@@ -65,6 +65,7 @@ class Desk:
         orders: Orders,
         order_store: OrderStore,
         once: Once,
+        once_quotes: Once | None = None,
         revocations: Revocations,
         federation: Callable[[], FederationView],
         clock: Clock,
@@ -78,6 +79,7 @@ class Desk:
         self._policies, self._measuring = policies, measuring
         self._searching, self._quoting, self._extending = searching, quoting, extending
         self._quotes, self._orders, self._order_store = quotes, orders, order_store
+        self._once_quotes = once_quotes or once
         self._once, self._federation, self._clock = once, federation, clock
         self._revocations = revocations
 
@@ -113,7 +115,7 @@ class Desk:
         async def work() -> QuoteView:
             return quote_view(await self._quoting.quote(buyer.name, intent, claim, buyer.power, grants))
 
-        return await self._once.run(claim, work, lambda quote_id: self.get_quote(buyer, quote_id))
+        return await self._once_quotes.run(claim, work, lambda quote_id: self.get_quote(buyer, quote_id))
 
     async def get_quote(self, buyer: Buyer, quote_id: str) -> QuoteView:
         """A quote as it stands."""
@@ -180,6 +182,8 @@ class Desk:
             try:
                 return await self._orders.extend(stored, claim, buyer.budget)
             except Problem as problem:
+                if problem.outcome is Outcome.UNKNOWN:
+                    raise  # it may have begun with these holds; if it has not, they end by themselves
                 await self._extending.let_go(stored)
                 raise problem.with_outcome(Outcome.UNDONE) from problem
 

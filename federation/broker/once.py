@@ -114,12 +114,20 @@ class Once:
             answer = await work() if answered is None else await again(answered)
         except Problem:
             await turns.leave(claim)
-            if (answered := await self._answered(claim)) is None:
+            if (answered := await self._known(claim)) is None:
                 raise
             return await again(answered)
-        if await turns.leave(claim) or (answered := await self._answered(claim)) is None:
+        if await turns.leave(claim) or (answered := await self._known(claim)) is None:
             return answer
         return await again(answered)
+
+    async def _known(self, claim: Claim) -> str | None:
+        """The answer, as far as anybody can tell now: what the work came to is not to be hidden by a store that is away
+        a moment later."""
+        try:
+            return await self._answered(claim)
+        except Problem:
+            return None
 
     async def _before(self, turns: Turns, claim: Claim) -> str | None:
         """The answer of another replica, none when it is our turn."""

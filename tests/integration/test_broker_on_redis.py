@@ -85,12 +85,16 @@ async def test_without_its_store_it_says_so_and_goes_on_when_it_is_back(
     async with federation.client() as client:
         quote = await client.quote(INTENT)
         server.kill()
+        meanwhile = await client.quote(INTENT, key="a-quote-meanwhile")
+        assert meanwhile.state is State.HELD
+        assert (await client.get_quote(meanwhile.id)).document == meanwhile.document
         headers = {"Authorization": "Bearer alice-key", "Idempotency-Key": "while-it-is-down"}
         async with aiohttp.ClientSession(headers=headers) as session:
             url, body = f"{federation.broker}/peerway/v1/orders", {"quote": quote.id}
             async with session.post(url, json=body) as response:
                 told = await response.json()
                 assert (response.status, told["code"], told["outcome"]) == (503, "UNAVAILABLE", "none")
+                assert "redis" not in told["detail"]
                 assert int(response.headers["Retry-After"]) > 0
             async with session.get(url) as response:
                 assert response.status == 503
@@ -98,8 +102,11 @@ async def test_without_its_store_it_says_so_and_goes_on_when_it_is_back(
             async with session.post(url, json=body) as response:
                 order = await response.json()
                 assert response.status in {201, 202}, order
-        ended = await released(client, await active(client, await client.get_order(order["id"])))
-        assert ended.state is State.RELEASED
+        assert (await client.quote(INTENT, key="a-quote-meanwhile")).id == meanwhile.id
+        ordered = [order["id"], (await client.order(meanwhile.id)).id]
+        for one in ordered:
+            ended = await released(client, await active(client, await client.get_order(one)))
+            assert ended.state is State.RELEASED
         assert await federation.products() == NOTHING
 
 

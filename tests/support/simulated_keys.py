@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from federation.broker.store.redis.keys import Step, counter
+from federation.broker.store.redis.server import unavailable
+from schemas.problem import Outcome
 
 
 class SimulatedKeys:
@@ -13,13 +15,16 @@ class SimulatedKeys:
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
         self.sets: dict[str, dict[str, int]] = {}
+        self.away = False
 
     async def get(self, names: Sequence[str]) -> list[str | None]:
         """See `Keys.get`."""
+        self._reach(None)
         return [self.values.get(name) for name in names]
 
     async def ranked(self, name: str, first: int = 0, last: int = -1) -> list[str]:
         """See `Keys.ranked`."""
+        self._reach(None)
         members = [member for _, member in self._sorted(name)]
         return members[first:] if last == -1 else members[first : last + 1]
 
@@ -41,6 +46,7 @@ class SimulatedKeys:
 
     async def commit(self, steps: Sequence[Step]) -> bool:
         """See `Keys.commit`."""
+        self._reach(Outcome.NONE)
         for step in steps:
             found = self.values.get(step.key)
             if (step.what == "is" and found != step.a) or (step.what == "absent" and found is not None):
@@ -68,6 +74,10 @@ class SimulatedKeys:
                 members[step.a] = number
             case "drop":
                 members.pop(step.a, None)
+
+    def _reach(self, outcome: Outcome | None) -> None:
+        if self.away:
+            raise unavailable(outcome)
 
     def _sorted(self, name: str) -> list[tuple[int, str]]:
         return sorted((score, member) for member, score in self.sets.get(name, {}).items())

@@ -3,24 +3,28 @@ replicas share. Whatever it is made of, the rest of the broker sees the same Pro
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from federation.broker.authority.filing import Filing
 from federation.broker.authority.revocations import Revocations
 from federation.broker.config import BrokerConfig
 from federation.broker.evidence.protocols import EvidenceStore
 from federation.broker.measuring import MeasurementStore
+from federation.broker.once import Once, Turns
 from federation.broker.orders.protocols import OrderStore
 from federation.broker.quotes.protocols import ClaimStore, QuoteStore
 from federation.broker.quotes.waiting import WaitingStore
 from federation.broker.spend.protocols import SpendLedger
+from federation.broker.store.meanwhile import AnyTurn, Meanwhile
 from federation.broker.store.sqlite import SqliteStore, open_database
 from federation.broker.sweeping.protocols import SweepStore
 from federation.evidence.protocols import LogStore
 from federation.evidence.sqlite import LogRows
-from federation.node.seams import Entropy
+from federation.node.seams import Clock, Entropy
 from federation.tokens.replay import Replay
 from federation.tokens.sqlite import ProofRows
 from schemas.problem import Problem, invalid
@@ -61,6 +65,30 @@ class Opened(NamedTuple):
     replay: Replay
     log: LogStore
     shared: Shared | None = None
+
+
+class Front(NamedTuple):
+    """What quotes and those who ask for them meet first: the store itself, or what goes on while that is away."""
+
+    claims: ClaimStore
+    quotes: QuoteStore
+    replay: Replay
+    revocations: Revocations
+    filing: Filing
+    meanwhile: Meanwhile | None = None
+
+    def once(self, clock: Clock, tasks: asyncio.TaskGroup, turns: Turns | None) -> Once:
+        """Runs requests for quotes; while nobody can say whose turn one is, it is ours."""
+        return Once(self.claims, clock, tasks, turns and AnyTurn(turns))
+
+
+def in_front(opened: Opened, clock: Clock) -> Front:
+    """A file is never away by itself, so there is nothing to go on without it."""
+    store = opened.store
+    if opened.shared is None:
+        return Front(store, store, opened.replay, store, store)
+    meanwhile = Meanwhile(store, opened.replay, clock)
+    return Front(meanwhile, meanwhile, meanwhile, meanwhile, meanwhile, meanwhile)
 
 
 def open_store(config: BrokerConfig, entropy: Entropy) -> AbstractAsyncContextManager[Opened]:

@@ -52,7 +52,7 @@ async def bind(transaction: Transaction, claim: Claim, answer_id: str) -> None:
 
 
 async def _find(transaction: Transaction, claim: Claim) -> Taken | None:
-    (body,) = await transaction.get(_name(claim))
+    (body,) = await transaction.get(claim_name(claim))
     found = None if body is None else _DECODER.decode(body)
     if found is not None and found.digest != claim.digest:
         why = "this key came with another request before; use a new key for a new request"
@@ -61,8 +61,9 @@ async def _find(transaction: Transaction, claim: Claim) -> Taken | None:
 
 
 def _write(transaction: Transaction, claim: Claim, answer: str | None, at_s: int) -> None:
-    transaction.put(_name(claim), msgspec.json.encode(Taken(claim.digest, answer, at_s)).decode())
+    transaction.put(claim_name(claim), msgspec.json.encode(Taken(claim.digest, answer, at_s)).decode())
 
 
-def _name(claim: Claim) -> str:
+def claim_name(claim: Claim) -> str:
+    """The key of a claim."""
     return named("claim", claim.buyer, claim.key)

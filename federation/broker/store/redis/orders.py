@@ -16,12 +16,12 @@ from federation.broker.orders.saga.state import OrderState, came_to_nothing
 from federation.broker.quotes.protocols import Claim
 from federation.broker.spend.protocols import Charge
 from federation.broker.spend.rules import expense_id
-from federation.broker.store.redis.claims import bind
+from federation.broker.store.redis.claims import bind, claim_name
 from federation.broker.store.redis.documents import file_documents
 from federation.broker.store.redis.keys import Keyspace, Transaction, named
-from federation.broker.store.redis.quotes import use
-from federation.broker.store.redis.revocations import check_in_force
-from federation.broker.store.redis.spends import credit_unused, reserve, settle_order
+from federation.broker.store.redis.quotes import stage_name, use
+from federation.broker.store.redis.revocations import check_in_force, revoked_name
+from federation.broker.store.redis.spends import budget_name, credit_unused, expense_name, reserve, settle_order
 from schemas.lease import TERMINAL
 from schemas.price import Money
 
@@ -44,18 +44,26 @@ class OrderKeys:
     ) -> None:
         """See `OrderStore.begin`."""
 
+        claims = [claim] if claim else []
+
         async def work(transaction: Transaction) -> None:
+            await transaction.get(stage_name(quote_id), *_read(state, claims), *_charged(charge))  # all at once
             await use(transaction, state.terms.buyer, quote_id, state.terms.id)
             if charge is not None:
                 await check_in_force(transaction, charge.budget.buyer, charge.budget.mandate_h)
                 await reserve(transaction, charge.budget, charge.wanted, charge.now)
-            await _save(transaction, state, [claim] if claim else [], filed)
+            await _save(transaction, state, claims, filed)
 
         await self._space.transact(work)
 
     async def save(self, state: OrderState, claims: Sequence[Claim], filed: Sequence[Filed]) -> None:
         """See `OrderStore.save`."""
-        await self._space.transact(lambda transaction: _save(transaction, state, claims, filed))
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.get(*_read(state, claims))
+            await _save(transaction, state, claims, filed)
+
+        await self._space.transact(work)
 
     async def get_order(self, buyer: str, order_id: str) -> OrderState | None:
         """See `OrderStore.get_order`."""
@@ -84,6 +92,20 @@ class OrderKeys:
     async def _states(self, ids: Sequence[str]) -> tuple[OrderState, ...]:
         bodies = await self._space.all([named("order", one) for one in ids])
         return tuple(_DECODER.decode(body) for body in bodies if body is not None)
+
+
+def _read(state: OrderState, claims: Sequence[Claim]) -> list[str]:
+    """The keys that an entry of the journal depends on."""
+    return [named("order-version", state.terms.id), *map(claim_name, claims)]
+
+
+def _charged(charge: Charge | None) -> list[str]:
+    """Those that an expense depends on."""
+    if charge is None:
+        return []
+    budget, wanted, _ = charge
+    revoked = revoked_name(budget.buyer, budget.mandate_h)
+    return [revoked, budget_name(budget.mandate_h), expense_name(wanted.id)]
 
 
 async def _save(transaction: Transaction, state: OrderState, claims: Sequence[Claim], filed: Sequence[Filed]) -> None:

@@ -29,7 +29,8 @@ class Stage(Struct, frozen=True):
 
     buyer: str
     state: State
-    order: str | None
+    exp: int
+    order: str | None = None
     used: bool = False
 
 
@@ -55,14 +56,14 @@ class QuoteKeys:
 
     async def get_quote(self, buyer: str, quote_id: str) -> StoredQuote | None:
         """See `QuoteStore.get_quote`."""
-        stage, body = await self._space.keys.get([_stage(quote_id), named("quote", quote_id)])
+        stage, body = await self._space.keys.get([stage_name(quote_id), named("quote", quote_id)])
         found = _decoded(stage, body)
         return found if found is not None and found.buyer == buyer else None
 
     async def quotes_of(self, buyer: str, order_id: str) -> tuple[StoredQuote, ...]:
         """See `EvidenceStore.quotes_of`."""
         ids = await self._space.keys.ranked(named("quotes-of", order_id))
-        stages = await self._space.all([_stage(one) for one in ids])
+        stages = await self._space.all([stage_name(one) for one in ids])
         bodies = await self._space.all([named("quote", one) for one in ids])
         found = [_decoded(stage, body) for stage, body in zip(stages, bodies, strict=True)]
         return tuple(one for one in found if one is not None and (one.buyer, one.order) == (buyer, order_id))
@@ -70,7 +71,7 @@ class QuoteKeys:
     async def open_quotes(self, since_s: int) -> tuple[StoredQuote, ...]:
         """See `SweepStore.open_quotes`."""
         ids = await self._space.keys.between(OPEN_QUOTES, since_s + 1, SCORE_MAX)
-        stages = await self._space.all([_stage(one) for one in ids])
+        stages = await self._space.all([stage_name(one) for one in ids])
         bodies = await self._space.all([named("quote", one) for one in ids])
         found = [_decoded(stage, body) for stage, body in zip(stages, bodies, strict=True)]
         return tuple(one for one in found if one is not None and one.state in OPEN)
@@ -95,15 +96,13 @@ async def use(transaction: Transaction, buyer: str, quote_id: str, order_id: str
     check_usable(quote_id, stage.state if stage else None, stage.order if stage and stage.used else None)
     assert stage is not None, "or it is not usable"
     _write(transaction, quote_id, structs.replace(stage, state=State.COMMITTED, order=order_id, used=True))
-    (body,) = await transaction.peek(named("quote", quote_id))
-    assert body is not None, "written together with its stage"
-    transaction.rank(named("quotes-of", order_id), quote_id, _QUOTE.decode(body).claims.exp)
+    transaction.rank(named("quotes-of", order_id), quote_id, stage.exp)
 
 
 def _put(transaction: Transaction, quote: StoredQuote) -> None:
-    transaction.absent(_stage(quote.id))
+    transaction.absent(stage_name(quote.id))
     transaction.put(named("quote", quote.id), msgspec.json.encode(quote).decode())
-    _write(transaction, quote.id, Stage(quote.buyer, quote.state, quote.order))
+    _write(transaction, quote.id, Stage(quote.buyer, quote.state, quote.claims.exp, quote.order))
     transaction.rank(OPEN_QUOTES, quote.id, quote.claims.exp)
     if quote.order is not None:
         transaction.rank(named("quotes-of", quote.order), quote.id, quote.claims.exp)
@@ -113,13 +112,13 @@ def _put(transaction: Transaction, quote: StoredQuote) -> None:
 
 
 async def _find(transaction: Transaction, buyer: str, quote_id: str) -> Stage | None:
-    (body,) = await transaction.get(_stage(quote_id))
+    (body,) = await transaction.get(stage_name(quote_id))
     stage = None if body is None else _STAGE.decode(body)
     return stage if stage is not None and stage.buyer == buyer else None
 
 
 def _write(transaction: Transaction, quote_id: str, stage: Stage) -> None:
-    transaction.put(_stage(quote_id), msgspec.json.encode(stage).decode())
+    transaction.put(stage_name(quote_id), msgspec.json.encode(stage).decode())
     if stage.state not in OPEN:
         transaction.drop(OPEN_QUOTES, quote_id)
 
@@ -131,5 +130,6 @@ def _decoded(stage: str | None, body: str | None) -> StoredQuote | None:
     return structs.replace(_QUOTE.decode(body), state=found.state, order=found.order)
 
 
-def _stage(quote_id: str) -> str:
+def stage_name(quote_id: str) -> str:
+    """The key of what changes of a quote."""
     return named("quote-state", quote_id)

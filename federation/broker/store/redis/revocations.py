@@ -16,7 +16,7 @@ class RevocationKeys:
 
     async def revoke(self, issuers: Collection[str], mandate_h: Hash, now: int) -> int:
         """See `Revocations.revoke`."""
-        names = [_name(issuer, mandate_h) for issuer in issuers]
+        names = [revoked_name(issuer, mandate_h) for issuer in issuers]
         assert names, "somebody revokes"
 
         async def work(transaction: Transaction) -> int:
@@ -30,16 +30,17 @@ class RevocationKeys:
 
     async def revoked(self, issuer: str, mandate_h: Hash) -> bool:
         """See `Revocations.revoked`."""
-        (since,) = await self._space.keys.get([_name(issuer, mandate_h)])
+        (since,) = await self._space.keys.get([revoked_name(issuer, mandate_h)])
         return since is not None
 
 
 async def check_in_force(transaction: Transaction, issuer: str, mandate_h: Hash) -> None:
     """Within the transaction of an order, so that none begins after the revocation. Raises POLICY_DENIED."""
-    (since,) = await transaction.get(_name(issuer, mandate_h))
+    (since,) = await transaction.get(revoked_name(issuer, mandate_h))
     if since is not None:
         raise Problem("POLICY_DENIED", "the mandate was revoked", field="mandate", outcome=Outcome.NONE)
 
 
-def _name(issuer: str, mandate_h: Hash) -> str:
+def revoked_name(issuer: str, mandate_h: Hash) -> str:
+    """The key of what one issuer took back."""
     return named("revoked", mandate_h, issuer)

@@ -42,20 +42,20 @@ class SpendKeys:
 
     async def left(self, budget: Budget) -> int:
         """See `SpendLedger.left`."""
-        (taken,) = await self._space.keys.get([_budget(budget.mandate_h)])
+        (taken,) = await self._space.keys.get([budget_name(budget.mandate_h)])
         return budget.total_micro - int(taken or 0)
 
     async def reserved(self) -> tuple[Expense, ...]:
         """See `SpendLedger.reserved`."""
         ids = await self._space.keys.ranked(RESERVED)
-        bodies = await self._space.all([_expense(one) for one in ids])
+        bodies = await self._space.all([expense_name(one) for one in ids])
         found = (_DECODER.decode(body) for body in bodies if body is not None)
         return tuple(one for one in found if one.state is Spent.RESERVED)
 
 
 async def reserve(transaction: Transaction, budget: Budget, wanted: Wanted, now: int) -> Expense:
     """`SpendLedger.reserve` within a transaction."""
-    body, taken = await transaction.get(_expense(wanted.id), _budget(budget.mandate_h))
+    body, taken = await transaction.get(expense_name(wanted.id), budget_name(budget.mandate_h))
     if body is not None:
         return check_same(_DECODER.decode(body), budget, wanted)
     expense = expense_of(budget, wanted, int(taken or 0), now)
@@ -68,7 +68,7 @@ async def reserve(transaction: Transaction, budget: Budget, wanted: Wanted, now:
 async def settle_order(transaction: Transaction, expense_ids: Sequence[Id], bill: Money) -> None:
     """Settle every expense of an order that has ended at its share of the bill. What was settled before, as that of an
     extension which came to nothing, stays and bears none of it."""
-    known = await transaction.get(*map(_expense, expense_ids))
+    known = await transaction.get(*map(expense_name, expense_ids))
     expenses = [_DECODER.decode(body) for body in known if body is not None]
     still = [found for found in expenses if found.state is Spent.RESERVED]
     for found, share in zip(still, shares(bill, still), strict=True):
@@ -77,13 +77,13 @@ async def settle_order(transaction: Transaction, expense_ids: Sequence[Id], bill
 
 async def credit_unused(transaction: Transaction, expense_id: Id) -> None:
     """Credit what was set aside for an extension that came to nothing, where it still is."""
-    (body,) = await transaction.get(_expense(expense_id))
+    (body,) = await transaction.get(expense_name(expense_id))
     if body is not None and _DECODER.decode(body).state is Spent.RESERVED:
         await _settle(transaction, expense_id, None)
 
 
 async def _settle(transaction: Transaction, expense_id: Id, bill: Money | None) -> Expense:
-    (body,) = await transaction.get(_expense(expense_id))
+    (body,) = await transaction.get(expense_name(expense_id))
     if body is None:
         raise not_found(f"expense {expense_id}")
     found = _DECODER.decode(body)
@@ -96,19 +96,21 @@ async def _settle(transaction: Transaction, expense_id: Id, bill: Money | None) 
 
 
 async def _take(transaction: Transaction, mandate_h: Hash, micro: int) -> None:
-    (taken,) = await transaction.get(_budget(mandate_h))
+    (taken,) = await transaction.get(budget_name(mandate_h))
     after = int(taken or 0) + micro
     assert after >= 0, "no more is given back than was taken"
-    transaction.put(_budget(mandate_h), str(after))
+    transaction.put(budget_name(mandate_h), str(after))
 
 
 def _write(transaction: Transaction, expense: Expense) -> None:
-    transaction.put(_expense(expense.id), msgspec.json.encode(expense).decode())
+    transaction.put(expense_name(expense.id), msgspec.json.encode(expense).decode())
 
 
-def _budget(mandate_h: Hash) -> str:
+def budget_name(mandate_h: Hash) -> str:
+    """The key of what is taken of a budget."""
     return named("budget", mandate_h)
 
 
-def _expense(expense_id: Id) -> str:
+def expense_name(expense_id: Id) -> str:
+    """The key of an entry."""
     return named("expense", expense_id)
