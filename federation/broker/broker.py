@@ -32,6 +32,7 @@ from federation.broker.config import BrokerConfig, load_config
 from federation.broker.desk import Desk
 from federation.broker.discovery.federation import Federation
 from federation.broker.evidence.gathering import Gathering
+from federation.broker.housekeeping import Housekeeping
 from federation.broker.market.asking import Terms
 from federation.broker.market.kernel import Warming
 from federation.broker.market.market import Market
@@ -245,7 +246,7 @@ class _Broker:
                 tasks.create_task(standing.run(), name="who is who"),
                 tasks.create_task(evidence.run(), name="log"),
                 *([tasks.create_task(front.meanwhile.run(), name="meanwhile")] if front.meanwhile else []),
-                tasks.create_task(self._sweep(sweeper, market), name="sweeper"),
+                tasks.create_task(self._look_after(store, sweeper, market), name="sweeper"),
                 tasks.create_task(self._warm(warming, market, graphs), name="kernel"),
                 *([tasks.create_task(presence.run(), name="keys")] if presence else []),
             ]
@@ -322,10 +323,11 @@ class _Broker:
             record=record,
         )
 
-    async def _sweep(self, sweeper: Sweeper, market: Market) -> None:
+    async def _look_after(self, store: BrokerStore, sweeper: Sweeper, market: Market) -> None:
         """Rounds from when every operator has been heard of once, and whenever the owner of the broker asks."""
-        async with AsyncExitStack() as hatch:
+        async with AsyncExitStack() as hatch, asyncio.TaskGroup() as tasks:
             await open_hatch(Path(self._config.data), sweeper, hatch)
+            tasks.create_task(Housekeeping(store, self._clock).run(), name="housekeeping")
             await market.ready.wait()
             await sweeper.run()
 

@@ -317,6 +317,42 @@ async def test_open_quotes_are_those_that_may_still_be_ordered(store: Store, wor
 
 
 @pytest.mark.asyncio
+async def test_quotes_that_came_to_nothing_are_forgotten_with_what_is_theirs_alone(
+    whole: BrokerStore, world: World
+) -> None:
+    quotes = [await quoted(whole, world) for _ in range(5)]
+    declined, expired, open_, ordered, _ = quotes
+    await whole.move_quote(BUYER, declined.id, State.HELD, State.DECLINED)
+    await whole.move_quote(BUYER, expired.id, State.HELD, State.EXPIRED)
+    await whole.begin(placed(ordered, "o1"), ordered.id, None, [])
+    exp = quotes[0].claims.exp
+    assert await whole.prune_quotes(exp, 10) == 0, "none has been over for so long"
+    forgotten = [await whole.prune_quotes(exp + 1, 3) for _ in range(3)]
+    assert forgotten == [3, 1, 0]
+    assert [await whole.get_quote(BUYER, quote.id) for quote in (declined, expired, open_)] == [None] * 3
+    kept = await whole.get_quote(BUYER, ordered.id)
+    assert kept is not None
+    assert kept.order == "o1"
+    for quote, there in ((declined, False), (ordered, True)):
+        for document in (quote.document, quote.held[0].quote_jws):  # the rfqs of this world have one hash
+            assert (await whole.get_document(BUYER, doc_hash(document)) == document) is there
+    assert await whole.open_quotes(0) == ()
+
+
+@pytest.mark.asyncio
+async def test_old_idempotency_keys_are_forgotten(whole: BrokerStore) -> None:
+    for number in range(5):
+        await whole.claim(claim(f"k{number}"), NOW + number)
+        await whole.answer(claim(f"k{number}"), f"answer {number}")
+    assert await whole.prune_claims(NOW, 10) == 0
+    if isinstance(whole, RedisStore):
+        return  # there each has its time, and goes by itself
+    assert [await whole.prune_claims(NOW + 3, 2) for _ in range(3)] == [2, 1, 0]
+    assert await whole.claim(claim("k3"), NOW) == "answer 3"
+    assert await whole.claim(claim("k2", "another digest"), NOW) is None
+
+
+@pytest.mark.asyncio
 async def test_orders_are_told_in_pages(store: Store, world: World) -> None:
     for number in range(7):
         quote = await quoted(store, world)

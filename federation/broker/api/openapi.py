@@ -133,7 +133,8 @@ _KEY: Final = {
     "name": KEY_HEADER,
     "in": "header",
     "required": True,
-    "description": "New for each new request; the same for a repetition, which then has no second effect.",
+    "description": "New for each new request; the same for a repetition, which then has no second effect. It is "
+    "remembered for seven days.",
     "schema": {"type": "string", "minLength": 1, "maxLength": KEY_CHARS_MAX},
 }
 _CORRELATOR: Final = {"name": "x-correlator", "in": "header", "required": False, "schema": {"type": "string"}}

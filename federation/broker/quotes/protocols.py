@@ -63,16 +63,20 @@ class StoredQuote(Struct, frozen=True, kw_only=True):
                 ends = held.quote.segment.a.interface, held.quote.segment.z.interface
                 yield from granted_to(self.grants, held.operator, *ends)
 
-    def documents(self) -> Iterator[str]:
-        """Every signed document of this quote that was verified: the buyer's policies, the endpoint grants used, rfqs
-        and segment quotes, the decision, and the path-quote."""
-        yield from (*self.policies, *self.grants_used())
+    def own_documents(self) -> Iterator[str]:
+        """Those that belong to this quote alone: rfqs, segment quotes, the decision and the path-quote."""
         for held in self.held:
             yield held.rfq_jws
             yield held.quote_jws
         if self.decision is not None:
             yield self.decision.document
         yield self.document
+
+    def documents(self) -> Iterator[str]:
+        """Every signed document of this quote that was verified: the buyer's policies, the endpoint grants used, rfqs
+        and segment quotes, the decision, and the path-quote."""
+        yield from (*self.policies, *self.grants_used())
+        yield from self.own_documents()
 
 
 class Claim(Struct, frozen=True, kw_only=True):

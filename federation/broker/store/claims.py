@@ -19,9 +19,20 @@ class ClaimRows:
         """See `ClaimStore.claim`."""
         return await self._database.write(lambda connection: _claim(connection, claim, now_s))
 
+    async def prune_claims(self, before_s: int, limit: int) -> int:
+        """See `PruneStore.prune_claims`."""
+        return await self._database.write(lambda connection: prune_claims(connection, before_s, limit))
+
     async def answer(self, claim: Claim, answer_id: str) -> None:
         """See `ClaimStore.answer`."""
         await self._database.write(lambda connection: bind(connection, claim, answer_id))
+
+
+def prune_claims(connection: sqlite3.Connection, before_s: int, limit: int) -> int:
+    """Forget keys that were taken before a Unix second, the first first."""
+    old = "SELECT buyer, key FROM claims WHERE at_s < ? ORDER BY at_s LIMIT ?"
+    gone = connection.execute(f"DELETE FROM claims WHERE (buyer, key) IN ({old})", (before_s, limit))  # noqa: S608
+    return gone.rowcount
 
 
 def _claim(connection: sqlite3.Connection, claim: Claim, now_s: int) -> str | None:

@@ -13,6 +13,7 @@ from federation.broker.authority.filing import Filing
 from federation.broker.authority.revocations import Revocations
 from federation.broker.config import BrokerConfig
 from federation.broker.evidence.protocols import EvidenceStore
+from federation.broker.housekeeping import PruneStore
 from federation.broker.measuring import MeasurementStore
 from federation.broker.once import Once, Turns
 from federation.broker.orders.protocols import OrderStore
@@ -46,6 +47,7 @@ class BrokerStore(
     EvidenceStore,
     MeasurementStore,
     SweepStore,
+    PruneStore,
     Protocol,
 ):
     """All that a broker keeps."""

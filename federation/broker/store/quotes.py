@@ -17,6 +17,7 @@ from federation.trust.jose import doc_hash
 from schemas.lease import State, move
 from schemas.segment import Hash
 
+UNORDERED = "state != 'COMMITTED'"  # as the index says it
 _DECODER = msgspec.json.Decoder(StoredQuote)
 
 
@@ -49,13 +50,17 @@ class QuoteRows:
 
     async def open_quotes(self, since_s: int) -> tuple[StoredQuote, ...]:
         """See `SweepStore.open_quotes`."""
-        query = "SELECT state, order_id, body FROM quotes WHERE state IN (?, ?) AND exp > ? ORDER BY exp, id"
+        query = f"SELECT state, order_id, body FROM quotes WHERE {UNORDERED} AND state IN (?, ?) AND exp > ?"  # noqa: S608
         values = (State.HELD, State.QUOTED, since_s)
 
         def read(connection: sqlite3.Connection) -> tuple[StoredQuote, ...]:
             return tuple(map(_decoded, connection.execute(query, values)))
 
         return await self._database.read(read)
+
+    async def prune_quotes(self, before_s: int, limit: int) -> int:
+        """See `PruneStore.prune_quotes`."""
+        return await self._database.write(lambda connection: _prune(connection, before_s, limit))
 
     async def move_quote(self, buyer: str, quote_id: str, present: State, to: State) -> bool:
         """See `QuoteStore.move_quote`. Raises INCOMPATIBLE_STATE for a move that the table of states does not have."""
@@ -65,6 +70,15 @@ class QuoteRows:
     async def get_document(self, buyer: str, document_h: str, agent: str | None = None) -> str | None:
         """See `QuoteStore.get_document`."""
         return await self._database.look(lambda connection: find_document(connection, buyer, document_h, agent))
+
+
+def _prune(connection: sqlite3.Connection, before_s: int, limit: int) -> int:
+    query = f"SELECT state, order_id, body FROM quotes WHERE {UNORDERED} AND exp < ? ORDER BY exp LIMIT ?"  # noqa: S608
+    lost = [_decoded(row) for row in connection.execute(query, (before_s, limit))]
+    own = [(doc_hash(document), quote.buyer) for quote in lost for document in quote.own_documents()]
+    connection.executemany("DELETE FROM documents WHERE hash = ? AND buyer = ?", own)
+    connection.executemany("DELETE FROM quotes WHERE id = ?", [(quote.id,) for quote in lost])
+    return len(lost)
 
 
 def _put(connection: sqlite3.Connection, quote: StoredQuote, claim: Claim | None) -> None:

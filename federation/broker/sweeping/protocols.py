@@ -6,6 +6,7 @@ from typing import Protocol
 
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.quotes.protocols import StoredQuote
+from federation.broker.quotes.waiting import Waiting
 
 
 class SweepStore(Protocol):
@@ -17,6 +18,10 @@ class SweepStore(Protocol):
 
     async def open_quotes(self, since_s: int) -> tuple[StoredQuote, ...]:
         """Every quote that may be ordered, or could until this Unix second."""
+        ...
+
+    async def open_waiting(self) -> tuple[Waiting, ...]:
+        """Every quote that some operator has not answered yet, or of which something is still to be let go."""
         ...
 
     async def find_product(self, operator: str, product: str) -> str | None:

@@ -132,7 +132,8 @@ class Sweeper:
         kept = dict(zip(peers, await asyncio.gather(*(ask(peer) for peer in peers.values())), strict=True))
         # Only now: what begins is in the journal before an operator hears of it.
         store = self._tools.store
-        known = ours(await store.unfinished(), await store.open_quotes(at - HOLD_GRACE_S))
+        waiting, quotes = await store.open_waiting(), await store.open_quotes(at - HOLD_GRACE_S)
+        known = ours(await store.unfinished(), quotes, waiting)
         looked = tuple(_looked(peers[entity], found, known) for entity, found in kept.items())
         suspects = [
             suspect

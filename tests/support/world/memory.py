@@ -12,6 +12,7 @@ from federation.broker.orders.protocols import PAGE_MAX, Filed, Outdated
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.quotes.basis import NO_TEXTS
 from federation.broker.quotes.protocols import Claim, StoredQuote
+from federation.broker.quotes.waiting import Waiting
 from federation.broker.spend.protocols import Charge
 from federation.trust.jose import doc_hash
 from schemas.lease import TERMINAL, State, move
@@ -68,6 +69,9 @@ class MemoryStore:
         return tuple(
             sorted((one for one in held if one.claims.exp > since_s), key=lambda one: (one.claims.exp, one.id))
         )
+
+    async def open_waiting(self) -> tuple[Waiting, ...]:
+        return ()
 
     async def owner_of(self, order_id: str) -> tuple[str, str | None] | None:
         found = [state.terms for state in self.states() if state.terms.id == order_id]

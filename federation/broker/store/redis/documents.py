@@ -102,6 +102,12 @@ def file_documents(transaction: Transaction, buyer: str, agent: str | None, rows
         transaction.append(QUEUE, document_h)
 
 
+def forget_documents(transaction: Transaction, buyer: str, hashes: Iterable[Hash]) -> None:
+    """Forget documents of a buyer; the log keeps their hashes."""
+    for document_h in hashes:
+        transaction.forget(_name(buyer, document_h))
+
+
 def keep_texts(transaction: Transaction, texts: Mapping[Hash, str]) -> None:
     """Keep texts under their hashes; the same hash again changes nothing."""
     for text_h, text in texts.items():

@@ -3,6 +3,7 @@ the order it extends or was used for, and whether it was used."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,7 +14,7 @@ from federation.broker.quotes.basis import NO_TEXTS
 from federation.broker.quotes.protocols import Claim, StoredQuote
 from federation.broker.quotes.usable import check_usable
 from federation.broker.store.redis.claims import bind
-from federation.broker.store.redis.documents import file_documents, keep_texts
+from federation.broker.store.redis.documents import file_documents, forget_documents, keep_texts
 from federation.broker.store.redis.keys import Keyspace, Transaction, named
 from federation.trust.jose import doc_hash
 from schemas.lease import State, move
@@ -21,6 +22,8 @@ from schemas.segment import Hash
 
 OPEN: Final = frozenset({State.HELD, State.QUOTED})
 OPEN_QUOTES: Final = "open-quotes"  # of all buyers, by when they expire
+LOST: Final = frozenset({State.EXPIRED, State.DECLINED})
+LOST_QUOTES: Final = "lost-quotes"
 SCORE_MAX: Final = 2**53 - 1
 
 
@@ -76,6 +79,15 @@ class QuoteKeys:
         found = [_decoded(stage, body) for stage, body in zip(stages, bodies, strict=True)]
         return tuple(one for one in found if one is not None and one.state in OPEN)
 
+    async def prune_quotes(self, before_s: int, limit: int) -> int:
+        """See `PruneStore.prune_quotes`; here one after the other."""
+        ids = [
+            one for name in (OPEN_QUOTES, LOST_QUOTES) for one in await self._space.keys.between(name, 0, before_s - 1)
+        ]
+        for quote_id in ids[:limit]:
+            await self._space.transact(functools.partial(_prune, quote_id))
+        return len(ids[:limit])
+
     async def move_quote(self, buyer: str, quote_id: str, present: State, to: State) -> bool:
         """See `QuoteStore.move_quote`. Raises INCOMPATIBLE_STATE for a move that the table of states does not have."""
         move(present, to)
@@ -97,6 +109,21 @@ async def use(transaction: Transaction, buyer: str, quote_id: str, order_id: str
     assert stage is not None, "or it is not usable"
     _write(transaction, quote_id, structs.replace(stage, state=State.COMMITTED, order=order_id, used=True))
     transaction.rank(named("quotes-of", order_id), quote_id, stage.exp)
+
+
+async def _prune(quote_id: str, transaction: Transaction) -> None:
+    """Forget a quote, unless it was ordered meanwhile."""
+    stages, (body,) = await transaction.get(stage_name(quote_id)), await transaction.peek(named("quote", quote_id))
+    for name in (OPEN_QUOTES, LOST_QUOTES):
+        transaction.drop(name, quote_id)
+    if stages[0] is None or body is None or _STAGE.decode(stages[0]).state is State.COMMITTED:
+        return
+    quote = _QUOTE.decode(body)
+    forget_documents(transaction, quote.buyer, map(doc_hash, quote.own_documents()))
+    if quote.order is not None:
+        transaction.drop(named("quotes-of", quote.order), quote_id)
+    transaction.forget(stage_name(quote_id))
+    transaction.forget(named("quote", quote_id))
 
 
 def _put(transaction: Transaction, quote: StoredQuote) -> None:
@@ -121,6 +148,8 @@ def _write(transaction: Transaction, quote_id: str, stage: Stage) -> None:
     transaction.put(stage_name(quote_id), msgspec.json.encode(stage).decode())
     if stage.state not in OPEN:
         transaction.drop(OPEN_QUOTES, quote_id)
+    if stage.state in LOST:
+        transaction.rank(LOST_QUOTES, quote_id, stage.exp)
 
 
 def _decoded(stage: str | None, body: str | None) -> StoredQuote | None:

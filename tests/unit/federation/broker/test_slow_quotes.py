@@ -353,7 +353,10 @@ def test_events_wake_only_who_waits_and_only_by_the_right_word() -> None:
     heard = News(b"secret")
     word = heard.word("https://beta.example")
     event = news.Event(
-        event_id="e", event_time=None, event_type=news.EventType.QUOTE, event=slow_told("q-1")  # type: ignore[arg-type]
+        event_id="e",
+        event_time=None,
+        event_type=news.EventType.QUOTE,
+        event=slow_told("q-1"),  # type: ignore[arg-type]
     )
     assert not heard.hear("another", event)
     assert heard.hear(word, event)

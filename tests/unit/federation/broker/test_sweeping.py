@@ -14,6 +14,7 @@ from federation.broker.peers.protocols import Kept, KeptLease, LeaseReceipt
 from federation.broker.peers.pseudonym import pseudonym
 from federation.broker.quotes.ask import Author
 from federation.broker.quotes.protocols import Claim
+from federation.broker.quotes.waiting import Waiting
 from federation.broker.sweeping.compare import Kind
 from federation.broker.sweeping.sweeper import WRONG_FOR_S, Sweeper, Tools
 from schemas.lease import TERMINAL, State
@@ -270,3 +271,25 @@ def test_many_who_ask_at_once_share_looks() -> None:
         assert looks <= 2 * len(shop.peers)
 
     run(scenario)
+
+
+def test_a_quote_that_is_waited_for_owns_its_holds_and_questions() -> None:
+    async def scenario(shop: Shop) -> None:
+        now = shop.world.clock.now()
+        quote = shop.world.path_quote(window(now, now + 3600))
+        for operator in shop.world.operators:
+            operator.quotes = {key: structs.replace(one, exp=now + 10_000) for key, one in operator.quotes.items()}
+        await asyncio.sleep(100)
+        waiting = Waiting(
+            id="w", buyer=BUYER, intent=quote.intent, asked_at=now, answer_by=now + 600, names={}, held=quote.held
+        )
+        shop.store.open_waiting = lambda: _soon((waiting,))  # type: ignore[method-assign]
+        assert (await shop.sweeper.sweep(0)).findings == ()
+        shop.store.open_waiting = lambda: _soon(())  # type: ignore[method-assign]
+        assert len((await shop.sweeper.sweep(0)).findings) == len(quote.held)
+
+    run(scenario)
+
+
+async def _soon(found: tuple[Waiting, ...]) -> tuple[Waiting, ...]:
+    return found
