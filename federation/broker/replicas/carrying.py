@@ -109,8 +109,8 @@ class Carrying:
             await self._announce_forgotten()
 
     async def _is_over(self, one: Announced, coordinator: Coordinator) -> bool:
-        """Whether nobody has to carry it; where somebody has to, we do from now on. An order that is not written for long
-        will hardly be, because whoever announced it is gone; if it is, it is found as one that is announced nowhere.
+        """Whether nobody has to carry it; where somebody has to, we do from now on. An order not written for long will
+        hardly be, because whoever announced it is gone; if it is, it is found as one that is announced nowhere.
         """
         if one.order_id in self._over or not one.order_id:
             self._over.discard(one.order_id)

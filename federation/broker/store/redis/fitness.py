@@ -15,7 +15,7 @@ FIELD: Final = "store.redis"
 SCHEMA: Final = 1  # of the keys; a newer one is of a newer Peerway
 VERSION_MIN: Final = (6, 2)
 WANTED: Final = ("appendonly", "appendfsync", "maxmemory-policy", "min-replicas-to-write")
-ALLOW: Final = "+@read +@write +@connection +@scripting +wait +info +config|get"
+ALLOW: Final = "+@read +@write +@connection +@scripting +@pubsub +wait +info +config|get"
 
 
 class Facts(NamedTuple):
