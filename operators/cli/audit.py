@@ -24,8 +24,8 @@ def audit(*, config: Path, as_json: bool, sweep: bool) -> None:
 
     Looks for claims without a quote or lease, holds and leases without their claim, rows that time or memory has
     forgotten, and segments that the network carries for no lease, or does not carry for one. Prints zero, or a list of
-    what, since when, why and whose; exit status 0 only at zero. The operator looks by itself every two minutes, and
-    sets right what stays wrong for one.
+    what, since when, why and whose; exit status 0 only at zero. The operator looks by itself every five minutes, and
+    sets right what is wrong again.
     """
     found = hand_in_order(config, "audit", {"sweep": sweep})["found"]
     if as_json:

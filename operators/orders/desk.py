@@ -27,7 +27,7 @@ from operators.orders.keeping import Batch, HubRow
 from operators.orders.lifecycle import Lifecycle
 from operators.orders.ordering import Ordering
 from operators.orders.quoting import Quoting
-from operators.orders.records import cancel_record, product_record, quote_record
+from operators.orders.records import cancel_record, product_record, product_status, quote_record
 from operators.orders.releasing import Releasing
 from operators.orders.shop import Shop
 from operators.orders.telling import record
@@ -158,6 +158,8 @@ class Desk:
     async def products(self, caller: Caller, wanted: Wanted) -> Listing[ProductRecord]:
         """The caller's products, those that are over included."""
         rows = await self._leases(caller, wanted)
+        if wanted.equal.keys() == {"status"} and not wanted.between:
+            return await self._in_status(rows, wanted)
         raws = await self.shop.store.requests([row.order_id for row in rows])
         return pick([product_record(row, raws[row.order_id]) for row in rows], wanted)
 
@@ -167,6 +169,13 @@ class Desk:
             return await self.shop.store.leases(caller.entity)
         mine = (lease for lease in self.shop.leases.values() if lease.broker == caller.entity)
         return sorted(mine, key=lambda lease: (lease.created_at, lease.id))
+
+    async def _in_status(self, rows: Sequence[Lease], wanted: Wanted) -> Listing[ProductRecord]:
+        """A page of what is in one status: only what is on it is put together."""
+        found = [row for row in rows if product_status(row) == wanted.equal["status"]]
+        page = found[wanted.offset : wanted.offset + wanted.limit]
+        raws = await self.shop.store.requests([row.order_id for row in page])
+        return Listing(len(found), tuple(product_record(row, raws[row.order_id]) for row in page))
 
     async def _quotes(self, caller: Caller, wanted: Wanted) -> Sequence[Quote]:
         if wanted.equal.get("state") != QuoteState.ORDERABLE:

@@ -12,13 +12,14 @@ from federation.sonata.histories import (
     refused_later,
     refused_quote,
 )
+from federation.sonata.listing import present
 from federation.sonata.protocols import CancelRecord, Change, OrderRecord, ProductRecord, QuoteRecord
 from operators.orders.fsm import Entry, Lease, Quote
 from operators.orders.keeping import CancelRow, OrderRow
 from operators.pricing.quote import price
 from schemas.lease import TERMINAL, State
 from schemas.quote import Action
-from schemas.sonata.states import OrderState, QuoteState
+from schemas.sonata.states import OrderState, ProductStatus, QuoteState
 
 
 def quote_record(quote: Quote, raw: bytes) -> QuoteRecord:
@@ -99,18 +100,27 @@ def cancel_record(cancel: CancelRow, raw: bytes) -> CancelRecord:
 
 def product_record(lease: Lease, raw: bytes) -> ProductRecord:
     """A lease as inventory shows it."""
-    waiting = () if lease.amendment is None else ((lease.amendment.since, None),)
     return ProductRecord(
         id=lease.id,
         raw=raw,
         order_id=lease.order_id,
         created_at=lease.created_at,
-        history=product_history(_changes(lease.history), (*lease.amending, *waiting)),
+        history=_product_history(lease),
         segment=lease.segment,
         tariff=lease.periods[-1].tariff,
         ended_at=lease.history[-1].at if lease.state in TERMINAL else None,
         document=lease.receipt,
     )
+
+
+def product_status(lease: Lease) -> ProductStatus:
+    """What inventory says of a lease now."""
+    return present(_product_history(lease))
+
+
+def _product_history(lease: Lease) -> tuple[Change[ProductStatus], ...]:
+    waiting = () if lease.amendment is None else ((lease.amendment.since, None),)
+    return product_history(_changes(lease.history), (*lease.amending, *waiting))
 
 
 def _changes(history: Iterable[Entry]) -> list[Change[State]]:

@@ -25,7 +25,7 @@ from operators.orders.timers import Row
 from schemas.problem import Problem
 from schemas.segment import Id, window
 
-SWEEP_S: Final = 120.0
+SWEEP_S: Final = 300.0
 WRONG_FOR_S: Final = 60
 log = logging.getLogger(__name__)
 Note = Callable[[Orphan], None]
