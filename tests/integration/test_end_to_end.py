@@ -82,6 +82,41 @@ async def test_a_path_is_bought_extended_released_and_billed_to_the_second(feder
         await _check_statement(federation, client, ended)
 
 
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_lease_that_needs_heartbeats_says_until_when(federation: TinyFederation) -> None:
+    async with federation.client() as client, federation.client("bob") as bob:
+        order = await bought(client, changed(idle_release_s=30))
+        assert order.idle_release_s == 30
+        assert order.idle_release_at is not None
+        active_at = next(change.at for change in order.history if change.state is State.ACTIVE)
+        assert (order.idle_release_at - active_at).total_seconds() == 33
+        first, again = await client.heartbeat(order.id, "a beat"), await client.heartbeat(order.id, "a beat")
+        assert first.idle_release_at == again.idle_release_at >= order.idle_release_at
+        with pytest.raises(Problem, match="not known"):
+            await bob.heartbeat(order.id)
+        ended = await released(client, order)
+        assert (ended.state, ended.idle_release_at) == (State.RELEASED, None)
+
+
+@pytest.mark.long
+@pytest.mark.asyncio(loop_scope="module")
+async def test_silence_ends_a_lease_everywhere(federation: TinyFederation) -> None:
+    async with federation.client() as client:
+        lease = client.lease(changed(idle_release_s=30))
+        async with lease:
+            await asyncio.sleep(40)
+            assert (await client.get_order(lease.view.id)).state is State.ACTIVE, "it beats by itself"
+        order = await bought(client, changed(idle_release_s=30))
+        for _ in range(60):
+            if (order := await client.get_order(order.id)).state is State.RELEASED:
+                break
+            await asyncio.sleep(1)
+        assert "its holder was silent for 30 s" in {change.why for change in order.history}
+        stated = (await client.statement(order.id)).statement
+        assert 33 <= sum(use.seconds for use in stated.segments[0].uses) <= 50
+        assert await federation.products() == NOTHING
+
+
 async def _check_statement(federation: TinyFederation, client: BrokerClient, ended: OrderView) -> None:
     """What it came to is signed, is the bill, and can be computed again from the statement alone."""
     answer = await client.statement(ended.id)

@@ -13,14 +13,17 @@ from federation.broker.orders.saga.statement import statement_claims
 from federation.evidence.verify.stated import check_statement
 from federation.trust.jose import doc_hash, sign_jws
 from federation.trust.keys import generate
+from operators.pricing.billing import Period, before
+from operators.pricing.billing import bill as billed_by
 from schemas.lease import TERMINAL, State
 from schemas.order import Bill, Receipt
 from schemas.price import Line, Money, Tariff, TimeBand, charge, total
 from schemas.problem import Problem
 from schemas.segment import moment
 from schemas.statement import BillingStatement
-from tests.support.sagas import HOUR_S, Saga
+from tests.support.sagas import HOUR_S, Saga, until
 from tests.support.seams import NOW
+from tests.unit.federation.broker.orders.test_resize import wide
 
 KEY = generate()
 UP, ACTIVE, RELEASED = State.UP, State.ACTIVE, State.RELEASED
@@ -192,3 +195,32 @@ def test_every_lie_in_a_statement_is_found() -> None:
         with pytest.raises(Problem) as caught:
             check_statement(lie)
         assert caught.value.code == "DOCUMENT_INVALID", name
+
+
+@given(
+    st.sampled_from(("EUR", "CHF")).flatmap(tariffs), st.sampled_from(("longer", "wider", "narrower")),
+    st.integers(20, 2 * HOUR_S - 1),
+)  # fmt: skip
+def test_a_lease_that_was_changed_is_due_what_its_operator_bills(tariff: Tariff, how: str, ends_s: int) -> None:
+    lives = Lives([tariff])
+    first = lives.saga.state.terms.parts[0].pledge
+    assert first.tariff is not None
+    lives.saga.active().at(5)
+    frame = first.quoted.window
+    periods = [Period(tariff=tariff, bandwidth_bps=10**9, start_s=NOW, end_s=frame.end_s, term_s=HOUR_S)]
+    if how == "longer":
+        lives.saga.extend().all("SendOrder", ACTIVE).all("SendConfirm", ACTIVE, until(NOW + 2 * HOUR_S))
+        more = {"start_s": frame.end_s, "end_s": NOW + 2 * HOUR_S}
+        periods.append(structs.replace(periods[0], **more))
+    else:
+        bps = 3 * 10**9 if how == "wider" else 10**8
+        lives.saga.resize(bps, tariff).all("SendOrder", ACTIVE).at(10).got("SendConfirm 0+", ACTIVE, wide(bps))
+        other = structs.replace(periods[0], bandwidth_bps=bps, start_s=NOW + 10, term_s=HOUR_S - 5)
+        periods = [*before(periods, NOW + 10), other]
+    ends_s = min(ends_s, lives.saga.state.end_s - NOW - 1)
+    lives.saga.at(ends_s).release()
+    honest = billed_by(periods, NOW, NOW + ends_s)
+    lives.released("SendRelease 0", 0, honest)
+    (segment,) = lives.stated().segments
+    assert segment.due == honest.total
+    assert sum(use.seconds for use in segment.uses) == ends_s
