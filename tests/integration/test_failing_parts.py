@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from federation.client.broker import BrokerClient
 from federation.client.lease import active, released
+from federation.evidence.verify.stated import check_statement
 from schemas.answer import OrderView
 from schemas.intent import Intent
 from schemas.lease import TERMINAL, State
@@ -106,6 +107,19 @@ async def _killed_during(federation: TinyFederation, act: str, victim: str, dela
         ended = await _settled(client, await released(client, settled))
         assert ended.state in TERMINAL
         await _everywhere_or_nowhere(federation, ended)
+        await _adds_up(client, ended)
+        seen = await client.audit()
+        assert seen.clean, seen
+
+
+async def _adds_up(client: BrokerClient, ended: OrderView) -> None:
+    """What it came to follows from what was signed, whether it was released, failed or expired."""
+    stated = (await client.statement(ended.id)).statement
+    check_statement(stated)
+    assert ended.bill is not None
+    assert stated.total == ended.bill.total
+    was_active = any(change.state is State.ACTIVE for change in ended.history)
+    assert (stated.active, stated.total.micro > 0) == (was_active, was_active)
 
 
 async def _act(client: BrokerClient, act: str, quote_id: str, order: OrderView | None, key: str) -> OrderView:
