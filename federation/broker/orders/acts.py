@@ -33,6 +33,7 @@ from federation.broker.orders.saga.events import (
     Untold,
 )
 from federation.broker.orders.saga.state import Fault, OrderState
+from federation.broker.orders.turns import Turns
 from federation.broker.peers.protocols import HeldQuote, LeaseReceipt, OperatorPeer, Permit
 from federation.broker.quotes.permits import Permits
 from federation.broker.quotes.protocols import StoredQuote
@@ -91,6 +92,7 @@ class Acts:
     ) -> None:
         self._key, self._peers, self._clock, self._permits = key, peers, clock, permits
         self._tell = tell
+        self._turns = Turns()
 
     def document(self, state: OrderState, act: Act) -> Signed | None:
         """The document that an effect sends, if it sends one."""
@@ -119,7 +121,8 @@ class Acts:
                 raise Problem("OPERATOR_UNREACHABLE", f"{operator} is not in the federation now", outcome=Outcome.NONE)
             held = quote.held[act.leg]
             permit = self._permit(quote, held) if isinstance(act, SendOrder) else None
-            found = await _ask(peer, state, act, signed, Agreed(held, permit))
+            async with self._turns.turn(operator, act):
+                found = await _ask(peer, state, act, signed, Agreed(held, permit))
         except Problem as problem:
             return Result(self._problem(act, problem))
         except Exception:
