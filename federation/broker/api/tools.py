@@ -28,6 +28,7 @@ from federation.broker.api.briefs import (
     search_brief,
 )
 from federation.broker.api.exchange import Exchange
+from federation.broker.api.proofs import PROOFS
 from federation.broker.api.toolbox import ToolRow, strict_tool
 from federation.node.seams import Entropy
 from schemas.intent import Intent
@@ -50,7 +51,7 @@ def tool_server(exchange_of: Callable[[], Exchange], entropy: Entropy, **options
 
 def tool_rows(entropy: Entropy) -> tuple[ToolRow, ...]:
     """Every tool; `entropy` makes the idempotency key of a heartbeat, and a quote's where the agent gives none."""
-    return (*_before_an_order(entropy), *_of_orders(entropy))
+    return (*_before_an_order(entropy), *_of_orders(entropy), *PROOFS)
 
 
 def _before_an_order(entropy: Entropy) -> tuple[ToolRow, ...]:

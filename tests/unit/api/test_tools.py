@@ -50,6 +50,9 @@ async def test_an_agent_buys_and_releases_a_path() -> None:
         ended = await told(agent, "release_lease", {"order_id": order["order_id"]})
         assert ended["bill"]["total"] == {"currency": "EUR", "micro": 1_500_000}
         assert ended["next_actions"] == []
+        stated = await told(agent, "get_statement", {"order_id": order["order_id"]})
+        assert (stated["was_active"], stated["total"]["micro"]) == (True, 6_300_000)
+        assert await told(agent, "audit", {}) == {"clean": True, "found_count": 0, "found": [], "not_reached": []}
 
 
 @pytest.mark.asyncio
@@ -109,9 +112,11 @@ async def test_the_list_is_short_stable_and_says_what_each_tool_does() -> None:
     async with client(FakeExchange()) as agent:
         tools = (await agent.list_tools()).tools
     names = ["search_paths", "quote", "place_order", "get_order", "heartbeat", "release_lease"]
-    assert [t.name for t in tools] == names
+    assert [t.name for t in tools] == [*names, "get_statement", "audit"]
     hints = {t.name: t.annotations for t in tools if t.annotations}
-    assert [n for n, h in hints.items() if h.read_only_hint] == ["search_paths", "get_order"]
+    assert [n for n, h in hints.items() if h.read_only_hint] == [
+        "search_paths", "get_order", "get_statement", "audit",
+    ]  # fmt: skip
     assert [n for n, h in hints.items() if h.destructive_hint] == ["release_lease"]
     assert [n for n, h in hints.items() if not h.idempotent_hint] == ["quote"]
     for tool in tools:
