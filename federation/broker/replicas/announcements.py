@@ -10,15 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from federation.broker.store.redis.server import Command, Server
+from federation.broker.store.redis.pipe import Command
+from federation.broker.store.redis.server import Server
 
 GROUP: Final = "replicas"
 PAGE: Final = 1000  # entries in one answer
 HANDED_BACK_MS: Final = 86_400_000  # the idle time of what a stopping replica gives up: longer than anybody waits
 GONE_MS: Final = 86_400_000  # a replica without entries that was not heard of for so long is forgotten
-OPEN: Final = "redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM') return 1"
+# The stream comes and stays with its group. A script that only looks leaves nothing for the server to write.
+OPEN: Final = """
+if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM') end
+return 1
+"""
 ADD: Final = """
-redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
+if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM') end
 redis.call('XADD', KEYS[1], '*', 'buyer', ARGV[3], 'order', ARGV[4])
 redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'STREAMS', KEYS[1], '>')
 return 1

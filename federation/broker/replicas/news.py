@@ -12,7 +12,8 @@ from typing import Final
 from federation.broker.config import Store
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.store.redis.listening import listen
-from federation.broker.store.redis.server import Command, Server
+from federation.broker.store.redis.pipe import Command
+from federation.broker.store.redis.server import Server
 from schemas.problem import Problem
 
 AGAIN_S: Final = 1.0

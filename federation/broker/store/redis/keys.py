@@ -17,7 +17,8 @@ from importlib import resources
 from typing import Final, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote
 
-from federation.broker.store.redis.server import Command, Server, unavailable
+from federation.broker.store.redis.pipe import Command
+from federation.broker.store.redis.server import Server, unavailable
 from federation.node.seams import Entropy
 from schemas.problem import Outcome
 from schemas.segment import EntityId

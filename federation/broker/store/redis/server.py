@@ -1,4 +1,4 @@
-"""One Redis server: a few connections, each to a server that was looked at first, and true words when there is none.
+"""One Redis server: two connections, each to a server that was looked at first, and true words when there is none.
 
 Every connection asks the server what it is (`fitness.py`) before anything else is sent on it, so a server that came
 back with other settings, or as a replica, gets no order to keep. A failure says whether anything had been sent: what
@@ -15,21 +15,15 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import unquote, urlsplit
 
-from redis.asyncio.connection import (
-    AbstractConnection,
-    BlockingConnectionPool,
-    Connection,
-    SSLConnection,
-    UnixDomainSocketConnection,
-)
-from redis.exceptions import AuthenticationError, BusyLoadingError, NoScriptError, RedisError, ResponseError
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from federation.broker.config import Store
 from federation.broker.store.redis.fitness import FIELD, SCHEMA, WANTED, Facts, forbidden, judge, read_info
+from federation.broker.store.redis.pipe import Command, Down, Pipe, Reply, judged, talk
 from federation.node.config import read_text
 from schemas.problem import Outcome, Problem
 
-CONNECTIONS_MAX: Final = 16
 ANSWER_S_MAX: Final = 3.0  # for one answer, and for a connection
 REPLICAS_MS_MAX: Final = 1_500  # for replicas to have a write
 PATIENCE_S: Final = 4.0  # how long a lost answer is asked for again
@@ -42,8 +36,6 @@ WORDS: Final = {
     Outcome.UNKNOWN: "the store did not answer, and whether this was done is not known; ask again with the same key",
 }
 log = logging.getLogger(__name__)
-Command = tuple[str | int, ...]
-Reply = Any  # strings, integers, nothing, and lists of them
 
 
 class Unfit(RedisError):
@@ -52,14 +44,6 @@ class Unfit(RedisError):
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
         self.problem = problem
-
-
-class Down(Exception):
-    """There is no answer; `sent` says whether the server may have got the commands."""
-
-    def __init__(self, why: str, *, sent: bool) -> None:
-        super().__init__(why)
-        self.sent = sent
 
 
 class Server:
@@ -78,33 +62,25 @@ class Server:
         self._patience_s = patience_s
         self._schema, self._scripts, self._told = f"{prefix}schema", scripts, ""
         self._replicas = 0
-        kind, where = address(settings)
-        self._pool = BlockingConnectionPool(
-            max_connections=CONNECTIONS_MAX,
-            timeout=answer_s,
-            connection_class=kind,
-            **where,
-            socket_timeout=answer_s,
-            socket_connect_timeout=answer_s,
-            decode_responses=True,
-            protocol=2,
-            driver_info=None,
-            redis_connect_func=self._meet,
-        )
+        self._kind, self._where = address(settings)
+        self._answer_s = answer_s
+        # What is read waits for no replica to have what others write.
+        self._reads = Pipe(self._connected, answer_s)
+        self._writes = Pipe(self._connected, answer_s, self._wait, self._replicated, together=True)
 
     async def __aenter__(self) -> Self:
         """Raises `UNAVAILABLE` where there is no server, or one that may not be trusted with orders, and says why."""
         try:
             await self.ask([("SET", self._schema, str(SCHEMA), "NX")])
         except Problem as problem:
-            await self._pool.disconnect()
+            await self._close()
             raise Problem("UNAVAILABLE", self._told, field=FIELD) from problem
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._pool.disconnect()
+        await self._close()
 
     async def ask(self, commands: Sequence[Command]) -> list[Reply]:
         """What the server answers to commands that may be sent twice. Raises `UNAVAILABLE`."""
@@ -122,7 +98,7 @@ class Server:
         until, sent, tries = asyncio.get_running_loop().time() + self._patience_s, False, 0
         while True:
             try:
-                return await self._replicated(commands)
+                return await self._writes.ask(commands)
             except Down as down:
                 sent, tries = sent or down.sent, tries + 1
                 late = asyncio.get_running_loop().time() >= until
@@ -135,39 +111,41 @@ class Server:
     async def _twice(self, commands: Sequence[Command]) -> list[Reply]:
         """Once more where the first connection turns out to be of a server that is gone."""
         try:
-            return await self._exchange(commands)
+            return await self._reads.ask(commands)
         except Down as down:
             if not down.sent:
                 raise
-            return await self._exchange(commands)
+            return await self._reads.ask(commands)
 
-    async def _replicated(self, commands: Sequence[Command]) -> list[Reply]:
-        """On one connection, because WAIT is about the last write of its own."""
-        connection = await self._connected()
-        try:
-            replicas = self._replicas
-            wait: list[Command] = [("WAIT", replicas, REPLICAS_MS_MAX)] if replicas else []
-            answers = await _talk(connection, [*commands, *wait])
-            if wait and answers.pop() < replicas:
-                raise Down(f"fewer than {replicas} of its replicas have the write", sent=True)
-            return answers
-        finally:
-            await self._pool.release(connection)
+    def _wait(self) -> Sequence[Command]:
+        """WAIT is about the last write of its connection, and so about all before it."""
+        return [("WAIT", self._replicas, REPLICAS_MS_MAX)] if self._replicas else []
 
-    async def _exchange(self, commands: Sequence[Command]) -> list[Reply]:
-        connection = await self._connected()
-        try:
-            return await _talk(connection, commands)
-        finally:
-            await self._pool.release(connection)
+    def _replicated(self, answers: Sequence[Reply]) -> None:
+        if judged([*answers])[0] < self._replicas:
+            raise Down(f"fewer than {self._replicas} of its replicas have the write", sent=True)
 
-    async def _connected(self) -> AbstractConnection:
-        """A connection to a server that was found fit."""
+    async def _connected(self, before: AbstractConnection | None) -> AbstractConnection:
+        """A connection to a server that was found fit: the one before while it lasts. Raises `Down`."""
+        if before is not None and before.is_connected and not await before.can_read():
+            return before
+        if before is not None:
+            await before.disconnect(nowait=True)
+        made = self._kind(
+            **self._where, socket_timeout=None, socket_connect_timeout=self._answer_s, decode_responses=True,
+            protocol=2, driver_info=None, redis_connect_func=self._meet,
+        )  # fmt: skip
         try:
-            found: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-        except (RedisError, OSError) as error:
+            async with asyncio.timeout(self._answer_s):
+                await made.connect()  # type: ignore[no-untyped-call]
+        except (RedisError, OSError, TimeoutError) as error:
+            await made.disconnect(nowait=True)
             raise Down(_why(error), sent=False) from error
-        return found
+        return made
+
+    async def _close(self) -> None:
+        await self._reads.close()
+        await self._writes.close()
 
     def _failed(self, error: Exception, outcome: Outcome | None) -> Problem:
         """What a buyer is told; why it is so is for whoever keeps the server, in the log, once until it is another."""
@@ -182,9 +160,9 @@ class Server:
         commands: list[Command] = [("CONFIG", "GET", name) for name in WANTED]
         commands += [("INFO",), ("GET", self._schema)]
         try:
-            *settings, info, schema = await _talk(connection, commands)
+            *settings, info, schema = await self._talk(connection, commands)
             self._told, self._replicas = "", judge(Facts(read_info(info), dict(settings), schema))
-            await _talk(connection, [("SCRIPT", "LOAD", script) for script in self._scripts])
+            await self._talk(connection, [("SCRIPT", "LOAD", script) for script in self._scripts])
         except ResponseError as error:
             raise Unfit(forbidden(str(error))) from error
         except Down as down:
@@ -192,37 +170,10 @@ class Server:
         except Problem as problem:
             raise Unfit(problem) from problem
 
-
-async def _talk(connection: AbstractConnection, commands: Sequence[Command]) -> list[Reply]:
-    """Commands and their answers, all at once. Raises `Down`, and the first `ResponseError` after all were read."""
-    answers: list[Reply] = []
-    try:
-        await connection.send_packed_command(connection.pack_commands(commands))
-        for _ in commands:
-            try:
-                answers.append(await connection.read_response())
-            except ResponseError as error:
-                answers.append(error)
-    except (AuthenticationError, BusyLoadingError) as error:
-        await connection.disconnect()
-        raise Down(str(error), sent=False) from error
-    except (RedisError, OSError) as error:
-        await connection.disconnect()
-        raise Down(f"the answer was lost ({error})", sent=True) from error
-    except BaseException:
-        await connection.disconnect(nowait=True)
-        raise
-    await _judge(connection, answers)
-    return answers
-
-
-async def _judge(connection: AbstractConnection, answers: Sequence[Reply]) -> None:
-    for answer in answers:
-        if isinstance(answer, NoScriptError):  # somebody flushed them; the next connection loads them again
-            await connection.disconnect()
-            raise Down("it has forgotten its scripts", sent=False)
-        if isinstance(answer, ResponseError):
-            raise answer
+    async def _talk(self, connection: AbstractConnection, commands: Sequence[Command]) -> list[Reply]:
+        answers: list[Reply] = []
+        await talk(connection, commands, answers, self._answer_s)
+        return judged(answers)
 
 
 def _why(error: BaseException) -> str:
