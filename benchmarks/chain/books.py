@@ -29,7 +29,7 @@ class Books(NamedTuple):
 
 
 def read_books(stores: Sequence[Path], capacity_bps: Mapping[str, int]) -> Books:
-    """The books of operators in path order; `capacity_bps` of every interface and link inside."""
+    """The books of operators in path order; `capacity_bps` of every interface and stretch inside."""
     leases, claims = [], []
     for store in stores:
         with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:

@@ -31,7 +31,7 @@ LABELS: Final = "2-4094"
 BPS: Final = 1_000_000
 LEASE_S: Final = 86_400
 INTERCONNECT_GBPS: Final = 100
-INSIDE_GBPS: Final = 400  # of the link between the two PoPs of an operator, as the tests' footprints have it
+INSIDE_GBPS: Final = 400  # between the two PoPs of an operator, as the tests' footprints have it
 LIMITS: Final = "limits = { calls_per_second = 20000, calls_at_once = 20000 }\n"
 OWN_POLICY: Final = """\
 @id("own-sales.v1")
