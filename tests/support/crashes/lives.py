@@ -16,7 +16,7 @@ from schemas.problem import Problem
 from schemas.request import Extension
 
 T = TypeVar("T")
-TRIES, PAUSE_S = 400, 0.1
+INSISTING_S, PAUSE_S = 90, 0.1
 ROUNDS = 20
 WAIT_S = 2
 # What a node that is away may cause; anything else is an answer.
@@ -36,14 +36,15 @@ class Lived(NamedTuple):
 
 async def insisted(ask: Callable[[], Awaitable[T]], passing: frozenset[str] = PASSING) -> T:
     """The answer of `ask`, whoever is away for a while. Raises the `Problem` that is not of that kind."""
-    for _ in range(TRIES):
+    loop = asyncio.get_running_loop()
+    until = loop.time() + INSISTING_S
+    while True:
         try:
             return await ask()
         except Problem as problem:
-            if problem.code not in passing:
+            if problem.code not in passing or loop.time() > until:
                 raise
             await asyncio.sleep(PAUSE_S)
-    return await ask()
 
 
 async def live(
