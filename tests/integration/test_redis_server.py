@@ -268,6 +268,16 @@ async def test_in_a_crowd_every_word_about_every_commit_is_true(emptied: RedisSe
     assert set(told.values()) <= {"acknowledged", Outcome.NONE, Outcome.UNKNOWN}
 
 
+async def test_where_there_is_no_server_tests_say_so_and_under_ci_that_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tests.support.redis_server.find_server", lambda: None)
+    for ci, outcome in (("", pytest.skip.Exception), ("true", pytest.fail.Exception)):
+        monkeypatch.setenv("CI", ci)
+        with pytest.raises(outcome, match="no redis-server"), RedisServer():
+            pass
+
+
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
         while not true():

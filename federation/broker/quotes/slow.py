@@ -209,7 +209,12 @@ class Slow:
 
     async def find(self, buyer: str, agent: str | None, quote_id: Id, wait_s: float = 0) -> Waiting | None:
         """What is waited for, once it is settled or so many seconds have passed; None where there is nothing."""
-        found = await self._store.get_waiting(buyer, quote_id)
+        try:
+            found = await self._store.get_waiting(buyer, quote_id)
+        except Problem as problem:
+            if problem.code != "UNAVAILABLE":
+                raise
+            return None  # the store is away; whoever has the quote itself says what there is
         if found is None or agent not in {None, found.agent}:
             return None
         if wait_s <= 0 or found.state is not State.ASKED:
