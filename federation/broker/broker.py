@@ -47,6 +47,8 @@ from federation.broker.orders.recovery import Hints, recover
 from federation.broker.orders.statements import Statements
 from federation.broker.peers.logs import OperatorLogs
 from federation.broker.peers.mesh import MeshChannel
+from federation.broker.peers.news import BASE as TOLD
+from federation.broker.peers.news import News
 from federation.broker.peers.operator import Right, SonataOperator
 from federation.broker.peers.reach import Reach
 from federation.broker.peers.token_source import PostedTokens, token_endpoint
@@ -56,6 +58,7 @@ from federation.broker.quotes.ask import Author
 from federation.broker.quotes.extension import Extending
 from federation.broker.quotes.permits import Permits
 from federation.broker.quotes.quoting import Quoting, QuotingLimits
+from federation.broker.quotes.slow import Slow
 from federation.broker.roster import Roster
 from federation.broker.secret import secret_of
 from federation.broker.standing import Standing
@@ -74,9 +77,11 @@ from federation.node.machine import Worker, aside, monotonic_us, turn
 from federation.node.mtls.mutual import Mutual
 from federation.node.outside import outside
 from federation.node.process import run_daemon
+from federation.node.public import base_path
 from federation.node.seams import Clock, Entropy, SystemClock, SystemEntropy
 from federation.sonata.asking import BuyerProfile
 from federation.sonata.buyer import SonataBuyer
+from federation.sonata.listener import listen_to_events
 from federation.tokens.access import Issuer
 from federation.trust.belief import Attested, Belief, attested, belief
 from federation.trust.certificates import x5c
@@ -208,6 +213,7 @@ class _Broker:
         circle = await believe(self._identity, egress, self._stack)
         known(circle)
         evidence = self._log(opened.log, circle, egress, audit)
+        self._news = News(self._identity.secret)
         presence = await self._present(circle.mutual, evidence)
         reach = await self._stack.enter_async_context(Reach(circle.mutual.tls, egress))
         peers = await self._roster(circle, reach, self._right(circle, reach, front.filing))
@@ -228,6 +234,10 @@ class _Broker:
             )  # fmt: skip
             sweeper = self._sweeper(peers, store, coordinator, audit)
             quoting = Quoting(searching, peers, self._author(), front.quotes, self._quoting_limits())
+            slow = Slow(
+                quoting, store, self._news, lambda work, name: tasks.create_task(work, name=name),
+                ready=market.ready.wait, shared=opened.shared is not None,
+            )  # fmt: skip
             turns = replica.turns if replica else None
             desk = Desk(
                 searching=searching, quoting=quoting, extending=Extending(quoting), quotes=front.quotes,
@@ -235,7 +245,7 @@ class _Broker:
                 once=Once(store, self._clock, tasks, turns), once_quotes=front.once(self._clock, tasks, turns),
                 policies=policies, gathering=self._gathering(circle, reach, store, evidence),
                 federation=lambda: self._view(market, federation, circle),
-                measuring=self._measuring(store, market, circle), sweeper=sweeper,
+                measuring=self._measuring(store, market, circle), sweeper=sweeper, slow=slow,
                 statements=Statements(self._identity.key, store),
             )  # fmt: skip
             running = [
@@ -248,6 +258,7 @@ class _Broker:
                 *([tasks.create_task(front.meanwhile.run(), name="meanwhile")] if front.meanwhile else []),
                 tasks.create_task(self._look_after(store, sweeper, market), name="sweeper"),
                 tasks.create_task(self._warm(warming, market, graphs), name="kernel"),
+                tasks.create_task(slow.run(), name="slow quotes"),
                 *([tasks.create_task(presence.run(), name="keys")] if presence else []),
             ]
             hints = Hints(coordinator, tasks)
@@ -258,6 +269,7 @@ class _Broker:
             async with self._faces(desk, door, tasks) as ports:
                 await self._until(stop, market, federation, ports)
                 await coordinator.close()
+                await slow.close()
             hints.close()
             for task in running:
                 task.cancel()
@@ -347,6 +359,7 @@ class _Broker:
         presence = Presence(self._config, self._identity.protocol, said, self._clock)
         app, tls = presence.app(), server_tls(self._config.public.tls, "public.tls")
         evidence.publish(app)
+        listen_to_events(app, base_path(self._config.entity) + TOLD, self._news.hear)
         self._ports["public"] = await listen(app, at.host, at.public_port, self._stack, tls)
         return presence
 
@@ -414,6 +427,7 @@ class _Broker:
             clock=self._clock,
             right=right,
             heed=circle.heed,
+            callback=f"{here}{TOLD}/{self._news.word(member.entity)}" if self._config.listen.public_port else None,
         )
 
     def _author(self) -> Author:

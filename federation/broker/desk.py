@@ -23,8 +23,10 @@ from federation.broker.policies import Policies
 from federation.broker.quotes.extension import Extending, Leased, Longer
 from federation.broker.quotes.grants import check_grants
 from federation.broker.quotes.protocols import QuoteStore, StoredQuote
-from federation.broker.quotes.quoting import Quoting
+from federation.broker.quotes.quoting import Asked, Quoting
 from federation.broker.quotes.seal import quote_view
+from federation.broker.quotes.slow import ANSWERED, Slow
+from federation.broker.quotes.waiting import Waiting, failure, pending_view
 from federation.broker.quotes.within import Within
 from federation.broker.sweeping.sweeper import Sweeper
 from federation.node.seams import Clock
@@ -35,6 +37,7 @@ from schemas.answer import (
     MeasurementView,
     OrderView,
     PoliciesView,
+    QuotePending,
     QuoteView,
     RevocationView,
     SearchAnswer,
@@ -74,8 +77,10 @@ class Desk:
         statements: Statements,
         sweeper: Sweeper,
         gathering: Gathering | None = None,
+        slow: Slow | None = None,
     ) -> None:
-        self._gathering, self._statements, self._sweeper = gathering, statements, sweeper
+        self._slow, self._sweeper = slow, sweeper
+        self._gathering, self._statements = gathering, statements
         self._policies, self._measuring = policies, measuring
         self._searching, self._quoting, self._extending = searching, quoting, extending
         self._quotes, self._orders, self._order_store = quotes, orders, order_store
@@ -105,29 +110,47 @@ class Desk:
             intent = within.confined(intent, self._searching.sheets)
         return await self._searching.search(intent, k, front=front, backup=backup, buyer=buyer.name)
 
-    async def quote(self, buyer: Buyer, intent: Intent, key: str, grants: tuple[str, ...] = ()) -> QuoteView:
-        """A firm quote with a hold at every operator, with the endpoint grants of UNIs' owners. See `Quoting.quote` for
-        what it raises."""
+    async def quote(
+        self, buyer: Buyer, intent: Intent, key: str, grants: tuple[str, ...] = ()
+    ) -> QuoteView | QuotePending:
+        """A firm quote with a hold at every operator, with the endpoint grants of UNIs' owners; or, where the intent
+        lets operators take long and one does, what is waited for. See `Quoting.quote` for what it raises."""
         buyer.may(Deed.QUOTE, self._clock.now())
         check_grants(grants)
         claim = claim_of(buyer.asker, key, "quote", intent, *grants)
 
-        async def work() -> QuoteView:
-            return quote_view(await self._quoting.quote(buyer.name, intent, claim, buyer.power, grants))
+        async def work() -> QuoteView | QuotePending:
+            if intent.answer_within_s is None:
+                return quote_view(await self._quoting.quote(buyer.name, intent, claim, buyer.power, grants))
+            if self._slow is None:
+                raise invalid("answer_within_s", "this broker waits for nobody; leave it out")
+            made = await self._slow.quote(Asked(buyer.name, intent, buyer.power, grants), claim)
+            return shown(made) if isinstance(made, Waiting) else quote_view(made)
 
         return await self._once_quotes.run(claim, work, lambda quote_id: self.get_quote(buyer, quote_id))
 
-    async def get_quote(self, buyer: Buyer, quote_id: str) -> QuoteView:
-        """A quote as it stands."""
+    async def get_quote(self, buyer: Buyer, quote_id: str, wait_s: float = 0) -> QuoteView | QuotePending:
+        """A quote as it stands, or what is waited for; once it is there within `wait_s` seconds. Raises why there will
+        be none."""
+        if self._slow is not None:
+            waiting = await self._slow.find(buyer.name, buyer.agent, quote_id, wait_s)
+            if waiting is not None and waiting.state not in ANSWERED:
+                return shown(waiting)
         return quote_view(await self._quote(buyer, quote_id))
 
-    async def decline(self, buyer: Buyer, quote_id: str, key: str) -> QuoteView:
-        """Let a quote and its holds go. One that is over already answers as it stands.
+    async def decline(self, buyer: Buyer, quote_id: str, key: str) -> QuoteView | QuotePending:
+        """Let a quote and its holds go, or stop waiting for it. One that is over already answers as it stands.
 
         Raises INCOMPATIBLE_STATE for one that was ordered: release the order instead.
         """
 
-        async def work() -> QuoteView:
+        async def work() -> QuoteView | QuotePending:
+            if self._slow is not None:
+                waiting = await self._slow.find(buyer.name, buyer.agent, quote_id)
+                if waiting is not None and waiting.state is State.ASKED:
+                    waiting = await self._slow.decline(waiting)
+                if waiting is not None and waiting.state not in ANSWERED:
+                    return shown(waiting)
             stored = await self._quote(buyer, quote_id)
             if stored.state in OPEN and await self._move(stored, State.DECLINED):
                 await self._extending.let_go(stored)
@@ -313,6 +336,13 @@ class Desk:
             raise denied("mandate_h", f"quote {stored.id} was given under another mandate; ask for a new one")
         Buyer(buyer.name, stored.power).may(Deed.ORDER, self._clock.now())
         Within(buyer.power.authority, self._searching.terms).check_quote(stored)
+
+
+def shown(waiting: Waiting) -> QuotePending:
+    """What there is to say of a quote that is not there. Raises why there will be none."""
+    if (problem := failure(waiting)) is not None:
+        raise problem
+    return pending_view(waiting)
 
 
 def check_open(stored: StoredQuote) -> None:

@@ -13,10 +13,12 @@ from federation.cli import units
 from federation.cli.connection import remember
 from federation.node.config import read_text
 from schemas.boundary import Boundary
-from schemas.intent import IDLE_RELEASE_S_MAX, IDLE_RELEASE_S_MIN, Intent, Objective, Weights
+from schemas.intent import ANSWER_WITHIN_S_MAX, IDLE_RELEASE_S_MAX, IDLE_RELEASE_S_MIN, Intent, Objective, Weights
 from schemas.jurisdiction import Sovereignty
+from schemas.order import CONFIRM_WITHIN_S
 from schemas.price import Money
 from schemas.problem import invalid
+from schemas.quote import CONFIRM_WITHIN_S_MAX
 from schemas.segment import Limits
 
 T = TypeVar("T")
@@ -151,13 +153,16 @@ _INTENT_OPTIONS: Final = (
     ),
     click.option("--latency-worth", type=MONEY, help="With --best weighted: what a ms one way is worth, 2EUR."),
     click.option("--idle-release", type=DURATION, help="Release it when no `peerway heartbeat` came for so long: 5m."),
+    click.option("--answer-within", type=DURATION, help="Operators may take so long to answer, up to 7d: 30m."),
+    click.option("--up-within", type=DURATION, help="They may take so long to bring it up, up to 1h: 10m."),
     click.option("--carbon-worth", type=MONEY, help="With --best weighted: what a kg CO2e is worth, 0.1EUR."),
 )
 intent_options: Final = _applied(_INTENT_OPTIONS)
 INTENT_NAMES: Final = frozenset(
     "a z bandwidth duration_s end start latency jitter loss availability mtu hops budget currency countries domicile "
     "parents route_classes operators_allowed operators_denied operators_required cities_denied sites_denied "
-    "marks_required policy data_class boundary best carbon idle_release latency_worth carbon_worth".split()
+    "marks_required policy data_class boundary best carbon idle_release answer_within up_within latency_worth "
+    "carbon_worth".split()
 )
 
 
@@ -199,13 +204,16 @@ def _intent(given: dict[str, Any]) -> Intent:
         boundary=given["boundary"],
         objective=Objective(given["best"]),
         weights=_weights(given, currency),
-        idle_release_s=_idle_release(given["idle_release"]),
+        idle_release_s=_between(given, "idle_release", IDLE_RELEASE_S_MIN, IDLE_RELEASE_S_MAX, "30s to 1d"),
+        answer_within_s=_between(given, "answer_within", 1, ANSWER_WITHIN_S_MAX, "1s to 7d"),
+        up_within_s=_between(given, "up_within", CONFIRM_WITHIN_S, CONFIRM_WITHIN_S_MAX, "1m to 1h"),
     )
 
 
-def _idle_release(wanted_s: int | None) -> int | None:
-    if wanted_s is not None and not IDLE_RELEASE_S_MIN <= wanted_s <= IDLE_RELEASE_S_MAX:
-        raise invalid("--idle-release", "write from 30s to 1d")
+def _between(given: dict[str, Any], name: str, least_s: int, most_s: int, words: str) -> int | None:
+    wanted_s: int | None = given[name]
+    if wanted_s is not None and not least_s <= wanted_s <= most_s:
+        raise invalid(f"--{name.replace('_', '-')}", f"write from {words}")
     return wanted_s
 
 

@@ -11,7 +11,7 @@ from federation.cli.exits import Exit
 from federation.cli.options import DURATION, LATENCY, TIME, broker_options, key_option
 from federation.client.broker import BrokerClient
 from federation.client.lease import active, beaten, extended, released
-from schemas.answer import OrderView, QuoteView
+from schemas.answer import OrderView, QuotePending, QuoteView
 from schemas.lease import State
 from schemas.problem import Problem, invalid
 from schemas.request import Extension, Measurement
@@ -50,7 +50,7 @@ def _is_later(ordered: OrderView) -> bool:
 def show(*, broker: str, key: str | None, as_json: bool, id: str) -> None:  # noqa: A002 - the word of the command line
     """An order or a quote as it stands, by its ID."""
 
-    async def question(client: BrokerClient) -> OrderView | QuoteView:
+    async def question(client: BrokerClient) -> OrderView | QuoteView | QuotePending:
         try:
             return await client.get_order(id)
         except Problem as problem:
@@ -71,7 +71,7 @@ def show(*, broker: str, key: str | None, as_json: bool, id: str) -> None:  # no
     else:
         from federation.cli import screen, tables
 
-        screen.show(*tables.quote_lines(answer))
+        screen.show(*(tables.pending_lines(answer) if isinstance(answer, QuotePending) else tables.quote_lines(answer)))
 
 
 @click.command(epilog="\b\nExample:\n  peerway measure 0P8vTt2cQ5WJ9kVjv7n1fg 9.8ms")

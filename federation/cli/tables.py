@@ -19,6 +19,7 @@ from schemas.answer import (
     FederationView,
     OrderView,
     PathView,
+    QuotePending,
     QuoteView,
     SearchAnswer,
     SegmentView,
@@ -139,6 +140,16 @@ def quote_lines(quote: QuoteView) -> Iterator[str | Table]:
         yield decision_line(quote.decision)
     exit_cost, rounds = units.money(quote.exit_total), f"{quote.rounds} round{'s' if quote.rounds != 1 else ''}"
     yield f"[dim]released before its end: set-up, use until then, and {exit_cost} to exit; asked in {rounds}[/]"
+
+
+def pending_lines(pending: QuotePending) -> Iterator[str]:
+    """A quote that is not there."""
+    yield f"Quote [bold]{pending.id}[/]  {state_text(pending.state)}  by {units.clock(pending.answer_by)}"
+    waited = ", ".join(escape(one.operator_name) for one in pending.waiting_for)
+    if pending.state is State.ASKED:
+        yield f"waiting for {waited or 'the broker'}; look again with: peerway show {pending.id}"
+    else:
+        yield "it was let go before it was answered"
 
 
 def decision_line(decision: DecisionView) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ssl
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, overload
 
 import aiohttp
 import msgspec
 
 from federation.client.agent import ATTEMPTS, Agent, Bearer, Identity, Proving
 from federation.client.lease import Lease
+from federation.client.quoted import quoted
 from federation.client.retry import persistent
 from federation.node.seams import Entropy, SystemClock, SystemEntropy
 from schemas.answer import (
@@ -20,6 +21,7 @@ from schemas.answer import (
     MeasurementView,
     OrderView,
     PoliciesView,
+    QuotePending,
     QuoteView,
     RevocationView,
     SearchAnswer,
@@ -34,6 +36,7 @@ from schemas.request import PATHS_DEFAULT, Extension, Measurement, OrderRequest,
 T = TypeVar("T")
 BASE: Final = "/peerway/v1"
 TIMEOUT_S: Final = 90
+LATER: Final = 202
 PAGE: Final = 100  # orders in one answer
 
 
@@ -92,17 +95,37 @@ class BrokerClient:
         asked = SearchRequest(intent=intent, paths=paths, front=front, backup=backup)
         return await self._ask("POST", "/search", SearchAnswer, asked)
 
-    async def quote(self, intent: Intent, key: str | None = None, grants: tuple[str, ...] = ()) -> QuoteView:
-        """A firm quote, held at every operator until it expires; with endpoint grants for UNIs of others."""
-        return await self._write("/quotes", QuoteView, QuoteRequest(intent=intent, grants=grants), key)
+    @overload
+    async def quote(
+        self, intent: Intent, key: str | None = None, grants: tuple[str, ...] = (), wait_s: None = None
+    ) -> QuoteView: ...
 
-    async def get_quote(self, quote_id: str) -> QuoteView:
-        """A quote as it stands."""
-        return await self._ask("GET", f"/quotes/{quote_id}", QuoteView)
+    @overload
+    async def quote(
+        self, intent: Intent, key: str | None = None, grants: tuple[str, ...] = (), wait_s: int | None = 0
+    ) -> QuoteView | QuotePending: ...
 
-    async def decline(self, quote_id: str, key: str | None = None) -> QuoteView:
-        """Let a quote and its holds go."""
-        return await self._write(f"/quotes/{quote_id}/decline", QuoteView, None, key)
+    async def quote(
+        self, intent: Intent, key: str | None = None, grants: tuple[str, ...] = (), wait_s: int | None = None
+    ) -> QuoteView | QuotePending:
+        """A firm quote, held at every operator until it expires; with endpoint grants for UNIs of others.
+
+        Where the intent lets operators take long and one does, this waits as long as they may; with `wait_s` only so
+        many seconds, and then says what is waited for.
+        """
+        asked = QuoteRequest(intent=intent, grants=grants)
+        made = await self._either("POST", "/quotes", asked, key=key or self._entropy.token())
+        if isinstance(made, QuoteView):
+            return made
+        return await quoted(self, made, intent.answer_within_s or 0, wait_s)
+
+    async def get_quote(self, quote_id: str, wait_s: int = 0) -> QuoteView | QuotePending:
+        """A quote as it stands, or what is waited for; waits up to `wait_s` seconds. Raises why there will be none."""
+        return await self._either("GET", f"/quotes/{quote_id}", wait_s=wait_s)
+
+    async def decline(self, quote_id: str, key: str | None = None) -> QuoteView | QuotePending:
+        """Let a quote and its holds go, or stop waiting for it."""
+        return await self._either("POST", f"/quotes/{quote_id}/decline", key=key or self._entropy.token())
 
     async def order(self, quote_id: str, key: str | None = None, wait_s: int = 0) -> OrderView:
         """Turn a quote into an order; it may not be ACTIVE yet. Waits up to `wait_s` seconds until it stands still."""
@@ -185,6 +208,15 @@ class BrokerClient:
         """
         return Lease(self, intent)
 
+    async def _either(
+        self, method: str, path: str, body: Any = None, *, key: str | None = None, wait_s: int = 0
+    ) -> QuoteView | QuotePending:
+        query = {"wait_s": str(wait_s)} if wait_s else None
+        made: QuoteView | QuotePending = await self._ask(
+            method, path, QuoteView, body, query=query, key=key, wait_s=wait_s, later=QuotePending
+        )
+        return made
+
     async def _write(self, path: str, kind: type[T], body: Any, key: str | None, wait_s: int = 0) -> T:
         query = {"wait_s": str(wait_s)} if wait_s else {}
         return await self._ask("POST", path, kind, body, query=query, key=key or self._entropy.token(), wait_s=wait_s)
@@ -199,6 +231,7 @@ class BrokerClient:
         query: dict[str, str] | None = None,
         key: str | None = None,
         wait_s: int = 0,
+        later: Any = None,
     ) -> T:
         assert self._session, "use BrokerClient with `async with`"
         session, headers = self._session, {"Idempotency-Key": key} if key else {}
@@ -217,7 +250,8 @@ class BrokerClient:
                     self.timing = _timing(response.headers.get("Server-Timing", ""))
                     told = await response.read()
                 if not self._identity.heard(response.status, response.headers) or attempt == ATTEMPTS - 1:
-                    return _answer(response.status, told, kind)
+                    wanted: type[T] = later if response.status == LATER else kind
+                    return _answer(response.status, told, wanted)
             raise AssertionError("the last attempt returns")
 
         return await persistent(once, self._address, write=key is not None)

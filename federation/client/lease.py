@@ -10,12 +10,15 @@ from typing import Final, Protocol, Self
 from schemas.answer import OrderView, QuoteView
 from schemas.intent import Intent
 from schemas.lease import BILLABLE, TERMINAL
+from schemas.order import CONFIRM_WITHIN_S
 from schemas.problem import Outcome, Problem, invalid
+from schemas.quote import CONFIRM_WITHIN_S_MAX
 from schemas.request import Extension
 from schemas.segment import moment
 
 POLL_S: Final = 20  # the longest that one request waits; the broker answers as soon as nothing is on its way
 POLLS_MAX: Final = 6
+SPARE_POLLS: Final = 3  # for the broker's own word once the time is up
 BEATS: Final = 3  # in a period of silence after which the broker would release a lease
 log = logging.getLogger(__name__)
 
@@ -72,7 +75,7 @@ class Lease:
         quote = await self._broker.quote(self._intent)
         self._view = await self._broker.order(quote.id)
         try:
-            self._view = await active(self._broker, self._view)
+            self._view = await active(self._broker, self._view, self._intent.up_within_s or CONFIRM_WITHIN_S)
         except BaseException:
             await self._release()
             raise
@@ -112,9 +115,12 @@ class Lease:
             raise
 
 
-async def active(broker: Buyer, order: OrderView) -> OrderView:
-    """Wait until an order is in force. Raises `OPERATOR_REFUSED` when it failed, `UNAVAILABLE` when time is up."""
-    for _ in range(POLLS_MAX):
+async def active(broker: Buyer, order: OrderView, within_s: int = CONFIRM_WITHIN_S_MAX) -> OrderView:
+    """Wait until an order is in force, which takes `within_s` at most where operators need so long.
+
+    Raises `OPERATOR_REFUSED` when it failed, `UNAVAILABLE` when time is up.
+    """
+    for _ in range(within_s // POLL_S + SPARE_POLLS):
         if order.state in BILLABLE:
             return order
         if order.state in TERMINAL:

@@ -44,6 +44,10 @@ class Telling:
             raise not_found("this hub")
         return found
 
+    def find_all(self, broker: EntityId) -> tuple[HubRow, ...]:
+        """A broker's hubs."""
+        return tuple(self._hubs.get(broker, {}).values())
+
     def same(self, broker: EntityId, ask: HubAsk) -> HubRow | None:
         """The hub that a broker has registered in the same words before."""
         mine = self._hubs.get(broker, {}).values()

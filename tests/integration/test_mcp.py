@@ -36,7 +36,8 @@ async def told(agent: Client, tool: str, arguments: dict[str, Any]) -> dict[str,
 
 async def buys_and_releases(agent: Client) -> None:
     """What an agent does with a path, from the search to the bill."""
-    assert len((await agent.list_tools()).tools) == 5
+    tools = {tool.name for tool in (await agent.list_tools()).tools}
+    assert tools >= {"search_paths", "quote", "get_quote", "place_order", "get_order", "release_lease"}
     found = await told(agent, "search_paths", ASKED)
     assert [segment["operator"] for segment in found["paths"][0]["segments"]] == ["North", "Middle", "South"]
     quote = await told(agent, "quote", ASKED)

@@ -7,6 +7,7 @@ from msgspec import structs
 
 from federation.trust.jose import sign_jws
 from schemas.answer import (
+    AskedOperator,
     AuditedOperator,
     AuditFinding,
     AuditView,
@@ -25,6 +26,7 @@ from schemas.answer import (
     PathView,
     PoliciesView,
     PolicyView,
+    QuotePending,
     QuoteView,
     Relaxation,
     RevocationView,
@@ -38,7 +40,7 @@ from schemas.intent import Intent, Objective
 from schemas.lease import TERMINAL, State
 from schemas.order import Bill
 from schemas.price import Line, Money
-from schemas.problem import Problem, not_found
+from schemas.problem import Outcome, Problem, not_found
 from schemas.quote import Action
 from schemas.request import Extension, Measurement
 from schemas.segment import Promise, Window, moment, window
@@ -158,7 +160,10 @@ class FakeExchange:
         answer = SearchAnswer(found=True, window=span, paths=(PATH,) * paths, proven=True, floor_us=4_321, took_us=420)
         return structs.replace(answer, front=view, backup=pair)
 
-    async def quote(self, intent: Intent, key: str, grants: tuple[str, ...] = ()) -> QuoteView:
+    async def quote(
+        self, intent: Intent, key: str, grants: tuple[str, ...] = (), wait_s: int | None = 0
+    ) -> QuoteView | QuotePending:
+        """Where operators may take long, one does: until somebody waits."""
         self._begin()
         self.intents.append(intent)
         self.grants.append(grants)
@@ -178,9 +183,19 @@ class FakeExchange:
             exit_total=Money("EUR", 1_000_000),
             document="e30.e30.sig",
         )
-        return self.quotes.setdefault(name, view)
+        quoted = self.quotes.setdefault(name, view)
+        if intent.answer_within_s is None:
+            return quoted
+        return QuotePending(
+            id=name,
+            state=State.ASKED,
+            asked_at=moment(NOW),
+            answer_by=moment(NOW + intent.answer_within_s),
+            outcome=Outcome.PENDING,
+            waiting_for=(AskedOperator(operator="https://surf.example", operator_name="SURF"),),
+        )
 
-    async def get_quote(self, quote_id: str) -> QuoteView:
+    async def get_quote(self, quote_id: str, wait_s: int = 0) -> QuoteView:
         self._begin()
         if quote_id not in self.quotes:
             raise not_found(f"quote {quote_id}")

@@ -12,14 +12,15 @@ from msgspec import Meta, Struct
 
 from federation.broker.api.backups import BackupArgs, BackupBrief, backup_brief
 from federation.broker.api.fronts import FrontBrief, front_brief
-from schemas.answer import OrderView, PathView, QuoteView, SearchAnswer, SegmentView
+from schemas.answer import OrderView, PathView, QuotePending, QuoteView, SearchAnswer, SegmentView
 from schemas.boundary import Boundary
 from schemas.decision import DataClass, PolicyName
-from schemas.intent import REQUIRED_MAX, IdleRelease, Intent, MarkType, Objective, Place, Weights, Worth
+from schemas.intent import REQUIRED_MAX, AnswerWithin, IdleRelease, Intent, MarkType, Objective, Place, Weights, Worth
 from schemas.jurisdiction import Sovereignty
 from schemas.lease import BILLABLE, TERMINAL, State
 from schemas.order import Bill
 from schemas.price import Currency, Micro, Money
+from schemas.quote import ConfirmWithin
 from schemas.request import Objectives, check_front
 from schemas.segment import BANDWIDTH_BPS_MAX, WINDOW_S_MAX, Id, Limits, Micros, Mtu, Ppb, Time, Window
 
@@ -65,6 +66,8 @@ class IntentArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     boundary: Annotated[Boundary | None, Meta(description="who may talk to whom over the lease")] = None
     best: Annotated[Objective, Meta(description="what the best path is the least of")] = Objective.PRICE
     idle_release_s: Annotated[IdleRelease | None, Meta(description="release it unless heartbeat comes as often")] = None
+    answer_within_s: Annotated[AnswerWithin | None, Meta(description="people at operators may take so long")] = None
+    up_within_s: Annotated[ConfirmWithin | None, Meta(description="operators may take so long to bring it up")] = None
     latency_worth_micro_per_ms: Annotated[Worth, Meta(description="for best = weighted: worth of 1 ms one way")] = 0
     carbon_worth_micro_per_kg: Annotated[Worth, Meta(description="for best = weighted: worth of 1 kg CO2e")] = 0
 
@@ -98,6 +101,8 @@ class IntentArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             objective=self.best,
             weights=self._weights(),
             idle_release_s=self.idle_release_s,
+            answer_within_s=self.answer_within_s,
+            up_within_s=self.up_within_s,
         )
 
     def _limits(self) -> Limits:
@@ -153,6 +158,13 @@ class OrderArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which quote."""
 
     quote_id: Id
+
+
+class QuoteWaitArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which quote, and how long to wait while operators take their time."""
+
+    quote_id: Id
+    wait_s: Annotated[int, Meta(ge=0, le=20)] = 0
 
 
 class WaitArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -214,15 +226,18 @@ class SearchBrief(Struct, frozen=True, kw_only=True):
 
 
 class QuoteBrief(Struct, frozen=True, kw_only=True):
-    """A firm quote; `policies` permitted everybody concerned."""
+    """A firm quote; `policies` permitted everybody concerned. One that is ASKED is not there yet: it is `waiting_for`
+    operators until `answer_by`."""
 
     quote_id: str
     state: State
-    expires_at: Time
-    window: Window
-    total: Money
-    exit_total: Money
-    path: PathBrief
+    expires_at: Time | None = None
+    window: Window | None = None
+    total: Money | None = None
+    exit_total: Money | None = None
+    path: PathBrief | None = None
+    answer_by: Time | None = None
+    waiting_for: tuple[str, ...] = ()
     policies: tuple[str, ...] = ()
     next_actions: tuple[str, ...] = ()
 
@@ -276,8 +291,17 @@ def path_brief(path: PathView) -> PathBrief:
     )
 
 
-def quote_brief(quote: QuoteView) -> QuoteBrief:
+def quote_brief(quote: QuoteView | QuotePending) -> QuoteBrief:
     """A quote for an agent."""
+    if isinstance(quote, QuotePending):
+        asked = quote.state is State.ASKED
+        return QuoteBrief(
+            quote_id=quote.id,
+            state=quote.state,
+            answer_by=quote.answer_by,
+            waiting_for=tuple(one.operator_name for one in quote.waiting_for),
+            next_actions=("get_quote until it is HELD",) if asked else ("quote",),
+        )
     return QuoteBrief(
         quote_id=quote.id,
         state=quote.state,

@@ -11,6 +11,7 @@ from schemas.answer import (
     MeasurementView,
     OrderView,
     PoliciesView,
+    QuotePending,
     QuoteView,
     RevocationView,
     SearchAnswer,
@@ -39,15 +40,20 @@ class Counter:
         """See `Exchange.search`."""
         return await self._desk.search(self._buyer, intent, paths, front=front, backup=backup)
 
-    async def quote(self, intent: Intent, key: str, grants: tuple[str, ...] = ()) -> QuoteView:
+    async def quote(
+        self, intent: Intent, key: str, grants: tuple[str, ...] = (), wait_s: int | None = 0
+    ) -> QuoteView | QuotePending:
         """See `Exchange.quote`."""
-        return await self._desk.quote(self._buyer, intent, key, grants)
+        made = await self._desk.quote(self._buyer, intent, key, grants)
+        if isinstance(made, QuoteView) or wait_s == 0:
+            return made
+        return await self.get_quote(made.id, wait_s or intent.answer_within_s or 0)
 
-    async def get_quote(self, quote_id: str) -> QuoteView:
+    async def get_quote(self, quote_id: str, wait_s: int = 0) -> QuoteView | QuotePending:
         """See `Exchange.get_quote`."""
-        return await self._desk.get_quote(self._buyer, quote_id)
+        return await self._desk.get_quote(self._buyer, quote_id, wait_s)
 
-    async def decline(self, quote_id: str, key: str) -> QuoteView:
+    async def decline(self, quote_id: str, key: str) -> QuoteView | QuotePending:
         """See `Exchange.decline`."""
         return await self._desk.decline(self._buyer, quote_id, key)
 

@@ -15,6 +15,7 @@ from schemas.answer import (
     MeasurementView,
     OrderView,
     PoliciesView,
+    QuotePending,
     QuoteView,
     RevocationView,
     SearchAnswer,
@@ -49,19 +50,23 @@ class Exchange(Protocol):
         """
         ...
 
-    async def quote(self, intent: Intent, key: str, grants: tuple[str, ...] = ()) -> QuoteView:
+    async def quote(
+        self, intent: Intent, key: str, grants: tuple[str, ...] = (), wait_s: int | None = 0
+    ) -> QuoteView | QuotePending:
         """A firm quote with holds at every operator, with endpoint grants for UNIs of others.
 
-        Raises `NO_FEASIBLE_PATH` with what binds and what would help.
+        Where the intent lets operators take long and one does: what is waited for, at the latest after `wait_s`
+        seconds, and None is as long as that takes. Raises `NO_FEASIBLE_PATH` with what binds and what would help.
         """
         ...
 
-    async def get_quote(self, quote_id: str) -> QuoteView:
-        """A quote as it stands."""
+    async def get_quote(self, quote_id: str, wait_s: int = 0) -> QuoteView | QuotePending:
+        """A quote as it stands, or what is waited for; waits up to `wait_s` seconds for it. Raises why there will be
+        none."""
         ...
 
-    async def decline(self, quote_id: str, key: str) -> QuoteView:
-        """Let a quote and its holds go."""
+    async def decline(self, quote_id: str, key: str) -> QuoteView | QuotePending:
+        """Let a quote and its holds go, or stop waiting for it."""
         ...
 
     async def order(self, quote_id: str, key: str) -> OrderView:

@@ -25,7 +25,7 @@ from federation.node.seams import Clock, Entropy
 from federation.tokens.access import Call as AgentCall
 from federation.tokens.endpoint import Connection
 from federation.tokens.http import dpop_connection, mount
-from schemas.answer import SearchAnswer
+from schemas.answer import QuotePending, SearchAnswer
 from schemas.problem import Problem, invalid
 
 CORRELATOR: Final = "x-correlator"
@@ -79,7 +79,8 @@ class HttpFace:
                 raise invalid(min(unknown), f"no such query parameter on {operation.method} {operation.path}")
             call = Call(request, self._exchange_of(buyer), self._limits)
             answer = await operation.run(call)
-            return reply(answer, operation.status, _answer_headers(operation, answer))
+            status = web.HTTPAccepted.status_code if isinstance(answer, QuotePending) else operation.status
+            return reply(answer, status, _answer_headers(operation, answer))
 
         return handle
 
@@ -123,6 +124,8 @@ class HttpFace:
 def _answer_headers(operation: Operation, answer: Any) -> dict[str, str]:
     if isinstance(answer, SearchAnswer):
         return {"Server-Timing": f"search;dur={answer.took_us / 1000:.3f}"}
+    if isinstance(answer, QuotePending):
+        return {"Location": f"{BASE}/quotes/{answer.id}"}
     if operation.status == web.HTTPCreated.status_code:
         return {"Location": f"{BASE}{operation.path}/{answer.id}"}
     return {}

@@ -32,7 +32,7 @@ ABOUT: Final = (
 
 def description() -> dict[str, Any]:
     """The whole document."""
-    kinds = [kind for operation in OPERATIONS for kind in (operation.body, operation.answer) if kind]
+    kinds = [kind for operation in OPERATIONS for kind in (operation.body, operation.answer, operation.later) if kind]
     _, components = msgspec.json.schema_components(kinds, ref_template=REF)
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
@@ -63,8 +63,14 @@ def _operation(operation: Operation) -> dict[str, Any]:
     if operation.body:
         made["requestBody"] = {"required": True, "content": _json(operation.body)}
     answer = {"description": "Done.", "headers": _HEADERS, "content": _json(operation.answer)}
-    made["responses"] = {str(operation.status): answer} | _problems(operation.all_problems)
+    later = _later(operation.later) if operation.later else {}
+    made["responses"] = {str(operation.status): answer} | later | _problems(operation.all_problems)
     return made
+
+
+def _later(kind: Any) -> dict[str, Any]:
+    said = "It takes longer: ask again at the address in Location. Or it will not come, and `state` says why not."
+    return {"202": {"description": said, "headers": _HEADERS, "content": _json(kind)}}
 
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
@@ -143,7 +149,7 @@ _QUERY: Final = {
         "name": "wait_s",
         "in": "query",
         "required": False,
-        "description": "Seconds to wait while the order is on its way to another state; the broker may wait less.",
+        "description": "Seconds to wait while it is on its way to another state; the broker may wait less.",
         "schema": {"type": "integer", "minimum": 0, "default": 0},
     },
     "limit": {

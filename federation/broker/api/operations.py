@@ -19,6 +19,7 @@ from schemas.answer import (
     MeasurementView,
     OrderView,
     PoliciesView,
+    QuotePending,
     QuoteView,
     RevocationView,
     SearchAnswer,
@@ -94,7 +95,8 @@ class Call:
 
 
 class Operation(NamedTuple):
-    """One row. `write` operations need an `Idempotency-Key`; `problems` are the codes beyond the usual ones."""
+    """One row. `write` operations need an `Idempotency-Key`; `problems` are the codes beyond the usual ones. `later` is
+    what it answers with status 202 where its answer is not there yet."""
 
     method: str
     path: str
@@ -106,6 +108,7 @@ class Operation(NamedTuple):
     status: int = 200
     query: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    later: Any = None
 
     @property
     def write(self) -> bool:
@@ -127,18 +130,18 @@ async def search(call: Call) -> SearchAnswer:
     return await call.exchange.search(asked.intent, paths, front=asked.front, backup=asked.backup)
 
 
-async def quote(call: Call) -> QuoteView:
-    """A firm quote."""
+async def quote(call: Call) -> QuoteView | QuotePending:
+    """A firm quote, or what is waited for."""
     key, asked = call.key(), await call.body(QuoteRequest)
     return await call.exchange.quote(asked.intent, key, asked.grants)
 
 
-async def get_quote(call: Call) -> QuoteView:
-    """A quote as it stands."""
-    return await call.exchange.get_quote(call.id())
+async def get_quote(call: Call) -> QuoteView | QuotePending:
+    """A quote as it stands, perhaps after a wait."""
+    return await call.exchange.get_quote(call.id(), call.wait_s())
 
 
-async def decline(call: Call) -> QuoteView:
+async def decline(call: Call) -> QuoteView | QuotePending:
     """Let a quote go."""
     return await call.exchange.decline(call.id(), call.key())
 
@@ -243,13 +246,17 @@ OPERATIONS: Final = (
     Operation(
         "POST", "/quotes", "quote", "A firm, signed end-to-end quote, with a hold at every operator until it expires.",
         quote, QuoteView, QuoteRequest, 201,
-        problems=("NOT_FOUND", "NO_FEASIBLE_PATH", "DOCUMENT_INVALID", MANDATED, *REFUSALS),
+        problems=("NOT_FOUND", "NO_FEASIBLE_PATH", "DOCUMENT_INVALID", MANDATED, *REFUSALS), later=QuotePending,
     ),
     Operation(
-        "GET", "/quotes/{id}", "getQuote", "A quote as it stands.", get_quote, QuoteView, problems=("NOT_FOUND",)
+        "GET", "/quotes/{id}", "getQuote",
+        "A quote as it stands; with wait_s, one that operators take long for once it is there or time is up.",
+        get_quote, QuoteView, query=("wait_s",),
+        problems=("NOT_FOUND", "NO_FEASIBLE_PATH", "DOCUMENT_INVALID", MANDATED, *REFUSALS), later=QuotePending,
     ),
     Operation(
-        "POST", "/quotes/{id}/decline", "decline", "Let a quote and its holds go.", decline, QuoteView, problems=USED
+        "POST", "/quotes/{id}/decline", "decline", "Let a quote and its holds go, or stop waiting for it.",
+        decline, QuoteView, problems=USED, later=QuotePending,
     ),
     Operation(
         "POST", "/orders", "order",

@@ -19,6 +19,7 @@ from federation.broker.api.briefs import (
     OrderBrief,
     QuoteArgs,
     QuoteBrief,
+    QuoteWaitArgs,
     ReleaseArgs,
     SearchArgs,
     SearchBrief,
@@ -57,7 +58,7 @@ def tool_rows(entropy: Entropy) -> tuple[ToolRow, ...]:
 def _before_an_order(entropy: Entropy) -> tuple[ToolRow, ...]:
     async def quote(exchange: Exchange, asked: QuoteArgs) -> QuoteBrief:
         key = asked.idempotency_key or entropy.token()
-        return quote_brief(await exchange.quote(_intent(asked), key, asked.grants))
+        return quote_brief(await exchange.quote(_intent(asked), key, asked.grants, 0))
 
     return (
         ToolRow(
@@ -79,6 +80,16 @@ def _before_an_order(entropy: Entropy) -> tuple[ToolRow, ...]:
             QuoteArgs,
             QuoteBrief,
             quote,
+        ),
+        ToolRow(
+            "get_quote",
+            "Look at a quote",
+            "A quote as it stands. One asked with answer_within_s may be ASKED for minutes or days, while people at "
+            "operators decide; nothing is due for it. wait_s waits for it.",
+            QuoteWaitArgs,
+            QuoteBrief,
+            _get_quote,
+            read_only=True,
         ),
     )
 
@@ -135,6 +146,10 @@ async def _search(exchange: Exchange, asked: SearchArgs) -> SearchBrief:
     intent = _intent(asked)
     backup = backup_request(asked.backup, intent)
     return search_brief(await exchange.search(intent, asked.max_paths, front=asked.front, backup=backup))
+
+
+async def _get_quote(exchange: Exchange, asked: QuoteWaitArgs) -> QuoteBrief:
+    return quote_brief(await exchange.get_quote(asked.quote_id, asked.wait_s))
 
 
 async def _place_order(exchange: Exchange, asked: OrderArgs) -> OrderBrief:

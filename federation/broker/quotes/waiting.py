@@ -94,7 +94,7 @@ class WaitingStore(Protocol):
 
 def pending_view(waiting: Waiting) -> QuotePending:
     """What the buyer is shown."""
-    asked = [question.ask.operator for question in waiting.questions]
+    asked = [question.ask.operator for question in waiting.questions if question.quote_id is not None]
     return QuotePending(
         id=waiting.id,
         state=waiting.state,

@@ -111,11 +111,11 @@ async def test_a_backup_is_told_in_two_lines() -> None:
 async def test_the_list_is_short_stable_and_says_what_each_tool_does() -> None:
     async with client(FakeExchange()) as agent:
         tools = (await agent.list_tools()).tools
-    names = ["search_paths", "quote", "place_order", "get_order", "heartbeat", "release_lease"]
+    names = ["search_paths", "quote", "get_quote", "place_order", "get_order", "heartbeat", "release_lease"]
     assert [t.name for t in tools] == [*names, "get_statement", "audit"]
     hints = {t.name: t.annotations for t in tools if t.annotations}
     assert [n for n, h in hints.items() if h.read_only_hint] == [
-        "search_paths", "get_order", "get_statement", "audit",
+        "search_paths", "get_quote", "get_order", "get_statement", "audit",
     ]  # fmt: skip
     assert [n for n, h in hints.items() if h.destructive_hint] == ["release_lease"]
     assert [n for n, h in hints.items() if not h.idempotent_hint] == ["quote"]
