@@ -82,6 +82,18 @@ async def test_work_sees_what_it_wrote_and_leaves_nothing_where_it_fails(space: 
     assert await space.keys.get(["a"]) == ["12"]
 
 
+async def test_what_was_to_be_absent_stays_so_when_it_is_read_too(space: Keyspace) -> None:
+    async def work(transaction: Transaction) -> list[str | None]:
+        transaction.absent("a")
+        transaction.put("b", "1")
+        return await transaction.get("a")
+
+    assert await space.transact(work) == [None]
+    await space.keys.commit([Step("put", "a", "1")])
+    with pytest.raises(Problem):
+        await space.transact(work)
+
+
 async def test_of_a_crowd_every_change_counts(space: Keyspace) -> None:
     async def add(transaction: Transaction) -> None:
         (found,) = await transaction.get("sum")

@@ -24,9 +24,12 @@ SCHEMA = f"{prefix(ENTITY)}schema"
 
 
 @asynccontextmanager
-async def impatient(store: Store, *, answer_s: float = 5, patience_s: float = 0.3) -> AsyncIterator[Keyspace]:
+async def impatient(
+    store: Store, *, answer_s: float = 5, patience_s: float = 0.3, fresh_s: float = 60
+) -> AsyncIterator[Keyspace]:
     """The keys of a broker that waits for nothing long."""
-    async with Server(store, prefix(ENTITY), (commit_script(),), answer_s=answer_s, patience_s=patience_s) as server:
+    script, name = (commit_script(),), prefix(ENTITY)
+    async with Server(store, name, script, answer_s=answer_s, patience_s=patience_s, fresh_s=fresh_s) as server:
         yield Keyspace(RedisKeys(server, ENTITY, SystemEntropy()))
 
 
@@ -164,6 +167,28 @@ async def test_it_is_looked_at_again_when_it_comes_back(emptied: RedisServer, ca
         emptied.kill()
         emptied.set(appendfsync="always")
         emptied.start()
+        assert await space.transact(add) == 2
+
+
+async def test_it_is_looked_at_again_now_and_then(emptied: RedisServer) -> None:
+    async with impatient(emptied.store, fresh_s=0) as space:
+        assert await space.transact(add) == 1
+        with emptied.client() as client:
+            client.config_set("appendfsync", "everysec")
+            await failed(space.transact(add))
+            client.config_set("appendfsync", "always")
+        assert await space.transact(add) == 2
+
+
+async def test_one_that_became_a_replica_of_another_is_left_at_once(emptied: RedisServer) -> None:
+    """As in a failover: it still answers what is read, with what was so before."""
+    async with impatient(emptied.store) as space:
+        assert await space.transact(add) == 1
+        with emptied.client() as client:
+            client.replicaof("127.0.0.1", "1")
+            assert (await failed(space.transact(add))).outcome is Outcome.NONE
+            await failed(space.keys.get(["sum"]))
+            client.replicaof("no", "one")
         assert await space.transact(add) == 2
 
 

@@ -144,7 +144,8 @@ class Transaction:
         new = [name for name in dict.fromkeys(names) if name not in self._now]
         self._reads += bool(new)
         for name, value in zip(new, await self._keys.get(new), strict=True):
-            self._seen[name] = self._now[name] = value
+            self._seen.setdefault(name, value)
+            self._now[name] = value
         return [self._now[name] for name in names]
 
     async def peek(self, *names: str) -> list[str | None]:

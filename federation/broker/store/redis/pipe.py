@@ -44,13 +44,16 @@ class Pipe:
         last: Callable[[], Sequence[Command]] = tuple,
         enough: Callable[[Sequence[Reply]], None] = lambda answers: None,
         *,
+        fresh_s: float = math.inf,
         together: bool = False,
     ) -> None:
-        """With `together` a batch is done in one turn of the server: it reads some 16 KB a turn, and writes to its disk
-        at the end of each, so that a batch of commits would else cost an fsync for nearly every one of them."""
+        """A connection is used for `fresh_s` seconds, then another one is made. With `together` a batch is done in one
+        turn of the server: it reads some 16 KB a turn, and writes to its disk at the end of each, so that a batch of
+        commits would else cost an fsync for nearly every one of them."""
         self._connect, self._answer_s, self._last, self._enough = connect, answer_s, last, enough
-        self._together = together
+        self._together, self._fresh_s = together, fresh_s
         self._connection: AbstractConnection | None = None
+        self._fresh_until = -math.inf
         self._waiting: list[_Asked] = []
         self._working: asyncio.Task[None] | None = None
 
@@ -61,6 +64,10 @@ class Pipe:
         if self._working is None:
             self._working = asyncio.create_task(self._work(), name="store")
         return judged(await done)
+
+    def drop(self) -> None:
+        """Have the server looked at again before it is asked anything more."""
+        self._fresh_until = -math.inf
 
     async def close(self) -> None:
         """Ask nothing more."""
@@ -81,13 +88,22 @@ class Pipe:
             _settle([*batch, *self._waiting], [], Down("the broker is stopping", sent=True))
             self._waiting.clear()
 
+    async def _meet(self) -> None:
+        now, before = asyncio.get_running_loop().time(), self._connection
+        if before is not None and now > self._fresh_until:
+            await before.disconnect(nowait=True)
+            before = None
+        self._connection = await self._connect(before)
+        if self._connection is not before:
+            self._fresh_until = now + self._fresh_s
+
     def _doubt(self, behind: Sequence[Reply]) -> Down | None:
         """Why what was answered is not to be believed yet; what was refused is."""
         try:
             if behind:
                 self._enough(behind)
-        except Down as down:
-            return down
+        except (Down, ResponseError) as error:
+            return Down(str(error), sent=True)
         return None
 
     def _take(self) -> list[_Asked]:
@@ -99,11 +115,12 @@ class Pipe:
     async def _send(self, batch: Sequence[_Asked]) -> None:
         answers: list[Reply] = []
         try:
-            self._connection = await self._connect(self._connection)
+            await self._meet()
             last = self._last()
             commands = [command for asked in batch for command in asked.commands]
             whole = self._together and len(batch) > 1
             framed = [("MULTI",), *commands, ("EXEC",)] if whole else commands
+            assert self._connection is not None, "just met"
             await talk(self._connection, [*framed, *last], answers, self._answer_s)
         except Down as down:
             _settle(batch, [] if self._together else answers, down)
@@ -111,8 +128,6 @@ class Pipe:
             done, behind = answers[: len(framed)], answers[len(framed) :]
             answers = _executed(done[1:]) if whole else done
             _settle(batch, answers, self._doubt(behind))
-            if any(isinstance(answer, NoScriptError) for answer in answers):
-                await self._connection.disconnect()  # somebody flushed them; the next connection loads them again
 
 
 def judged(answers: list[Reply]) -> list[Reply]:

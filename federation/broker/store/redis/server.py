@@ -1,8 +1,8 @@
 """One Redis server: two connections, each to a server that was looked at first, and true words when there is none.
 
-Every connection asks the server what it is (`fitness.py`) before anything else is sent on it, so a server that came
-back with other settings, or as a replica, gets no order to keep. A failure says whether anything had been sent: what
-was not sent had no effect; what was sent and not answered is unknown until somebody asks again.
+Every connection asks the server what it is (`fitness.py`) before anything else is sent on it, and lasts for a minute:
+a server that has other settings now, or is a replica of another, gets no order to keep. A failure says whether anything
+had been sent: what was not sent had no effect; what was sent and not answered is unknown until somebody asks again.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ ANSWER_S_MAX: Final = 3.0  # for one answer, and for a connection
 REPLICAS_MS_MAX: Final = 1_500  # for replicas to have a write
 PATIENCE_S: Final = 4.0  # how long a lost answer is asked for again
 PAUSE_S: Final = 0.05
+FRESH_S: Final = 60.0  # how long a connection is used, and so how often a server is looked at
 UNSENT_TRIES: Final = 2  # what was not sent at all is tried so often
 RETRY_AFTER_S: Final = 2
 WORDS: Final = {
@@ -57,16 +58,18 @@ class Server:
         *,
         answer_s: float = ANSWER_S_MAX,
         patience_s: float = PATIENCE_S,
+        fresh_s: float = FRESH_S,
     ) -> None:
-        """`scripts` are loaded on every connection. Raises `Problem` where the password cannot be read."""
+        """`scripts` are loaded on every connection, and after `fresh_s` seconds there is a new one. Raises `Problem`
+        where the password cannot be read."""
         self._patience_s = patience_s
         self._schema, self._scripts, self._told = f"{prefix}schema", scripts, ""
         self._replicas = 0
         self._kind, self._where = address(settings)
         self._answer_s = answer_s
         # What is read waits for no replica to have what others write.
-        self._reads = Pipe(self._connected, answer_s)
-        self._writes = Pipe(self._connected, answer_s, self._wait, self._replicated, together=True)
+        self._reads = Pipe(self._connected, answer_s, fresh_s=fresh_s)
+        self._writes = Pipe(self._connected, answer_s, self._wait, self._replicated, fresh_s=fresh_s, together=True)
 
     async def __aenter__(self) -> Self:
         """Raises `UNAVAILABLE` where there is no server, or one that may not be trusted with orders, and says why."""
@@ -101,10 +104,12 @@ class Server:
                 return await self._writes.ask(commands)
             except Down as down:
                 sent, tries = sent or down.sent, tries + 1
+                self._drop()
                 late = asyncio.get_running_loop().time() >= until
                 if late or (tries >= UNSENT_TRIES and not sent):
                     raise self._failed(down, Outcome.UNKNOWN if sent else Outcome.NONE) from down
             except ResponseError as error:
+                self._drop()
                 raise self._failed(error, Outcome.UNKNOWN if sent else Outcome.NONE) from error
             await asyncio.sleep(PAUSE_S)
 
@@ -142,6 +147,11 @@ class Server:
             await made.disconnect(nowait=True)
             raise Down(_why(error), sent=False) from error
         return made
+
+    def _drop(self) -> None:
+        """What refuses a write, or has forgotten what it was told, may have become another server."""
+        self._reads.drop()
+        self._writes.drop()
 
     async def _close(self) -> None:
         await self._reads.close()
