@@ -1,9 +1,10 @@
 """One effect per `Idempotency-Key` (design section 8, promise 4).
 
-The key is taken durably before anything happens, and its answer is bound in the transaction of the effect. A second
-request with the key joins the first while that is under way, and finds its answer afterwards. A request that failed
-without an effect, or died on the way to it, leaves the key taken and unanswered: the same request may run again. Where
-replicas share the store, a request runs on the one whose turn it is (`Turns`); the others wait for its answer.
+The key is taken before anything happens, durably before anything is written, and its answer is bound in the transaction
+of the effect. A second request with the key joins the first while that is under way, and finds its answer afterwards. A
+request that failed without an effect, or died on the way to it, leaves the key taken and unanswered, or not taken: the
+same request may run again. Where replicas share the store, a request runs on the one whose turn it is (`Turns`); the
+others wait for its answer.
 """
 
 from __future__ import annotations
