@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -22,10 +23,12 @@ from tests.support.crashes.campaign import Campaign
 from tests.support.crashes.points import WANTED
 from tests.support.crashes.strike import Strike, draw, every
 from tests.support.federation import ENDS, GBPS, LINE, BrokerPlan, TinyFederation, retried, tiny_federation
+from tests.support.redis_server import RedisServer
 
 LONG = bool(os.environ.get("PEERWAY_TEST_LONG"))
 SEED = int(os.environ.get("PEERWAY_TEST_SEED", "20261121"))
 CRASHES = 200 if LONG else 20
+CRASHES_ON_REDIS = 60 if LONG else 6
 INTENT = Intent(a=ENDS[0], z=ENDS[1], bandwidth_bps=GBPS, duration_s=3600)
 OPERATORS = [plan.name for plan in LINE]
 DESK = BrokerPlan(hold_s=5, operator_timeout_s=2)
@@ -38,15 +41,15 @@ async def federation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
         yield made
 
 
-async def struck(campaign: Campaign, chance: Random) -> None:
+async def struck(campaign: Campaign, chance: Random, crashes: int = CRASHES, *, redis: bool = False) -> None:
     """So many blows, one or two at a time, as the seed has it."""
     number = 0
-    while campaign.fell.total() < CRASHES:
-        first, second = draw(chance, OPERATORS), draw(chance, OPERATORS)
-        together = [first, second] if chance.random() < 0.3 and second.victim != first.victim else [first]
+    while campaign.fell.total() < crashes:
+        first, second = draw(chance, OPERATORS, redis=redis), draw(chance, OPERATORS, redis=redis)
+        together = [first, second] if chance.random() < 0.3 and second.at != first.at else [first]
         await campaign.strike(together, f"{SEED}-{number}")
         number += 1
-        assert number < 3 * CRASHES, "most of what is drawn falls"
+        assert number < 3 * crashes, "most of what is drawn falls"
     await campaign.concluded()
 
 
@@ -58,6 +61,17 @@ async def test_random_crashes_lose_nothing_and_leave_nothing(federation: TinyFed
     async with federation.client() as client:
         whole = Intent(a=ENDS[0], z=ENDS[1], bandwidth_bps=10 * GBPS, duration_s=3600)
         await client.decline((await retried(lambda: client.quote(whole))).id)
+
+
+@pytest.mark.asyncio
+async def test_random_crashes_of_a_broker_on_redis_and_of_its_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(WANTED, "1")
+    with RedisServer() as redis:
+        async with tiny_federation(tmp_path, desk=replace(DESK, redis=redis.store.redis)) as made:
+            campaign = Campaign(made, INTENT, redis=redis)
+            await struck(campaign, Random(SEED), CRASHES_ON_REDIS, redis=True)
 
 
 @pytest.mark.long

@@ -76,6 +76,12 @@ class RedisServer:
         """What a broker's configuration says of it."""
         return Store(redis=f"unix://{self.socket}")
 
+    @property
+    def pid(self) -> int:
+        """The process that runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def set(self, **settings: str) -> None:
         """Other settings, from the next start on."""
         self._settings |= {name.replace("_", "-"): value for name, value in settings.items()}

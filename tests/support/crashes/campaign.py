@@ -17,6 +17,7 @@ from tests.support.crashes.books import Books
 from tests.support.crashes.lives import Lived, insisted, live
 from tests.support.crashes.strike import Strike, fallen
 from tests.support.federation import TinyFederation
+from tests.support.redis_server import RedisServer
 
 BUYERS = ("alice", "bob", "alice")
 POLL_S = 0.25
@@ -25,8 +26,11 @@ POLL_S = 0.25
 class Campaign:
     """`fell` counts the blows that fell, by what they were; `lived` is every purchase so far."""
 
-    def __init__(self, federation: TinyFederation, intent: Intent, patience_s: float = 60) -> None:
-        self._federation, self._intent, self._polls = federation, intent, int(patience_s / POLL_S)
+    def __init__(
+        self, federation: TinyFederation, intent: Intent, patience_s: float = 60, redis: RedisServer | None = None
+    ) -> None:
+        self._federation, self._intent, self._redis = federation, intent, redis
+        self._polls = int(patience_s / POLL_S)
         self.fell: Counter[str] = Counter()
         self.ends: Counter[State] = Counter()
         self.lived: list[tuple[str, Lived]] = []
@@ -35,7 +39,7 @@ class Campaign:
         """Strike while a few purchases go on, and judge once it is quiet; how many blows fell."""
         strikes, done = list(strikes), asyncio.Event()
         falling = [
-            asyncio.create_task(fallen(self._federation, strike, f"{name}-{number}", done))
+            asyncio.create_task(fallen(self._federation, strike, f"{name}-{number}", done, self._redis))
             for number, strike in enumerate(strikes)
         ]
         try:

@@ -21,6 +21,8 @@ ROUNDS = 20
 WAIT_S = 2
 # What a node that is away may cause; anything else is an answer.
 PASSING = frozenset({"UNAVAILABLE", "OPERATOR_UNREACHABLE", "NO_FEASIBLE_PATH", "TOO_MANY_REQUESTS"})
+# Why a lease is not extended: also what a broker that was killed holds for the same extension, until that hold ends.
+KEEPS_ITS_END = frozenset({"OPERATOR_REFUSED", "CAPACITY_CHANGED", "LABEL_TAKEN"})
 # Why a quote may come to nothing while nodes are away: a new one is taken.
 LOST = frozenset({"QUOTE_EXPIRED", "INCOMPATIBLE_STATE"})
 
@@ -82,7 +84,7 @@ async def _extended(client: BrokerClient, order: OrderView, key: str) -> None:
     try:
         await insisted(lambda: client.extend(order.id, Extension(by_s=600), f"extend-{key}"))
     except Problem as problem:
-        if problem.code not in LOST | {"OPERATOR_REFUSED", "CAPACITY_CHANGED"}:
+        if problem.code not in LOST | KEEPS_ITS_END:
             raise
 
 

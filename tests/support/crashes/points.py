@@ -7,7 +7,8 @@
     before answer  the answer to a request that changes something is about to leave
 
 The file `crash` beside the configuration says which point, at what passing of it since the file is there, and what then
-happens: `NONCE POINT COUNT SIGNAL`. It is removed first. The daemon knows nothing of all this.
+happens: `NONCE,POINT,COUNT,SIGNAL,PROCESS`, where process 0 is the daemon itself. It is removed first. The daemon knows
+nothing of all this.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Trigger:
             text = self._order.read_text()
         except FileNotFoundError:
             return
-        _, wanted, count, number = text.split(",")
+        _, wanted, count, number, process = text.split(",")
         with self._lock:
             if text != self._text:
                 self._text, self._count = text, 0
@@ -44,7 +45,7 @@ class Trigger:
             if wanted != point or self._count != int(count):
                 return
         self._order.unlink()
-        os.kill(os.getpid(), int(number))
+        os.kill(int(process) or os.getpid(), int(number))
 
 
 def install(config: Path) -> None:
@@ -54,11 +55,13 @@ def install(config: Path) -> None:
 
     from federation.broker.orders.acts import Acts
     from federation.broker.peers.operator import SonataOperator
+    from federation.broker.store.redis.server import Server
     from federation.node.sqlite import Database
     from operators.fabric.null import NullDriver
 
     for kind, method, name in (
         (Database, "write", "write"),
+        (Server, "write", "write"),
         (Acts, "run", "act"), (SonataOperator, "quote", "ask"), (NullDriver, "bring_up", "up"),
         (NullDriver, "take_down", "down"),
     ):  # fmt: skip

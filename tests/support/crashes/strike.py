@@ -9,9 +9,9 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from federation.cli.demo.processes import Node
 from tests.support.crashes.points import ORDER
 from tests.support.federation import TinyFederation
+from tests.support.redis_server import RedisServer
 
 # How often a point is passed while a few purchases go on, about: a blow that never falls is drawn for nothing.
 PASSED = {
@@ -21,6 +21,7 @@ PASSED = {
 STOPPED = 4  # one blow in so many stops a daemon, as a machine that swaps does, and does not kill it
 PAUSE_S_MAX = 3.0  # longer than the broker of these tests waits for an operator
 POLL_S = 0.02
+REDIS = "redis"  # the server of the broker's store: struck while the broker passes a point
 
 
 class Strike(NamedTuple):
@@ -33,19 +34,25 @@ class Strike(NamedTuple):
     pause_s: float
     killed_after: bool
 
+    @property
+    def at(self) -> str:
+        """Whose work the blow falls into: one at a time in each."""
+        return "broker" if self.victim == REDIS else self.victim
+
     def __str__(self) -> str:
         what = f"stopped for {self.pause_s} s" if self.stops else "killed"
         return f"{self.victim} {what} {self.point} {self.count}{', then killed' * (self.stops and self.killed_after)}"
 
 
-def draw(chance: Random, operators: Sequence[str]) -> Strike:
-    """The broker as often as all operators together."""
+def draw(chance: Random, operators: Sequence[str], *, redis: bool = False) -> Strike:
+    """The broker as often as all operators together, and its Redis server, if there is one, as often as itself."""
     broker = chance.random() < 0.5
+    own = chance.choice(("broker", REDIS)) if redis else "broker"
     passed = PASSED["broker" if broker else "operator"]
     name = chance.choice(sorted(passed))
     point = "before answer" if name == "answer" else f"{chance.choice(('before', 'after'))} {name}"
     return Strike(
-        victim="broker" if broker else chance.choice(operators),
+        victim=own if broker else chance.choice(operators),
         point=point,
         count=chance.randint(1, passed[name]),
         stops=chance.randrange(STOPPED) == 0,
@@ -67,13 +74,15 @@ def every(operators: Sequence[str]) -> list[Strike]:
     ]
 
 
-async def fallen(federation: TinyFederation, strike: Strike, nonce: str, done: asyncio.Event) -> bool:
+async def fallen(
+    federation: TinyFederation, strike: Strike, nonce: str, done: asyncio.Event, redis: RedisServer | None = None
+) -> bool:
     """Have it fall once its time comes, and bring up who fell; whether it fell before `done`."""
-    node = federation.nodes[strike.victim]
-    order = federation.folder / strike.victim / ORDER
+    process = redis.pid if redis and strike.victim == REDIS else 0
     number = signal.SIGSTOP if strike.stops else signal.SIGKILL
+    order = federation.folder / strike.at / ORDER
     aside = order.with_suffix(".new")
-    aside.write_text(f"{nonce},{strike.point},{strike.count},{int(number)}")
+    aside.write_text(f"{nonce},{strike.point},{strike.count},{int(number)},{process}")
     aside.rename(order)
     while order.exists():
         if done.is_set():
@@ -81,16 +90,33 @@ async def fallen(federation: TinyFederation, strike: Strike, nonce: str, done: a
             return False
         await asyncio.sleep(POLL_S)
     if strike.stops:
-        await _stopped(node)
+        await _stopped(process or federation.nodes[strike.at].process.pid)
         await asyncio.sleep(strike.pause_s)
-        node.process.send_signal(signal.SIGKILL if strike.killed_after else signal.SIGCONT)
-    if not strike.stops or strike.killed_after:
-        await asyncio.to_thread(node.process.wait, 20)
-        federation.kill(strike.victim)
-        await federation.start(strike.victim)
+    if redis and process:
+        _redis_again(redis, strike)
+    else:
+        await _daemon_again(federation, strike)
     return True
 
 
-async def _stopped(node: Node) -> None:
-    while Path(f"/proc/{node.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+async def _daemon_again(federation: TinyFederation, strike: Strike) -> None:
+    process = federation.nodes[strike.victim].process
+    if strike.stops:
+        process.send_signal(signal.SIGKILL if strike.killed_after else signal.SIGCONT)
+    if not strike.stops or strike.killed_after:
+        await asyncio.to_thread(process.wait, 20)
+        federation.kill(strike.victim)
+        await federation.start(strike.victim)
+
+
+def _redis_again(redis: RedisServer, strike: Strike) -> None:
+    if strike.stops and not strike.killed_after:
+        redis.resume()
+    else:
+        redis.kill()
+        redis.start()
+
+
+async def _stopped(process: int) -> None:
+    while Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "T":
         await asyncio.sleep(POLL_S)
