@@ -13,6 +13,7 @@ from schemas.order import Bill
 from schemas.price import Money
 from schemas.problem import Outcome
 from schemas.quote import Action
+from schemas.request import Way
 from schemas.segment import Promise, Time, Window
 from schemas.statement import BillingStatement
 
@@ -243,6 +244,7 @@ class OrderView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An order and the lease it became. `bill` is set once everything is released or failed.
 
     Where its intent said `idle_release_s`, it is released at `idle_release_at` unless a heartbeat comes before.
+    `replaces` is the order in whose place it comes, `replaced_by` the one that comes, or came, in its own.
     """
 
     id: str
@@ -258,6 +260,17 @@ class OrderView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     bill: Bill | None = None
     idle_release_s: int | None = None
     idle_release_at: Time | None = None
+    replaces: str | None = None
+    replaced_by: str | None = None
+
+
+class ResizeView(Struct, frozen=True, kw_only=True):
+    """How a lease gets another bandwidth, and the order to use from now on: the same one, changed in place, or another
+    one over a new path that takes its place once it is ACTIVE.
+    """
+
+    way: Way
+    order: OrderView
 
 
 class MeasurementView(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -27,7 +27,7 @@ Locations = Annotated[tuple[EntityId, ...], Meta(max_length=128)]
 
 
 class Deed(StrEnum):
-    """What somebody may do: ask for firm quotes, order them, make leases longer, end them."""
+    """What somebody may do: ask for firm quotes, order them, change leases in force, end them."""
 
     QUOTE = "quote"
     ORDER = "order"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
-from schemas.segment import WINDOW_S_MAX, Id, Micros, Time
+from schemas.segment import WINDOW_S_MAX, Bps, Id, Micros, Time
 
 PATHS_DEFAULT = 3
 PATHS_MAX = 16
@@ -63,6 +64,20 @@ class Measurement(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """Latency of a lease in force, measured from end to end: one way, or half of what the way and back took."""
 
     latency_us: Micros
+
+
+class Way(StrEnum):
+    """How a lease gets another bandwidth: where it is, or over a new path that is in force before the old one ends."""
+
+    IN_PLACE = "in_place"
+    NEW_PATH = "new_path"
+
+
+class Resize(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Give a lease another bandwidth until its end. `way` allows only that one; null tries in place first."""
+
+    bandwidth_bps: Bps
+    way: Way | None = None
 
 
 class Extension(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):

@@ -20,7 +20,7 @@ from federation.broker.orders.protocols import PAGE_MAX, Orders, OrderStore
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.orders.statements import Statements
 from federation.broker.policies import Policies
-from federation.broker.quotes.extension import Extending, Leased, Longer
+from federation.broker.quotes.extension import Extending, Longer
 from federation.broker.quotes.grants import check_grants
 from federation.broker.quotes.protocols import QuoteStore, StoredQuote
 from federation.broker.quotes.quoting import Asked, Quoting
@@ -28,6 +28,7 @@ from federation.broker.quotes.seal import quote_view
 from federation.broker.quotes.slow import ANSWERED, Slow
 from federation.broker.quotes.waiting import Waiting, failure, pending_view
 from federation.broker.quotes.within import Within
+from federation.broker.resizing import Resizing, leased, resize_view
 from federation.broker.sweeping.sweeper import Sweeper
 from federation.node.seams import Clock
 from schemas.answer import (
@@ -39,6 +40,7 @@ from schemas.answer import (
     PoliciesView,
     QuotePending,
     QuoteView,
+    ResizeView,
     RevocationView,
     SearchAnswer,
     StatementView,
@@ -49,7 +51,7 @@ from schemas.evidence import Profile
 from schemas.intent import Intent, Objective
 from schemas.lease import State
 from schemas.problem import Outcome, Problem, invalid, not_found
-from schemas.request import Extension, Measurement
+from schemas.request import Extension, Measurement, Resize
 from schemas.segment import WINDOW_S_MAX, Window, moment, window
 
 OPEN = frozenset({State.HELD, State.QUOTED})
@@ -86,6 +88,7 @@ class Desk:
         self._quotes, self._orders, self._order_store = quotes, orders, order_store
         self._once_quotes = once_quotes or once
         self._once, self._federation, self._clock = once, federation, clock
+        self._resizing = Resizing(quoting, extending, orders, clock)
         self._revocations = revocations
 
     # --- before an order ---------------------------------------------------------------------------------
@@ -211,6 +214,22 @@ class Desk:
                 raise problem.with_outcome(Outcome.UNDONE) from problem
 
         return await self._once.run(claim, work, lambda _: self._orders.get(buyer.name, order_id, buyer.agent))
+
+    async def resize(self, buyer: Buyer, order_id: str, asked: Resize, key: str) -> ResizeView:
+        """Give a lease another bandwidth, in place or over a new path. See `Resizing.resize`; raises NOT_FOUND, too."""
+        claim = claim_of(buyer.asker, key, "resize", order_id, asked)
+
+        async def work() -> ResizeView:
+            state = await self._order_store.get_order(buyer.name, order_id)
+            if state is None or not state.terms.of_agent(buyer.agent):
+                raise not_found(f"order {order_id}")
+            quote = await self._quote(buyer, state.terms.quote)
+            return await self._resizing.resize(buyer, state, quote, asked, claim)
+
+        async def again(found: str) -> ResizeView:
+            return resize_view(order_id, await self._orders.get(buyer.name, found, buyer.agent))
+
+        return await self._once.run(claim, work, again)
 
     async def release(self, buyer: Buyer, order_id: str, key: str) -> OrderView:
         """End a lease everywhere. Legal in every state, and again."""
@@ -371,12 +390,3 @@ def added_window(state: OrderState, extension: Extension) -> Window:
     if end - state.terms.start_s > WINDOW_S_MAX:
         raise invalid(field, "a lease of more than five years is not sold")
     return window(state.end_s, end)
-
-
-def leased(state: OrderState) -> tuple[Leased, ...]:
-    """The segments of an order as they are in force."""
-    pairs = zip(state.terms.parts, state.legs, strict=True)
-    return tuple(
-        Leased(operator=part.operator, product=leg.product or "", segment=leg.in_force or part.pledge.quoted)
-        for part, leg in pairs
-    )

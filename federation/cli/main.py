@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "show": Command("federation.cli.order", "show", "An order or a quote as it stands."),
     "orders": Command("federation.cli.order", "orders", "Your orders, the latest first."),
     "extend": Command("federation.cli.order", "extend", "Make a lease last longer."),
+    "resize": Command("federation.cli.order", "resize", "Give a lease another bandwidth."),
     "heartbeat": Command("federation.cli.order", "heartbeat", "Say that you still want a lease."),
     "release": Command("federation.cli.order", "release", "End a lease and get its bill."),
     "statement": Command("federation.cli.statement", "statement", "What an order came to, signed."),

@@ -1,4 +1,4 @@
-"""`peerway order | show | orders | extend | heartbeat | release | measure`: what happens to a quote that was taken."""
+"""`peerway order | show | orders | extend | resize | heartbeat | release | measure`: what follows on a quote."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import click
 
 from federation.cli.connection import ask, print_json
 from federation.cli.exits import Exit
-from federation.cli.options import DURATION, LATENCY, TIME, broker_options, key_option
+from federation.cli.options import BANDWIDTH, DURATION, LATENCY, TIME, broker_options, key_option
 from federation.client.broker import BrokerClient
-from federation.client.lease import active, beaten, extended, released
+from federation.client.lease import active, beaten, extended, released, resized
 from schemas.answer import OrderView, QuotePending, QuoteView
 from schemas.lease import State
 from schemas.problem import Problem, invalid
-from schemas.request import Extension, Measurement
+from schemas.request import Extension, Measurement, Resize, Way
 
 
 @click.command(epilog="\b\nExample:\n  peerway order 6GYvJ0cQ0mBXUqkFzZrKsA")
@@ -144,6 +144,35 @@ def extend(
         return await extended(client, await client.get_order(order), longer, idempotency_key)
 
     _print_order(ask(broker, key, question), as_json=as_json)
+
+
+@click.command(epilog="\b\nExample:\n  peerway resize 0P8vTt2cQ5WJ9kVjv7n1fg 20G")
+@click.argument("order")
+@click.argument("bandwidth", type=BANDWIDTH)
+@click.option("--in-place", "way", flag_value=Way.IN_PLACE, type=Way, help="Only where every operator can change it.")
+@click.option("--new-path", "way", flag_value=Way.NEW_PATH, type=Way, help="Only over a new path.")
+@key_option
+@broker_options
+def resize(
+    *,
+    broker: str,
+    key: str | None,
+    as_json: bool,
+    idempotency_key: str | None,
+    order: str,
+    bandwidth: int,
+    way: Way | None,
+) -> None:
+    """Give the lease of an ORDER another BANDWIDTH: in place, or over a new path before the old one ends.
+
+    A new path is another order, with labels of its own; it is shown, and is the one to use. The old one is released.
+    """
+    asked = Resize(bandwidth_bps=bandwidth, way=way)
+    answer = ask(broker, key, lambda client: resized(client, order, asked, idempotency_key))
+    if as_json:
+        print_json(answer)
+    else:
+        _print_order(answer.order, as_json=False)
 
 
 @click.command(epilog="\b\nExample:\n  peerway release 0P8vTt2cQ5WJ9kVjv7n1fg")

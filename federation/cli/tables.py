@@ -169,6 +169,10 @@ def order_lines(order: OrderView) -> Iterator[str | Table]:
     if order.idle_release_at:
         at = units.clock(order.idle_release_at)
         yield f"[dim]released at {at} unless `peerway heartbeat {order.id}` comes before[/]"
+    if order.replaces:
+        yield f"[dim]in place of order {order.replaces}[/]"
+    if order.replaced_by:
+        yield f"[yellow]replaced by order {order.replaced_by}[/]"
     if order.why:
         yield f"[yellow]{escape(order.why)}[/]" + (f" (outcome: {order.outcome})" if order.outcome else "")
     table = plain_table("", "Operator", "From → to", "State", "Product", whole=("Operator", "State", "Product"))
@@ -183,8 +187,8 @@ def order_lines(order: OrderView) -> Iterator[str | Table]:
 
 
 def _step(change: Change) -> str:
-    """A state and when; an ACTIVE lease that was extended is ACTIVE again, so that one says so."""
-    word = "extended" if change.why.startswith("extended") else str(change.state)
+    """A state and when; an ACTIVE lease that was extended or resized is ACTIVE again, so that one says so."""
+    word = next((verb for verb in ("extended", "resized") if change.why.startswith(verb)), str(change.state))
     return f"{word} {units.clock(change.at)[11:]}"
 
 

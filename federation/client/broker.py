@@ -23,6 +23,7 @@ from schemas.answer import (
     PoliciesView,
     QuotePending,
     QuoteView,
+    ResizeView,
     RevocationView,
     SearchAnswer,
     StatementView,
@@ -31,7 +32,7 @@ from schemas.backup import BackupRequest
 from schemas.evidence import Profile
 from schemas.intent import Intent, Objective
 from schemas.problem import Problem, from_dict, invalid
-from schemas.request import PATHS_DEFAULT, Extension, Measurement, OrderRequest, QuoteRequest, SearchRequest
+from schemas.request import PATHS_DEFAULT, Extension, Measurement, OrderRequest, QuoteRequest, Resize, SearchRequest
 
 T = TypeVar("T")
 BASE: Final = "/peerway/v1"
@@ -151,6 +152,10 @@ class BrokerClient:
     async def extend(self, order_id: str, extension: Extension, key: str | None = None) -> OrderView:
         """Make a lease last longer."""
         return await self._write(f"/orders/{order_id}/extend", OrderView, extension, key)
+
+    async def resize(self, order_id: str, asked: Resize, key: str | None = None) -> ResizeView:
+        """Give a lease another bandwidth, in place or over a new path; the answer names the order to use."""
+        return await self._write(f"/orders/{order_id}/resize", ResizeView, asked, key)
 
     async def release(self, order_id: str, key: str | None = None, wait_s: int = 0) -> OrderView:
         """End a lease everywhere; legal in every state, and again. Waits up to `wait_s` seconds until it is over."""

@@ -7,13 +7,13 @@ import logging
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-from schemas.answer import OrderView, QuoteView
+from schemas.answer import OrderView, QuoteView, ResizeView
 from schemas.intent import Intent
 from schemas.lease import BILLABLE, TERMINAL
 from schemas.order import CONFIRM_WITHIN_S
 from schemas.problem import Outcome, Problem, invalid
 from schemas.quote import CONFIRM_WITHIN_S_MAX
-from schemas.request import Extension
+from schemas.request import Extension, Resize, Way
 from schemas.segment import moment
 
 POLL_S: Final = 20  # the longest that one request waits; the broker answers as soon as nothing is on its way
@@ -40,6 +40,10 @@ class Buyer(Protocol):
 
     async def extend(self, order_id: str, extension: Extension, key: str | None = None) -> OrderView:
         """A longer lease."""
+        ...
+
+    async def resize(self, order_id: str, asked: Resize, key: str | None = None) -> ResizeView:
+        """Another bandwidth."""
         ...
 
     async def heartbeat(self, order_id: str) -> OrderView:
@@ -105,6 +109,15 @@ class Lease:
         self._view = await extended(self._broker, self.view, Extension(by_s=by_s))
         return self._view
 
+    async def resize(self, bandwidth_bps: int, way: Way | None = None) -> Way:
+        """Give it another bandwidth, in place or over a new path, which `view` then shows.
+
+        Raises `Problem` when it does not get it.
+        """
+        answer = await resized(self._broker, self.view.id, Resize(bandwidth_bps=bandwidth_bps, way=way))
+        self._view = answer.order
+        return answer.way
+
     async def _release(self) -> None:
         # A lease costs money: releasing it goes on when the block was cancelled, and is waited for.
         task = asyncio.ensure_future(released(self._broker, self.view))
@@ -146,6 +159,28 @@ async def extended(broker: Buyer, order: OrderView, extension: Extension, key: s
             break
         order = await broker.get_order(order.id, POLL_S)
     detail = order.why or f"the order is {order.state} and ends at {order.window.end:%Y-%m-%d %H:%M:%SZ}"
+    raise Problem("OPERATOR_REFUSED", detail, outcome=Outcome.UNDONE, extra={"order": order.id})
+
+
+async def resized(broker: Buyer, order_id: str, asked: Resize, key: str | None = None) -> ResizeView:
+    """Give a lease another bandwidth and wait until it is in force; the answer's order is the one to use from then on.
+
+    Where operators that held it in place do not confirm it after all, it is tried over a new path, if that may be.
+    Raises `OPERATOR_REFUSED` where the lease stays as it was.
+    """
+    answer = await broker.resize(order_id, asked, key)
+    if answer.way is Way.NEW_PATH:
+        return ResizeView(way=answer.way, order=await active(broker, answer.order))
+    order = answer.order
+    for _ in range(POLLS_MAX):
+        if order.bandwidth_bps == asked.bandwidth_bps:
+            return ResizeView(way=answer.way, order=order)
+        if order.state not in BILLABLE:
+            break
+        order = await broker.get_order(order.id, POLL_S)
+    if asked.way is None and order.state in BILLABLE:
+        return await resized(broker, order_id, Resize(bandwidth_bps=asked.bandwidth_bps, way=Way.NEW_PATH))
+    detail = order.why or f"the order is {order.state} and has {order.bandwidth_bps} bit/s"
     raise Problem("OPERATOR_REFUSED", detail, outcome=Outcome.UNDONE, extra={"order": order.id})
 
 

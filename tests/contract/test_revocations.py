@@ -15,7 +15,8 @@ from federation.broker.authority.power import Power
 from federation.broker.authority.revocations import Revocations
 from federation.broker.orders.protocols import Filed
 from federation.broker.orders.saga.decide import begin
-from federation.broker.orders.terms import charge_of, order_terms
+from federation.broker.orders.terms import order_terms, wanted_of
+from federation.broker.spend.protocols import Charge
 from federation.broker.store.sqlite import SqliteStore, migrations, open_database
 from federation.node.sqlite import Database
 from federation.tokens.narrows import passed_on
@@ -85,7 +86,7 @@ async def test_no_order_begins_after_the_revocation_and_nothing_of_it_is_kept(st
         await store.put_quote(quote, None)
         state, _ = begin(order_terms(quote, f"order-{number}", RATES, NOW), NOW + 60, NOW * 1_000_000)
         filed = [Filed(document_h=str(number) * 43, operator="https://op0.example", document=f"d{number}")]
-        charge = charge_of(budget, quote, state.terms.id, RATES, NOW)
+        charge = Charge(budget, wanted_of(quote, state.terms.id, RATES), NOW)
         if number == 0:
             await store.begin(state, quote.id, None, filed, charge)
             await store.revoke([ENTITY], MANDATE, NOW)

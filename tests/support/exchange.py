@@ -29,6 +29,7 @@ from schemas.answer import (
     QuotePending,
     QuoteView,
     Relaxation,
+    ResizeView,
     RevocationView,
     SearchAnswer,
     SegmentView,
@@ -42,7 +43,7 @@ from schemas.order import Bill
 from schemas.price import Line, Money
 from schemas.problem import Outcome, Problem, not_found
 from schemas.quote import Action
-from schemas.request import Extension, Measurement
+from schemas.request import Extension, Measurement, Resize, Way
 from schemas.segment import Promise, Window, moment, window
 from schemas.statement import BillingStatement
 from tests.support.seams import NOW
@@ -257,6 +258,14 @@ class FakeExchange:
         end = extension.end or moment(order.window.end_s + (extension.by_s or 0))
         self.all_orders[order_id] = structs.replace(order, window=structs.replace(order.window, end=end))
         return self.all_orders[order_id]
+
+    async def resize(self, order_id: str, asked: Resize, key: str) -> ResizeView:
+        order = await self.get_order(order_id, 0)
+        if order.state in TERMINAL:
+            raise Problem("INCOMPATIBLE_STATE", f"order {order_id} is {order.state}")
+        self._once(key, (order_id, asked), order_id)
+        self.all_orders[order_id] = structs.replace(order, bandwidth_bps=asked.bandwidth_bps)
+        return ResizeView(way=Way.IN_PLACE, order=self.all_orders[order_id])
 
     async def release(self, order_id: str, key: str) -> OrderView:
         order = await self.get_order(order_id, 0)

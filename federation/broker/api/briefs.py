@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from federation.broker.api.backups import BackupArgs, BackupBrief, backup_brief
 from federation.broker.api.fronts import FrontBrief, front_brief
-from schemas.answer import OrderView, PathView, QuotePending, QuoteView, SearchAnswer, SegmentView
+from schemas.answer import OrderView, PathView, QuotePending, QuoteView, ResizeView, SearchAnswer, SegmentView
 from schemas.boundary import Boundary
 from schemas.decision import DataClass, PolicyName
 from schemas.intent import REQUIRED_MAX, AnswerWithin, IdleRelease, Intent, MarkType, Objective, Place, Weights, Worth
@@ -21,7 +21,7 @@ from schemas.lease import BILLABLE, TERMINAL, State
 from schemas.order import Bill
 from schemas.price import Currency, Micro, Money
 from schemas.quote import ConfirmWithin
-from schemas.request import Objectives, check_front
+from schemas.request import Objectives, Resize, Way, check_front
 from schemas.segment import BANDWIDTH_BPS_MAX, WINDOW_S_MAX, Id, Limits, Micros, Mtu, Ppb, Time, Window
 
 MBPS: Final = 10**6
@@ -186,6 +186,18 @@ class HeartbeatArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     order_id: Id
 
 
+class ResizeArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which order, its new bandwidth, and perhaps the only way that will do."""
+
+    order_id: Id
+    bandwidth_mbps: Annotated[int, Meta(ge=1, le=BANDWIDTH_BPS_MAX // MBPS, description="10 Gb/s is 10000")]
+    way: Way | None = None
+
+    def resize(self) -> Resize:
+        """As the broker is asked for it."""
+        return Resize(bandwidth_bps=self.bandwidth_mbps * MBPS, way=self.way)
+
+
 class StretchBrief(Struct, frozen=True, kw_only=True):
     """One operator's part of a path."""
 
@@ -255,7 +267,16 @@ class OrderBrief(Struct, frozen=True, kw_only=True):
     outcome: str | None = None
     bill: Bill | None = None
     idle_release_at: Time | None = None
+    replaces: str | None = None
+    replaced_by: str | None = None
     next_actions: tuple[str, ...] = ()
+
+
+class ResizeBrief(Struct, frozen=True, kw_only=True):
+    """Which way a lease gets another bandwidth, and the order to use from now on."""
+
+    way: Way
+    order: OrderBrief
 
 
 def search_brief(answer: SearchAnswer) -> SearchBrief:
@@ -328,8 +349,15 @@ def order_brief(order: OrderView) -> OrderBrief:
         outcome=order.outcome,
         bill=order.bill,
         idle_release_at=order.idle_release_at,
+        replaces=order.replaces,
+        replaced_by=order.replaced_by,
         next_actions=_after(order),
     )
+
+
+def resize_brief(resized: ResizeView) -> ResizeBrief:
+    """A change of bandwidth for an agent."""
+    return ResizeBrief(way=resized.way, order=order_brief(resized.order))
 
 
 def _after(order: OrderView) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from schemas.answer import (
     PoliciesView,
     QuotePending,
     QuoteView,
+    ResizeView,
     RevocationView,
     SearchAnswer,
     StatementView,
@@ -20,7 +21,7 @@ from schemas.answer import (
 from schemas.backup import BackupRequest
 from schemas.evidence import Profile
 from schemas.intent import Intent, Objective
-from schemas.request import Extension, Measurement
+from schemas.request import Extension, Measurement, Resize
 
 
 class Counter:
@@ -72,6 +73,10 @@ class Counter:
     async def extend(self, order_id: str, extension: Extension, key: str) -> OrderView:
         """See `Exchange.extend`."""
         return await self._desk.extend(self._buyer, order_id, extension, key)
+
+    async def resize(self, order_id: str, asked: Resize, key: str) -> ResizeView:
+        """See `Exchange.resize`."""
+        return await self._desk.resize(self._buyer, order_id, asked, key)
 
     async def release(self, order_id: str, key: str) -> OrderView:
         """See `Exchange.release`."""

@@ -17,6 +17,7 @@ from schemas.answer import (
     PoliciesView,
     QuotePending,
     QuoteView,
+    ResizeView,
     RevocationView,
     SearchAnswer,
     StatementView,
@@ -24,7 +25,7 @@ from schemas.answer import (
 from schemas.backup import BackupRequest
 from schemas.evidence import Profile
 from schemas.intent import Intent, Objective
-from schemas.request import Extension, Measurement
+from schemas.request import Extension, Measurement, Resize
 
 
 class Exchange(Protocol):
@@ -83,6 +84,10 @@ class Exchange(Protocol):
 
     async def extend(self, order_id: str, extension: Extension, key: str) -> OrderView:
         """Make a lease last longer on every operator, or on none."""
+        ...
+
+    async def resize(self, order_id: str, asked: Resize, key: str) -> ResizeView:
+        """Give a lease another bandwidth, in place or over a new path; the answer names the order to use."""
         ...
 
     async def release(self, order_id: str, key: str) -> OrderView:

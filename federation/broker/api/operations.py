@@ -21,13 +21,14 @@ from schemas.answer import (
     PoliciesView,
     QuotePending,
     QuoteView,
+    ResizeView,
     RevocationView,
     SearchAnswer,
     StatementView,
 )
 from schemas.evidence import Profile
 from schemas.problem import Problem, invalid
-from schemas.request import Extension, Measurement, OrderRequest, QuoteRequest, SearchRequest
+from schemas.request import Extension, Measurement, OrderRequest, QuoteRequest, Resize, SearchRequest
 
 T = TypeVar("T")
 BASE: Final = "/peerway/v1"
@@ -178,6 +179,12 @@ async def extend(call: Call) -> OrderView:
     return await call.exchange.extend(call.id(), asked, key)
 
 
+async def resize(call: Call) -> ResizeView:
+    """Give a lease another bandwidth."""
+    key, asked = call.key(), await call.body(Resize)
+    return await call.exchange.resize(call.id(), asked, key)
+
+
 async def release(call: Call) -> OrderView:
     """End a lease."""
     key, wait_s = call.key(), call.wait_s()
@@ -278,6 +285,13 @@ OPERATIONS: Final = (
     Operation(
         "POST", "/orders/{id}/extend", "extend", "Make a lease last longer, on every operator or on none.",
         extend, OrderView, Extension, problems=(*USED, "HOLD_LOST", "DOCUMENT_INVALID", MANDATED, *REFUSALS),
+    ),
+    Operation(
+        "POST", "/orders/{id}/resize", "resize",
+        "Give a lease another bandwidth: in place on every operator, or over a new path that is in force before the "
+        "old one ends. The answer says which, and names the order to use.",
+        resize, ResizeView, Resize,
+        problems=(*USED, "NO_FEASIBLE_PATH", "QUOTE_EXPIRED", "HOLD_LOST", "DOCUMENT_INVALID", MANDATED, *REFUSALS),
     ),
     Operation(
         "GET", "/orders/{id}/evidence", "evidence",

@@ -21,11 +21,14 @@ from federation.broker.api.briefs import (
     QuoteBrief,
     QuoteWaitArgs,
     ReleaseArgs,
+    ResizeArgs,
+    ResizeBrief,
     SearchArgs,
     SearchBrief,
     WaitArgs,
     order_brief,
     quote_brief,
+    resize_brief,
     search_brief,
 )
 from federation.broker.api.exchange import Exchange
@@ -51,7 +54,7 @@ def tool_server(exchange_of: Callable[[], Exchange], entropy: Entropy, **options
 
 
 def tool_rows(entropy: Entropy) -> tuple[ToolRow, ...]:
-    """Every tool; `entropy` makes the idempotency key of a heartbeat, and a quote's where the agent gives none."""
+    """Every tool; `entropy` makes the idempotency key of a resize or heartbeat, and a quote's where none is given."""
     return (*_before_an_order(entropy), *_of_orders(entropy), *PROOFS)
 
 
@@ -98,6 +101,9 @@ def _of_orders(entropy: Entropy) -> tuple[ToolRow, ...]:
     async def heartbeat(exchange: Exchange, asked: HeartbeatArgs) -> OrderBrief:
         return order_brief(await exchange.heartbeat(asked.order_id, entropy.token()))
 
+    async def resize(exchange: Exchange, asked: ResizeArgs) -> ResizeBrief:
+        return resize_brief(await exchange.resize(asked.order_id, asked.resize(), entropy.token()))
+
     return (
         ToolRow(
             "place_order",
@@ -117,6 +123,17 @@ def _of_orders(entropy: Entropy) -> tuple[ToolRow, ...]:
             OrderBrief,
             _get_order,
             read_only=True,
+        ),
+        ToolRow(
+            "resize_lease",
+            "Change the bandwidth of a lease",
+            "Gives a lease in force another bandwidth until its end, billed to the second from then on. way in_place: "
+            "nothing else changes. way new_path: another order takes its place once ACTIVE, on labels of its own; use "
+            "that one from then on, and move your traffic; both are billed while both exist. Follow it with get_order: "
+            "bandwidth_bps says when it is in force, why if it is not.",
+            ResizeArgs,
+            ResizeBrief,
+            resize,
         ),
         ToolRow(
             "heartbeat",

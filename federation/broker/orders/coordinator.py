@@ -19,10 +19,20 @@ from federation.broker.orders.lane import Lane, Moved, Shell, Wish
 from federation.broker.orders.ownership import Alone, Ownership
 from federation.broker.orders.protocols import PAGE_MAX, OrderStore, Outdated
 from federation.broker.orders.saga.decide import begin, decide
-from federation.broker.orders.saga.effects import WaitUntil
-from federation.broker.orders.saga.events import Event, Hinted, HolderHeard, ReleaseAsked, Restarted
-from federation.broker.orders.saga.state import OrderState
-from federation.broker.orders.terms import charge_of, extend_asked, order_terms
+from federation.broker.orders.saga.effects import TellOrder, WaitUntil
+from federation.broker.orders.saga.events import (
+    Barred,
+    Event,
+    Heard,
+    Hinted,
+    HolderHeard,
+    ReleaseAsked,
+    Restarted,
+    Told,
+)
+from federation.broker.orders.saga.handing import heeding
+from federation.broker.orders.saga.state import Fault, Handing, OrderState
+from federation.broker.orders.terms import extend_asked, order_terms, wanted_of
 from federation.broker.orders.views import order_view, stands_still
 from federation.broker.peers.protocols import LeaseHint, OperatorPeer
 from federation.broker.quotes.permits import Permits
@@ -34,7 +44,7 @@ from federation.tokens.mandate import Budget
 from federation.trust.keys import PrivateKey
 from schemas.answer import OrderView
 from schemas.lease import TERMINAL
-from schemas.price import RateTable
+from schemas.price import Money, RateTable
 from schemas.problem import Outcome, Problem, invalid, not_found
 
 T = TypeVar("T")
@@ -61,7 +71,9 @@ class Coordinator:
     ) -> None:
         self._store, self._rates, self._clock, self._entropy, self._tasks = store, rates, clock, entropy, tasks
         self._ownership = ownership or Alone()
-        self._shell = Shell(Acts(key, peers, clock, permits), store, quotes, clock, self._spawn, self._journaled)
+        self._shell = Shell(
+            Acts(key, peers, clock, permits, self._tell), store, quotes, clock, self._spawn, self._journaled
+        )
         self._lanes: dict[str, Lane] = {}
         self._placing: set[str] = set()
         self._watchers: dict[str, set[asyncio.Future[None]]] = {}
@@ -70,11 +82,13 @@ class Coordinator:
 
     # --- what the desk calls -------------------------------------------------------------------------------
 
-    async def place(self, quote: StoredQuote, claim: Claim, budget: Budget | None = None) -> OrderView:
+    async def place(
+        self, quote: StoredQuote, claim: Claim, budget: Budget | None = None, replaces: str | None = None
+    ) -> OrderView:
         """See `Orders.place`."""
         self._check_open()
         # A caller that goes away must not leave a stored order without a lane.
-        return order_view(await self._kept(self._placed(quote, claim, budget), f"place {quote.id}"))
+        return order_view(await self._kept(self._placed(quote, claim, budget, replaces), f"place {quote.id}"))
 
     async def extend(self, quote: StoredQuote, claim: Claim, budget: Budget | None = None) -> OrderView:
         """See `Orders.extend`."""
@@ -82,7 +96,8 @@ class Coordinator:
         lane, state = await self._find(quote.buyer, order_id, quote.agent)
 
         def charge(after: OrderState) -> Charge | None:
-            return self._charge(budget, quote, expense_id(order_id, after.extensions))
+            freed = after.extension.freed if after.extension else None
+            return self._charge(budget, quote, expense_id(order_id, after.extensions), freed)
 
         def event(now: OrderState) -> Event:
             return extend_asked(quote, now, self._clock.now_us())
@@ -186,15 +201,33 @@ class Coordinator:
 
     # --- lanes ---------------------------------------------------------------------------------------------
 
-    def _charge(self, budget: Budget | None, quote: StoredQuote, expense: str) -> Charge | None:
-        """What is set aside with an order or its extension, where somebody keeps a budget."""
+    def _charge(
+        self, budget: Budget | None, quote: StoredQuote, expense: str, freed: Money | None = None
+    ) -> Charge | None:
+        """What is set aside with an order or a change of it, where somebody keeps a budget."""
         if budget is None:
             return None
-        return charge_of(budget, quote, expense, self._rates, self._clock.now())
+        return Charge(budget, wanted_of(quote, expense, self._rates, freed), self._clock.now())
 
-    async def _placed(self, quote: StoredQuote, claim: Claim, budget: Budget | None) -> OrderState:
+    async def _tell(self, state: OrderState, act: TellOrder) -> Heard:
+        """Tell the order that another one replaces where that one stands. Raises what may pass."""
+        try:
+            lane, before = await self._find(state.terms.buyer, act.order, None)
+            if before.state not in TERMINAL or act.what is Handing.REROUTE:
+                by = state.terms.id
+                wish = Wish(lambda now: heeding(now, act.what, by, self._clock.now_us()))
+                await self._wish(lane, before, wish)
+        except Problem as problem:
+            if problem.code not in {"INCOMPATIBLE_STATE", "NOT_FOUND"}:
+                raise
+            return Barred(self._clock.now_us(), act, Fault(problem.code, problem.detail))
+        return Told(self._clock.now_us(), act)
+
+    async def _placed(
+        self, quote: StoredQuote, claim: Claim, budget: Budget | None, replaces: str | None
+    ) -> OrderState:
         at_us = self._clock.now_us()
-        terms = order_terms(quote, self._entropy.token(), self._rates, at_us // 1_000_000)
+        terms = order_terms(quote, self._entropy.token(), self._rates, at_us // 1_000_000, replaces)
         state, effects = begin(terms, quote.claims.window.end_s, at_us)
         signed = [self._shell.acts.document(state, act) for act in effects if not isinstance(act, WaitUntil)]
         charge = self._charge(budget, quote, terms.id)

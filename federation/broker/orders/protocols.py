@@ -25,19 +25,22 @@ class Orders(Protocol):
     method raises `Problem`.
     """
 
-    async def place(self, quote: StoredQuote, claim: Claim, budget: Budget | None = None) -> OrderView:
+    async def place(
+        self, quote: StoredQuote, claim: Claim, budget: Budget | None = None, replaces: str | None = None
+    ) -> OrderView:
         """Commit to a held path quote. Returns once that is durable, before the operators have answered; the order
         id is bound to `claim`, and what it may come to is set aside of `budget`, in the same transaction. Raises
         QUOTE_USED (`extra`: order), QUOTE_EXPIRED, INCOMPATIBLE_STATE (declined), POLICY_DENIED (too little is left).
-        Of many calls for one quote exactly one succeeds.
+        Of many calls for one quote exactly one succeeds. The order that it `replaces` ends once this one is ACTIVE, and
+        goes on if this one fails, which it also does where that one cannot be replaced.
         """
         ...
 
     async def extend(self, quote: StoredQuote, claim: Claim, budget: Budget | None = None) -> OrderView:
-        """Commit to a held path quote of action modify for the order it names (`quote.claims.order`). Returns once
-        that is durable, with what it may come to set aside of `budget`. Raises NOT_FOUND, INCOMPATIBLE_STATE (not
-        ACTIVE, an extension is under way, it does not begin at the present end), QUOTE_USED, QUOTE_EXPIRED,
-        POLICY_DENIED (too little is left).
+        """Commit to a held path quote of action modify for the order it names (`quote.claims.order`): more time, or
+        another bandwidth. Returns once that is durable, with what it may come to set aside of `budget`. Raises
+        NOT_FOUND, INCOMPATIBLE_STATE (not ACTIVE, a change is under way, the end is another by now), QUOTE_USED,
+        QUOTE_EXPIRED, POLICY_DENIED (too little is left).
         """
         ...
 

@@ -1,4 +1,4 @@
-"""From a stored path quote to the terms of an order, or of its extension (pure)."""
+"""From a stored path quote to the terms of an order, or of a change of it (pure)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from federation.broker.orders.saga.state import OrderState, Part, Phase, Pledge,
 from federation.broker.peers.protocols import HeldQuote
 from federation.broker.quotes.protocols import StoredQuote
 from federation.broker.quotes.tally import confirm_within_s
-from federation.broker.spend.protocols import Charge, Wanted
-from federation.tokens.mandate import Budget
+from federation.broker.spend.protocols import Wanted
 from federation.trust.jose import sha256_b64
 from schemas.lease import State
 from schemas.price import Money, RateTable
@@ -21,8 +20,9 @@ from schemas.quote import Action
 from schemas.segment import moment
 
 
-def order_terms(quote: StoredQuote, order_id: str, rates: RateTable, now_s: int) -> Terms:
-    """The terms of a new order. Raises INCOMPATIBLE_STATE for a quote of an extension, QUOTE_EXPIRED."""
+def order_terms(quote: StoredQuote, order_id: str, rates: RateTable, now_s: int, replaces: str | None = None) -> Terms:
+    """The terms of a new order, in place of another if `replaces` names one. Raises INCOMPATIBLE_STATE for a quote of
+    an extension, QUOTE_EXPIRED."""
     claims = quote.claims
     if claims.action is not Action.ADD:
         raise Problem("INCOMPATIBLE_STATE", f"this quote extends order {claims.order}; use it there", field="quote")
@@ -43,38 +43,42 @@ def order_terms(quote: StoredQuote, order_id: str, rates: RateTable, now_s: int)
         rates=_needed(quote, rates),
         agent=quote.agent,
         idle_release_s=quote.intent.idle_release_s,
+        replaces=replaces,
         confirm_within_s=confirm_within_s(quote.held),
     )
 
 
 def extend_asked(quote: StoredQuote, state: OrderState, at_us: int) -> ExtendAsked:
-    """The event with which an extension begins. Raises INCOMPATIBLE_STATE, QUOTE_EXPIRED."""
+    """The event with which more time, or another bandwidth, is ordered. Raises INCOMPATIBLE_STATE, QUOTE_EXPIRED."""
     claims = quote.claims
     if claims.action is not Action.MODIFY or claims.order != state.terms.id:
         raise Problem("INCOMPATIBLE_STATE", "this quote does not extend this order", field="quote")
     _in_time(quote, at_us // SECOND_US)
     if state.state is not State.ACTIVE:
-        raise Problem("INCOMPATIBLE_STATE", f"the order is {state.state}; only an ACTIVE one can be extended")
+        raise Problem("INCOMPATIBLE_STATE", f"the order is {state.state}; only an ACTIVE one can be changed")
     if state.extension is not None and state.extension.phase is not Phase.DROPPED:
-        raise Problem("INCOMPATIBLE_STATE", "another extension is under way; wait for its outcome")
-    if claims.window.start_s != state.end_s:
-        raise Problem("INCOMPATIBLE_STATE", f"the order ends at {moment(state.end_s).isoformat()}; quote from there")
+        raise Problem("INCOMPATIBLE_STATE", "another change is under way; wait for its outcome")
+    resized = claims.bandwidth_bps != state.bandwidth_bps
+    if state.end_s != (claims.window.end_s if resized else claims.window.start_s):
+        raise Problem("INCOMPATIBLE_STATE", f"the order ends at {moment(state.end_s).isoformat()}; ask for a new quote")
     if at_us // SECOND_US >= state.end_s - EXTEND_BEFORE_S:
-        raise Problem("INCOMPATIBLE_STATE", f"too late: an extension needs {EXTEND_BEFORE_S} s before the end")
+        raise Problem("INCOMPATIBLE_STATE", f"too late: a change needs {EXTEND_BEFORE_S} s before the end")
     _same_path(quote, state)
     return ExtendAsked(at_us, extension.begun(
         state, at_us,
         quote=quote.id, path_root=claims.path_root, until_s=claims.window.end_s, total=claims.total,
         pledges=tuple(_pledge(held, quote) for held in quote.held),
+        bandwidth_bps=claims.bandwidth_bps if resized else None,
     ))  # fmt: skip
 
 
-def charge_of(budget: Budget, quote: StoredQuote, expense: str, rates: RateTable, now_s: int) -> Charge:
-    """What an order, or its extension, may come to at most, to be set aside of a budget: its price, and leaving
-    everywhere at once."""
+def wanted_of(quote: StoredQuote, expense: str, rates: RateTable, freed: Money | None = None) -> Wanted:
+    """What an order, or a change of it, may come to at most, to be set aside of a budget: its price, and leaving
+    everywhere at once, without what it frees of what was set aside before."""
     claims = quote.claims
-    most = Money(claims.total.currency, claims.total.micro + claims.exit_total.micro)
-    return Charge(budget, Wanted(id=expense, most=most, rates=rates), now_s)
+    added = claims.total.micro + claims.exit_total.micro
+    most = Money(claims.total.currency, max(0, added - (freed.micro if freed else 0)))
+    return Wanted(id=expense, most=most, rates=rates)
 
 
 def rates_hash(rates: RateTable) -> str:

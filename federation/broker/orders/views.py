@@ -23,7 +23,7 @@ def order_view(state: OrderState) -> OrderView:
         state=state.state,
         quote=state.terms.quote,
         window=window(state.terms.start_s, state.end_s),
-        bandwidth_bps=state.terms.bandwidth_bps,
+        bandwidth_bps=state.bandwidth_bps,
         total=state.total,
         segments=tuple(lease_view(part, leg) for part, leg in zip(state.terms.parts, state.legs, strict=True)),
         history=state.history,
@@ -32,6 +32,8 @@ def order_view(state: OrderState) -> OrderView:
         bill=state.bill,
         idle_release_s=state.terms.idle_release_s,
         idle_release_at=None if idle_at is None else moment(idle_at),
+        replaces=state.terms.replaces,
+        replaced_by=state.replaced_by,
     )
 
 
@@ -51,9 +53,11 @@ def lease_view(part: Part, leg: Leg) -> LeaseView:
 
 
 def stands_still(state: OrderState) -> bool:
-    """Whether nothing is on its way: ended, in force and not being extended, or waiting for a later start."""
+    """Whether nothing is on its way: ended, in force and not being changed or replaced, or waiting for its start."""
     if state.state in TERMINAL:
         return True
+    if state.state is State.REROUTING:
+        return False
     if state.state in BILLABLE:
         return state.extension is None or state.extension.phase is Phase.DROPPED
     waiting = state.state is State.COMMITTED and state.now_s < state.terms.start_s

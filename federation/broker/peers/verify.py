@@ -78,7 +78,7 @@ def verified_receipt(
     (1) signed by the operator ordered from, addressed to us
     (2) for this very order and quote, the product named
     (3) in a state that the action leads to at once, or `later` in any that follows
-    (4) the segment quoted, with the labels held; an extension may still show the window before it
+    (4) the segment quoted, with the labels held; of a change it may still show the window and bandwidth before it
     """
     receipt = _receipt(receipt_jws, order, keys, now)
     _same("order_h", receipt.order_h, doc_hash(order_jws))
@@ -89,9 +89,11 @@ def verified_receipt(
     at_once = AFTER_RELEASE if order.action is Action.RELEASE else AFTER_ADD
     _check_state(receipt.state, AFTER_ADD | AFTER_RELEASE if later else at_once)
     if held is not None:
-        moving = order.action is Action.MODIFY
-        quoted = structs.replace(held.segment, window=receipt.segment.window) if moving else held.segment
-        _same("segment", receipt.segment, quoted)
+        moving, given = order.action is Action.MODIFY, receipt.segment
+        before = structs.replace(held.segment, window=given.window)
+        if given.window.end == held.segment.window.end:
+            before = structs.replace(before, bandwidth_bps=given.bandwidth_bps)
+        _same("segment", given, before if moving else held.segment)
     return receipt
 
 

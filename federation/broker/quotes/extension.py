@@ -1,4 +1,5 @@
-"""A firm quote for a longer lease: every operator of the path, the same segments and labels, the added window.
+"""A firm quote for a change of a lease: every operator of the path, the same segments and labels, the added window, or
+another bandwidth in the window that is left.
 
 There is no other path to go to: one refusal ends it, and what the others held for it is let go. Policy is judged
 again, since what auditors attest may have changed since the order.
@@ -38,8 +39,9 @@ class Leased(Struct, frozen=True, kw_only=True):
 
 
 class Longer(Struct, frozen=True, kw_only=True):
-    """What is to be extended: the order, its quote, its segments in path order, the window to be added; `total` is what
-    the order costs so far, in full; `power` is the authority under which it is asked.
+    """What is to be changed: the order, its quote, its segments in path order, and the window to be added, or the one
+    left that is to have `bandwidth_bps`. `total` is what the order costs beside, in full; `power` is the authority
+    under which it is asked.
     """
 
     order: str
@@ -48,10 +50,24 @@ class Longer(Struct, frozen=True, kw_only=True):
     window: Window
     total: Money
     power: Power | None = None
+    bandwidth_bps: int | None = None
+
+    def segment(self, leased: Leased) -> Segment:
+        """A segment as it is to be."""
+        bps = self.bandwidth_bps or leased.segment.bandwidth_bps
+        return structs.replace(leased.segment, window=self.window, bandwidth_bps=bps)
+
+    def most(self, first: SegmentQuote) -> Money:
+        """What the tariff by which a segment was sold comes to for it, without any discount for length: another
+        bandwidth counts in the term of the whole lease."""
+        if self.bandwidth_bps is None:
+            return at_first_tariff(first, self.window)
+        resized = structs.replace(first, segment=structs.replace(first.segment, bandwidth_bps=self.bandwidth_bps))
+        return at_first_tariff(resized, self.window, self.window.end_s - first.segment.window.start_s)
 
 
 class Extending:
-    """Makes extension quotes and stores them."""
+    """Makes quotes for changes and stores them."""
 
     def __init__(self, quoting: Quoting) -> None:
         self._searching, self._terms = quoting.searching, quoting.searching.terms
@@ -119,7 +135,7 @@ class Extending:
         asks = [
             Ask(
                 operator=leased.operator,
-                segment=structs.replace(leased.segment, window=longer.window),
+                segment=longer.segment(leased),
                 product=leased.product,
                 currency=first.quote.total.currency,
                 grants=granted_to(
@@ -141,7 +157,7 @@ class Extending:
             if isinstance(answer, Problem)
         ]
         if failed:
-            raise given_up(failed, "the lease keeps its end", Outcome.UNDONE)
+            raise given_up(failed, "the lease stays as it is", Outcome.UNDONE)
         return tuple(answer for answer in answers if isinstance(answer, HeldQuote))
 
     def _name(self, operator: str) -> str:
@@ -153,12 +169,12 @@ class Extending:
         broken = before.intent.limits.broken_by(found.promise)
         if broken or not labels_agree(held):
             why = f"the operators now promise less: {', '.join(broken)}" if broken else "the labels do not agree"
-            raise Problem("OPERATOR_REFUSED", f"{why}; the lease keeps its end")
+            raise Problem("OPERATOR_REFUSED", f"{why}; the lease stays as it is")
         for one in held:
             ends = one.quote.segment.a.interface, one.quote.segment.z.interface
             why_not = self._terms.doubt(one.operator, *ends, one.quote.promise)
             if why_not is not None:
-                raise Problem("OPERATOR_REFUSED", f"{self._name(one.operator)} {why_not}; the lease keeps its end")
+                raise Problem("OPERATOR_REFUSED", f"{self._name(one.operator)} {why_not}; the lease stays as it is")
         self._check_price(longer, held, found.total)
         judged = self._judgement(longer)
         bought = Bought(before.buyer, before.intent, held, found, judged, 1, longer.order, longer.power, before.grants)
@@ -167,27 +183,28 @@ class Extending:
         return seal(bought, path, self._author, self._terms)
 
     def _check_price(self, longer: Longer, held: tuple[HeldQuote, ...], added: Money) -> None:
-        """Nobody sees the price of an extension before it is ordered, so it keeps the budget of the intent, and no
+        """Nobody sees the price of a change before it is ordered, so it keeps the budget of the intent, and no
         operator takes more than the tariff by which it sold the lease comes to.
         """
         for first, one in zip(longer.quote.held, held, strict=True):
-            most = at_first_tariff(first.quote, longer.window)
+            most = longer.most(first.quote)
             if one.quote.total.currency != most.currency or one.quote.total.micro > most.micro:
                 why = f"{self._name(one.operator)} asks {one.quote.total}, and at the tariff of the lease it is"
-                raise Problem("OPERATOR_REFUSED", f"{why} {most}; the lease keeps its end")
+                raise Problem("OPERATOR_REFUSED", f"{why} {most}; the lease stays as it is")
         most_micro = MICRO_MAX
         if longer.quote.intent.budget is not None:
             most_micro = ceiling(longer.quote.intent.budget, added.currency, self._terms.rates)
         whole = longer.total.micro + added.micro
         if whole > most_micro:
             why = f"the lease would cost {Money(added.currency, whole)}, more than the budget"
-            raise Problem("NO_FEASIBLE_PATH", f"{why}; the lease keeps its end", field="budget")
+            raise Problem("NO_FEASIBLE_PATH", f"{why}; the lease stays as it is", field="budget")
 
 
-def at_first_tariff(quote: SegmentQuote, added: Window) -> Money:
-    """What a window costs by the tariff of a segment quote: its usage, without any discount for length."""
+def at_first_tariff(quote: SegmentQuote, added: Window, term_s: int | None = None) -> Money:
+    """What a window costs by the tariff of a segment quote: its usage, without any discount for length. `term_s` is the
+    term that counts where that is not the window's."""
     plain = structs.replace(quote.tariff, terms=tuple(t for t in quote.tariff.terms if t.factor_ppm > PPM))
-    lines = usage(plain, quote.segment.bandwidth_bps, added.start_s, added.end_s, added.duration_s)
+    lines = usage(plain, quote.segment.bandwidth_bps, added.start_s, added.end_s, term_s or added.duration_s)
     return Money(quote.tariff.currency, total(lines))
 
 

@@ -62,7 +62,7 @@ def converted(rates: RateTable, money: Money, currency: str) -> Money:
 
 def _check_intent(intent: Intent, quoted: PathQuote, rates: RateTable, *, extends: bool) -> None:
     pairs: dict[str, tuple[object, object]] = {
-        "bandwidth": (quoted.bandwidth_bps, intent.bandwidth_bps),
+        "bandwidth": (extends or quoted.bandwidth_bps == intent.bandwidth_bps, True),
         "currency": (quoted.total.currency, intent.currency),
         "limits": (intent.limits.broken_by(quoted.promise), ()),
     }

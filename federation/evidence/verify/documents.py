@@ -126,7 +126,8 @@ def _check_lease(case: Case, found: Purchase, lease: Lease) -> None:
 
 
 def _beside(segment: Segment, first: Segment) -> Segment:
-    """A segment with the end of the first one's window: extensions move it and nothing else."""
+    """A segment with the bandwidth, and the end of the window, of the first one: changes are of these and no others."""
+    segment = structs.replace(segment, bandwidth_bps=first.bandwidth_bps)
     return structs.replace(segment, window=first.window) if segment.window.start == first.window.start else segment
 
 
@@ -171,17 +172,18 @@ def _check_confirm(found: Purchase, lease: Lease, item: Item[Confirm]) -> None:
 def _check_answers(case: Case, found: Purchase, lease: Lease, position: int) -> None:
     """Every receipt and confirm names an order that is shown, and its quote and root are those of that order."""
     there = [one for one in found.rounds if position < len(one.legs)]
+    bandwidths = {one.legs[position].quote.claims.segment.bandwidth_bps for one in there}
     legs = {order.hash: one for one in there if (order := one.legs[position].order) is not None}
     releases = {item.hash: item.claims for item in releases_of(case, lease)}
     for item in lease.receipts:
         receipt, one = item.claims, legs.get(item.claims.order_h)
         if one is not None:
-            quoted = one.legs[position].quote.claims.segment
+            quoted, bps = one.legs[position].quote.claims.segment, receipt.segment.bandwidth_bps
+            beside = _beside(receipt.segment, quoted)
             pairs = {
-                "segment": (_beside(receipt.segment, quoted), quoted)
-                if one is found.first
-                else (structs.replace(receipt.segment, window=quoted.window), quoted),
+                "segment": (beside if one is found.first else structs.replace(beside, window=quoted.window), quoted),
                 "window": (_is_end(receipt.segment, found, position), True),
+                "bandwidth": (bps in ({quoted.bandwidth_bps} if one is found.first else bandwidths), True),
             }
             same(f"receipt of {lease.operator}", pairs)
         elif receipt.order_h not in releases:

@@ -16,7 +16,7 @@ Operators = Sequence[WorldOperator]
 
 def broken(states: Sequence[OrderState], operators: Operators) -> list[str]:
     """Every promise that does not hold."""
-    promises = (settled, all_or_nothing, no_orphan, once, honest_bills, labels_agree)
+    promises = (settled, all_or_nothing, one_bandwidth, one_in_place, no_orphan, once, honest_bills, labels_agree)
     return [f"{promise.__name__}: {what}" for promise in promises for what in promise(states, operators)]
 
 
@@ -43,6 +43,30 @@ def all_or_nothing(states: Sequence[OrderState], operators: Operators) -> Iterat
         ends = {lease.end_s for leg, lease in zip(state.legs, leases, strict=True) if lease and leg.over is None}
         if all(active) and ends - {state.end_s}:
             yield f"order {state.terms.id} ends at {state.end_s}, its operators say {ends}"
+
+
+def one_bandwidth(states: Sequence[OrderState], operators: Operators) -> Iterator[str]:
+    """A path in force has one bandwidth, at every operator."""
+    for state in states:
+        if state.state not in BILLABLE or state.extension is not None:
+            continue
+        leases = [_lease(operators, part.operator, leg.product) for part, leg in _pairs(state)]
+        found = {lease.segment.bandwidth_bps for lease in leases if lease and lease.state in BILLABLE}
+        if found - {state.bandwidth_bps}:
+            yield f"order {state.terms.id} has {state.bandwidth_bps} bit/s, its operators say {found}"
+
+
+def one_in_place(states: Sequence[OrderState], operators: Operators) -> Iterator[str]:
+    """Of an order and the one that replaces it one is in force, and neither waits for the other."""
+    known = {state.terms.id: state for state in states}
+    for state in states:
+        before = known.get(state.terms.replaces or "")
+        if state.state is State.REROUTING:
+            yield f"order {state.terms.id} still waits for {state.replaced_by}"
+        if before is not None and {state.state, before.state} <= BILLABLE:
+            yield f"orders {before.terms.id} and {state.terms.id} are both in force"
+        if before is not None and state.was_active and before.replaced_by != state.terms.id:
+            yield f"order {before.terms.id} does not say what replaced it"
 
 
 def no_orphan(states: Sequence[OrderState], operators: Operators) -> Iterator[str]:
@@ -85,6 +109,9 @@ def honest_bills(states: Sequence[OrderState], operators: Operators) -> Iterator
                 yield f"{part.name} bills {micro} for order {state.terms.id}, which never was ACTIVE"
             worth = state.terms.rates.worth_ppm
             owed += ceil_div(micro * worth[part.pledge.amount.currency], worth[state.total.currency])
+        disputed = any(" bills " in entry.why for entry in state.history)
+        if disputed and state.extensions and state.bill.total.micro < owed:
+            continue  # a change that was not confirmed everywhere, while it was taken back
         if state.bill.total.micro != (owed if state.was_active else 0):
             yield f"order {state.terms.id} bills {state.bill.total.micro}, its segments come to {owed}"
         if state.bill.total.micro != sum(line.micro for line in state.bill.lines):

@@ -57,7 +57,8 @@ class LoopClock:
 @dataclass(frozen=True)
 class Plan:
     """What a run is like; `None` is drawn from the seed. `fault` is the chance of one per call, `crash` per write of
-    the journal, `release` that a wish of the buyer is a release and no extension. `crash_write` crashes at one write.
+    the journal, `release` that a wish of the buyer is a release and no change, `resize` that a change is of the
+    bandwidth and no extension. `crash_write` crashes at one write.
     """
 
     operators: int | None = None
@@ -66,6 +67,7 @@ class Plan:
     crash: float | None = None
     wishes: bool = True
     release: float = 0.4
+    resize: float = 0.0
     trouble: bool = True
     start_in_s: int | None = None
     lasts_s: int | None = None
@@ -146,6 +148,16 @@ class World:
             held.append(operator.quote(segment, self.tariff(operator), product=leg.product))
         return self._stored(tuple(held), Action.MODIFY, state.terms.id)
 
+    def other_quote(self, state: OrderState, bps: int, *, anew: bool) -> StoredQuote:
+        """A held path quote for another bandwidth until the end of an order: of its leases, or of new ones."""
+        held, span = [], window(self.clock.now(), state.end_s)
+        for part, leg in zip(state.terms.parts, state.legs, strict=True):
+            operator = next(one for one in self.operators if one.entity == part.operator)
+            segment = msgspec.structs.replace(part.pledge.quoted, window=span, bandwidth_bps=bps)
+            held.append(operator.quote(segment, self.tariff(operator), product=None if anew else leg.product))
+        action, order = (Action.ADD, None) if anew else (Action.MODIFY, state.terms.id)
+        return self._stored(tuple(held), action, order)
+
     def _stored(self, held: tuple[HeldQuote, ...], action: Action, order: str | None) -> StoredQuote:
         self.count += 1
         quote_id, now, span = f"q{self.count:021d}", self.clock.now(), held[0].quote.segment.window
@@ -153,7 +165,7 @@ class World:
         total = Money("EUR", sum(one.micro for one in totals))
         claims = PathQuote(
             iss=BROKER, sub=BUYER, aud=BUYER, iat=now, exp=now + 29, jti=quote_id, action=action, order=order,
-            intent_h="h" * 43, window=span, bandwidth_bps=GBPS,
+            intent_h="h" * 43, window=span, bandwidth_bps=held[0].quote.segment.bandwidth_bps,
             path=tuple(
                 QuotedSegment(operator=one.operator, quote_h=one.quote_h, quote=None, total=part)
                 for one, part in zip(held, totals, strict=True)
@@ -230,15 +242,33 @@ class World:
         for _ in range(self.rng.choice((0, 0, 1, 2))):
             await asyncio.sleep(self.rng.expovariate(1 / 30))
             if self.rng.random() < self.plan.release:
-                await self.until_answered(lambda orders: orders.release(BUYER, order_id, None))
+                await self.until_answered(lambda orders, name=order_id: orders.release(BUYER, name, None))
+            elif self.plan.resize and self.rng.random() < self.plan.resize:
+                order_id = await self.resized(order_id) or order_id
             else:
                 await self.extended(order_id)
 
-    async def placed(self, quote: StoredQuote, claim: Claim) -> str | None:
+    async def placed(self, quote: StoredQuote, claim: Claim, replaces: str | None = None) -> str | None:
         async def place(orders: Coordinator) -> str:
-            return (await orders.place(quote, claim)).id
+            return (await orders.place(quote, claim, replaces=replaces)).id
 
         return await self.until_answered(place)
+
+    async def resized(self, order_id: str) -> str | None:
+        """Another bandwidth, in place or by another order, whose id is the one to use from then on."""
+        state = self.store.state(order_id)
+        if state.state is not State.ACTIVE or self.clock.now() > state.end_s - 30:
+            return None
+        bps = self.rng.choice([one for one in (GBPS // 4, GBPS, 3 * GBPS) if one != state.bandwidth_bps])
+        anew = self.rng.random() < 0.5
+        quote = self.other_quote(state, bps, anew=anew)
+        await self.store.put_quote(quote, Claim(buyer=BUYER, key=f"quote {quote.id}", digest="d"))
+        claim = Claim(buyer=BUYER, key=quote.id, digest="d")
+        self.told["replace" if anew else "resize"] += 1
+        if anew:
+            return await self.placed(quote, claim, order_id)
+        await self.until_answered(lambda orders: orders.extend(quote, claim))
+        return None
 
     async def extended(self, order_id: str) -> None:
         state = self.store.state(order_id)

@@ -12,7 +12,7 @@ from federation.client.broker import BrokerClient
 from schemas.intent import Intent
 from schemas.lease import State
 from schemas.problem import Problem
-from schemas.request import Extension
+from schemas.request import Extension, Resize, Way
 from tests.support.face import World
 
 INTENT = Intent(a="Utrecht@SURF", z="Milan@GARR", bandwidth_bps=10**10, duration_s=7200)
@@ -36,6 +36,8 @@ async def test_a_purchase_from_search_to_bill(world: World) -> None:
         assert order.state is State.ACTIVE
         longer = await broker.extend(order.id, Extension(by_s=600))
         assert longer.window.duration_s == 7800
+        resized = await broker.resize(order.id, Resize(bandwidth_bps=2 * 10**10))
+        assert (resized.way, resized.order.bandwidth_bps) == (Way.IN_PLACE, 2 * 10**10)
         ended = await broker.release(order.id)
         assert ended.bill
         assert ended.bill.total.micro == 1_500_000
@@ -144,6 +146,8 @@ def bps(value: bytes) -> bytes:
         ("POST /search", BODY[:-1] + b',"paths":99}', {}, (400, "paths")),
         ("POST /orders/o1/extend", b'{"by_s":0}', KEYED, (400, "by_s")),
         ("POST /orders/o1/extend", b"{}", KEYED, (400, "body")),
+        ("POST /orders/o1/resize", b'{"bandwidth_bps":0}', KEYED, (400, "bandwidth_bps")),
+        ("POST /orders/o1/resize", b'{"bandwidth_bps":1,"way":"both"}', KEYED, (400, "way")),
         ("GET /orders/o1?wait_s=abc", None, {}, (400, "wait_s")),
         ("GET /orders/o1?wait_s=-1", None, {}, (400, "wait_s")),
         ("GET /orders/o1?wait=5", None, {}, (400, "wait")),

@@ -45,6 +45,8 @@ async def test_an_agent_buys_and_releases_a_path() -> None:
         assert (order["state"], order["order_id"]) == ("ACTIVE", again["order_id"])
         seen = await told(agent, "get_order", {"order_id": order["order_id"], "wait_s": 2})
         assert seen["operators"] == {"SURF": "ACTIVE", "GÉANT": "ACTIVE"}
+        resized = await told(agent, "resize_lease", {"order_id": order["order_id"], "bandwidth_mbps": 20_000})
+        assert (resized["way"], resized["order"]["bandwidth_bps"]) == ("in_place", 2 * 10**10)
         alive = await told(agent, "heartbeat", {"order_id": order["order_id"]})
         assert (alive["state"], exchange.beats) == ("ACTIVE", [order["order_id"]])
         ended = await told(agent, "release_lease", {"order_id": order["order_id"]})
@@ -111,14 +113,15 @@ async def test_a_backup_is_told_in_two_lines() -> None:
 async def test_the_list_is_short_stable_and_says_what_each_tool_does() -> None:
     async with client(FakeExchange()) as agent:
         tools = (await agent.list_tools()).tools
-    names = ["search_paths", "quote", "get_quote", "place_order", "get_order", "heartbeat", "release_lease"]
+    before = ["search_paths", "quote", "get_quote"]
+    names = [*before, "place_order", "get_order", "resize_lease", "heartbeat", "release_lease"]
     assert [t.name for t in tools] == [*names, "get_statement", "audit"]
     hints = {t.name: t.annotations for t in tools if t.annotations}
     assert [n for n, h in hints.items() if h.read_only_hint] == [
         "search_paths", "get_quote", "get_order", "get_statement", "audit",
     ]  # fmt: skip
     assert [n for n, h in hints.items() if h.destructive_hint] == ["release_lease"]
-    assert [n for n, h in hints.items() if not h.idempotent_hint] == ["quote"]
+    assert [n for n, h in hints.items() if not h.idempotent_hint] == ["quote", "resize_lease"]
     for tool in tools:
         assert tool.input_schema["additionalProperties"] is False
         assert tool.output_schema

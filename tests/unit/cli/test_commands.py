@@ -95,6 +95,8 @@ async def test_a_purchase_at_the_terminal(peerway: Terminal) -> None:
     assert (status, "ACTIVE" in out, "p-SURF" in out) == (0, True, True)
     status, out, _ = await peerway("extend", "o1", "--by", "30m")
     assert "until 2026-11-18 13:36:40Z" in out
+    status, out, _ = await peerway("resize", "o1", "20G")
+    assert (status, "20 Gb/s" in out) == (0, True)
     status, out, _ = await peerway("heartbeat", "o1", "--repeat")
     assert (status, "ACTIVE" in out) == (0, True)
     status, out, _ = await peerway("release", "o1")
@@ -114,7 +116,8 @@ async def test_a_purchase_at_the_terminal(peerway: Terminal) -> None:
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     "arguments", [("search", *ASKED), ("quote", *ASKED), ("orders",), ("federation",), ("order", "q1"), ("show", "o1"),
-                  ("extend", "o1", "--by", "1h"), ("heartbeat", "o1"), ("release", "o1")]
+                  ("extend", "o1", "--by", "1h"), ("resize", "o1", "20G", "--in-place"), ("heartbeat", "o1"),
+                  ("release", "o1")]
 )  # fmt: skip
 async def test_every_command_answers_programs_in_json(peerway: Terminal, arguments: tuple[str, ...]) -> None:
     await peerway("quote", *ASKED)

@@ -200,12 +200,12 @@ def test_an_extension_is_granted_once_at_a_time_and_only_while_active() -> None:
             await shop.store.put_quote(quote, claim(f"quote {quote.id}"))
         view = await shop.orders.extend(quotes[0], claim("x0"))
         assert view.window.end_s == end_s
-        with pytest.raises(Problem, match="another extension is under way"):
+        with pytest.raises(Problem, match="another change is under way"):
             await shop.orders.extend(quotes[1], claim("x1"))
         longer = await shop.orders.wait(BUYER, order_id, 10)
         assert (longer.state, longer.window.end_s) == (State.ACTIVE, end_s + 100)
         assert longer.total.micro > view.total.micro
-        with pytest.raises(Problem, match="quote from there"):
+        with pytest.raises(Problem, match="ask for a new quote"):
             await shop.orders.extend(quotes[1], claim("x1"))
         await shop.orders.release(BUYER, order_id, None)
         await shop.orders.wait(BUYER, order_id, 10)

@@ -1,0 +1,157 @@
+"""Another bandwidth for a lease in force: in place where every operator can, otherwise over a new path.
+
+A new path is an order of its own between the same interfaces, until the same end, and in force before the old order is
+released (make before break). Both are paid by the second while both exist; docs/ARCHITECTURE.md says what that is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Final
+
+from msgspec import structs
+
+from federation.broker.authority.power import Buyer
+from federation.broker.orders.protocols import Orders
+from federation.broker.orders.saga.bill import unused
+from federation.broker.orders.saga.state import OrderState, Phase
+from federation.broker.quotes.extension import Extending, Leased, Longer
+from federation.broker.quotes.protocols import Claim, StoredQuote
+from federation.broker.quotes.quoting import Quoting
+from federation.node.seams import Clock
+from schemas.answer import OrderView, ResizeView
+from schemas.authority import Deed
+from schemas.intent import Intent
+from schemas.lease import State
+from schemas.order import CONFIRM_WITHIN_S
+from schemas.price import Money
+from schemas.problem import Outcome, Problem, invalid
+from schemas.request import Resize, Way
+from schemas.segment import moment, window
+from schemas.token import SKEW_S
+
+# What keeps a lease from being changed where it is, and nothing else.
+ELSEWHERE: Final = frozenset(
+    "CAPACITY_CHANGED DOCUMENT_INVALID LABEL_TAKEN NOT_IMPLEMENTED NO_FEASIBLE_PATH OPERATOR_REFUSED "
+    "OPERATOR_UNREACHABLE".split()
+)
+
+
+class Resizing:
+    """Changes bandwidths for the buyers of one broker."""
+
+    def __init__(self, quoting: Quoting, extending: Extending, orders: Orders, clock: Clock) -> None:
+        self._quoting, self._extending, self._orders, self._clock = quoting, extending, orders, clock
+
+    async def resize(
+        self, buyer: Buyer, state: OrderState, quote: StoredQuote, asked: Resize, claim: Claim
+    ) -> ResizeView:
+        """Which way it goes, and the order to use. Returns once that is durable and under way. `quote` is the one that
+        became the order.
+
+        Raises INVALID_ARGUMENT (it has that bandwidth), INCOMPATIBLE_STATE, POLICY_DENIED, or why it goes neither way.
+        """
+        check_resizable(state, asked)
+        refused: Problem | None = None
+        if asked.way is not Way.NEW_PATH:
+            try:
+                return ResizeView(way=Way.IN_PLACE, order=await self._in_place(buyer, state, quote, asked, claim))
+            except Problem as problem:
+                if asked.way is Way.IN_PLACE or problem.code not in ELSEWHERE:
+                    raise
+                refused = problem
+        try:
+            return ResizeView(way=Way.NEW_PATH, order=await self._new_path(buyer, state, quote, asked, claim))
+        except Problem as problem:
+            if refused is None:
+                raise
+            raise _neither(problem, refused) from problem
+
+    async def _in_place(
+        self, buyer: Buyer, state: OrderState, quote: StoredQuote, asked: Resize, claim: Claim
+    ) -> OrderView:
+        now = self._clock.now()
+        buyer.may(Deed.EXTEND, now)
+        freed = unused(state, min(now + CONFIRM_WITHIN_S, state.end_s) + SKEW_S)
+        wanted = Longer(
+            order=state.terms.id,
+            quote=quote,
+            leased=leased(state),
+            window=window(now, state.end_s),
+            total=Money(state.total.currency, max(0, state.total.micro - freed.micro)),
+            power=buyer.power,
+            bandwidth_bps=asked.bandwidth_bps,
+        )
+        stored = await self._extending.quote(wanted)
+        return await self._kept(stored, self._orders.extend(stored, claim, buyer.budget))
+
+    async def _new_path(
+        self, buyer: Buyer, state: OrderState, quote: StoredQuote, asked: Resize, claim: Claim
+    ) -> OrderView:
+        for deed in (Deed.QUOTE, Deed.ORDER, Deed.RELEASE):
+            buyer.may(deed, self._clock.now())
+        intent = replacing(quote.intent, state, asked.bandwidth_bps)
+        stored = await self._quoting.quote(buyer.name, intent, None, buyer.power, quote.grants)
+        return await self._kept(stored, self._orders.place(stored, claim, buyer.budget, replaces=state.terms.id))
+
+    async def _kept(self, stored: StoredQuote, ordering: Awaitable[OrderView]) -> OrderView:
+        """What was ordered; its holds are let go where it was not."""
+        try:
+            return await ordering
+        except Problem as problem:
+            if problem.outcome is Outcome.UNKNOWN:
+                raise  # it may have begun with these holds; if it has not, they end by themselves
+            await self._extending.let_go(stored)
+            raise problem.with_outcome(Outcome.UNDONE) from problem
+
+
+def check_resizable(state: OrderState, asked: Resize) -> None:
+    """Whether an order may get another bandwidth now. Raises INVALID_ARGUMENT, INCOMPATIBLE_STATE."""
+    if state.state is not State.ACTIVE:
+        why = f"the order is {state.state}; only an ACTIVE one gets another bandwidth"
+        hint = "; release it, which costs nothing before its start, and order anew" if before_start(state) else ""
+        raise Problem("INCOMPATIBLE_STATE", why + hint, outcome=Outcome.NONE)
+    if state.extension is not None and state.extension.phase is not Phase.DROPPED:
+        raise Problem("INCOMPATIBLE_STATE", "another change is under way; wait for its outcome", outcome=Outcome.NONE)
+    if asked.bandwidth_bps == state.bandwidth_bps:
+        raise invalid("bandwidth_bps", f"the lease has {state.bandwidth_bps} bit/s already; name another bandwidth")
+
+
+def before_start(state: OrderState) -> bool:
+    """Whether an order waits for its window to begin."""
+    return state.state is State.COMMITTED and state.now_s < state.terms.start_s
+
+
+def replacing(intent: Intent, state: OrderState, bandwidth_bps: int) -> Intent:
+    """The intent of an order anew: another bandwidth between the very interfaces it has, from now until its end."""
+    first, last = leased(state)[0], leased(state)[-1]
+    return structs.replace(
+        intent,
+        a=f"{first.segment.a.interface}@{first.operator}",
+        z=f"{last.segment.z.interface}@{last.operator}",
+        bandwidth_bps=bandwidth_bps,
+        start=None,
+        duration_s=None,
+        end=moment(state.end_s),
+    )
+
+
+def leased(state: OrderState) -> tuple[Leased, ...]:
+    """The segments of an order as they are in force."""
+    pairs = zip(state.terms.parts, state.legs, strict=True)
+    return tuple(
+        Leased(operator=part.operator, product=leg.product or "", segment=leg.in_force or part.pledge.quoted)
+        for part, leg in pairs
+    )
+
+
+def resize_view(order_id: str, order: OrderView) -> ResizeView:
+    """The answer to a request that was answered before: the order that came of it says which way it went."""
+    return ResizeView(way=Way.NEW_PATH if order.replaces == order_id else Way.IN_PLACE, order=order)
+
+
+def _neither(problem: Problem, refused: Problem) -> Problem:
+    """Why it goes neither way."""
+    why = f"over a new path: {problem.detail}; in place: {refused.detail}"
+    extra = problem.extra | {"in_place": {"code": refused.code, "detail": refused.detail}}
+    return Problem(problem.code, why, field=problem.field, outcome=problem.outcome, extra=extra)
