@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -12,13 +13,14 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from federation.broker.store.redis.keys import prefix
 from federation.client.broker import BrokerClient
 from federation.client.lease import active, extended, released
 from schemas.answer import OrderView
 from schemas.intent import Intent
 from schemas.lease import State
 from schemas.request import Extension
-from tests.support.federation import ENDS, GBPS, BrokerPlan, TinyFederation, retried, tiny_federation
+from tests.support.federation import BROKER_ENTITY, ENDS, GBPS, BrokerPlan, TinyFederation, retried, tiny_federation
 from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -61,6 +63,20 @@ async def test_a_path_is_bought_extended_and_released(federation: TinyFederation
     async with federation.client("bob") as client:
         assert await client.orders() == ()
     assert not (federation.folder / "broker" / "data" / "broker.sqlite3").exists()
+
+
+async def test_what_was_signed_is_logged_there_too(federation: TinyFederation, server: RedisServer) -> None:
+    """Every document of the purchase before, in a tree that grows beside it."""
+    keys = prefix(BROKER_ENTITY)
+    with server.client() as client:
+        filed = {name.rpartition(":")[2] for name in client.scan_iter(f"{keys}document:*", count=1000)}
+        async with asyncio.timeout(60):
+            while client.zcard(f"{keys}log-queue"):
+                await asyncio.sleep(0.1)
+        logged = {name.rpartition(":")[2] for name in client.scan_iter(f"{keys}log-leaf:*", count=1000)}
+        assert len(filed) > 10
+        assert filed <= logged
+        assert json.loads(str(client.get(f"{keys}log-tree")))[0] == len(logged)
 
 
 async def test_killed_with_its_store_it_goes_on_where_it_was(federation: TinyFederation, server: RedisServer) -> None:
