@@ -15,18 +15,19 @@ SILENCE_S: Final = 5.0  # after which the connection is tried
 
 
 async def listen(settings: Store, channel: str) -> AsyncGenerator[str | None, None]:
-    """None once it is listening, then what is said. Nothing said before, or after it ended, is heard. Raises
-    `UNAVAILABLE` where the server is gone."""
+    """None whenever it begins to listen, after the connection was lost too, then what is said. What was said between is
+    not heard. Raises `UNAVAILABLE` where the server is gone."""
     kind, where = address(settings)
     pool = ConnectionPool(connection_class=kind, decode_responses=True, protocol=2, driver_info=None, **where)
     try:
         async with Redis(connection_pool=pool) as client, client.pubsub() as listening:
             await listening.subscribe(channel)
-            yield None
             while True:
-                said = await listening.get_message(ignore_subscribe_messages=True, timeout=SILENCE_S)
+                said = await listening.get_message(timeout=SILENCE_S)
                 if said is None:
                     await listening.ping()
+                elif said["type"] == "subscribe":
+                    yield None
                 elif said["type"] == "message":
                     yield str(said["data"])
     except (RedisError, OSError) as error:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from federation.broker.once import Once, claim_of
+from federation.broker.quotes.protocols import Claim
 from schemas.problem import Problem
 from tests.support.memory_store import MemoryStore
 from tests.support.seams import FixedClock
@@ -121,3 +122,85 @@ async def test_a_fault_of_ours_reaches_the_caller_and_leaves_the_others_running(
         assert await once.run(claim_of("ann", "k2", "quote", 1), runs.work, runs.again) == "answer 1"
 
     await running(main)
+
+
+class OneTurn:
+    """Turns of one replica among others; `others` has it until it is set free."""
+
+    def __init__(self, others: int = 0, *, lost: bool = False) -> None:
+        self.others, self.lost = others, lost
+        self.left = 0
+
+    async def take(self, claim: Claim) -> bool:
+        self.others -= 1
+        return self.others < 0
+
+    async def leave(self, claim: Claim) -> bool:
+        self.left += 1
+        return not self.lost
+
+
+async def in_turn(turns: OneTurn, main: Callable[[Runs, Once], Awaitable[None]]) -> None:
+    runs = Runs()
+    runs.gate.set()
+    async with asyncio.TaskGroup() as tasks:
+        await main(runs, Once(runs.store, FixedClock(), tasks, turns))
+
+
+@pytest.mark.asyncio
+async def test_a_request_waits_for_its_turn_and_gives_it_up() -> None:
+    turns = OneTurn(others=2)
+
+    async def main(runs: Runs, once: Once) -> None:
+        assert await once.run(claim_of("ann", "k", "quote", 1), runs.work, runs.again) == "answer 1"
+
+    await in_turn(turns, main)
+    assert turns.left == 1
+
+
+@pytest.mark.asyncio
+async def test_what_another_replica_answers_meanwhile_is_the_answer() -> None:
+    async def main(runs: Runs, once: Once) -> None:
+        claim = claim_of("ann", "k", "quote", 1)
+        await runs.store.claim(claim, 0)
+        await runs.store.answer(claim, "theirs")
+        assert await once.run(claim, runs.work, runs.again) == "again theirs"
+        assert runs.done == 0
+
+    await in_turn(OneTurn(others=10**9), main)
+
+
+@pytest.mark.asyncio
+async def test_who_lost_the_turn_gives_the_answer_that_was_bound() -> None:
+    async def main(runs: Runs, once: Once) -> None:
+        claim = claim_of("ann", "k", "quote", 1)
+
+        async def overtaken() -> str:
+            await runs.store.answer(claim, "theirs")
+            return await runs.work()
+
+        assert await once.run(claim, overtaken, runs.again) == "again theirs"
+
+        async def refused() -> str:
+            await runs.store.answer(other, "theirs too")
+            raise Problem("QUOTE_USED", "somebody was faster")
+
+        other = claim_of("ann", "l", "order", 1)
+        assert await once.run(other, refused, runs.again) == "again theirs too"
+
+    await in_turn(OneTurn(lost=True), main)
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_stays_one_and_the_turn_is_left() -> None:
+    turns = OneTurn()
+
+    async def main(runs: Runs, once: Once) -> None:
+        async def refused() -> str:
+            raise Problem("QUOTE_EXPIRED", "too late")
+
+        with pytest.raises(Problem, match="too late"):
+            await once.run(claim_of("ann", "k", "order", 1), refused, runs.again)
+
+    await in_turn(turns, main)
+    assert turns.left == 1
