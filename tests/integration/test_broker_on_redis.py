@@ -25,6 +25,7 @@ from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 INTENT = Intent(a=ENDS[0], z=ENDS[1], bandwidth_bps=GBPS, duration_s=600)
+TAKEOVER_S = 2  # after a kill the next process waits so long, for it may be a replica of one that lives
 NOTHING: dict[str, dict[str, str]] = {"north": {}, "middle": {}, "south": {}}
 
 
@@ -37,7 +38,11 @@ def server() -> Iterator[RedisServer]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def federation(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[TinyFederation]:
     desk = BrokerPlan(redis=server.store.redis)
-    async with tiny_federation(tmp_path_factory.mktemp("federation"), desk=desk) as made:
+    async with tiny_federation(tmp_path_factory.mktemp("federation"), desk=desk, start=False) as made:
+        config = made.folder / "broker" / "config.toml"
+        config.write_text(config.read_text().replace("store = { ", f"store = {{ takeover_s = {TAKEOVER_S}, "))
+        await made.start("north", "middle", "south")
+        await made.start("broker")
         yield made
 
 
