@@ -31,6 +31,8 @@ from schemas.problem import Outcome, Problem
 
 # The wall clock may be set while we sleep, so look at it at least this often.
 SLEEP_S_MAX: Final = 3600.0
+# Whoever wakes so late was stopped, or its clock was set: it could hear nobody.
+STALLED_US: Final = 5_000_000
 # A journal that cannot be written (a full disk) is tried again; no effect runs before.
 JOURNAL_RETRY_S: Final = 1.0
 # So long a receipt waits for its siblings' before it is journaled and shows by itself.
@@ -86,6 +88,7 @@ class Lane:
         self._quotes: dict[str, StoredQuote] = {}
         self._pump: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._wake_us = 0
         self._watchers: set[asyncio.Future[None]] = set()
         self._wishes: set[asyncio.Future[OrderState]] = set()
         self._stopped = self._stale = self._taking = False
@@ -323,9 +326,10 @@ class Lane:
         self._put(News(result.event, result.filed, act))
 
     def _sleep(self, at_us: int) -> None:
-        wait_s = max(0, at_us - self._shell.clock.now_us()) / 1_000_000
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(min(wait_s, SLEEP_S_MAX), self._wake)
+        now_us = self._shell.clock.now_us()
+        wait_s = min(max(0, at_us - now_us) / 1_000_000, SLEEP_S_MAX)
+        self._wake_us = now_us + round(wait_s * 1_000_000)
+        self._timer = asyncio.get_running_loop().call_later(wait_s, self._wake)
 
     def _wake_no_more(self) -> None:
         if self._timer:
@@ -334,7 +338,8 @@ class Lane:
 
     def _wake(self) -> None:
         self._timer = None
-        self.tell(Tick(self._shell.clock.now_us()))
+        now_us = self._shell.clock.now_us()
+        self.tell(Tick(now_us, stalled=now_us - self._wake_us > STALLED_US))
 
 
 def _quote_id(state: OrderState, act: Act) -> str:

@@ -16,7 +16,9 @@ class Event(Struct, frozen=True):
 
 
 class Tick(Event, frozen=True):
-    """Time has passed."""
+    """Time has passed; `stalled` where this is learnt so late that nobody can have been heard meanwhile."""
+
+    stalled: bool = False
 
 
 class Restarted(Event, frozen=True):

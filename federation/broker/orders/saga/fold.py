@@ -29,6 +29,7 @@ from federation.broker.orders.saga.events import (
     Replaced,
     Rerouting,
     Restarted,
+    Tick,
     Told,
     Unanswered,
     Untold,
@@ -59,6 +60,8 @@ def fold(state: OrderState, event: Event) -> OrderState:
             if handing.owed(state):
                 state = structs.replace(state, handing=in_doubt(state.handing))
             return idle.heard(extension.restarted(_restarted(state)), anew=True)
+        case Tick(stalled=True):
+            return idle.heard(state, anew=True)
         case HolderHeard():
             return idle.heard(state)
         case ReleaseAsked():

@@ -1,9 +1,9 @@
 """Heartbeats: a path whose holder is silent for as long as its intent says (`idle_release_s`) is released.
 
 An agent that died cannot release what it leased. The first period begins when the path becomes ACTIVE, and a restart
-of the broker begins another, because nobody could be heard meanwhile. Beats close together are not written down each:
-one within an eighth of the period after the last that was written changes nothing, so a path is released that much
-later, and never sooner.
+of the broker begins another, because nobody could be heard meanwhile; so does a while in which it was stopped. Beats
+close together are not written down each: one within an eighth of the period after the last that was written changes
+nothing, so a path is released that much later, and never sooner.
 """
 
 from __future__ import annotations

@@ -442,3 +442,19 @@ def test_receipts_that_decide_nothing_alone_share_a_journal_entry_and_are_not_ke
         assert journaled == [placed, [State.UP, State.HELD], up, active], "what is known shows while a sibling is slow"
 
     run(scenario, operators=2)
+
+
+def test_a_broker_that_was_stopped_grants_another_period() -> None:
+    async def scenario(shop: Shop) -> None:
+        quote = await shop.quote(idle_release_s=80)
+        order = await shop.orders.place(quote, claim(quote.id))
+        await shop.orders.wait(BUYER, order.id, 10)
+        now_us, ahead = shop.world.clock.now_us, 0
+        shop.world.clock.now_us = lambda: now_us() + ahead  # type: ignore[method-assign]
+        ahead = 600_000_000  # the process stood still, and its timers fire when it goes on
+        await asyncio.sleep(91)
+        assert (await shop.orders.get(BUYER, order.id)).state is State.ACTIVE
+        await asyncio.sleep(91)
+        assert (await shop.orders.wait(BUYER, order.id, 10)).state is State.RELEASED
+
+    run(scenario)

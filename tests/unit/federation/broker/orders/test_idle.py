@@ -5,7 +5,7 @@ from __future__ import annotations
 import hypothesis.strategies as st
 from hypothesis import given
 
-from federation.broker.orders.saga.events import HolderHeard
+from federation.broker.orders.saga.events import HolderHeard, Tick
 from federation.broker.orders.saga.idle import idle_at_s
 from federation.broker.orders.saga.state import OrderState
 from schemas.lease import State
@@ -94,3 +94,10 @@ def test_it_is_released_after_a_period_of_silence_and_an_eighth_at_most(pauses: 
     at_s = idle_at_s(saga.state)
     assert at_s is not None
     assert heard_s + IDLE_S <= at_s - NOW <= heard_s + IDLE_S + IDLE_S // 8
+
+
+def test_a_broker_that_was_stopped_could_hear_nobody() -> None:
+    saga = quiet().active()
+    saga.at_us = (NOW + 500) * 1_000_000
+    assert saga.tell(Tick(saga.at_us, stalled=True)).is_ == "ACTIVE"
+    assert saga.at(500 + 90).is_ == "RELEASING"
