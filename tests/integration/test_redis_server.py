@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from federation.broker.store.redis.keys import Keyspace, RedisKeys, Transaction,
 from federation.broker.store.redis.server import Server
 from federation.node.seams import SystemEntropy
 from schemas.problem import Outcome, Problem
+from tests.support.local_root import LocalRoot
 from tests.support.redis_server import ENTITY, RedisServer, emptied, redis_server, redis_space
 
 pytestmark = pytest.mark.asyncio
@@ -126,6 +128,32 @@ async def test_it_is_called_by_tcp_too() -> None:
             assert client.exists(f"{prefix(ENTITY)}sum")
 
 
+async def test_it_is_called_by_tls_where_the_address_says_so(emptied: RedisServer, tmp_path: Path) -> None:
+    """Through something that speaks TLS for the server; whoever vouches for it is in the configuration."""
+    root, other = (LocalRoot(tmp_path / str(seed), "127.0.0.1", seed=seed) for seed in (70, 71))
+    files = root.certificate(tmp_path / "tls")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(files.certificate, files.private_key)
+    front = Stolen(emptied)
+    async with await asyncio.start_server(front.serve, "127.0.0.1", 0, ssl=context) as listening:
+        address = f"rediss://127.0.0.1:{listening.sockets[0].getsockname()[1]}/0"
+        async with impatient(Store(redis=address, roots=str(root.file))) as space:
+            assert await space.transact(add) == 1
+        assert "cannot be reached" in await refused(emptied, Store(redis=address, roots=str(other.file)))
+        await until(lambda: front.open == 0)
+
+
+async def test_a_server_without_room_says_none_and_throws_nothing_away(emptied: RedisServer) -> None:
+    async with impatient(emptied.store) as space:
+        assert await space.transact(add) == 1
+        with emptied.client() as client:
+            client.config_set("maxmemory", "1")
+            assert (await failed(space.transact(add))).outcome is Outcome.NONE
+            assert await space.keys.get(["sum"]) == ["1"]
+            client.config_set("maxmemory", "0")
+        assert await space.transact(add) == 2
+
+
 async def test_a_power_cut_loses_nothing_and_nobody_has_to_help(emptied: RedisServer) -> None:
     async with impatient(emptied.store) as space:
         assert await space.transact(add) == 1
@@ -226,19 +254,19 @@ class Stolen:
     """Stands between a broker and its server, and takes away the answers to so many commits."""
 
     def __init__(self, server: RedisServer) -> None:
-        self._server, self._path = server, server.folder / "thief.sock"
+        self.server, self._path = server, server.folder / "thief.sock"
         self.store, self.left, self.stolen = Store(redis=f"unix://{self._path}"), 0, 0
-        self._open = 0
+        self.open = 0
 
     @asynccontextmanager
     async def there(self) -> AsyncIterator[None]:
-        async with await asyncio.start_unix_server(self._serve, str(self._path)):
+        async with await asyncio.start_unix_server(self.serve, str(self._path)):
             yield
-            await until(lambda: self._open == 0)
+            await until(lambda: self.open == 0)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open += 1
-        answers, questions = await asyncio.open_unix_connection(str(self._server.socket))
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open += 1
+        answers, questions = await asyncio.open_unix_connection(str(self.server.socket))
         steal = asyncio.Event()
         asking = asyncio.create_task(self._ask(reader, questions, steal))
         while (answer := await answers.read(1 << 20)) and not steal.is_set():
@@ -247,7 +275,7 @@ class Stolen:
         for end in (writer, questions):
             end.close()
             await end.wait_closed()
-        self._open -= 1
+        self.open -= 1
 
     async def _ask(self, reader: asyncio.StreamReader, questions: asyncio.StreamWriter, steal: asyncio.Event) -> None:
         """One question after another, as every connection of ours is used: what comes next is the answer to it."""
