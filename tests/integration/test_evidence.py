@@ -12,6 +12,7 @@ import pytest
 
 from federation.cli.demo.stage import BUYER_FOLDER, TRUST
 from federation.client.broker import BrokerClient
+from federation.client.lease import resized
 from federation.evidence.verify.report import Report
 from federation.evidence.verify.verify import verify
 from federation.node.seams import SystemClock
@@ -22,7 +23,7 @@ from schemas.evidence import Profile
 from schemas.lease import State
 from schemas.order import Receipt
 from schemas.problem import Problem
-from schemas.request import Extension
+from schemas.request import Extension, Resize, Way
 from tests.evidence.mutants import mutants
 from tests.integration.test_log import trading
 from tests.integration.test_membership import INTENT, Domain, until
@@ -70,6 +71,8 @@ async def test_what_was_bought_is_proved_to_a_stranger(tmp_path: Path) -> None:
             assert report.ok, [one for one in report.checks if not one.ok]
         await client.extend(order, Extension(by_s=600))
         await client.get_order(order, wait_s=20)
+        less = await resized(client, order, Resize(bandwidth_bps=INTENT.bandwidth_bps // 2, way=Way.IN_PLACE))
+        assert less.order.bandwidth_bps == INTENT.bandwidth_bps // 2
         await client.release(order)
         assert (await client.get_order(order, wait_s=20)).state is State.RELEASED
         other = await bought(client)
