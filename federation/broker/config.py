@@ -119,7 +119,7 @@ class Policies(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Store(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the broker keeps what it acknowledged: a SQLite file in `data`, or with `redis` a Redis server that several
     replicas of this broker may share. `redis` is an address without a password, which stands in a file of its own;
-    `roots` vouches for a server that is called by TLS (`rediss`), instead of the system's authorities. The orders of a
+    `roots` vouches for a server that is called by TLS (`rediss`), beside the system's authorities. The orders of a
     replica that was silent for `takeover_s` are carried on by the others."""
 
     redis: RedisAddress | None = None
@@ -333,7 +333,7 @@ every_s = 2                           # how often the log of what it signed and 
 # [store]                             # without it: a SQLite file below `data`, and this broker alone
 # redis = "redis://127.0.0.1:6379/0"  # or rediss:// for TLS, or unix:///run/redis.sock; user@ in front where it has one
 # password_file = "redis-password"    # never in the address
-# roots = "redis-roots.pem"           # who vouches for a rediss:// server, instead of the system's authorities
+# roots = "redis-roots.pem"           # who vouches for a rediss:// server, beside the system's authorities
 # takeover_s = 10                     # after so much silence of a replica the others carry its orders on
 
 [search]
