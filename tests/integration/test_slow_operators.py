@@ -93,6 +93,7 @@ async def test_a_person_decides_while_brokers_and_operators_are_killed(tmp_path:
             with pytest.raises(Problem, match="not known here"):
                 async with federation.client("bob") as bob:
                     await bob.get_quote(first.id)
+            assert (await client.audit()).clean
             (question,) = (await says(federation, "list"))["waiting"]
             federation.kill("broker", "middle")
             await federation.start("middle")
@@ -117,6 +118,7 @@ async def test_a_person_decides_while_brokers_and_operators_are_killed(tmp_path:
             assert told.value.outcome is Outcome.UNDONE
             with pytest.raises(Problem, match="not this month"):
                 await client.quote(intent(), "to-be-refused")
+            assert (await client.audit()).clean
         assert set().union(*(await federation.products()).values()) == set()
         assert (await says(federation, "list"))["waiting"] == []
 

@@ -28,7 +28,7 @@ from schemas.segment import EntityId
 
 GONE: Final = frozenset({"HOLD_LOST", "NOT_FOUND"})
 POLL_FIRST_S: Final = 0.2
-POLL_LONGEST_S: Final = 10.0
+POLL_LONGEST_S: Final = 30.0
 LOOK_S: Final = 1.0  # how often holds are looked at while somebody takes long
 LOST_TRIES: Final = 5  # how often one that does not answer at all is asked what became of a question
 HOLD_LEFT_S: Final = 5

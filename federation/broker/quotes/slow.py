@@ -42,6 +42,7 @@ CLOSE_S: Final = 600  # how long after `answer_by` operators that cannot be reac
 BEAT_S: Final = 20
 TAKE_OVER_S: Final = 60
 LOOK_S: Final = 0.5
+PRUNE_S: Final = 3_600
 KEEP_S: Final = 7 * 86_400  # how long it is told why a quote came to nothing
 ANSWERED: Final = frozenset({State.HELD, State.QUOTED})
 log = logging.getLogger(__name__)
@@ -172,6 +173,7 @@ class Slow:
         """`ready` is over once the offers are known; `shared` says that other brokers use the same store."""
         self._quoting, self._store, self._news, self._spawn = quoting, store, news, spawn
         self._ready, self._shared = ready, shared
+        self._prune_from = 0
         self._carried: dict[Id, tuple[Journal, asyncio.Task[None]]] = {}
 
     @property
@@ -245,10 +247,12 @@ class Slow:
 
     async def resume(self) -> int:
         """Take up everything that nobody carries; returns how many. What is over for long is forgotten."""
-        taken = 0
-        await self._store.prune_waiting(self._author.clock.now() - KEEP_S)
+        taken, now = 0, self._author.clock.now()
+        if now >= self._prune_from:
+            self._prune_from = now + PRUNE_S
+            await self._store.prune_waiting(now - KEEP_S)
         for waiting in await self._store.open_waiting():
-            idle = waiting.beat_s <= self._author.clock.now() - TAKE_OVER_S
+            idle = waiting.beat_s <= now - TAKE_OVER_S
             if waiting.id in self._carried or (self._shared and not idle):
                 continue
             journal = Journal(self._store, waiting, self._author.clock.now)
