@@ -39,6 +39,7 @@ class Books(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.ledger = MemoryLedger()
+        self.complaints: list[str] = []
 
     def states(self) -> list[OrderState]:
         """Every order, as its journal says."""
@@ -71,6 +72,9 @@ class Books(MemoryStore):
         await super().begin(state, quote_id, claim, filed)
         if expense is not None:
             expenses[expense.id] = expense
+            taken = self.ledger.taken(expense.mandate_h)
+            if charge is not None and taken > charge.budget.total_micro:
+                self.complaints.append(f"{taken} of {charge.budget.total_micro} were set aside under one mandate")
 
     async def save(self, state: OrderState, claims: Sequence[Claim], filed: Sequence[Filed]) -> None:
         """See `OrderStore.save`."""

@@ -95,6 +95,16 @@ class SimBuyer:
             await asyncio.sleep(self.rng.expovariate(1 / 30))
             await self._wish(order.id)
 
+    async def buy(self, intent: Intent) -> str | None:
+        """A quote and its order: the id of the order."""
+        quoted: QuoteView | None = await self.ask("quote", self._quote_call(intent))
+        if quoted is None:
+            return None
+        order: OrderView | None = await self.ask("order", lambda desk, key: desk.order(self.me, quoted.id, key))
+        if order is not None:
+            self.orders.append(order.id)
+        return None if order is None else order.id
+
     def _quote_call(self, intent: Intent) -> Call:
         return lambda desk, key: desk.quote(self.me, intent, key)
 

@@ -34,7 +34,6 @@ EDGES: Final = ((0, 1), (0, 2), (1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4), 
 COUNTRIES: Final = ("NL", "DE", "BE", "IT", "CH", "AT")
 HORIZON_DAYS: Final = 30
 DRAWN: Final = 6
-HUB_LINK_BPS: Final = 20 * GBPS
 
 
 class Country(NamedTuple):
@@ -64,17 +63,26 @@ def entity_of(index: int) -> str:
     return f"https://{NAMES[index].lower()}.example"
 
 
-@lru_cache(maxsize=DRAWN)
-def geography(number: int) -> Geography:
+class Room(NamedTuple):
+    """What there is of everything: labels of an interconnect, speeds in bit/s; labels of `None` are drawn."""
+
+    labels: str | None = None
+    enni_bps: int = 10 * GBPS
+    inside_bps: int = 20 * GBPS
+    site_labels: str = "2-9"
+
+
+@lru_cache(maxsize=2 * DRAWN)
+def geography(number: int, room: Room = Room()) -> Geography:  # noqa: B008 - it never changes
     """The federation of this number."""
     rng = random.Random(number)
-    made = tuple(_country(index, rng) for index in range(len(NAMES)))
+    made = tuple(_country(index, rng, room) for index in range(len(NAMES)))
     sheets = {one.entity: one.sheet for one in made}
     known = Known(1, {one.entity: one.name for one in made}, sheets)
     return Geography(made, Snapshot(known, Graph.build(sheets)), {one.entity: one.facts for one in made})
 
 
-def _country(index: int, rng: random.Random) -> Country:
+def _country(index: int, rng: random.Random, room: Room) -> Country:
     entity, name = entity_of(index), NAMES[index]
     card = ClassCard(
         id="any",
@@ -85,7 +93,7 @@ def _country(index: int, rng: random.Random) -> Country:
         ),
         promises=PromiseCard(),
     )  # fmt: skip
-    network = Network(_footprint(index, rng), [card], ("EUR", "CHF", "GBP")[index % 3], "UTC")
+    network = Network(_footprint(index, rng, room), [card], ("EUR", "CHF", "GBP")[index % 3], "UTC")
     facts = Attestation(
         legal_domicile=(COUNTRIES[index],), controlling_parents=(COUNTRIES[index],),
         classes={"any": ClassFacts(countries=(COUNTRIES[index],))},
@@ -93,21 +101,23 @@ def _country(index: int, rng: random.Random) -> Country:
     return Country(entity, name, network, _sheet(entity, name, network), facts)
 
 
-def _footprint(index: int, rng: random.Random) -> Footprint:
+def _footprint(index: int, rng: random.Random, room: Room) -> Footprint:
     peers = [(a if z == index else z) for a, z in EDGES if index in (a, z)]
     country = COUNTRIES[index]
     pops = [Pop("hub", f"City {index}", 50 + index / 10, 5, country)]
     pops += [Pop(f"p{peer}", _meeting(index, peer), 50 + (index + peer) / 20, 5, country) for peer in peers]
     links = tuple(
-        Link(f"l{peer}", "hub", f"p{peer}", HUB_LINK_BPS, 10 * rng.randrange(1, 9), 100 * rng.randrange(1, 9))
+        Link(f"l{peer}", "hub", f"p{peer}", room.inside_bps, 10 * rng.randrange(1, 9), 100 * rng.randrange(1, 9))
         for peer in peers
     )
     entity = entity_of(index)
-    unis = tuple(Uni(f"u{index}{n}", "hub", f"Site {index}{n}", entity, 20 * GBPS, 9000, "2-9") for n in "ab")
+    unis = tuple(
+        Uni(f"u{index}{n}", "hub", f"Site {index}{n}", entity, room.inside_bps, 9000, room.site_labels) for n in "ab"
+    )
     ennis = tuple(
         Enni(
-            f"e{index}{peer}", f"p{peer}", entity_of(peer), f"e{peer}{index}", 10 * GBPS, 9000,
-            rng.choice(("100-102", "100-104", "101-103", "102-109")), latency_us=rng.randrange(9),
+            f"e{index}{peer}", f"p{peer}", entity_of(peer), f"e{peer}{index}", room.enni_bps, 9000,
+            room.labels or rng.choice(("100-102", "100-104", "101-103", "102-109")), latency_us=rng.randrange(9),
         )
         for peer in peers
     )  # fmt: skip

@@ -17,6 +17,7 @@ PLANS: Final[Mapping[str, Plan]] = MappingProxyType(
         "longer": Plan(wishes=Wishes(start_in_s=0, release=0.0), fault=0.15),
         "brief": Plan(wishes=Wishes(start_in_s=0, lasts_s=40), fault=0.2),
         "crowd": Plan(buyers=6, paths=3, fault=0.05, steps=0),
+        "liars": Plan(wishes=Wishes(start_in_s=0), fault=0.05, steps=0, lies=0.08),
         "real keys": Plan(real_keys=True, buyers=2),
     }
 )

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from federation.broker.orders.saga.pace import END_GRACE_S
 from federation.broker.orders.saga.state import Leg, OrderState, Part
 from federation.broker.quotes.protocols import StoredQuote
 from operators.orders.fsm import Lease
@@ -39,6 +40,10 @@ class Quiet(NamedTuple):
         found: Lease | None = self.operators[part.operator].store.rows["leases"].get(leg.product)
         return found
 
+    def ending(self, state: OrderState) -> bool:
+        """Whether its window ends about now: every clock has an end of its own, and releases take a moment."""
+        return -END_GRACE_S - SKEW_S < state.end_s - self.now_s < SKEW_S
+
     def believable(self, state: OrderState) -> bool:
         """Whether its operators' word is their deed. A broker must not believe what does not verify, so the order of a
         liar settles when the window is over, and not before."""
@@ -57,6 +62,8 @@ def broken(world: Quiet) -> list[str]:
 def settled(world: Quiet) -> Iterator[str]:
     """Every order stands still; nobody had to help, and no node died of itself."""
     for state in filter(world.believable, world.states()):
+        if world.ending(state):
+            continue
         waiting = state.state is State.COMMITTED and state.now_s < state.terms.start_s
         if state.state not in TERMINAL | BILLABLE and not waiting:
             yield f"order {state.terms.id} is {state.state}, legs {[str(leg.state) for leg in state.legs]}"
@@ -68,9 +75,11 @@ def settled(world: Quiet) -> Iterator[str]:
 
 def all_or_nothing(world: Quiet) -> Iterator[str]:
     """1. A path is ACTIVE on every operator, until the same end and under the same labels, or on none."""
+    for state in world.states():
+        yield from _labels(state)
     for state in filter(world.believable, world.states()):
-        if abs(state.end_s - world.now_s) < SKEW_S:
-            continue  # every clock has an end of its own
+        if world.ending(state):
+            continue
         leases = [world.lease(part, leg) for part, leg in _pairs(state)]
         said = [lease.state if lease else None for lease in leases]
         active = [found in BILLABLE for found in said]
@@ -79,7 +88,6 @@ def all_or_nothing(world: Quiet) -> Iterator[str]:
         ends = {lease.end_s for leg, lease in zip(state.legs, leases, strict=True) if lease and leg.over is None}
         if all(active) and ends - {state.end_s}:
             yield f"order {state.terms.id} ends at {state.end_s}, its operators say {ends}"
-        yield from _labels(state)
 
 
 def _labels(state: OrderState) -> Iterator[str]:
@@ -253,6 +261,7 @@ def _mispriced(quote: StoredQuote) -> Iterator[str]:
 def within_authority(world: Quiet) -> Iterator[str]:
     """8. No mandate pays for more than it may: what its orders came to, and may still come to."""
     for broker in world.brokers:
+        yield from broker.disk.books.complaints
         spent: dict[str, int] = {}
         most: dict[str, int] = {}
         quotes = broker.disk.books.quotes
