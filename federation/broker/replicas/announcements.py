@@ -89,8 +89,8 @@ class Announcements:
             idle = ("IDLE", HANDED_BACK_MS, "JUSTID")
             await self._server.ask([("XCLAIM", self._key, GROUP, self._replica, 0, *entries, *idle)])
 
-    async def orders(self) -> frozenset[str]:
-        """The ids of all orders that are announced."""
+    async def all(self) -> list[Announced]:
+        """All that is announced, the oldest first."""
         found: list[Announced] = []
         page: list[Announced] | None = None
         while page is None or len(page) == PAGE:
@@ -98,7 +98,7 @@ class Announcements:
             (answer,) = await self._server.ask([("XRANGE", self._key, after, "+", "COUNT", PAGE)])
             page = _entries(answer)
             found += page
-        return frozenset(one.order_id for one in found)
+        return found
 
     async def tidy(self) -> None:
         """Forget replicas that are gone and have nothing."""

@@ -102,11 +102,12 @@ class Carrying:
         if self._in_touch_since is None:
             self._in_touch_since = now
         await self._turns.keep()
+        await self._leadership.keep()
         await self._announcements.drop([one.entry for one in self._mine if await self._is_over(one, coordinator)])
         self._look_again(coordinator)
         self._rounds += 1
         if self._rounds % SWEEP_ROUNDS == 0 and await self._leadership.lead(OFFICE):
-            await self._announce_forgotten()
+            await self._put_right()
 
     async def _is_over(self, one: Announced, coordinator: Coordinator) -> bool:
         """Whether nobody has to carry it; where somebody has to, we do from now on. An order not written for long will
@@ -137,11 +138,15 @@ class Carrying:
             if order_id not in mine or place % REREAD_ROUNDS == self._rounds % REREAD_ROUNDS:
                 coordinator.heard(order_id, ANY_VERSION)
 
-    async def _announce_forgotten(self) -> None:
-        """What was lost with a server's last second, or was written by a replica that had been given up."""
+    async def _put_right(self) -> None:
+        """Announce what was lost with a server's last second, or written by a replica that had been given up. What is
+        announced twice would go to and fro between two replicas."""
         await self._announcements.tidy()
         unfinished = await self._unfinished()  # before the stream: what is announced meanwhile is there then
-        lost = frozenset(unfinished) - await self._announcements.orders()
+        announced = await self._announcements.all()
+        first = {one.order_id: one.entry for one in reversed(announced)}
+        await self._announcements.drop([one.entry for one in announced if first[one.order_id] != one.entry])
+        lost = frozenset(unfinished) - first.keys()
         for state in await self._store.unfinished() if lost else ():
             if state.terms.id in lost:
                 log.warning("order %s was announced nowhere", state.terms.id)

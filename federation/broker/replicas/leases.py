@@ -50,12 +50,20 @@ class Leadership:
 
     def __init__(self, leases: Leases) -> None:
         self._leases = leases
+        self._held: set[str] = set()
 
     async def lead(self, office: str) -> int:
         """The token of an office that this replica holds now, larger than that of any holder before; 0 while another
-        holds it. To be asked more often than a lease lasts. Raises `UNAVAILABLE`.
+        holds it. Raises `UNAVAILABLE`.
         """
-        return await self._leases.take(named("office", office))
+        token = await self._leases.take(named("office", office))
+        (self._held.add if token else self._held.discard)(office)
+        return token
+
+    async def keep(self) -> None:
+        """Say that offices are still held; more often than a lease lasts. Raises `UNAVAILABLE`."""
+        for office in [*self._held]:
+            await self.lead(office)
 
 
 class SharedTurns:

@@ -96,9 +96,9 @@ class WorldStream:
     async def hand_back(self, entries: Sequence[str]) -> None:
         raise AssertionError("nobody ends in good order here")
 
-    async def orders(self) -> frozenset[str]:
+    async def all(self) -> list[Announced]:
         await self._passed()
-        return frozenset(one[1] for one in self._stream.entries.values())
+        return [Announced(entry, one[0], one[1]) for entry, one in self._stream.entries.items()]
 
     async def tidy(self) -> None:
         await self._passed()
