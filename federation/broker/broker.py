@@ -13,22 +13,19 @@ import functools
 import json
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from federation.broker import recorded
-from federation.broker.api.counter import Counter
+from federation.broker.api.faces import Faces
 from federation.broker.api.hatch import open_hatch
-from federation.broker.api.http import HttpFace, Seams
-from federation.broker.api.tls import agents_tls, origins_of
 from federation.broker.authority.buyers import Buyers
-from federation.broker.authority.door import TOKEN_PATH, Door
+from federation.broker.authority.door import Door
 from federation.broker.authority.filing import Filing
-from federation.broker.authority.power import Buyer
-from federation.broker.config import BrokerConfig, load_config
+from federation.broker.circle import Circle, Identity, believe, identify
+from federation.broker.config import load_config
 from federation.broker.desk import Desk
 from federation.broker.discovery.federation import Federation
 from federation.broker.evidence.gathering import Gathering
@@ -60,91 +57,30 @@ from federation.broker.quotes.permits import Permits
 from federation.broker.quotes.quoting import Quoting, QuotingLimits
 from federation.broker.quotes.slow import Slow
 from federation.broker.roster import Roster
-from federation.broker.secret import secret_of
 from federation.broker.standing import Standing
 from federation.broker.store.opened import BrokerStore, Front, Opened, in_front, open_store
 from federation.broker.sweeping.sweeper import Sweeper, Tools
 from federation.evidence.log import Log
 from federation.evidence.protocols import LogStore
 from federation.node.audit import Audit
-from federation.node.certificate import server_tls
-from federation.node.http import listen
-from federation.node.identity.heed import Heed
-from federation.node.identity.keyfile import KeyFile
-from federation.node.identity.membership import Membership, membership
-from federation.node.identity.presence import Presence
 from federation.node.machine import Worker, aside, monotonic_us, turn
-from federation.node.mtls.mutual import Mutual
 from federation.node.outside import outside
 from federation.node.process import run_daemon
-from federation.node.public import base_path
-from federation.node.seams import Clock, Entropy, SystemClock, SystemEntropy
+from federation.node.seams import SystemClock, SystemEntropy
 from federation.sonata.asking import BuyerProfile
 from federation.sonata.buyer import SonataBuyer
-from federation.sonata.listener import listen_to_events
 from federation.tokens.access import Issuer
-from federation.trust.belief import Attested, Belief, attested, belief
-from federation.trust.certificates import x5c
 from federation.trust.chain import Member
 from federation.trust.domain import read_anchors
 from federation.trust.egress import Egress
-from federation.trust.keys import PrivateKey
 from federation.trust.statements import Elsewhere
 from schemas.answer import FederationView
-from schemas.authority import AUTHORITY_TYPE
-from schemas.entity import BrokerMetadata, FederationEntity, Metadata
-from schemas.jurisdiction import Attestation
-from schemas.problem import Problem, invalid
 
 if TYPE_CHECKING:
-    from federation.broker.api.mcp import McpListener
     from federation.broker.replicas.replica import Replica
 
 SWITCH_S: Final = 0.0005  # how long a thread that computes keeps others waiting for the interpreter
-OPERATORS: Final = "connectivity_operator"
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Who this broker is."""
-
-    config: BrokerConfig
-    protocol: KeyFile
-    secret: bytes
-    clock: Clock
-    entropy: Entropy
-
-    @property
-    def key(self) -> PrivateKey:
-        """Signs every document: at any time the first key of the file."""
-        return self.protocol.signer
-
-
-@dataclass(frozen=True)
-class Circle:
-    """Whom this broker believes now, and how it shows itself to them."""
-
-    members: Membership
-    mutual: Mutual
-    clock: Clock
-    heed: Heed
-
-    def facts(self, entity: str) -> Attestation | None:
-        """What recognised auditors attest of an operator now."""
-        return self.members.domain.facts(entity, self.clock.now())
-
-    def marks(self, entity: str) -> frozenset[str]:
-        """The types of the trust marks that recognised auditors gave an operator."""
-        return self.members.domain.mark_types(entity, self.clock.now())
-
-    def attested(self, entity: str) -> Attested:
-        """All that recognised auditors say of a member now."""
-        return attested(self.members.domain, entity, self.clock.now())
-
-    def believed(self, entities: Iterable[str]) -> Belief:
-        """What is believed of members now, as bytes."""
-        return belief(self.members.domain, entities, self.clock.now())
 
 
 def serve_broker(path: Path) -> int:
@@ -164,37 +100,13 @@ async def serve(
         await _Broker(identity, stack).run(stop, known)
 
 
-def identify(config: BrokerConfig, clock: Clock, entropy: Entropy) -> Identity:
-    """Read keys. Raises `Problem`."""
-    protocol = KeyFile.open(Path(config.keys.private), "keys.private")
-    return Identity(config, protocol, secret_of(Path(config.data), entropy), clock, entropy)
-
-
-async def believe(identity: Identity, egress: Egress, stack: AsyncExitStack) -> Circle:
-    """The operators of the trust domain; a folder must list this broker with its keys. Raises `Problem`."""
-    config, clock, data = identity.config, identity.clock, Path(identity.config.data)
-    members = await stack.enter_async_context(
-        membership(config.trust, config.entity, data, egress, clock, entity_types=[OPERATORS])
-    )
-    assert config.keys.tls is not None, "load_config says where"
-    mutual = Mutual.open(Path(config.keys.tls), config.entity, (), clock)
-    if config.trust.domain is not None:
-        me = members.domain.member(config.entity, clock.now())
-        role = me.metadata.connectivity_broker
-        if role is None or identity.key.kid not in {jwk.kid for jwk in role.jwks.keys}:
-            raise invalid(config.keys.private, f"is not the key of a broker {config.entity} in the trust domain")
-        mutual.check_published(me)
-    members.on_change(mutual.believe)
-    return Circle(members, mutual, clock, Heed(members, clock))
-
-
 class _Broker:
     """Everything between an identity and its listeners."""
 
     def __init__(self, identity: Identity, stack: AsyncExitStack) -> None:
         self._identity, self._stack = identity, stack
         self._config, self._clock, self._entropy = identity.config, identity.clock, identity.entropy
-        self._ports: dict[str, int] = {}
+        self._faces = Faces(identity)
 
     async def run(self, stop: asyncio.Event, known: Callable[[Circle], object]) -> None:
         """Open, serve until told to stop, close."""
@@ -214,7 +126,7 @@ class _Broker:
         known(circle)
         evidence = self._log(opened.log, circle, egress, audit)
         self._news = News(self._identity.secret)
-        presence = await self._present(circle.mutual, evidence)
+        presence = await self._faces.present(self._stack, circle.mutual, evidence, self._news)
         reach = await self._stack.enter_async_context(Reach(circle.mutual.tls, egress))
         peers = await self._roster(circle, reach, self._right(circle, reach, front.filing))
         standing = Standing(store, self._clock)
@@ -248,25 +160,21 @@ class _Broker:
                 measuring=self._measuring(store, market, circle), sweeper=sweeper, slow=slow,
                 statements=Statements(self._identity.key, store),
             )  # fmt: skip
-            running = [
-                tasks.create_task(federation.run(), name="discovery"),
-                tasks.create_task(market.run(), name="market"),
-                tasks.create_task(circle.mutual.run(), name="TLS leaf"),
-                tasks.create_task(circle.members.run(), name="trust domain"),
-                tasks.create_task(standing.run(), name="who is who"),
-                tasks.create_task(evidence.run(), name="log"),
-                *([tasks.create_task(front.meanwhile.run(), name="meanwhile")] if front.meanwhile else []),
-                tasks.create_task(self._look_after(store, sweeper, market), name="sweeper"),
-                tasks.create_task(self._warm(warming, market, graphs), name="kernel"),
-                tasks.create_task(slow.run(), name="slow quotes"),
-                *([tasks.create_task(presence.run(), name="keys")] if presence else []),
-            ]
+            work = {
+                "discovery": federation.run(), "market": market.run(), "TLS leaf": circle.mutual.run(),
+                "trust domain": circle.members.run(), "who is who": standing.run(), "log": evidence.run(),
+                "sweeper": self._look_after(store, sweeper, market), "kernel": self._warm(warming, market, graphs),
+                "slow quotes": slow.run(),
+            }  # fmt: skip
+            work |= {"meanwhile": front.meanwhile.run()} if front.meanwhile else {}
+            work |= {"keys": presence.run()} if presence else {}
+            running = [tasks.create_task(one, name=name) for name, one in work.items()]
             hints = Hints(coordinator, tasks)
             for peer in peers.present.values():
                 hints.join(peer)
             peers.on_change(federation, hints)
             running += replica.start(coordinator, tasks) if replica else await self._recovered(store, coordinator)
-            async with self._faces(desk, door, tasks) as ports:
+            async with self._faces.open(desk, door, tasks) as ports:
                 await self._until(stop, market, federation, ports)
                 await coordinator.close()
                 await slow.close()
@@ -349,34 +257,6 @@ class _Broker:
         if search.compiled and search.cache is not None:
             await aside("kernel", functools.partial(warming.warm, Path(search.cache)))
             await graphs(functools.partial(warming.prepare, market.snapshot.graph))
-
-    async def _present(self, mutual: Mutual, evidence: Log) -> Presence | None:
-        """Tell anybody who this broker is, and what its log has, where it has a public listener."""
-        at = self._config.listen
-        if at.public_port is None:
-            return None
-        said = functools.partial(self._said, mutual, evidence)
-        presence = Presence(self._config, self._identity.protocol, said, self._clock)
-        app, tls = presence.app(), server_tls(self._config.public.tls, "public.tls")
-        evidence.publish(app)
-        listen_to_events(app, base_path(self._config.entity) + TOLD, self._news.hear)
-        self._ports["public"] = await listen(app, at.host, at.public_port, self._stack, tls)
-        return presence
-
-    def _said(self, mutual: Mutual, evidence: Log, named: FederationEntity) -> Metadata:
-        """What this broker says of its endpoints and keys."""
-        at = self._config.listen
-        host = f"[{at.host}]" if ":" in at.host else at.host
-        here = f"{'https' if at.tls else 'http'}://{host}:{self._ports.get('http', at.http_port)}"
-        origin = at.origins[0] if at.origins else here
-        role = BrokerMetadata(
-            endpoint=f"{origin}/peerway/v1",
-            jwks=self._identity.protocol.keys.public(),
-            tls_ca=tuple(map(x5c, mutual.own.published())),
-            token_endpoint=origin + TOKEN_PATH,
-            authorization_details_types_supported=(AUTHORITY_TYPE,),
-        )
-        return Metadata(federation_entity=evidence.said(named), connectivity_broker=role)
 
     def _gathering(self, circle: Circle, reach: Reach, store: BrokerStore, log: Log) -> Gathering:
         """What makes evidence of orders."""
@@ -462,25 +342,6 @@ class _Broker:
             discovery_ms=federation.discovery_ms,
         )
 
-    @asynccontextmanager
-    async def _faces(self, desk: Desk, door: Door, tasks: asyncio.TaskGroup) -> AsyncIterator[dict[str, int]]:
-        """The listeners; leaving closes them and waits for the requests under way."""
-        config, at = self._config, self._config.listen
-
-        def exchange_of(buyer: Buyer) -> Counter:
-            return Counter(desk, buyer)
-
-        ports = self._ports
-        async with AsyncExitStack() as faces:
-            http = HttpFace(exchange_of, door, config.limits, Seams(self._clock, self._entropy), origins_of(at))
-            ports["http"] = await listen(http.app(), at.host, at.http_port, faces, agents_tls(at.tls))
-            if at.mcp:
-                mcp = _agents_face(exchange_of, door, config, self._entropy)
-                tasks.create_task(mcp.serve(), name="mcp")
-                faces.callback(mcp.stop)
-                ports["mcp"] = mcp.port
-            yield ports
-
     async def _until(
         self, stop: asyncio.Event, market: Market, federation: Federation, ports: Mapping[str, int]
     ) -> None:
@@ -497,16 +358,3 @@ class _Broker:
         finally:
             stopping.cancel()
             ready.cancel()
-
-
-def _agents_face(
-    exchange_of: Callable[[Buyer], Counter], door: Door, config: BrokerConfig, entropy: Entropy
-) -> McpListener:
-    """The MCP listener. Imported late: its library takes a second, which a broker without this face need not spend."""
-    try:
-        from federation.broker.api.mcp import McpListener, mcp_app
-    except ModuleNotFoundError as error:
-        why = f"{error.name} is not installed: pip install 'peerway[broker]', or set mcp = false under [listen]"
-        raise Problem("UNAVAILABLE", why) from error
-    app, at = mcp_app(exchange_of, door, config, entropy), config.listen
-    return McpListener(app, at.host, at.mcp_port, agents_tls(at.tls))

@@ -15,7 +15,8 @@ from federation.anchor.anchor import anchor
 from federation.anchor.books import Enrolled
 from federation.anchor.hatch import Enrol, order_at
 from federation.anchor.throwaway import ANCHOR, throwaway_anchor
-from federation.broker.broker import identify, serve
+from federation.broker.broker import serve
+from federation.broker.circle import Circle, identify
 from federation.broker.config import load_config as load_broker
 from federation.cli.demo.ports import PortReserve
 from federation.node.outside import outside
@@ -195,7 +196,7 @@ async def test_an_operator_and_a_broker_find_each_other_over_tls_alone(tmp_path:
             member = Enrolled(entity=entity, jwks=jwks(key), types=(role,))
             await order_at(tmp_path / "anchor", Enrol(member=member), clock)
         running = await stack.enter_async_context(operator(load_config(seller / "config.toml"), clock, entropy))
-        circles = asyncio.Queue()
+        circles: asyncio.Queue[Circle] = asyncio.Queue()
         identity = identify(load_broker(buyer / "config.toml"), clock, entropy)
         broker = asyncio.create_task(serve(identity, stop, circles.put_nowait))
         stack.push_async_callback(asyncio.wait, [broker])

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
-from federation.broker.broker import Circle, identify, serve
+from federation.broker.broker import serve
+from federation.broker.circle import Circle, identify
 from federation.broker.config import load_config as load_broker
 from federation.broker.peers.mesh import MeshChannel
 from federation.broker.peers.reach import Reach
