@@ -134,24 +134,30 @@ class Sweeper:
         store = self._tools.store
         waiting, quotes = await store.open_waiting(), await store.open_quotes(at - HOLD_GRACE_S)
         known = ours(await store.unfinished(), quotes, waiting)
-        looked = tuple(_looked(peers[entity], found, known) for entity, found in kept.items())
+        looked = {entity: _looked(peers[entity], found, known) for entity, found in kept.items()}
         suspects = [
             suspect
             for entity, found in kept.items()
             if not isinstance(found, Problem)
             for suspect in compare(entity, found, known)
         ]
-        checked = [await self._checked(peers[suspect.operator], suspect) for suspect in suspects]
-        findings = tuple(self._dated(one) for one in checked if one is not None)
+        findings = []
+        for suspect in suspects:
+            try:
+                found_again = await self._checked(peers[suspect.operator], suspect)
+            except Problem as problem:  # it proves nothing, neither that something is wrong nor that nothing is
+                looked[suspect.operator] = looked[suspect.operator]._replace(why=problem.detail)
+                continue
+            findings += [] if found_again is None else [self._dated(found_again)]
         self._since = {key: at_s for key, at_s in self._since.items() if key in set(map(_key, findings))}
-        return Report(at, looked, findings)
+        return Report(at, tuple(looked.values()), tuple(findings))
 
     def _dated(self, finding: Finding) -> Finding:
         self._since.setdefault(_key(finding), self._clock.now())
         return finding
 
     async def _checked(self, peer: KeepingPeer, suspect: Suspect) -> Finding | None:
-        """Asked for once more by itself: it may be over by now."""
+        """Asked for once more by itself: it may be over by now. Raises `Problem` where there is no answer."""
         base = Finding(
             suspect.kind, suspect.operator, peer.name, suspect.what, self._clock.now(), "", owner=suspect.owner
         )
@@ -160,6 +166,8 @@ class Sweeper:
         try:
             found = await peer.lease(suspect.what)
         except Problem as problem:
+            if problem.code != "DOCUMENT_INVALID":
+                raise
             return base._replace(why=f"its receipt does not verify: {problem.detail}")
         if suspect.kind is Kind.MISSING:
             return await self._missing(base, None if found is None else found.receipt.state)
@@ -201,7 +209,9 @@ class Sweeper:
                 state = finding.state or State.RELEASED
                 hint = LeaseHint(operator=finding.operator, product=finding.what, state=state, at_ms=at_ms)
                 await self._tools.orders.hint(hint)
-            elif finding.receipt_h is not None and finding.sub is not None:
+            elif finding.receipt_h is None or finding.sub is None:
+                return  # a receipt that does not verify names nothing that could be released: a person has to look
+            else:
                 release = self._release(finding, finding.sub, finding.receipt_h)
                 await peer.order(sign_jws(self._tools.author.key, release), release, None)
         except Problem as problem:

@@ -293,3 +293,27 @@ def test_a_quote_that_is_waited_for_owns_its_holds_and_questions() -> None:
 
 async def _soon(found: tuple[Waiting, ...]) -> tuple[Waiting, ...]:
     return found
+
+
+def test_a_question_that_is_not_answered_proves_nothing_and_a_receipt_that_does_not_verify_is_shown() -> None:
+    async def scenario(shop: Shop) -> None:
+        shop.forget(await shop.active())
+        orphans, lease = shop.present(), WorldPeer.lease
+
+        async def asked(peer: WorldPeer, product: str) -> LeaseReceipt | None:
+            raise problem
+
+        try:
+            WorldPeer.lease = asked  # type: ignore[method-assign]
+            problem = Problem("OPERATOR_UNREACHABLE", "no answer")
+            report = await shop.sweeper.sweep(0)
+            assert (report.findings, report.unreached) == ((), len(orphans))
+            problem = Problem("DOCUMENT_INVALID", "signed by somebody else")
+            report = await shop.sweeper.sweep(0)
+            assert sorted(one.what for one in report.findings) == orphans
+            assert "signed by somebody else" in report.findings[0].why
+            assert (shop.present(), shop.noted) == (orphans, []), "nothing can be released by it, and nothing is said"
+        finally:
+            WorldPeer.lease = lease  # type: ignore[method-assign]
+
+    run(scenario)
