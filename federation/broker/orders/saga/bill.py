@@ -132,14 +132,27 @@ def _start_s(pledge: Pledge) -> int:
 
 
 def unused(state: OrderState, from_s: int) -> Money:
-    """What of the price sold so far is for use after a Unix second, rounded down: so much another bandwidth frees."""
+    """What of the price sold so far is for use after a Unix second, rounded down: so much another bandwidth frees.
+
+    What is due as the least charge anyway is not freed.
+    """
     rates, currency, micro = state.terms.rates, state.total.currency, 0
-    for index, _ in enumerate(state.legs):
-        for pledge, start_s, stop_s in spans(_agreed(state, index)):
-            if pledge.tariff is not None:
-                left = total(_used(pledge, max(start_s, from_s), stop_s).lines) - ROUNDED_UP
-                micro += rates.ceiling(Money(pledge.tariff.currency, max(0, left)), currency).micro
+    for index, part in enumerate(state.terms.parts):
+        if part.pledge.tariff is None:
+            continue
+        found = [_spared(one, from_s) for one in spans(_agreed(state, index))]
+        above = sum(whole for whole, _ in found) - part.pledge.tariff.minimum_micro
+        left = max(0, min(above, sum(later for _, later in found)))
+        micro += rates.ceiling(Money(part.pledge.tariff.currency, left), currency).micro
     return Money(currency, micro)
+
+
+def _spared(one: tuple[Pledge, int, int], from_s: int) -> tuple[int, int]:
+    """Use of what was sold, and that part of it after a Unix second, in micro-units, rounded down."""
+    pledge, start_s, stop_s = one
+    both = (_used(pledge, since, stop_s).lines for since in (start_s, max(start_s, from_s)))
+    whole, later = (max(0, total(lines) - ROUNDED_UP) for lines in both)
+    return whole, later
 
 
 def _use(state: OrderState, leg: Leg, bill: Bill, end_s: int) -> tuple[int, int]:
