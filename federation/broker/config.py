@@ -348,5 +348,5 @@ operator_timeout_s = 10
 wait_s = 30                           # the longest a caller may wait on an order in one request
 paths = 8                             # the most candidate paths in one answer
 body_bytes = 65_536
-quotes_at_once = 16                   # the most quotes, extensions among them, that one buyer may have under way
+quotes_at_once = 16                   # no new quote or change for a buyer with as many writes under way, orders too
 """

@@ -95,9 +95,12 @@ class AtOnce:
         self._under_way = Counter[str]()
 
     @contextmanager
-    def one(self, caller: str) -> Iterator[None]:
-        """One more while the block lasts. Raises `TOO_MANY_REQUESTS`, with nothing done."""
-        if self._under_way[caller] >= self._most:
+    def one(self, caller: str, *, at_any_rate: bool = False) -> Iterator[None]:
+        """One more while the block lasts. Raises `TOO_MANY_REQUESTS`, with nothing done.
+
+        What ends something is let in `at_any_rate`, and leaves less room for what begins.
+        """
+        if not at_any_rate and self._under_way[caller] >= self._most:
             why = f"{self._most} {self._what} of yours are under way, no more at a time; ask again when one is answered"
             raise Problem("TOO_MANY_REQUESTS", why, outcome=Outcome.NONE, retry_after_s=1)
         self._under_way[caller] += 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -21,6 +22,7 @@ from federation.broker.authority.door import TOKEN_PATH, Door, Origins
 from federation.broker.authority.power import Buyer
 from federation.broker.config import Limits
 from federation.node.http import Handler, problem_middleware, reply
+from federation.node.limits import AtOnce
 from federation.node.seams import Clock, Entropy
 from federation.tokens.access import Call as AgentCall
 from federation.tokens.endpoint import Connection
@@ -35,6 +37,7 @@ log = logging.getLogger(__name__)
 
 
 LOCAL: Final = Origins("http")
+BEGINNING: Final = frozenset({"quote", "extend", "resize"})  # what asks operators to hold more
 
 
 class Seams(NamedTuple):
@@ -58,6 +61,7 @@ class HttpFace:
     ) -> None:
         self._exchange_of, self._door, self._limits = exchange_of, door, limits
         self._clock, self._entropy, self._origins = seams.clock, seams.entropy, origins
+        self._writes = AtOnce(limits.quotes_at_once, "quotes, orders and releases")
 
     def app(self) -> web.Application:
         """The application: every operation, the token endpoint, the health probe and the OpenAPI document."""
@@ -78,11 +82,19 @@ class HttpFace:
             if unknown := set(request.query) - set(operation.query):
                 raise invalid(min(unknown), f"no such query parameter on {operation.method} {operation.path}")
             call = Call(request, self._exchange_of(buyer), self._limits)
-            answer = await operation.run(call)
+            with self._at_once(operation, buyer):
+                answer = await operation.run(call)
             status = web.HTTPAccepted.status_code if isinstance(answer, QuotePending) else operation.status
             return reply(answer, status, _answer_headers(operation, answer))
 
         return handle
+
+    def _at_once(self, operation: Operation, buyer: Buyer) -> AbstractContextManager[None]:
+        """What begins something is refused while its buyer has many writes under way, also of those that end something.
+        These go on, so that what was begun is done in time."""
+        if not operation.write:
+            return nullcontext()
+        return self._writes.one(buyer.name, at_any_rate=operation.name not in BEGINNING)
 
     async def _who(self, request: web.Request) -> Buyer:
         proof = dpop_connection(request).proof

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -8,6 +9,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from federation.broker.config import Limits
 from federation.client.broker import BrokerClient
 from schemas.intent import Intent
 from schemas.lease import State
@@ -244,3 +246,29 @@ async def test_a_write_may_wait_until_its_order_stands_still(world: World) -> No
         await client.release(order.id, wait_s=3)
         await client.release(order.id)
     assert [wait_s for wait_s in asked if wait_s] == [7, 3], "the double looks at its own orders too"
+
+
+@pytest.mark.asyncio
+async def test_what_ends_something_goes_on_while_nothing_new_may_begin(world: World) -> None:
+    exchange, held, free = world.exchanges["alice"], asyncio.Semaphore(0), asyncio.Event()
+    release = exchange.release
+
+    async def slow(order_id: str, key: str) -> object:
+        held.release()
+        await free.wait()
+        return await release(order_id, key)
+
+    async with world.client() as broker:
+        order = await broker.order((await broker.quote(INTENT)).id)
+        exchange.release = slow  # type: ignore[method-assign,assignment]
+        releases = [asyncio.ensure_future(broker.release(order.id)) for _ in range(Limits().quotes_at_once + 1)]
+        for _ in releases:
+            await held.acquire()
+        with pytest.raises(Problem) as caught:
+            await broker.quote(INTENT)
+        assert (caught.value.code, caught.value.outcome, caught.value.retry_after_s) == ("TOO_MANY_REQUESTS", "none", 1)
+        async with world.client("bob-key") as other:
+            assert await other.quote(INTENT), "one buyer leaves room for the others"
+        free.set()
+        assert {view.state for view in await asyncio.gather(*releases)} == {State.RELEASED}
+        assert await broker.quote(INTENT)
