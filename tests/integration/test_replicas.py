@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import random
 import re
 import shutil
 import signal
@@ -34,6 +36,7 @@ from tests.support.redis_server import RedisServer
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 T = TypeVar("T")
 TAKEOVER_S: Final = 2
+INJECTIONS: Final = 20
 PREFIX: Final = prefix(BROKER_ENTITY)
 PATIENCE_S: Final = 8.0  # for one answer of a replica that may be stopped
 INTENT = Intent(a=ENDS[0], z=ENDS[1], bandwidth_bps=GBPS // 10, duration_s=3600)
@@ -242,6 +245,41 @@ async def test_the_last_replica_carries_what_all_others_began(replicas: Replicas
     assert {order.state for order in ended} == {State.RELEASED}
     assert await replicas.federation.products() == NOTHING
     await asyncio.gather(replicas.start(0), replicas.start(1))
+
+
+@pytest.mark.long
+async def test_whatever_befalls_whom(replicas: Replicas, server: RedisServer) -> None:
+    seed = int(os.environ.get("PEERWAY_SEED", "0")) or random.randrange(1, 10**9)
+    print(f"PEERWAY_SEED={seed}")  # shown where it fails
+    rng, fates = random.Random(seed), ("killed", "stopped", "store killed", "store stopped")
+    for turn in range(INJECTIONS):
+        buying = [asyncio.create_task(replicas.bought(n, f"chance-{turn}-{n}")) for n in range(4)]
+        await replicas.begun(rng.randint(1, 4))
+        fate, number, for_s = rng.choice(fates), rng.randrange(3), rng.uniform(0, 2 * TAKEOVER_S)
+        print(f"{turn}: {fate} {number} for {for_s:.1f} s")
+        await befall(replicas, fate, number, for_s)
+        await all_released(replicas, await asyncio.gather(*buying))
+
+
+async def befall(replicas: Replicas, fate: str, number: int, for_s: float) -> None:
+    """Something happens to a replica or to the store, and ends after a while."""
+    match fate:
+        case "killed":
+            replicas.kill(number)
+            await asyncio.sleep(for_s)
+            await replicas.start(number)
+        case "stopped":
+            replicas.signal(number, signal.SIGSTOP)
+            await asyncio.sleep(for_s)
+            replicas.signal(number, signal.SIGCONT)
+        case "store killed":
+            replicas.server.kill()
+            await asyncio.sleep(for_s)
+            replicas.server.start()
+        case "store stopped":
+            replicas.server.pause()
+            await asyncio.sleep(for_s)
+            replicas.server.resume()
 
 
 async def test_nothing_is_announced_that_is_over(replicas: Replicas, server: RedisServer) -> None:

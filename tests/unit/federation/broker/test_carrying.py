@@ -1,4 +1,4 @@
-"""What a replica does with what is announced: takes what nobody carries, drops what is over, puts right what is wrong."""
+"""What a replica does with what is announced: takes what nobody carries, drops what is over, rights what is wrong."""
 
 from __future__ import annotations
 
