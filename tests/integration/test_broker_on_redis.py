@@ -57,6 +57,8 @@ async def test_a_path_is_bought_extended_and_released(federation: TinyFederation
         assert {name: [*found.values()] for name, found in (await federation.products()).items()} == {
             name: ["active"] for name in NOTHING
         }
+        seen = await client.audit()
+        assert (seen.clean, [one.leases for one in seen.operators]) == (True, [1, 1, 1])
         longer = await extended(client, order, Extension(by_s=300))
         assert longer.window.end_s == order.window.end_s + 300
         ended = await released(client, longer)
@@ -64,6 +66,8 @@ async def test_a_path_is_bought_extended_and_released(federation: TinyFederation
         assert ended.bill
         assert await federation.products() == NOTHING
         assert (await client.release(order.id)).bill == ended.bill
+        assert (await client.statement(order.id)).statement.total == ended.bill.total
+        assert (await client.audit()).clean
         assert [one.id for one in await client.orders()] == [order.id]
     async with federation.client("bob") as client:
         assert await client.orders() == ()
