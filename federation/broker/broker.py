@@ -13,10 +13,10 @@ import functools
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from federation.broker import recorded
 from federation.broker.api.faces import Faces
@@ -139,17 +139,10 @@ class _Broker:
             market, terms, self._clock, searches, monotonic_us=monotonic_us, warming=warming, long=long, turn=turn()
         )
         async with asyncio.TaskGroup() as tasks:
-            coordinator = Coordinator(
-                key=self._identity.key, peers=peers, store=store, quotes=store, rates=terms.rates,
-                clock=self._clock, entropy=self._entropy, tasks=tasks,
-                permits=Permits(self._identity.secret, terms.rates), ownership=replica.ownership if replica else None,
-            )  # fmt: skip
+            coordinator = self._coordinator(peers, store, tasks, replica)
             sweeper = self._sweeper(peers, store, coordinator, audit)
             quoting = Quoting(searching, peers, self._author(), front.quotes, self._quoting_limits())
-            slow = Slow(
-                quoting, store, self._news, lambda work, name: tasks.create_task(work, name=name),
-                ready=market.ready.wait, shared=opened.shared is not None,
-            )  # fmt: skip
+            slow = self._slow(quoting, opened, market, tasks)
             turns = replica.turns if replica else None
             desk = Desk(
                 searching=searching, quoting=quoting, extending=Extending(quoting), quotes=front.quotes,
@@ -182,6 +175,15 @@ class _Broker:
             for task in running:
                 task.cancel()
 
+    def _coordinator(
+        self, peers: Roster, store: BrokerStore, tasks: asyncio.TaskGroup, replica: Replica | None
+    ) -> Coordinator:
+        who, rates = self._identity, self._config.rates.table()
+        return Coordinator(
+            key=who.key, peers=peers, store=store, quotes=store, rates=rates, clock=who.clock, entropy=who.entropy,
+            tasks=tasks, permits=Permits(who.secret, rates), ownership=replica.ownership if replica else None,
+        )  # fmt: skip
+
     async def _among_replicas(self, opened: Opened) -> Replica | None:
         """This process among those that share a store, with the secret that they share; none where it is alone."""
         if opened.shared is None:
@@ -209,6 +211,15 @@ class _Broker:
     def _sweeper(self, peers: Roster, store: BrokerStore, orders: Coordinator, audit: Audit) -> Sweeper:
         note = functools.partial(recorded.swept, audit)
         return Sweeper(Tools(lambda: peers.present, store, orders, self._author(), note))
+
+    def _slow(self, quoting: Quoting, opened: Opened, market: Market, tasks: asyncio.TaskGroup) -> Slow:
+        """Quotes that operators take long for, each carried by a task."""
+
+        def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+            return tasks.create_task(work, name=name)
+
+        shared = opened.shared is not None
+        return Slow(quoting, opened.store, self._news, spawn, ready=market.ready.wait, shared=shared)
 
     def _measuring(self, store: BrokerStore, market: Market, circle: Circle) -> Measuring:
         sites = Sites(lambda: market.snapshot.sheets, circle.facts)

@@ -15,29 +15,20 @@ from contextlib import ExitStack, suppress
 from typing import Any, Final, Protocol
 
 import msgspec
-from msgspec import structs
 
 from federation.broker.market.searching import Sight
-from federation.broker.paths.route import Route
-from federation.broker.paths.search import Found
 from federation.broker.peers.news import News
-from federation.broker.peers.protocols import HeldQuote
-from federation.broker.quotes.ask import Author, Shape
-from federation.broker.quotes.hand import Ask, Hand
-from federation.broker.quotes.labels import Labels
+from federation.broker.quotes.ask import Author
+from federation.broker.quotes.journal import AGAIN_S, AGAIN_S_MAX, Journal, TakenOver
+from federation.broker.quotes.lasting import SlowAttempt, hand_of
 from federation.broker.quotes.patient import PatientHand
 from federation.broker.quotes.protocols import Claim, QuoteStore, StoredQuote
-from federation.broker.quotes.quoting import NO_WAY, Asked, Attempt, Quoting, first_of
-from federation.broker.quotes.seal import Sealed
-from federation.broker.quotes.waiting import Question, Waiting, WaitingStore
+from federation.broker.quotes.quoting import Asked, Quoting, first_of
+from federation.broker.quotes.waiting import Waiting, WaitingStore
 from schemas.lease import State
 from schemas.problem import Outcome, Problem
 from schemas.segment import Id
 
-HOLD_S: Final = 60  # how long fast operators are asked to hold, at most, while slow ones are waited for
-SAME_WINDOW_S: Final = 90  # a window that begins now is asked for so long; then "now" is another time
-AGAIN_S: Final = 1.0
-AGAIN_S_MAX: Final = 60.0
 CLOSE_S: Final = 600  # how long after `answer_by` operators that cannot be reached are told that nothing is asked
 BEAT_S: Final = 20
 TAKE_OVER_S: Final = 60
@@ -50,111 +41,6 @@ log = logging.getLogger(__name__)
 
 class Store(QuoteStore, WaitingStore, Protocol):
     """What is kept of quotes."""
-
-
-class TakenOver(Exception):
-    """Another broker carries this quote now."""
-
-
-class Journal:
-    """What is known of one quote, each time written down before it counts."""
-
-    def __init__(self, store: WaitingStore, waiting: Waiting, now: Callable[[], int]) -> None:
-        self.waiting, self._store, self._now = waiting, store, now
-        self.settled, self.deferred = asyncio.Event(), asyncio.Event()
-        self.sealing: asyncio.Task[None] | None = None  # the quote on its way into the store
-        self._turn = asyncio.Lock()
-
-    async def begin(self, claim: Claim | None) -> None:
-        """The first version, or the one with which it is taken over. Raises `UNAVAILABLE`, `TakenOver`."""
-        async with self._turn:
-            await self._put({}, claim)
-
-    async def write(self, **changes: Any) -> None:
-        """The next version; while it cannot be written nothing goes on. Raises `TakenOver`."""
-        pause_s = AGAIN_S
-        async with self._turn:
-            while True:
-                try:
-                    return await self._put(changes, None)
-                except Problem as problem:
-                    log.warning("quote %s waits for its store: %s", self.waiting.id, problem)
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, AGAIN_S_MAX)
-
-    async def note(self, questions: tuple[Question, ...], held: tuple[HeldQuote, ...]) -> None:
-        """Who was asked what, and who holds what."""
-        await self.write(questions=questions, held=held)
-        if any(question.quote_id is not None for question in questions):
-            self.deferred.set()
-
-    async def _put(self, changes: dict[str, Any], claim: Claim | None) -> None:
-        present = self.waiting
-        after = structs.replace(present, **changes, version=present.version + 1, beat_s=self._now())
-        if not await self._store.put_waiting(after, claim):
-            raise TakenOver(present.id)
-        self.waiting = after
-
-
-class SlowAttempt(Attempt):
-    """An attempt that waits for operators, and asks for what it asked before a restart."""
-
-    def __init__(self, quoting: Quoting, asked: Asked, sight: Sight, journal: Journal, news: News) -> None:
-        super().__init__(quoting, asked, sight)
-        waiting = journal.waiting
-        self._asked, self._journal, self._name_of_quote = asked, journal, waiting.id
-        self._rounds = max(0, waiting.rounds - 1)  # the round of before a restart is the same one
-        self._hand = hand_of(quoting, waiting)
-        self._patient = PatientHand(self._hand, quoting.author, news, waiting.answer_by, journal.note)
-        self._patient.resume(waiting.questions, waiting.held)
-        if waiting.window is not None:
-            self._see(sight._replace(query=structs.replace(sight.query, window=waiting.window)))
-
-    async def run(self, first: Route) -> Sealed:
-        """Rounds of asking until every operator of a path has granted, or time or paths are used up."""
-        waiting = self._journal.waiting
-        way = (waiting.route, waiting.labels) if waiting.route is not None else await self._way(first)
-        while True:
-            self._check_limits()
-            if way is None:
-                raise self._given_up(NO_WAY)
-            if (sealed := await self._round(*way)) is not None:
-                return sealed
-            way = await self._elsewhere()
-
-    def _see(self, sight: Sight) -> None:
-        """Ask for what this search saw."""
-        self._sight, intent = sight, self._intent
-        self._shape = Shape(intent.bandwidth_bps, intent.mtu, sight.query.window, intent.boundary)
-
-    async def _elsewhere(self) -> tuple[Route, Labels] | None:
-        """The best of what is published by now, without what was refused. The window stays while it is young."""
-        quoting = self._quoting
-        within = quoting.within(self._asked)
-        intent = within.confined(self._intent, quoting.searching.sheets) if within else self._intent
-        sight, window = await quoting.searching.look(intent, 1, self._buyer), self._shape.window
-        if intent.start is not None or window.start_s > quoting.author.clock.now() - SAME_WINDOW_S:
-            sight = sight._replace(query=structs.replace(sight.query, window=window))
-        self._see(sight)
-        found = await quoting.searching.again(sight.snapshot, self._ruled.narrowed(sight.query))
-        return (found.routes[0], self._labels(found.routes[0])) if isinstance(found, Found) else None
-
-    async def _round(self, route: Route, labels: Labels) -> Sealed | None:
-        await self._journal.write(route=route, labels=labels, window=self._shape.window, rounds=self._rounds + 1)
-        await self._patient.only([segment.operator for segment in route.segments], self._limits.total_s_max)
-        return await super()._round(route, labels)
-
-    async def _ask(self, asks: list[Ask]) -> list[HeldQuote | Problem | None]:
-        return await self._patient.ask(asks)
-
-    def _left_s(self) -> float:
-        return self._journal.waiting.answer_by - self._quoting.author.clock.now()
-
-
-def hand_of(quoting: Quoting, waiting: Waiting) -> Hand:
-    """An empty hand for a quote that may take long."""
-    rates, hold_s = quoting.searching.terms.rates, max(HOLD_S, quoting.limits.hold_s)
-    return Hand(quoting.peers, quoting.author, waiting.buyer, hold_s, power=waiting.power, rates=rates)
 
 
 class Slow:
