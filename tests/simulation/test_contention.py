@@ -1,4 +1,4 @@
-"""What others measured of today's systems, asked of ours: many circuits at once, one port for ten, one label for five.
+"""What others measured of today's systems, asked of ours: many paths at once, one port for ten, one label for five.
 
 Two brokers that know nothing of each other sell over the same operators. Judged by the operators' own books.
 """

@@ -42,7 +42,7 @@ def test_every_promise_holds_once_it_is_quiet(chunk: int) -> None:
     print(dict(seen))
     # The faults, the wishes and the fates that the promises are about did occur.
     fates = [str(state) for state in (State.ACTIVE, State.FAILED, State.RELEASED, State.COMMITTED)]
-    for what in (*FAULTS, *NODES, "quote", "order", "extend", "release", "decline", *fates):
+    for what in (*FAULTS, *NODES, "quote", "order", "extend", "resize", "heartbeat", "release", "decline", *fates):
         assert seen[what] > 0, what
 
 

@@ -12,12 +12,12 @@ from typing import Any, Final, NamedTuple
 
 from federation.broker.authority.power import Buyer
 from federation.broker.desk import Desk
-from schemas.answer import OrderView, QuoteView
+from schemas.answer import OrderView, QuoteView, ResizeView
 from schemas.intent import Intent
 from schemas.jurisdiction import Sovereignty
 from schemas.price import Money
 from schemas.problem import Outcome, Problem
-from schemas.request import Extension
+from schemas.request import Extension, Resize
 from schemas.segment import Limits, moment
 from tests.simulation.world.broker import SimBroker
 from tests.simulation.world.lives import Life
@@ -42,12 +42,14 @@ class Deed(NamedTuple):
 
 @dataclass(frozen=True)
 class Wishes:
-    """What buyers want: seconds from now to the start, how long, the chance that a wish is a release, of how many."""
+    """What buyers want: seconds from now to the start, how long, the chance that a wish is a release, and of the
+    others that it is another bandwidth."""
 
     start_in_s: int | None = None
     lasts_s: int | None = None
     release: float = 0.4
     later: bool = True
+    resize: float = 0.3
 
 
 @dataclass
@@ -112,6 +114,16 @@ class SimBuyer:
         if self.rng.random() < self.wishes.release:
             await self.ask("release", lambda desk, key: desk.release(self.me, order_id, key))
             return
+        if (kind := self.rng.random()) < self.wishes.resize:
+            other = Resize(bandwidth_bps=self.rng.choice((1, 2, 3, 5)) * GBPS)
+            changed = await self.ask("resize", lambda desk, key: desk.resize(self.me, order_id, other, key))
+            if changed is not None and changed.order.id not in self.orders:
+                self.told["another path for another bandwidth"] += 1
+                self.orders.append(changed.order.id)
+            return
+        if kind < self.wishes.resize + 0.1:
+            await self.ask("heartbeat", lambda desk, key: desk.heartbeat(self.me, order_id, key))
+            return
         longer = Extension(by_s=self.rng.choice((60, 100, 500)))
         await self.ask("extend", lambda desk, key: desk.extend(self.me, order_id, longer, key))
 
@@ -135,6 +147,7 @@ class SimBuyer:
             limits=Limits(latency_us=rng.choice((None,) * 6 + (12_000, 4_000))),
             hops=rng.choice((None,) * 7 + (4,)),
             budget=Money("EUR", 10 ** rng.randrange(6, 9)) if rng.random() < 0.12 else None,
+            idle_release_s=rng.choice((None,) * 9 + (60,)),
             operators_denied=rng.choice(((),) * 6 + (("Cedar",), ("Birch",))),
             sovereignty=rng.choice((NOWHERE,) * 7 + (Sovereignty(countries=("NL", "DE", "IT", "BE", "CH")),)),
         )  # fmt: skip
@@ -151,22 +164,18 @@ class SimBuyer:
             except (Refused, Broken, TimeoutError):
                 await asyncio.sleep(self.rng.uniform(0.5, 3))
                 continue
-            except Problem as problem:
-                if problem.outcome not in SURE:
-                    self._note_unsure(what, problem)
+            except Problem as told:
+                # As the HTTP face does: what says nothing else was refused before it did anything.
+                problem = told.with_outcome(told.outcome or Outcome.NONE)
                 if problem.outcome not in SURE or problem.code in AGAIN:
                     await asyncio.sleep(self.rng.uniform(0.5, 3))
                     continue
                 self.told[f"refused: {problem.code}"] += 1
                 self.deeds.append(Deed(what, key, None, problem))
                 return None
-            self.deeds.append(Deed(what, key, answer.id, None))
-            await self._again(what, key, call, answer.id)
+            self.deeds.append(Deed(what, key, _id(answer), None))
+            await self._again(what, key, call, _id(answer))
             return answer
-
-    def _note_unsure(self, what: str, problem: Problem) -> None:
-        if problem.outcome is None and problem.code not in AGAIN:
-            self.complaints.append(f"{what} failed with {problem.code} ({problem.detail}) and does not say its outcome")
 
     async def _once(self, work: Callable[[Desk], Coroutine[Any, Any, Any]], key: str = "") -> Any:
         def asked() -> Coroutine[Any, Any, Any]:
@@ -188,8 +197,8 @@ class SimBuyer:
             if problem.code not in AGAIN:
                 self.complaints.append(f"{what} was answered, and then refused under the same key: {problem}")
             return
-        if again.id != answer_id:
-            self.complaints.append(f"{what} has two answers under one key: {answer_id} and {again.id}")
+        if _id(again) != answer_id:
+            self.complaints.append(f"{what} has two answers under one key: {answer_id} and {_id(again)}")
         try:
             await self._once(lambda desk: desk.decline(self.me, "another request", key))
         except (Refused, Broken, TimeoutError):
@@ -215,3 +224,8 @@ class SimBuyer:
             if problem.code in {"NOT_FOUND", *AGAIN}:
                 return
         self.complaints.append(f"{self.me.asker} could touch {order_id}, which belongs to another")
+
+
+def _id(answer: Any) -> str:
+    """Of a quote or an order; of a resize, the order to use from then on."""
+    return str(answer.order.id if isinstance(answer, ResizeView) else answer.id)

@@ -12,10 +12,11 @@ from federation.broker.quotes.protocols import StoredQuote
 from operators.orders.fsm import Lease
 from schemas.lease import BILLABLE, IN_FORCE, TERMINAL, State
 from schemas.price import ceil_div, charge, total
+from schemas.quote import Action
 from schemas.token import SKEW_S
 from tests.simulation.world.broker import RATES, SimBroker
 from tests.simulation.world.buyers import SURE, SimBuyer
-from tests.simulation.world.geography import COUNTRIES, NAMES, Geography
+from tests.simulation.world.geography import COUNTRIES, NAMES, Geography, entity_of
 from tests.simulation.world.operator import SimOperator
 from tests.support.seams import NOW
 
@@ -85,6 +86,9 @@ def all_or_nothing(world: Quiet) -> Iterator[str]:
         active = [found in BILLABLE for found in said]
         if any(active) != all(active) or all(active) != (state.state in BILLABLE):
             yield f"order {state.terms.id} is {state.state}, its operators say {said}"
+        sold = {lease.segment.bandwidth_bps for lease in leases if lease}
+        if all(active) and sold != {state.bandwidth_bps}:
+            yield f"order {state.terms.id} has {state.bandwidth_bps} bit/s, its operators say {sold}"
         ends = {lease.end_s for leg, lease in zip(state.legs, leases, strict=True) if lease and leg.over is None}
         if all(active) and ends - {state.end_s}:
             yield f"order {state.terms.id} ends at {state.end_s}, its operators say {ends}"
@@ -219,7 +223,7 @@ def _beyond(quote: StoredQuote, geography: Geography) -> Iterator[str]:
     intent, segments = quote.intent, [one.quote.segment for one in quote.held]
     names = [NAMES[[c.entity for c in geography.operators].index(one.operator)] for one in quote.held]
     ends = (f"{segments[0].a.interface}@{names[0]}", f"{segments[-1].z.interface}@{names[-1]}")
-    if ends != (intent.a, intent.z):
+    if ends != (_site(intent.a), _site(intent.z)):
         yield f"leads from {ends[0]} to {ends[1]}"
     latency_us = sum(one.quote.promise.latency_us for one in quote.held)
     for left, right in itertools.pairwise(quote.held):
@@ -243,6 +247,12 @@ def _beyond(quote: StoredQuote, geography: Geography) -> Iterator[str]:
     yield from _mispriced(quote)
 
 
+def _site(place: str) -> str:
+    """A place with its operator by name, whether the intent names it so or by entity id."""
+    name, _, operator = place.partition("@")
+    return f"{name}@{next((one for one in NAMES if operator in {one, entity_of(NAMES.index(one))}), operator)}"
+
+
 def _mispriced(quote: StoredQuote) -> Iterator[str]:
     sum_micro = 0
     for one in quote.held:
@@ -254,7 +264,9 @@ def _mispriced(quote: StoredQuote) -> Iterator[str]:
         if one.quote.segment.bandwidth_bps != quote.claims.bandwidth_bps:
             yield "has segments of several bandwidths"
     budget = quote.intent.budget
-    if sum_micro != quote.claims.total.micro or (budget and quote.order is None and sum_micro > budget.micro):
+    if sum_micro != quote.claims.total.micro or (
+        budget and quote.claims.action is Action.ADD and sum_micro > budget.micro
+    ):
         yield f"costs {quote.claims.total.micro}, its segments {sum_micro}, with a budget of {budget}"
 
 
