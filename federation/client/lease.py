@@ -58,8 +58,9 @@ class Buyer(Protocol):
 class Lease:
     """Quoted, ordered and ACTIVE when the block begins; released when it ends, whatever happened inside.
 
-    `view` is the latest the broker said; after the block it holds the bill. Where the intent has `idle_release_s`, the
-    broker is sent a heartbeat three times as often, so that it releases the lease should this process die.
+    `view` is the latest the broker said; after the block it holds the bill (where a new path took the place of another,
+    that of the last; the order before has its own, and is named by `replaces`). Where the intent has `idle_release_s`,
+    the broker is sent a heartbeat three times as often, so that it releases the lease should this process die.
     """
 
     def __init__(self, broker: Buyer, intent: Intent) -> None:
@@ -120,7 +121,7 @@ class Lease:
 
     async def _release(self) -> None:
         # A lease costs money: releasing it goes on when the block was cancelled, and is waited for.
-        task = asyncio.ensure_future(released(self._broker, self.view))
+        task = asyncio.ensure_future(_all_released(self._broker, self.view))
         try:
             self._view = await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -191,6 +192,15 @@ async def beaten(broker: Buyer, order_id: str) -> OrderView:
         await asyncio.sleep(order.idle_release_s / BEATS)
         order = await broker.heartbeat(order_id)
     return order
+
+
+async def _all_released(broker: Buyer, order: OrderView) -> OrderView:
+    """Release an order, and whatever has taken its place while nobody waited for that: the block may have been left in
+    the middle of a change."""
+    ended = await released(broker, order)
+    while ended.replaced_by is not None:
+        ended = await released(broker, await broker.get_order(ended.replaced_by, 0))
+    return ended
 
 
 async def released(broker: Buyer, order: OrderView) -> OrderView:

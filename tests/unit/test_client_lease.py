@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from msgspec import structs
 
 from federation.client.lease import Lease, beaten
-from schemas.answer import OrderView, QuoteView
+from schemas.answer import OrderView, QuoteView, ResizeView
 from schemas.intent import Intent
 from schemas.lease import State
 from schemas.problem import Problem
-from schemas.request import Extension
+from schemas.request import Extension, Resize, Way
 from tests.support.exchange import FakeExchange
 from tests.support.loops import run
 
@@ -36,6 +37,9 @@ class Client:
 
     async def extend(self, order_id: str, extension: Extension, key: str | None = None) -> OrderView:
         return await self.exchange.extend(order_id, extension, "x")
+
+    async def resize(self, order_id: str, asked: Resize, key: str | None = None) -> ResizeView:
+        return await self.exchange.resize(order_id, asked, "z")
 
     async def heartbeat(self, order_id: str) -> OrderView:
         self.times.append(asyncio.get_running_loop().time() - 1000)
@@ -93,3 +97,41 @@ def test_beats_go_on_until_the_lease_is_over() -> None:
 
     assert run(main()).state is State.RELEASED
     assert client.times == [0, 30, 60, 90]
+
+
+class Moving(Client):
+    """A broker that changes bandwidth over a new path, which is not in force before the block is left."""
+
+    async def resize(self, order_id: str, asked: Resize, key: str | None = None) -> ResizeView:
+        orders = self.exchange.all_orders
+        new = structs.replace(orders[order_id], id="o2", replaces=order_id, bandwidth_bps=asked.bandwidth_bps)
+        orders["o2"] = structs.replace(new, state=State.UP)
+        orders[order_id] = structs.replace(orders[order_id], replaced_by="o2")
+        return ResizeView(way=Way.NEW_PATH, order=orders["o2"])
+
+    async def get_order(self, order_id: str, wait_s: int) -> OrderView:
+        await asyncio.sleep(wait_s)
+        return await super().get_order(order_id, wait_s)
+
+
+def test_a_block_that_is_left_in_the_middle_of_a_change_leaves_neither_order_behind() -> None:
+    client = Moving()
+
+    async def main() -> None:
+        async with asyncio.timeout(30), Lease(client, INTENT) as lease:
+            await lease.resize(2 * 10**10)
+
+    with pytest.raises(TimeoutError):
+        run(main())
+    assert {one.state for one in client.exchange.all_orders.values()} == {State.RELEASED}
+
+
+def test_a_change_in_place_shows_in_the_view() -> None:
+    client = Client()
+
+    async def main() -> None:
+        async with Lease(client, INTENT) as lease:
+            assert await lease.resize(2 * 10**10) is Way.IN_PLACE
+            assert lease.view.bandwidth_bps == 2 * 10**10
+
+    run(main())
