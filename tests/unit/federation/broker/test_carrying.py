@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, cast
 
 import pytest
@@ -26,6 +27,7 @@ class Around:
         self.took: list[str] = []
         self.carried: tuple[str, ...] = ()
         self.looked: list[str] = []
+        self.handed_back: list[str] = []
         self.token, self.away = 1, False
 
     def carrying(self) -> Carrying:
@@ -48,6 +50,9 @@ class Around:
 
     async def drop(self, entries: list[str]) -> None:
         self.announced = [one for one in self.announced if one.entry not in entries]
+
+    async def hand_back(self, entries: list[str]) -> None:
+        self.handed_back = entries
 
     async def add(self, buyer: str, order_id: str) -> None:
         self.announced.append(Announced(f"e{len(self.announced)}", buyer, order_id))
@@ -134,3 +139,15 @@ async def test_a_store_that_is_away_is_no_fault() -> None:
     around.away = False
     await rounds(around, carrying)
     assert around.took == ["going"]
+
+
+async def test_who_ends_in_good_order_hands_back_what_it_carried() -> None:
+    around = Around(("e1", "going"), ("e2", "too"))
+    around.order("going")
+    around.order("too")
+    running = asyncio.create_task(around.carrying().run(cast(Any, around)))
+    while len(around.took) < 2:
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert around.handed_back == ["e1", "e2"]
