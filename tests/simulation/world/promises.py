@@ -18,6 +18,7 @@ from tests.simulation.world.broker import RATES, SimBroker
 from tests.simulation.world.buyers import SURE, SimBuyer
 from tests.simulation.world.geography import COUNTRIES, NAMES, Geography, entity_of
 from tests.simulation.world.operator import SimOperator
+from tests.simulation.world.statements import stated_wrong
 from tests.support.seams import NOW
 
 
@@ -210,6 +211,7 @@ def honest_bills(world: Quiet) -> Iterator[str]:
             yield f"the bill of order {state.terms.id} does not add up"
         if state.state is State.FAILED and state.bill.total.micro:
             yield f"order {state.terms.id} failed and costs something"
+    yield from stated_wrong(world.states(), world.operators)
 
 
 def within_limits(world: Quiet) -> Iterator[str]:
