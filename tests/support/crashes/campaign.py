@@ -109,6 +109,16 @@ class Campaign:
         """Nothing is in force, both sides agree, and nobody keeps anything. Raises `AssertionError`."""
         await self._none(self._faults_of_all)
         await self._none(self._kept)
+        await self._none(self._audited)
+
+    async def _audited(self) -> list[str]:
+        """What the broker finds when it asks every operator itself."""
+        found: list[str] = []
+        for buyer in sorted(set(BUYERS)):
+            async with self._federation.client(buyer) as client:
+                audit = await insisted(client.audit)
+                found += [] if audit.clean else [f"{audit.operators} {audit.findings}"]
+        return found
 
     async def _kept(self) -> list[str]:
         """What calendars keep, when there is nobody it could be for."""
