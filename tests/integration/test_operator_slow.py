@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from click.testing import CliRunner
 
 from federation.node.hatch import hand_in
+from operators.cli.main import main
 from operators.fabric.null import NullDriver
 from schemas.problem import Problem
 from schemas.sonata import order, quote
@@ -187,3 +189,28 @@ async def test_an_order_is_in_progress_while_the_network_builds_and_survives_a_r
         assert (await world.broker.confirm(deal)).state == "ACTIVE"
         await world.broker.release(deal)
         world.assert_nothing_held()
+
+
+@pytest.mark.asyncio
+async def test_a_person_answers_at_the_command_line(tmp_path: Path) -> None:
+    world = OperatorWorld(tmp_path, selling=MANUAL)
+    config = ["--config", str(tmp_path / "operator.toml")]
+
+    async def said(*words: str, status: int = 0) -> str:
+        result = await asyncio.to_thread(CliRunner().invoke, main, ["approvals", *words, *config])
+        assert result.exit_code == status, result.output
+        return result.output
+
+    assert "no operator serves from" in await said("list", status=2)
+    async with world.run():
+        assert await said("list") == "nothing waits\n"
+        yes, no = [await world.broker.ask(plan(), answer_by=NOW + 600) for _ in range(2)]
+        listed = (await said("list")).splitlines()
+        assert len(listed) == 2
+        assert "10 Gb/s uni-a to uni-c, any" in listed[0]
+        assert "of https://broker.example; answer by 2026-11-18T11:16:40Z" in listed[0]
+        assert json.loads(await said("grant", yes.answer.id, "--json"))["state"] == "HELD"
+        assert "no room" in await said("refuse", no.answer.id, "--why", "no room")
+        assert "waits for an answer" in await said("refuse", no.answer.id, status=2)
+        assert (await world.broker.look(yes)).held.held
+        assert await said("list") == "nothing waits\n"
