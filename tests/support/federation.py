@@ -75,7 +75,8 @@ class Plan:
 class BrokerPlan:
     """The broker: who buys, whether agents may (MCP costs a second at start), how long it asks operators to hold.
 
-    With `redis` its store is that server. `patient` is for many at once: no hold ends and no operator is given up because a busy machine takes its time.
+    With `redis` its store is that server. `patient` is for many at once: no hold ends and no operator is given up
+    because a busy machine takes its time.
     """
 
     buyers: Sequence[str] = ("alice", "bob")
