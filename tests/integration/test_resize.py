@@ -9,12 +9,12 @@ import pytest
 import pytest_asyncio
 
 from federation.client.broker import BrokerClient
-from federation.client.lease import active, resized
+from federation.client.lease import active, extended, resized
 from schemas.answer import OrderView
 from schemas.intent import Intent
 from schemas.lease import State
 from schemas.problem import Problem
-from schemas.request import Resize, Way
+from schemas.request import Extension, Resize, Way
 from tests.support.federation import (
     ENDS,
     GBPS,
@@ -70,6 +70,8 @@ async def test_a_lease_grows_in_place_then_onto_a_new_path_and_shrinks_there(dia
         again = await alice.resize(first.id, Resize(bandwidth_bps=9 * GBPS), "r1")
         assert (again.way, again.order.id) == (Way.IN_PLACE, first.id), "once"
 
+        longer = await extended(alice, more.order, Extension(by_s=60))
+        assert (longer.bandwidth_bps, longer.window.duration_s) == (9 * GBPS, 960)
         with pytest.raises(Problem) as caught:
             await alice.resize(first.id, Resize(bandwidth_bps=12 * GBPS, way=Way.IN_PLACE))
         assert caught.value.code == "CAPACITY_CHANGED"
@@ -81,7 +83,7 @@ async def test_a_lease_grows_in_place_then_onto_a_new_path_and_shrinks_there(dia
         assert (wide.way, wide.order.replaces, wide.order.bandwidth_bps) == (Way.NEW_PATH, first.id, 12 * GBPS)
         assert wide.order.id != first.id
         assert [lease.operator_name for lease in wide.order.segments] == ["North", "Detour", "South"]
-        assert wide.order.window.end == first.window.end
+        assert wide.order.window.end == longer.window.end
         old = await alice.get_order(first.id, 20)
         assert (old.state, old.replaced_by) == (State.RELEASED, wide.order.id)
         assert old.history[-2].why == f"replaced by order {wide.order.id}"

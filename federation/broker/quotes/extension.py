@@ -57,13 +57,12 @@ class Longer(Struct, frozen=True, kw_only=True):
         bps = self.bandwidth_bps or leased.segment.bandwidth_bps
         return structs.replace(leased.segment, window=self.window, bandwidth_bps=bps)
 
-    def most(self, first: SegmentQuote) -> Money:
-        """What the tariff by which a segment was sold comes to for it, without any discount for length: another
-        bandwidth counts in the term of the whole lease."""
-        if self.bandwidth_bps is None:
-            return at_first_tariff(first, self.window)
-        resized = structs.replace(first, segment=structs.replace(first.segment, bandwidth_bps=self.bandwidth_bps))
-        return at_first_tariff(resized, self.window, self.window.end_s - first.segment.window.start_s)
+    def most(self, first: SegmentQuote, asked: Segment) -> Money:
+        """What the tariff by which a segment was sold comes to for what is asked now, without any discount for length:
+        another bandwidth counts in the term of the whole lease."""
+        resized = structs.replace(first, segment=structs.replace(first.segment, bandwidth_bps=asked.bandwidth_bps))
+        whole_s = self.window.end_s - first.segment.window.start_s
+        return at_first_tariff(resized, self.window, None if self.bandwidth_bps is None else whole_s)
 
 
 class Extending:
@@ -187,7 +186,7 @@ class Extending:
         operator takes more than the tariff by which it sold the lease comes to.
         """
         for first, one in zip(longer.quote.held, held, strict=True):
-            most = longer.most(first.quote)
+            most = longer.most(first.quote, one.quote.segment)
             if one.quote.total.currency != most.currency or one.quote.total.micro > most.micro:
                 why = f"{self._name(one.operator)} asks {one.quote.total}, and at the tariff of the lease it is"
                 raise Problem("OPERATOR_REFUSED", f"{why} {most}; the lease stays as it is")
