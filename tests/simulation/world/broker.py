@@ -33,6 +33,7 @@ from tests.simulation.world.books import Disk
 from tests.simulation.world.clocks import SimClock
 from tests.simulation.world.lives import Life
 from tests.simulation.world.operator import SimOperator
+from tests.simulation.world.replicas import Replica, Shared
 from tests.simulation.world.sonata import Mesh, Session
 from tests.simulation.world.wire import Wire
 from tests.support.seams import CountingEntropy
@@ -88,12 +89,15 @@ class SimBroker:
     domain: TrustDomain
     snapshot: Snapshot
     facts: Mapping[str, Any]
+    number: int = 0
+    shared: Shared | None = None
     faults: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     sent: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._entropy = CountingEntropy(self.entity[8:11])
+        self._entropy = CountingEntropy(f"{self.entity[8:11]}{self.number or ''}")
+        self.replicas: list[SimBroker] = [self]
         self.life = Life(self.entity)
         self.life.end()
         self.lives: list[Life] = []
@@ -130,16 +134,24 @@ class SimBroker:
         )  # fmt: skip
         author = Author(self.entity, self.key, SECRET, self.clock, self._entropy)
         async with asyncio.TaskGroup() as tasks:
+            replica = None
+            if self.shared is not None:
+                replica = Replica(self.shared, f"{self.number}/{len(self.lives)}", self.life, store)
             self.coordinator = Coordinator(
                 key=self.key, peers=peers, store=store, quotes=store, rates=RATES, clock=self.clock,
                 entropy=self._entropy, tasks=tasks, permits=Permits(SECRET, RATES),
+                ownership=replica.ownership if replica else None,
             )  # fmt: skip
             quoting = Quoting(searching, peers, author, store, QuotingLimits())
+            once = Once(store, self.clock, tasks, replica.turns if replica else None)
             desk = _desk(
                 searching=searching, quoting=quoting, extending=Extending(quoting), quotes=store,
-                orders=self.coordinator, order_store=store, once=Once(store, self.clock, tasks), clock=self.clock,
+                orders=self.coordinator, order_store=store, once=once, clock=self.clock,
             )  # fmt: skip
-            await recover(store, self.coordinator)
+            if replica is not None:
+                replica.start(self.coordinator, tasks)
+            else:
+                await recover(store, self.coordinator)
             self.desk = desk
             await asyncio.get_running_loop().create_future()
 

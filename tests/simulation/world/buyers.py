@@ -178,12 +178,14 @@ class SimBuyer:
             return answer
 
     async def _once(self, work: Callable[[Desk], Coroutine[Any, Any, Any]], key: str = "") -> Any:
+        broker = self.rng.choice(self.broker.replicas)
+
         def asked() -> Coroutine[Any, Any, Any]:
-            assert self.broker.desk is not None, "only one that serves is asked"
-            return work(self.broker.desk)
+            assert broker.desk is not None, "only one that serves is asked"
+            return work(broker.desk)
 
         async with asyncio.timeout(PATIENCE_S):
-            return await self.wire.send(self, self.broker, asked, key)
+            return await self.wire.send(self, broker, asked, key)
 
     async def _again(self, what: str, key: str, call: Call, answer_id: str) -> None:
         """The same key has the same answer; with another request it has none."""

@@ -48,6 +48,10 @@ class Life:
         """Let this incarnation do something."""
         return asyncio.get_running_loop().create_task(work, context=self._context.copy())
 
+    def inside(self, call: Callable[..., object], *given: object) -> None:
+        """Call something as this incarnation, so that what it begins stays behind the fence."""
+        self._context.copy().run(call, *given)
+
     def ask(self, work: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
         """The same, for somebody outside: raises what `work` raises, and `Ended` where the incarnation ended first."""
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()

@@ -19,6 +19,7 @@ PLANS: Final[Mapping[str, Plan]] = MappingProxyType(
         "brief": Plan(wishes=Wishes(start_in_s=0, lasts_s=40), fault=0.2),
         "crowd": Plan(buyers=6, paths=3, fault=0.05, steps=0),
         "liars": Plan(wishes=Wishes(start_in_s=0), fault=0.05, steps=0, lies=0.08),
+        "replicas": Plan(brokers=1, replicas=3, wishes=Wishes(start_in_s=0, lasts_s=400), fault=0.1, steps=1500),
         "real keys": Plan(real_keys=True, buyers=2),
     }
 )

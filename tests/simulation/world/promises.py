@@ -14,6 +14,7 @@ from schemas.lease import BILLABLE, IN_FORCE, TERMINAL, State
 from schemas.price import ceil_div, charge, total
 from schemas.quote import Action
 from schemas.token import SKEW_S
+from tests.simulation.world.books import Books
 from tests.simulation.world.broker import RATES, SimBroker
 from tests.simulation.world.buyers import SURE, SimBuyer
 from tests.simulation.world.geography import COUNTRIES, NAMES, Geography, entity_of
@@ -34,8 +35,12 @@ class Quiet(NamedTuple):
 
     def states(self) -> Iterator[OrderState]:
         """Every order of every broker."""
-        for broker in self.brokers:
-            yield from broker.disk.books.states()
+        for books in self.books():
+            yield from books.states()
+
+    def books(self) -> list[Books]:
+        """What brokers keep; replicas keep it together."""
+        return list({id(broker.disk): broker.disk.books for broker in self.brokers}.values())
 
     def lease(self, part: Part, leg: Leg) -> Lease | None:
         """The lease of a segment in the books of its operator."""
@@ -216,8 +221,8 @@ def honest_bills(world: Quiet) -> Iterator[str]:
 
 def within_limits(world: Quiet) -> Iterator[str]:
     """7. No quote breaks what was asked: reckoned again from what the operators signed, and from the map."""
-    for broker in world.brokers:
-        for quote in broker.disk.books.quotes.values():
+    for books in world.books():
+        for quote in books.quotes.values():
             yield from (f"quote {quote.id} {what}" for what in _beyond(quote, world.geography))
 
 
@@ -274,13 +279,12 @@ def _mispriced(quote: StoredQuote) -> Iterator[str]:
 
 def within_authority(world: Quiet) -> Iterator[str]:
     """8. No mandate pays for more than it may: what its orders came to, and may still come to."""
-    for broker in world.brokers:
-        yield from broker.disk.books.complaints
+    for books in world.books():
+        yield from books.complaints
         spent: dict[str, int] = {}
         most: dict[str, int] = {}
-        quotes = broker.disk.books.quotes
-        for state in broker.disk.books.states():
-            power = quotes[state.terms.quote].power
+        for state in books.states():
+            power = books.quotes[state.terms.quote].power
             if power is None:
                 continue
             bill = state.bill.total if state.state in TERMINAL and state.bill else state.total

@@ -28,6 +28,7 @@ from tests.simulation.world.clocks import SimClock, SimLoop
 from tests.simulation.world.geography import DRAWN, Geography, Room, geography
 from tests.simulation.world.keys import real_key, sim_key
 from tests.simulation.world.operator import SimOperator, Temper
+from tests.simulation.world.replicas import Shared
 from tests.simulation.world.weather import Weather
 from tests.simulation.world.wire import Wire
 from tests.support.seams import NOW
@@ -43,6 +44,7 @@ class Plan:
     """
 
     brokers: int = 2
+    replicas: int = 1
     buyers: int | None = None
     paths: int = 2
     fault: float | None = None
@@ -78,7 +80,7 @@ class World:
         names = [f"https://b{index}r.example" for index in range(plan.brokers)]
         self.domain = TrustDomain({name: self._member(name) for name in (*self.map.facts, *names)})
         self.operators = [self._operator(index) for index in range(len(self.map.operators))]
-        self.brokers = [self._broker(name) for name in names]
+        self.brokers = [one for name in names for one in self._replicas(name)]
         self.weather = Weather(self.rng, self.wire, self.operators, self.brokers, self.told)
         self.buyers = [self._buyer(number) for number in range(plan.buyers or self.rng.randint(2, 5))]
 
@@ -114,16 +116,23 @@ class World:
             )  # fmt: skip
         return operator
 
-    def _broker(self, name: str) -> SimBroker:
+    def _replicas(self, name: str) -> list[SimBroker]:
         disk = Disk(self.rng, self.told, fails=self.rng.choice((0, 0, 0.03)) if self.plan.trouble else 0.0)
-        return SimBroker(
-            name, self._key(name), SimClock(self.loop, self._skew() // 4), disk, self.wire, self.operators,
-            self.domain, self.map.snapshot, self.map.facts,
-        )  # fmt: skip
+        shared = Shared(self.rng) if self.plan.replicas > 1 else None
+        made = [
+            SimBroker(
+                name, self._key(name), SimClock(self.loop, self._skew() // 4), disk, self.wire, self.operators,
+                self.domain, self.map.snapshot, self.map.facts, number=number, shared=shared,
+            )
+            for number in range(self.plan.replicas)
+        ]  # fmt: skip
+        for one in made:
+            one.replicas, one.sent = made, made[0].sent
+        return made
 
     def _buyer(self, number: int) -> SimBuyer:
-        broker = self.brokers[number % len(self.brokers)]
-        name = f"buyer{number // len(self.brokers) // 2}"
+        broker = self.brokers[number % self.plan.brokers * self.plan.replicas]
+        name = f"buyer{number // self.plan.brokers // 2}"
         power = self._power(name, number) if self.plan.mandates and self.rng.random() < 0.5 else None
         return SimBuyer(Buyer(name, power), broker, self.wire, self.rng, self.map.sites(), self.plan.wishes, self.told)
 
