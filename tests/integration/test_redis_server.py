@@ -221,7 +221,7 @@ async def test_one_that_became_a_replica_of_another_is_left_at_once(emptied: Red
 
 
 async def test_one_that_says_nothing_leaves_it_unknown_and_then_it_is_known(emptied: RedisServer) -> None:
-    async with impatient(emptied.store, answer_s=0.5) as space:
+    async with impatient(emptied.store, answer_s=2) as space:
         assert await space.transact(add) == 1
 
         async def silenced(transaction: Transaction) -> int:
@@ -350,11 +350,12 @@ async def test_with_replicas_a_write_is_acknowledged_once_one_of_them_has_it(
         await until(lambda: copy.info("replication")["master_link_status"] == "up")
         assert "set min-replicas-to-write 1 or more" in await refused(server)
         client.config_set("min-replicas-to-write", "1")
-        async with Server(server.store, prefix(ENTITY), (commit_script(),), patience_s=0.1) as opened:
-            space = Keyspace(RedisKeys(opened, ENTITY, SystemEntropy()))
+        async with redis_space(server) as space:
             for number in range(1, 20):
                 assert await space.transact(add) == number
                 assert copy.get(f"{prefix(ENTITY)}sum") == str(number), "acknowledged means that it has it"
+        async with impatient(server.store) as space:
+            await space.keys.get(["sum"])
             replica.pause()
             problem = await failed(space.transact(add))
             assert problem.outcome is Outcome.UNKNOWN, "the server has it and its replica has not"
