@@ -111,6 +111,9 @@ class Replicas:
                 order: OrderView = await self.anywhere(
                     first, lambda broker, q=quote.id, n=name: broker.order(q, f"order-{n}")
                 )
+            except Problem:
+                continue  # also where it is not found: quoted while the store was away, and not written yet
+            try:
                 return await self.settled(first + 1, order.id)
             except Problem as problem:
                 if problem.code == "NOT_FOUND":
