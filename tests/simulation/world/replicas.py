@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
@@ -62,7 +63,7 @@ class Replica:
         self._shared, self._name, self._life = shared, name, life
         leases = SimLeases(shared, name)
         self.turns = SharedTurns(leases)
-        stream: Any = WorldStream(shared.stream, _Open(life), name)  # type: ignore[arg-type]
+        stream: Any = _Told(shared.stream, _Open(life), name)  # type: ignore[arg-type]
 
         async def unfinished() -> list[str]:
             return [state.terms.id for state in await store.unfinished()]
@@ -77,6 +78,13 @@ class Replica:
         ears: Any = self._shared.stream.coordinators
         ears[self._name] = _Ear(coordinator, self._life)
         tasks.create_task(self.ownership.run(coordinator), name="orders carried here")
+
+
+class _Told(WorldStream):
+    """What is shared, as one incarnation sees it."""
+
+    async def hand_back(self, entries: Sequence[str]) -> None:
+        """Only where the run is over and everything is cleared away."""
 
 
 @dataclass
