@@ -21,7 +21,7 @@ PART: Final = 8  # of a period: within it a second beat is not written down
 def heard(state: OrderState, *, anew: bool = False) -> OrderState:
     """The holder gave a sign of life; `anew` begins a whole period, however short ago the last one was."""
     idle_s = state.terms.idle_release_s
-    if idle_s is None or (not anew and state.now_s - state.heard_s <= idle_s // PART):
+    if idle_s is None or (not anew and state.now_s - state.heard_s < idle_s // PART):
         return state
     return structs.replace(state, heard_s=state.now_s)
 
