@@ -128,7 +128,7 @@ def _deadlines(state: OrderState) -> Iterator[int]:
                 yield idle_at_s
             if state.extension:
                 yield from (state.extension.confirm_by - MARGIN_S, state.extension.confirm_by)
-                yield extension.final_s(state.extension)
+                yield from (extension.passed_s(state.extension), extension.final_s(state.extension))
         case _:
             yield state.end_s + END_GRACE_S
             pairs = zip(state.terms.parts, state.legs, strict=True)

@@ -115,7 +115,7 @@ def _learnt(state: OrderState, extension: Extension, step: Step, event: Receipte
     if isinstance(event.act, SendOrder | AskOutcome) and step.standing is Standing.ASKED:
         known = structs.replace(step, standing=Standing.PENDING, order_h=event.receipt.order_h, missing=False)
         return structs.replace(known, pace=fresh(step.pace), receipt_h=event.receipt_h)
-    if state.now_s > extension.confirm_by + SKEW_S:
+    if step.fenced and event.act.turn == step.pace.turn:
         # No operator accepts a confirm any more, and this one's lease still ends where it did.
         why = Fault("OPERATOR_REFUSED", "the confirm of the extension was not in time")
         return structs.replace(step, standing=Standing.LAPSED, pace=fresh(step.pace), fault=why)
@@ -182,15 +182,31 @@ def _confirm(state: OrderState, extension: Extension) -> OrderState:
     return _with_steps(structs.replace(state, extension=structs.replace(extension, phase=Phase.CONFIRMING)), steps)
 
 
+def passed_s(extension: Extension) -> int:
+    """Unix second from which no operator takes a confirm any more, whatever its clock."""
+    return extension.confirm_by + SKEW_S + 1
+
+
+def _fenced(state: OrderState, extension: Extension, step: Step) -> Step:
+    """Once no confirm is taken any more, what is pending is asked for anew: an answer to a question from before then
+    would not tell of a confirm that came after it."""
+    if step.fenced or step.standing is not Standing.PENDING or state.now_s < passed_s(extension):
+        return step
+    return structs.replace(step, fenced=True, pace=in_doubt(step.pace))
+
+
 def _confirming(state: OrderState, extension: Extension) -> OrderState:
+    steps = [_fenced(state, extension, step) for step in extension.steps]
+    if tuple(steps) != extension.steps:
+        return _with_steps(state, steps)
     standings = [step.standing for step in extension.steps]
     if Standing.PENDING in standings:
         return state
     if Standing.LAPSED not in standings:
         return _extended(state, extension)
     if extension.bandwidth_bps is not None:
-        steps = [structs.replace(step, pace=fresh(step.pace), check=False) for step in extension.steps]
-        return _with_steps(structs.replace(state, extension=structs.replace(extension, phase=Phase.RETURNING)), steps)
+        anew = [structs.replace(step, pace=fresh(step.pace), check=False) for step in extension.steps]
+        return _with_steps(structs.replace(state, extension=structs.replace(extension, phase=Phase.RETURNING)), anew)
     lapsed = standings.index(Standing.LAPSED)
     over = state.terms.parts[lapsed].operator
     legs = [

@@ -160,6 +160,7 @@ class Step(Struct, frozen=True, kw_only=True, omit_defaults=True):
     missing: bool = False
     let_go: bool = False
     check: bool = False
+    fenced: bool = False
     at_s: int = 0
 
 
