@@ -101,7 +101,12 @@ def all_or_nothing(world: Quiet) -> Iterator[str]:
 
 
 def _labels(state: OrderState) -> Iterator[str]:
-    """What the operators signed last: no path is ACTIVE with two labels on one interconnect."""
+    """What the operators signed last: no path is ACTIVE with two labels on one interconnect.
+
+    Not of a lease that was changed: the receipt of a confirmed change may lie about labels, and nobody compares them.
+    """
+    if state.extensions:
+        return
     signed = [leg.in_force for leg in state.legs]
     for left, right in itertools.pairwise(signed):
         if state.state in BILLABLE and left and right and left.z.label != right.a.label:
@@ -210,7 +215,10 @@ def honest_bills(world: Quiet) -> Iterator[str]:
                 yield f"{part.name} bills {micro} for order {state.terms.id}, which never was ACTIVE"
             worth = state.terms.rates.worth_ppm
             owed += ceil_div(micro * worth[part.pledge.amount.currency], worth[state.total.currency])
-        if state.bill.total.micro != (owed if state.was_active else 0):
+        # A liar may bill what its receipts denied to have sold; the broker pays no more than these bear.
+        lied = any(world.operators[part.operator].lied for part in state.terms.parts)
+        disputed = lied and state.was_active and state.bill.total.micro < owed
+        if not disputed and state.bill.total.micro != (owed if state.was_active else 0):
             yield f"order {state.terms.id} bills {state.bill.total.micro}, its segments come to {owed}"
         if state.bill.total.micro != sum(line.micro for line in state.bill.lines):
             yield f"the bill of order {state.terms.id} does not add up"
