@@ -81,7 +81,7 @@ BROKER = (
         (rules.expense_of, "if micro > budget.total_micro - taken_micro:", "if micro > budget.total_micro:"),
     ), Plan(buyers=6, paths=3, fault=0.05, steps=0, budget_micro=100_000_000)),
     Bent("labels not compared", "all_or_nothing", (
-        (verify.verified_receipt, '_same("segment", receipt.segment, quoted)', "pass"),
+        (verify.verified_receipt, '_same("segment", given, before if moving else held.segment)', "pass"),
         (fold._learnt, "fault = fault or differs(quoted, receipt.segment, state.end_s)", "pass"),
         (agree._labelled, "left.label == right.label", "True"),
     ), LIARS),
