@@ -14,7 +14,7 @@ from schemas.intent import Intent
 from schemas.lease import TERMINAL, State
 from tests.support.crashes import books
 from tests.support.crashes.books import Books
-from tests.support.crashes.lives import Lived, insisted, live
+from tests.support.crashes.lives import LOST, UNWRITTEN, Lived, insisted, live
 from tests.support.crashes.strike import Strike, fallen
 from tests.support.federation import TinyFederation
 from tests.support.redis_server import RedisServer
@@ -59,8 +59,10 @@ class Campaign:
 
     async def _live(self, buyer: str, name: str) -> None:
         async with self._federation.client(buyer) as client:
-            self.lived.append((buyer, await live(client, self._intent, name, Random(name), self._agreed)))
-        self.ends[self.lived[-1][1].order.state] += 1
+            lost = LOST | UNWRITTEN if self._redis else LOST
+            lived = await live(client, self._intent, name, Random(name), self._agreed, lost=lost)
+        self.lived.append((buyer, lived))
+        self.ends[lived.order.state] += 1
 
     async def _agreed(self, order: OrderView) -> None:
         """Its operators' books say the same of an order that stands still."""

@@ -25,6 +25,8 @@ PASSING = frozenset({"UNAVAILABLE", "OPERATOR_UNREACHABLE", "NO_FEASIBLE_PATH", 
 KEEPS_ITS_END = frozenset({"OPERATOR_REFUSED", "CAPACITY_CHANGED", "LABEL_TAKEN"})
 # Why a quote may come to nothing while nodes are away: a new one is taken.
 LOST = frozenset({"QUOTE_EXPIRED", "INCOMPATIBLE_STATE"})
+# A quote that was made while the store was away ends with its broker (docs/REPLICAS.md); an order never does.
+UNWRITTEN = frozenset({"NOT_FOUND"})
 
 
 class Lived(NamedTuple):
@@ -50,9 +52,16 @@ async def insisted(ask: Callable[[], Awaitable[T]], passing: frozenset[str] = PA
 
 
 async def live(
-    client: BrokerClient, intent: Intent, name: str, chance: Random, seen: Callable[[OrderView], Awaitable[None]]
+    client: BrokerClient,
+    intent: Intent,
+    name: str,
+    chance: Random,
+    seen: Callable[[OrderView], Awaitable[None]],
+    *,
+    lost: frozenset[str] = LOST,
 ) -> Lived:
-    """Quote, order, perhaps extend, release; `seen` gets every order that stands still. Raises what is no excuse."""
+    """Quote, order, perhaps extend, release; `seen` gets every order that stands still. Raises what is no excuse;
+    `lost` are the codes of quotes that may come to nothing."""
     extends, hasty = chance.random() < 0.4, chance.random() < 0.2
     quotes: tuple[str, ...] = ()
     for number in range(ROUNDS):
@@ -63,8 +72,9 @@ async def live(
             order = await insisted(partial(client.order, quote.id, key))
             break
         except Problem as problem:
-            if problem.code not in LOST:
+            if problem.code not in lost:
                 raise
+            quotes = quotes if problem.code in LOST else quotes[:-1]
     else:
         raise AssertionError(f"no quote of {name} could be ordered")
     in_force = None
@@ -73,18 +83,18 @@ async def live(
         await seen(order)
         in_force = order if order.state is State.ACTIVE else None
         if extends and in_force:
-            await _extended(client, order, key)
+            await _extended(client, order, key, lost)
             in_force = await still(client, order)
             await seen(in_force)
     order = await insisted(lambda: client.release(order.id, f"release-{key}"))
     return Lived(quotes, key, await ended(client, order), in_force)
 
 
-async def _extended(client: BrokerClient, order: OrderView, key: str) -> None:
+async def _extended(client: BrokerClient, order: OrderView, key: str, lost: frozenset[str]) -> None:
     try:
         await insisted(lambda: client.extend(order.id, Extension(by_s=600), f"extend-{key}"))
     except Problem as problem:
-        if problem.code not in LOST | KEEPS_ITS_END:
+        if problem.code not in lost | KEEPS_ITS_END:
             raise
 
 
