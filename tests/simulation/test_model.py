@@ -61,10 +61,6 @@ EVERYDAY = [
 FULL = [
     Size(brokers=2, labels=2, room=2, losses=1),
     Size(brokers=2, labels=2, room=2, copies=1),
-    Size(brokers=2, labels=2, room=2, crashes=1),
-    Size(brokers=2, labels=3, room=2, rounds=3),
-    Size(brokers=2, labels=1, room=2, losses=1, copies=1, crashes=1),
-    Size(brokers=3, labels=1, room=2, rounds=1),
 ]
 
 
