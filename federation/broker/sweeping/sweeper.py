@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from federation.broker.orders.saga.pace import ORDER_LIFE_S
 from federation.broker.peers.protocols import KeepingPeer, Kept, LeaseHint
@@ -31,8 +32,10 @@ SWEEP_S: Final = 300.0
 WRONG_FOR_S: Final = 120  # how long something has to be wrong before a round acts on it
 HOLD_GRACE_S: Final = 60  # a quote that is younger may be on its way into the journal
 AT_ONCE: Final = 8
+OPERATOR_S: Final = 60.0  # for one operator to say what it keeps, to be asked once more, and to let go: each
 log = logging.getLogger(__name__)
 Note = Callable[[Problem, EntityId], None]
+At = TypeVar("At", Suspect, Finding)
 
 
 class Hinting(Protocol):
@@ -77,10 +80,9 @@ class Sweeper:
         """Look, and let go what has been wrong for so long. Raises `UNAVAILABLE` without a store."""
         async with self._turn:
             report = await self._look()
-        now = self._clock.now()
-        for finding in report.findings:
-            if now - self._since[finding.kind, finding.operator, finding.what] >= wrong_for_s:
-                await self._let_go(finding)
+            latest = self._clock.now() - wrong_for_s
+            due = [one for one in report.findings if self._since[_key(one)] <= latest]  # an audit may change that
+        await asyncio.gather(*(self._let_go_all(theirs) for theirs in _by_operator(due).values()))
         return report
 
     async def audit(self) -> Report:
@@ -125,7 +127,10 @@ class Sweeper:
         async def ask(peer: KeepingPeer) -> Kept | Problem:
             async with gate:
                 try:
-                    return await peer.kept(at - HOLD_GRACE_S)
+                    async with asyncio.timeout(OPERATOR_S):
+                        return await peer.kept(at - HOLD_GRACE_S)
+                except TimeoutError:
+                    return Problem("OPERATOR_UNREACHABLE", f"{peer.name} takes too long to say what it keeps")
                 except Problem as problem:
                     return problem
 
@@ -141,16 +146,31 @@ class Sweeper:
             if not isinstance(found, Problem)
             for suspect in compare(entity, found, known)
         ]
-        findings = []
-        for suspect in suspects:
-            try:
-                found_again = await self._checked(peers[suspect.operator], suspect)
-            except Problem as problem:  # it proves nothing, neither that something is wrong nor that nothing is
-                looked[suspect.operator] = looked[suspect.operator]._replace(why=problem.detail)
-                continue
-            findings += [] if found_again is None else [self._dated(found_again)]
+        checked = await asyncio.gather(
+            *(self._all_checked(peers[entity], theirs) for entity, theirs in _by_operator(suspects).items())
+        )
+        for entity, (_, why) in zip(_by_operator(suspects), checked, strict=True):
+            looked[entity] = looked[entity]._replace(why=why) if why else looked[entity]
+        findings = [self._dated(one) for some, _ in checked for one in some]
         self._since = {key: at_s for key, at_s in self._since.items() if key in set(map(_key, findings))}
         return Report(at, tuple(looked.values()), tuple(findings))
+
+    async def _all_checked(self, peer: KeepingPeer, suspects: Sequence[Suspect]) -> tuple[list[Finding], str]:
+        """What is wrong of what seems so at one operator, and why not all of it could be asked for: one that claims a
+        thousand things and answers slowly keeps nobody else waiting."""
+        found, why = list[Finding](), ""
+        try:
+            async with asyncio.timeout(OPERATOR_S):
+                for suspect in suspects:
+                    try:
+                        finding = await self._checked(peer, suspect)
+                    except Problem as problem:  # it proves nothing, neither that something is wrong nor that nothing is
+                        why = problem.detail
+                    else:
+                        found += [] if finding is None else [finding]
+        except TimeoutError:
+            why = f"{peer.name} keeps more that is in no order of ours than could be asked for in time"
+        return found, why
 
     def _dated(self, finding: Finding) -> Finding:
         self._since.setdefault(_key(finding), self._clock.now())
@@ -197,6 +217,13 @@ class Sweeper:
 
     # --- letting go ------------------------------------------------------------------------------------------------
 
+    async def _let_go_all(self, findings: Sequence[Finding]) -> None:
+        """Of one operator, as far as there is time; the next round goes on."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(OPERATOR_S):
+                for finding in findings:
+                    await self._let_go(finding)
+
     async def _let_go(self, finding: Finding) -> None:
         peer = self._tools.peers().get(finding.operator)
         if peer is None:
@@ -239,6 +266,13 @@ class Sweeper:
 
 def _key(finding: Finding) -> tuple[Kind, EntityId, str]:
     return finding.kind, finding.operator, finding.what
+
+
+def _by_operator(some: Sequence[At]) -> dict[EntityId, list[At]]:
+    found: dict[EntityId, list[At]] = {}
+    for one in some:
+        found.setdefault(one.operator, []).append(one)
+    return found
 
 
 def _looked(peer: KeepingPeer, found: Kept | Problem, known: Ours) -> Looked:

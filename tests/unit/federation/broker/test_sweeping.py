@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
+import pytest
 from msgspec import structs
 
 from federation.broker.orders.coordinator import Coordinator
@@ -16,7 +18,7 @@ from federation.broker.quotes.ask import Author
 from federation.broker.quotes.protocols import Claim
 from federation.broker.quotes.waiting import Waiting
 from federation.broker.sweeping.compare import Kind
-from federation.broker.sweeping.sweeper import WRONG_FOR_S, Sweeper, Tools
+from federation.broker.sweeping.sweeper import OPERATOR_S, WRONG_FOR_S, Sweeper, Tools
 from schemas.lease import TERMINAL, State
 from schemas.problem import Problem
 from schemas.segment import window
@@ -315,5 +317,52 @@ def test_a_question_that_is_not_answered_proves_nothing_and_a_receipt_that_does_
             assert (shop.present(), shop.noted) == (orphans, []), "nothing can be released by it, and nothing is said"
         finally:
             WorldPeer.lease = lease  # type: ignore[method-assign]
+
+    run(scenario)
+
+
+def test_an_audit_in_the_middle_of_a_sweep_changes_nothing_about_what_is_let_go() -> None:
+    async def scenario(shop: Shop) -> None:
+        shop.forget(await shop.active())
+        await shop.sweeper.sweep()
+        await asyncio.sleep(WRONG_FOR_S)
+
+        def audited(peer: Keeping) -> Callable[..., Awaitable[LeaseReceipt]]:
+            async def order(*args: Any) -> LeaseReceipt:
+                for one in shop.world.operators:
+                    one.down = True
+                await shop.sweeper.audit()  # nobody answers: all that was wrong is forgotten
+                for one in shop.world.operators:
+                    one.down = False
+                return await Keeping.order(peer, *args)
+
+            return order
+
+        for peer in shop.peers.values():
+            peer.order = audited(peer)  # type: ignore[method-assign]
+        await shop.sweeper.sweep()
+        assert shop.present() == []
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("what", ["kept", "lease", "order"])
+def test_an_operator_that_takes_for_ever_holds_up_neither_sweeps_nor_audits(what: str) -> None:
+    async def scenario(shop: Shop) -> None:
+        shop.forget(await shop.active())
+        slow, *others = (peer for peer in shop.peers.values() if peer.here.leases)
+        assert others, "a path of several operators"
+
+        async def for_ever(*_: Any) -> Any:
+            await asyncio.sleep(10 * OPERATOR_S)
+            raise Problem("OPERATOR_UNREACHABLE", "at last")
+
+        setattr(slow, what, for_ever)
+        began = asyncio.get_running_loop().time()
+        report = await shop.sweeper.sweep(0)
+        assert asyncio.get_running_loop().time() - began <= OPERATOR_S + 1
+        assert report.unreached == (what != "order")
+        there = [lease for peer in others for lease in peer.here.leases.values()]
+        assert {lease.state for lease in there} <= TERMINAL, "what the others keep is let go all the same"
 
     run(scenario)
