@@ -56,6 +56,7 @@ class FakeOperator:
     labels: dict[str, str] = field(default_factory=dict)
     capacity: dict[str, int] = field(default_factory=dict)
     surcharge_micro: int = 0
+    beside: dict[str, int] = field(default_factory=dict)  # of the tariff that it quotes, not of its sheet
     slower_us: int = 0
     # Seconds that each answer takes, from a generator with the test's seed; None answers at once.
     delays: random.Random | None = None
@@ -250,6 +251,7 @@ class FakeOperator:
         offer = self._offer(rfq)
         terms = self.classes[offer.route_class]
         tariff = terms.tariff(self.currency, offer.hourly_micro + self.surcharge_micro, offer.gbps_hourly_micro)
+        tariff = msgspec.structs.replace(tariff, **self.beside)
         window = rfq.segment.window
         lines = charge(tariff, rfq.segment.bandwidth_bps, window.start_s, window.end_s, window.duration_s)
         now = self.clock.now()

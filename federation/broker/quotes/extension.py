@@ -24,7 +24,7 @@ from federation.broker.quotes.seal import Bought, Sealed, path_view, seal
 from federation.broker.quotes.tally import labels_agree, tally
 from federation.broker.quotes.within import Within
 from federation.policy.limits import judge, lacking_marks
-from schemas.price import MICRO_MAX, PPM, Money, total, usage
+from schemas.price import MICRO_MAX, PPM, Money, Tariff, total, usage
 from schemas.problem import Outcome, Problem
 from schemas.quote import SegmentQuote
 from schemas.segment import Segment, Window
@@ -183,13 +183,15 @@ class Extending:
 
     def _check_price(self, longer: Longer, held: tuple[HeldQuote, ...], added: Money) -> None:
         """Nobody sees the price of a change before it is ordered, so it keeps the budget of the intent, and no
-        operator takes more than the tariff by which it sold the lease comes to.
+        operator takes more than the tariff by which it sold the lease comes to, nor more for leaving it early.
         """
         for first, one in zip(longer.quote.held, held, strict=True):
             most = longer.most(first.quote, one.quote.segment)
             if one.quote.total.currency != most.currency or one.quote.total.micro > most.micro:
                 why = f"{self._name(one.operator)} asks {one.quote.total}, and at the tariff of the lease it is"
                 raise Problem("OPERATOR_REFUSED", f"{why} {most}; the lease stays as it is")
+            if (more := beside_use(first.quote.tariff, one.quote.tariff)) is not None:
+                raise Problem("OPERATOR_REFUSED", f"{self._name(one.operator)} {more}; the lease stays as it is")
         most_micro = MICRO_MAX
         if longer.quote.intent.budget is not None:
             most_micro = ceiling(longer.quote.intent.budget, added.currency, self._terms.rates)
@@ -205,6 +207,17 @@ def at_first_tariff(quote: SegmentQuote, added: Window, term_s: int | None = Non
     plain = structs.replace(quote.tariff, terms=tuple(t for t in quote.tariff.terms if t.factor_ppm > PPM))
     lines = usage(plain, quote.segment.bandwidth_bps, added.start_s, added.end_s, term_s or added.duration_s)
     return Money(quote.tariff.currency, total(lines))
+
+
+def beside_use(first: Tariff, changed: Tariff) -> str | None:
+    """What a change would cost beside use that the lease did not: the exit cost of the latest tariff is what counts,
+    and is in no total; a set-up is due however early the lease ends."""
+    if changed.exit_micro > first.exit_micro:
+        asked, was = Money(changed.currency, changed.exit_micro), Money(first.currency, first.exit_micro)
+        return f"asks {asked} for an early end, and sold the lease with {was}"
+    if changed.set_up_micro:
+        return f"asks {Money(changed.currency, changed.set_up_micro)} for setting up what is there already"
+    return None
 
 
 def interconnect_us(quote: StoredQuote) -> tuple[int, ...]:

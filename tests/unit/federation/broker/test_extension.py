@@ -103,6 +103,27 @@ def test_nobody_pays_more_for_longer_than_the_lease_was_sold_at() -> None:
     world(main)
 
 
+@pytest.mark.parametrize(
+    ("beside", "why"),
+    [({"exit_micro": 6_000_001}, "EUR 6.000001 for an early end, and sold the lease with EUR 6.00"),
+     ({"set_up_micro": 1, "hourly_micro": 0}, "EUR 0.000001 for setting up what is there")],
+)  # fmt: skip
+def test_nobody_pays_more_beside_use_than_the_lease_was_sold_with(beside: dict[str, int], why: str) -> None:
+    async def main(market: SmallMarket, extending: Extending) -> None:
+        market.beta.beside = {"exit_micro": 6_000_000}
+        before = await bought(market)
+        assert before.claims.exit_total.micro == 6_000_000
+        await extending.let_go(await extending.quote(longer(before)))
+        market.beta.beside = market.beta.beside | beside
+        for bandwidth_bps in (None, before.claims.bandwidth_bps // 2):
+            with pytest.raises(Problem, match=why) as caught:
+                await extending.quote(structs.replace(longer(before), bandwidth_bps=bandwidth_bps))
+            assert (caught.value.code, caught.value.outcome) == ("OPERATOR_REFUSED", Outcome.UNDONE)
+            assert market.held() == {"Alpha": 0, "Beta": 0, "Gamma": 0, "Delta": 0}
+
+    world(main)
+
+
 def test_a_budget_holds_for_the_lease_with_its_extensions() -> None:
     async def main(market: SmallMarket, extending: Extending) -> None:
         plain = await bought(market)
