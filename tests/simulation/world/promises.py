@@ -101,12 +101,7 @@ def all_or_nothing(world: Quiet) -> Iterator[str]:
 
 
 def _labels(state: OrderState) -> Iterator[str]:
-    """What the operators signed last: no path is ACTIVE with two labels on one interconnect.
-
-    Not of a lease that was changed: the receipt of a confirmed change may lie about labels, and nobody compares them.
-    """
-    if state.extensions:
-        return
+    """What the operators signed last: no path is ACTIVE with two labels on one interconnect."""
     signed = [leg.in_force for leg in state.legs]
     for left, right in itertools.pairwise(signed):
         if state.state in BILLABLE and left and right and left.z.label != right.a.label:

@@ -109,7 +109,7 @@ def _learnt(state: OrderState, extension: Extension, step: Step, event: Receipte
         return _returned(state, extension, step, event)
     if step.standing not in {Standing.ASKED, Standing.PENDING}:
         return step
-    if _in_force(extension, event.act.leg, event.receipt.segment):
+    if _in_force(state, extension, index, event.receipt.segment):
         known = structs.replace(step, standing=Standing.EXTENDED, receipt_h=event.receipt_h, pace=fresh(step.pace))
         return structs.replace(known, in_force=event.receipt.segment, at_s=_since_s(state, step, event))
     if isinstance(event.act, SendOrder | AskOutcome) and step.standing is Standing.ASKED:
@@ -122,10 +122,13 @@ def _learnt(state: OrderState, extension: Extension, step: Step, event: Receipte
     return structs.replace(step, pace=_later(state, step, index)) if event.act.turn == step.pace.turn else step
 
 
-def _in_force(extension: Extension, index: int, segment: Segment) -> bool:
-    """Whether a lease is as the extension is to make it."""
+def _in_force(state: OrderState, extension: Extension, index: int, segment: Segment) -> bool:
+    """Whether a lease is as the extension is to make it, and where it was: a receipt that names other labels than the
+    lease has confirms nothing."""
+    before = state.legs[index].in_force
     same = segment.bandwidth_bps == extension.pledges[index].quoted.bandwidth_bps
-    return same and segment.window.end_s >= extension.until_s
+    moved = before is not None and (before.a, before.z) != (segment.a, segment.z)
+    return same and not moved and segment.window.end_s >= extension.until_s
 
 
 def _since_s(state: OrderState, step: Step, event: Receipted) -> int:
@@ -139,7 +142,7 @@ def _returned(state: OrderState, extension: Extension, step: Step, event: Receip
     if not isinstance(event.act, SendBack) and event.act.turn != step.pace.turn:
         return step
     known = structs.replace(step, receipt_h=event.receipt_h, in_force=event.receipt.segment)
-    if not _in_force(extension, event.act.leg, event.receipt.segment):
+    if not _in_force(state, extension, event.act.leg, event.receipt.segment):
         return structs.replace(known, standing=Standing.RETURNED, pace=fresh(step.pace))
     return structs.replace(step, pace=_later(state, step, event.act.leg), check=False)
 
