@@ -44,6 +44,7 @@ class PatientHand:
         self._answer_by = answer_by
         self._questions: dict[EntityId, Question] = {}
         self._held_for: dict[EntityId, Ask] = {}
+        self._lost: dict[EntityId, int] = {}  # how often in a row one knew nothing of what it was asked
 
     def resume(self, questions: Iterable[Question], held: Iterable[HeldQuote]) -> None:
         """Go on with what was written down."""
@@ -114,6 +115,7 @@ class PatientHand:
         self._hand.quotes[ask.operator], self._held_for[ask.operator] = held, ask
         self._hand.ever_held = self._hand.ever_held or held.quote.held
         del self._questions[ask.operator]
+        self._lost.pop(ask.operator, None)
         await self._written()
         return held
 
@@ -187,7 +189,12 @@ class PatientHand:
         return Deferred(operator=operator, quote_id=question.quote_id or "")
 
     async def _unknown_there(self, question: Question, rfq: Rfq) -> HeldQuote | Deferred:
-        """Nobody has the question: it was lost on the way, or what answered it is gone."""
+        """Nobody has the question: it was lost on the way, or what answered it is gone. Who loses one after the other
+        is given up. Raises `OPERATOR_UNREACHABLE`."""
+        tries = self._lost[question.ask.operator] = self._lost.get(question.ask.operator, 0) + 1
+        if tries > LOST_TRIES:
+            raise self._silent(question.ask.operator)
+        await asyncio.sleep(min(POLL_FIRST_S * 2 ** (tries - 1), POLL_LONGEST_S))
         await self._forget(question.ask.operator)
         if question.quote_id is not None or self._author.clock.now() >= rfq.exp:
             self._hand.quotes.pop(question.ask.operator, None)

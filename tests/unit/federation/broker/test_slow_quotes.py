@@ -21,6 +21,7 @@ from federation.broker.quotes.waiting import Waiting, failure
 from federation.broker.store.redis.keys import Keyspace
 from federation.broker.store.redis.store import RedisStore
 from schemas.lease import State
+from schemas.problem import Outcome, Problem
 from tests.support.fake_operators import FakeOperator
 from tests.support.seams import FixedClock
 from tests.support.simulated_keys import SimulatedKeys
@@ -269,6 +270,27 @@ async def test_lost_answers_are_asked_for_and_have_one_effect() -> None:
         assert isinstance(stored, StoredQuote)
         nothing_left(operators, stored)
         assert all(len(operators[name].asked) == 1 for name in ("Alpha", "Gamma"))
+
+
+@pytest.mark.asyncio
+async def test_one_that_never_answers_and_never_knows_is_given_up_and_another_path_found() -> None:
+    async with office() as (broker, operators):
+        asked = 0
+
+        async def lost(*_: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            raise Problem("OPERATOR_UNREACHABLE", "the connection broke", outcome=Outcome.UNKNOWN)
+
+        async def unknown(*_: Any) -> None:
+            return None
+
+        operators["Beta"].ask, operators["Beta"].answered = lost, unknown  # type: ignore[method-assign]
+        stored = await broker.quote()
+        assert isinstance(stored, StoredQuote)
+        assert [held.operator for held in stored.held][1] == "https://delta.example"
+        assert asked <= patient.LOST_TRIES + 1
+        nothing_left(operators, stored)
 
 
 @pytest.mark.asyncio
