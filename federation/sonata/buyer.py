@@ -159,10 +159,12 @@ class SonataBuyer:
         return await self._all(f"{quote.API}/quote", QuoteFound, wanted)
 
     async def _all(self, path: str, kind: type[T], wanted: Mapping[str, str]) -> tuple[T, ...]:
-        """Page by page until one is empty: a seller may give fewer than were asked for."""
+        """Page by page until one is empty: a seller may give fewer than were asked for, and none gives more."""
         found: list[T] = []
         for _ in range(PAGES_MAX):
             got = await self._list(path, kind, {**wanted, "offset": str(len(found)), "limit": str(PAGE)})
+            if len(got) > PAGE:
+                raise self._lost(f"it lists {len(got)} where {PAGE} were asked for", write=False)
             found += got
             if not got:
                 break

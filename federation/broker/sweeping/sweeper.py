@@ -152,7 +152,8 @@ class Sweeper:
         for entity, (_, why) in zip(_by_operator(suspects), checked, strict=True):
             looked[entity] = looked[entity]._replace(why=why) if why else looked[entity]
         findings = [self._dated(one) for some, _ in checked for one in some]
-        self._since = {key: at_s for key, at_s in self._since.items() if key in set(map(_key, findings))}
+        present = set(map(_key, findings))
+        self._since = {key: at_s for key, at_s in self._since.items() if key in present}
         return Report(at, tuple(looked.values()), tuple(findings))
 
     async def _all_checked(self, peer: KeepingPeer, suspects: Sequence[Suspect]) -> tuple[list[Finding], str]:

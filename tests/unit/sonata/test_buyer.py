@@ -224,3 +224,12 @@ def test_only_a_release_repeats_no_quote() -> None:
         order_body(TOKEN, ORDER, PROFILE, None, None)
     with pytest.raises(AssertionError, match="has no id yet"):
         quote_body(TOKEN, Rfq(**CLAIMS, jti="j", segment=segment(), product="p"), PROFILE, None)
+
+
+@pytest.mark.asyncio
+async def test_a_list_longer_than_asked_for_is_not_taken() -> None:
+    page = [{"id": f"p-{number}", "status": "active"} for number in range(101)]
+    async with seller(saying(200, page)) as buyer:
+        problem = await failure(buyer.products())
+        assert (problem.code, problem.outcome) == ("OPERATOR_UNREACHABLE", None)
+        assert "lists 101 where 100 were asked for" in problem.detail

@@ -17,8 +17,10 @@ from federation.broker.peers.pseudonym import pseudonym
 from federation.broker.quotes.ask import Author
 from federation.broker.quotes.protocols import Claim
 from federation.broker.quotes.waiting import Waiting
+from federation.broker.sweeping import sweeper
 from federation.broker.sweeping.compare import Kind
 from federation.broker.sweeping.sweeper import OPERATOR_S, WRONG_FOR_S, Sweeper, Tools
+from federation.broker.sweeping.views import Finding
 from schemas.lease import TERMINAL, State
 from schemas.problem import Problem
 from schemas.segment import window
@@ -364,5 +366,28 @@ def test_an_operator_that_takes_for_ever_holds_up_neither_sweeps_nor_audits(what
         assert report.unreached == (what != "order")
         there = [lease for peer in others for lease in peer.here.leases.values()]
         assert {lease.state for lease in there} <= TERMINAL, "what the others keep is let go all the same"
+
+    run(scenario)
+
+
+def test_what_an_operator_makes_up_costs_no_more_than_there_is_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    count, calls, key = 500, 0, sweeper._key
+
+    def counted(finding: Finding) -> Any:
+        nonlocal calls
+        calls += 1
+        return key(finding)
+
+    monkeypatch.setattr(sweeper, "_key", counted)
+
+    async def scenario(shop: Shop) -> None:
+        liar = next(iter(shop.peers.values()))
+
+        async def kept(before: int) -> Kept:
+            return Kept((), tuple(f"made-up-{number}" for number in range(count)))
+
+        liar.kept = kept  # type: ignore[method-assign]
+        assert len((await shop.sweeper.sweep()).findings) == count
+        assert calls <= 10 * count
 
     run(scenario)
