@@ -104,19 +104,23 @@ class Delivery:
         self._news.set()
 
     async def _deliver(self, hub: Id, letters: Sequence[Letter]) -> None:
-        """In order; the first that is not taken stops the rest."""
+        """In order; the first that is not taken stops the rest, and so does one that cannot be forgotten: it would be
+        told as fast as it is taken."""
         for letter in letters:
             if self._now() - letter.at < NEWS_S and not await self._taken(letter):
-                times = self._silent.get(hub, (0, 0.0))[0] + 1
-                wait_s = min(AGAIN_S * 2 ** min(times, DOUBLINGS_MAX), AGAIN_S_MAX)
-                self._silent[hub] = times, asyncio.get_running_loop().time() + wait_s
-                return
-            self._silent.pop(hub, None)
+                return self._leave_alone(hub)
             try:
                 await self._outbox.forget([letter.seq])
             except Problem as problem:
                 log.warning("an event will be told again: %s", problem)
-                return
+                return self._leave_alone(hub)
+            self._silent.pop(hub, None)
+        return None
+
+    def _leave_alone(self, hub: Id) -> None:
+        times = self._silent.get(hub, (0, 0.0))[0] + 1
+        wait_s = min(AGAIN_S * 2 ** min(times, DOUBLINGS_MAX), AGAIN_S_MAX)
+        self._silent[hub] = times, asyncio.get_running_loop().time() + wait_s
 
     async def _taken(self, letter: Letter) -> bool:
         try:

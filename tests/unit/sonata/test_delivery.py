@@ -106,3 +106,16 @@ async def test_a_store_that_is_away_is_asked_again() -> None:
             raise Problem("UNAVAILABLE", "the disk is full")
 
     assert await Delivery(Away(), Post(), lambda: NOW).look() == delivery.AGAIN_S_MAX
+
+
+@pytest.mark.asyncio
+async def test_what_cannot_be_forgotten_is_not_told_as_fast_as_it_is_taken() -> None:
+    class Full(Outbox):
+        async def forget(self, seqs: Sequence[int]) -> None:
+            raise Problem("UNAVAILABLE", "the disk is full")
+
+    post = Post()
+    made = Delivery(Full(*letters("a", b"1", b"2")), post, lambda: NOW)
+    for _ in range(10):
+        await looked(made)
+    assert post.taken == [("a", b"1")]
