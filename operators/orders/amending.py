@@ -73,7 +73,7 @@ class Amending:
             batch.orders += await self._lifecycle.dropped(lease, "taken back")
         else:
             after = fsm.take_back(lease, now)
-        await self._wired(lease, after)
+        await self._wired(lease, after, anyway=fsm.touched(lease))
         after, documents = receipted(self._shop.signer, after, follows=named.hash, answers=order_h)
         return await self._commit(lease, after, named, batch, documents)
 
@@ -83,6 +83,7 @@ class Amending:
             self._check_room(lease, asked)
             why = await self._lifecycle.wire(asked) if fsm.carried(asked) != fsm.carried(lease) else ""
             if why:
+                await self._lifecycle.wire(lease)  # it may have done it all the same, or half of it
                 detail = "the network could not give the segment another bandwidth"
                 raise Problem("OPERATOR_REFUSED", detail, field="segment.bandwidth_bps")
         except BaseException:
@@ -101,9 +102,9 @@ class Amending:
         if fsm.kept_bps(asked) > room or (longer and added is None):
             raise Problem("HOLD_LOST", "the lease has changed since this was quoted; ask for a new one")
 
-    async def _wired(self, lease: Lease, after: Lease) -> None:
+    async def _wired(self, lease: Lease, after: Lease, *, anyway: bool = False) -> None:
         """Make the network carry a change. Raises `UNAVAILABLE`."""
-        if fsm.carried(after) != fsm.carried(lease) and await self._lifecycle.wire(after):
+        if (anyway or fsm.carried(after) != fsm.carried(lease)) and await self._lifecycle.wire(after):
             detail = "the network has not changed the segment yet; ask again"
             raise Problem("UNAVAILABLE", detail, outcome=Outcome.NONE, retry_after_s=RETRY_S)
 

@@ -291,6 +291,12 @@ def carried(lease: Lease) -> Segment:
     return structs.replace(lease.segment, bandwidth_bps=max(lease.segment.bandwidth_bps, waiting))
 
 
+def touched(lease: Lease) -> bool:
+    """Whether the network may know of a change that waits: of more since it was ordered, of less since a confirm came
+    that was not written down, because the network was too slow or did only half of it."""
+    return lease.amendment is not None and lease.amendment.segment.bandwidth_bps != lease.segment.bandwidth_bps
+
+
 def release(lease: Lease, now: int, why: str, void: EntityId | None = None) -> Lease:
     """On the way down: use ends now, or at the end of the window if that was earlier."""
     ending = stepped(drop_amendment(lease, now), State.RELEASING, now, why)

@@ -134,7 +134,7 @@ class Lifecycle:
         orders = await self.dropped(lease, "not confirmed in time")
         order_h = lease.amendment.order_h
         kept = fsm.drop_amendment(lease, self._shop.now())
-        if fsm.carried(kept) != fsm.carried(lease) and await self.wire(kept):
+        if fsm.touched(lease) and await self.wire(kept):
             raise Problem("UNAVAILABLE", "the network still carries a change that lapsed")
         kept, documents = receipted(self._shop.signer, kept, answers=order_h)
         claims = self.claims(kept)

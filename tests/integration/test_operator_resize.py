@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,19 @@ class Stubborn(NullDriver):
             self.refusing -= 1
             raise RuntimeError("the switch says no")
         await super().bring_up(product, wiring)
+
+
+class Late(NullDriver):
+    """A driver that does changes of what is up, and says so only once `late` is over."""
+
+    late: Callable[[], None] | None = None
+
+    async def bring_up(self, product: str, wiring: Any) -> None:
+        known = product in self.up
+        await super().bring_up(product, wiring)
+        if known and self.late is not None:
+            over, self.late = self.late, None
+            over()
 
 
 def resized(deal: Deal, gbps: int, now: int) -> dict[str, Any]:
@@ -174,6 +188,45 @@ async def test_a_network_that_says_no_leaves_everything_as_it_was(tmp_path: Path
         assert answer.refusal is not None
         assert (answer.refusal.code, carried(world, deal)) == ("OPERATOR_REFUSED", 10)
         assert world.running.desk.shop.leases[deal.product].amendment is None
+
+
+@pytest.mark.parametrize("how", ["lapse", "take back"])
+async def test_a_network_that_gave_up_too_late_what_was_not_confirmed_in_time_has_it_again(
+    tmp_path: Path, how: str
+) -> None:
+    world = OperatorWorld(tmp_path)
+    world.driver = driver = Late()
+    async with world.run():
+        deal = await world.broker.lease(plan())
+        less = await world.broker.ask(**resized(deal, 4, NOW))
+        await world.broker.order(less)
+        driver.late = lambda: world.clock.advance(60)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await world.broker.confirm(less)
+        if how == "lapse":
+            await world.pass_time(1)
+        else:
+            await world.broker.confirm(less, void=ELSEWHERE)
+        assert world.running.desk.shop.leases[deal.product].segment == deal.held.segment
+        assert carried(world, deal) == 10, "what is billed is there"
+
+
+async def test_what_the_network_did_and_denied_is_put_back(tmp_path: Path) -> None:
+    world = OperatorWorld(tmp_path)
+    world.driver = driver = Late()
+    async with world.run():
+        deal = await world.broker.lease(plan())
+        more = await world.broker.ask(**resized(deal, 40, NOW))
+
+        def denied() -> None:
+            raise RuntimeError("the switch says no")
+
+        driver.late, document = denied, world.broker.order_of(more)
+        answer = await world.broker.sonata.order(
+            sign_jws(world.broker.key, document), document, world.broker.ordered(more)
+        )
+        assert answer.refusal is not None
+        assert carried(world, deal) == 10, "nobody has more than is sold"
 
 
 async def test_a_change_survives_a_restart_at_every_step(tmp_path: Path) -> None:
