@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import structs
 
 from federation.broker.authority.power import Buyer
+from federation.broker.market.asking import ceiling
 from federation.broker.orders.protocols import Orders
 from federation.broker.orders.saga.bill import unused
 from federation.broker.orders.saga.state import OrderState, Phase
@@ -24,7 +25,7 @@ from schemas.authority import Deed
 from schemas.intent import Intent
 from schemas.lease import State
 from schemas.order import CONFIRM_WITHIN_S
-from schemas.price import Money
+from schemas.price import Money, RateTable, charge, total
 from schemas.problem import Outcome, Problem, invalid
 from schemas.request import Resize, Way
 from schemas.segment import moment, window
@@ -35,6 +36,8 @@ ELSEWHERE: Final = frozenset(
     "CAPACITY_CHANGED DOCUMENT_INVALID LABEL_TAKEN NOT_IMPLEMENTED NO_FEASIBLE_PATH OPERATOR_REFUSED "
     "OPERATOR_UNREACHABLE".split()
 )
+
+DEARER_MAX: Final = 10  # times what the lease comes to by its tariffs, for a path that nobody has seen the price of
 
 
 class Resizing:
@@ -92,6 +95,9 @@ class Resizing:
             buyer.may(deed, self._clock.now())
         intent = replacing(quote.intent, state, asked.bandwidth_bps)
         stored = await self._quoting.quote(buyer.name, intent, None, buyer.power, quote.grants)
+        if (dear := too_dear(stored, state, self._quoting.searching.terms.rates)) is not None:
+            await self._extending.let_go(stored)
+            raise dear
         return await self._kept(stored, self._orders.place(stored, claim, buyer.budget, replaces=state.terms.id))
 
     async def _kept(self, stored: StoredQuote, ordering: Awaitable[OrderView]) -> OrderView:
@@ -134,6 +140,24 @@ def replacing(intent: Intent, state: OrderState, bandwidth_bps: int) -> Intent:
         duration_s=None,
         end=moment(state.end_s),
     )
+
+
+def too_dear(quote: StoredQuote, state: OrderState, rates: RateTable) -> Problem | None:
+    """Why a new path is not bought unseen: with leaving it early it may come to more than the budget of the intent, and
+    to far more than the tariffs of the lease come to."""
+    claims, budget, most = quote.claims, quote.intent.budget, 0
+    frame, currency = claims.window, claims.total.currency
+    for tariff in (part.pledge.tariff for part in state.terms.parts):
+        if tariff is None:
+            return None  # of an order from before tariffs were kept
+        lines = charge(tariff, claims.bandwidth_bps, frame.start_s, frame.end_s, frame.duration_s, early=True)
+        most += DEARER_MAX * rates.convert(Money(tariff.currency, total(lines)), currency).micro
+    asked = claims.total.micro + claims.exit_total.micro
+    if asked <= max(most, 0 if budget is None else ceiling(budget, currency, rates)):
+        return None
+    why = f"a new path may come to {Money(currency, asked)}, where by the tariffs of the lease it is a fraction of that"
+    hint = "; ask for a quote, look at it, order it and release this order, or lease with a larger budget"
+    return Problem("NO_FEASIBLE_PATH", why + hint, field="budget", outcome=Outcome.UNDONE)
 
 
 def leased(state: OrderState) -> tuple[Leased, ...]:
