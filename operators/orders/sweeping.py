@@ -60,9 +60,9 @@ class Sweeper:
         """Look, and set right what has been wrong for so long; what was found."""
         found, now = await self.audit(), self._shop.now()
         keys = {(one.kind, one.what) for one in found}
-        self._since = {key: self._since.get(key, now) for key in keys}
-        for orphan in found:
-            if now - self._since[orphan.kind, orphan.what] >= wrong_for_s:
+        since = self._since = {key: self._since.get(key, now) for key in keys}
+        for orphan in found:  # while another sweep, which a person asked for, may look anew
+            if now - since[orphan.kind, orphan.what] >= wrong_for_s:
                 await self._set_right(orphan)
         return found
 

@@ -14,7 +14,7 @@ from msgspec import structs
 from operators.cli.main import main
 from operators.fabric.driver import Wiring
 from operators.orders.keeping import Batch
-from operators.orders.orphans import Kind
+from operators.orders.orphans import Kind, Orphan
 from operators.orders.sweeping import WRONG_FOR_S, Sweeper
 from schemas.lease import State
 from tests.support.operator_world import HOUR, OperatorWorld, plan
@@ -65,6 +65,28 @@ async def test_a_claim_without_a_row_is_given_back(tmp_path: Path) -> None:
         assert [one.id for one in shop.inventory.claims()] == [claim.id]
         assert [one.id for one in (await shop.store.live()).claims] == [claim.id]
         assert await sweeper.audit() == ()
+
+
+async def test_a_person_may_sweep_while_a_round_sets_things_right(tmp_path: Path) -> None:
+    async with OperatorWorld(tmp_path).run() as world:
+        deal = await world.broker.lease(plan(gbps=10))
+        shop, (sweeper, noted) = world.running.desk.shop, sweeper_of(world)
+        claim = shop.inventory.claim(shop.leases[deal.product].claim)
+        assert claim is not None
+        shop.inventory.restore(structs.replace(claim, id="one", ends=(), bandwidth_bps=1))
+        shop.inventory.restore(structs.replace(claim, id="two", ends=(), bandwidth_bps=1))
+        set_right = sweeper._set_right
+
+        async def beside(orphan: Orphan) -> None:
+            sweeper._set_right = set_right  # type: ignore[method-assign]
+            await sweeper.sweep(0)
+            assert await sweeper.sweep(0) == (), "nothing is left"
+            await set_right(orphan)
+
+        sweeper._set_right = beside  # type: ignore[method-assign]
+        await sweeper.sweep(0)
+        await sweeper.sweep(0)
+        assert [one.id for one in shop.inventory.claims()] == [claim.id]
 
 
 async def test_a_lease_or_hold_without_a_claim_gets_it_back(tmp_path: Path) -> None:
