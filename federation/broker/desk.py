@@ -301,7 +301,7 @@ class Desk:
         return await self._statements.of(buyer.name, buyer.agent, order_id)
 
     async def audit(self, buyer: Buyer) -> AuditView:
-        """What operators keep for this buyer that no live order of its owns. Raises UNAVAILABLE."""
+        """What operators keep for this buyer that no live order of its owns. Raises UNAVAILABLE, TOO_MANY_REQUESTS."""
         return await self._sweeper.audit_of(buyer.name, buyer.agent)
 
     def federation(self) -> FederationView:

@@ -70,7 +70,7 @@ async def test_a_claim_without_a_row_is_given_back(tmp_path: Path) -> None:
 async def test_a_person_may_sweep_while_a_round_sets_things_right(tmp_path: Path) -> None:
     async with OperatorWorld(tmp_path).run() as world:
         deal = await world.broker.lease(plan(gbps=10))
-        shop, (sweeper, noted) = world.running.desk.shop, sweeper_of(world)
+        shop, (sweeper, _) = world.running.desk.shop, sweeper_of(world)
         claim = shop.inventory.claim(shop.leases[deal.product].claim)
         assert claim is not None
         shop.inventory.restore(structs.replace(claim, id="one", ends=(), bandwidth_bps=1))

@@ -329,7 +329,7 @@ OPERATIONS: Final = (
     Operation(
         "GET", "/audit", "audit",
         "What operators keep for this buyer that no live order of its owns, each asked just now: zero, or a list.",
-        audit, AuditView,
+        audit, AuditView, problems=("TOO_MANY_REQUESTS",),
     ),
     Operation(
         "GET", "/policies", "policies",

@@ -20,6 +20,8 @@ from federation.broker.quotes.ask import Author
 from federation.broker.sweeping.compare import Kind, Ours, Owner, Suspect, compare, ours
 from federation.broker.sweeping.protocols import SweepStore
 from federation.broker.sweeping.views import Finding, Looked, Report, audit_view
+from federation.node.callers import check_rate
+from federation.node.limits import Buckets, Rate
 from federation.trust.jose import sign_jws
 from schemas.answer import AuditView
 from schemas.lease import BILLABLE, TERMINAL, State
@@ -33,6 +35,7 @@ WRONG_FOR_S: Final = 120  # how long something has to be wrong before a round ac
 HOLD_GRACE_S: Final = 60  # a quote that is younger may be on its way into the journal
 AT_ONCE: Final = 8
 OPERATOR_S: Final = 60.0  # for one operator to say what it keeps, to be asked once more, and to let go: each
+AUDITS: Final = Rate(per_second=1, burst=30)  # of one buyer
 log = logging.getLogger(__name__)
 Note = Callable[[Problem, EntityId], None]
 At = TypeVar("At", Suspect, Finding)
@@ -65,7 +68,7 @@ class Sweeper:
         self._since: dict[tuple[Kind, EntityId, str], int] = {}
         self._latest: Report | None = None
         self._looks = 0
-        self._turn = asyncio.Lock()
+        self._turn, self._asked = asyncio.Lock(), Buckets(AUDITS)
 
     async def run(self) -> None:
         """Go round until cancelled."""
@@ -96,7 +99,9 @@ class Sweeper:
             return self._latest
 
     async def audit_of(self, buyer: str, agent: str | None) -> AuditView:
-        """The same for one buyer: what is its own, or could be by the name that the operator has for it."""
+        """The same for one buyer: what is its own, or could be by the name that the operator has for it. Raises
+        `TOO_MANY_REQUESTS`: each look asks every operator for everything."""
+        check_rate(self._asked, buyer, self._clock)
         secret = self._tools.author.secret
 
         def owns(owner: Owner) -> bool:

@@ -391,3 +391,15 @@ def test_what_an_operator_makes_up_costs_no_more_than_there_is_of_it(monkeypatch
         assert calls <= 10 * count
 
     run(scenario)
+
+
+def test_a_buyer_that_asks_without_end_is_told_to_wait_and_others_are_not() -> None:
+    async def scenario(shop: Shop) -> None:
+        for _ in range(sweeper.AUDITS.burst):
+            await shop.sweeper.audit_of(BUYER, None)
+        with pytest.raises(Problem) as caught:
+            await shop.sweeper.audit_of(BUYER, "another-agent")
+        assert (caught.value.code, caught.value.retry_after_s) == ("TOO_MANY_REQUESTS", 1)
+        assert (await shop.sweeper.audit_of("bob", None)).clean
+
+    run(scenario)
