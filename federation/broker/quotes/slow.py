@@ -34,6 +34,7 @@ BEAT_S: Final = 20
 TAKE_OVER_S: Final = 60
 LOOK_S: Final = 0.5
 PRUNE_S: Final = 3_600
+DECLINE_TRIES: Final = 8
 KEEP_S: Final = 7 * 86_400  # how long it is told why a quote came to nothing
 ANSWERED: Final = frozenset({State.HELD, State.QUOTED})
 log = logging.getLogger(__name__)
@@ -115,7 +116,17 @@ class Slow:
         return await self._store.get_waiting(buyer, quote_id)
 
     async def decline(self, waiting: Waiting) -> Waiting:
-        """Stop asking, and let everything go; what was answered meanwhile stays as it is."""
+        """Stop asking, and let everything go; what was answered meanwhile stays as it is. Raises `UNAVAILABLE`."""
+        for _ in range(DECLINE_TRIES):
+            with suppress(TakenOver):
+                return await self._declined(waiting)
+            found = await self._store.get_waiting(waiting.buyer, waiting.id)  # another broker has written since
+            if found is None or found.state is not State.ASKED:
+                return found or waiting
+            waiting = found
+        raise Problem("UNAVAILABLE", "others write down what becomes of this quote just now", retry_after_s=1)
+
+    async def _declined(self, waiting: Waiting) -> Waiting:
         carried = self._carried.get(waiting.id)
         journal = carried[0] if carried else Journal(self._store, waiting, self._author.clock.now)
         if carried is not None:

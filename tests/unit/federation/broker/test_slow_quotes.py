@@ -371,6 +371,22 @@ async def test_of_two_brokers_on_one_store_one_carries_and_the_other_takes_over(
         await second.kill()
 
 
+@pytest.mark.asyncio
+async def test_a_buyer_lets_go_at_one_broker_while_another_writes() -> None:
+    async with office("Beta", shared=True) as (broker, operators):
+        other = Office(broker.market, broker.store._space, shared=True)
+        waiting = await broker.quote()
+        assert isinstance(waiting, Waiting)
+        before = await other.found(waiting.id)
+        await broker.slow._carried[waiting.id][0].write()
+        declined = await other.slow.decline(before)
+        assert declined.state is State.DECLINED
+        assert await other.slow.decline(before) == await other.found(waiting.id)
+        await other.settled(waiting.id)
+        nothing_left(operators)
+        await other.kill()
+
+
 def test_events_wake_only_who_waits_and_only_by_the_right_word() -> None:
     heard = News(b"secret")
     word = heard.word("https://beta.example")
