@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from typing import Any
+
 import hypothesis.strategies as st
+import pytest
 from hypothesis import example, given
 
+from federation.broker.authority.power import Buyer
+from federation.broker.desk import Desk
 from federation.broker.orders.saga.events import HolderHeard, Tick
 from federation.broker.orders.saga.idle import idle_at_s
 from federation.broker.orders.saga.state import OrderState
@@ -103,3 +109,19 @@ def test_a_broker_that_was_stopped_could_hear_nobody() -> None:
     saga.at_us = (NOW + 500) * 1_000_000
     assert saga.tell(Tick(saga.at_us, stalled=True)).is_ == "ACTIVE"
     assert saga.at(500 + 90).is_ == "RELEASING"
+
+
+@pytest.mark.asyncio
+async def test_a_beat_writes_no_key_down() -> None:
+    beats: list[tuple[str, str, str | None]] = []
+
+    class Beaten:
+        async def heartbeat(self, *whose: Any) -> None:
+            beats.append(whose)
+
+    wanted = inspect.signature(Desk).parameters.values()
+    parts: dict[str, Any] = {one.name: None for one in wanted if one.default is one.empty}
+    desk = Desk(**parts | {"orders": Beaten()})  # without anything that keeps keys
+    for number in range(2):
+        await desk.heartbeat(Buyer("ann"), "order", f"key {number}")
+    assert beats == [("ann", "order", None)] * 2
