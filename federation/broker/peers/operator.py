@@ -133,6 +133,9 @@ class SonataOperator:
             if problem.code == "NOT_FOUND":
                 return None
             raise self._translated(problem) from problem
+        if answer is not None and quote_id not in {None, answer.id}:
+            why = f"asked for quote {quote_id}, it shows another one"  # else each look would begin a new wait
+            raise self._own(Problem("DOCUMENT_INVALID", why), None)
         if answer is None or answer.state in OVER:
             return None
         if answer.waiting:

@@ -41,7 +41,7 @@ class Seller:
             raise self.answer
         return self.answer
 
-    quote = order = find_order = product = confirm = sheet = _said
+    quote = get_quote = find_quote = order = find_order = product = confirm = sheet = _said
 
     async def decline(self, quote_id: str) -> None:
         self.declined.append(quote_id)
@@ -149,3 +149,10 @@ async def test_a_product_that_is_not_there_is_none_and_one_without_receipt_is_no
 async def test_a_sheet_of_another_signer_is_not_believed() -> None:
     alpha, _ = peer((b"no.jws.here", ()))
     assert (await refused(alpha.sheet())).code == "DOCUMENT_INVALID"
+
+
+async def test_who_is_asked_for_one_quote_and_shows_another_is_not_believed() -> None:
+    alpha, _ = peer(quoted(id="q-2", state=QuoteState.IN_PROGRESS))
+    assert await alpha.answered("rfq", RFQ) == await alpha.answered("rfq", RFQ, "q-2")
+    problem = await refused(alpha.answered("rfq", RFQ, "q-1"))
+    assert (problem.code, problem.outcome) == ("DOCUMENT_INVALID", None)
