@@ -12,6 +12,7 @@ from schemas.segment import EntityId, Hash, Id, Segment, Time
 
 CONFIRM_WITHIN_S = 60
 VOID_WITHIN_S = 900  # a void is free of charge until so long after confirm_by: later it is use that somebody denies
+CHANGES_MAX = 512  # of one lease, those included that came to nothing: its bill has lines for each
 RECEIPT_LIFE_S = 10 * 366 * 86400
 
 

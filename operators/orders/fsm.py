@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 
 from operators.pricing.billing import Period, before, bill, nothing
 from schemas.lease import BILLABLE, State, move
-from schemas.order import VOID_WITHIN_S, Bill
+from schemas.order import CHANGES_MAX, VOID_WITHIN_S, Bill
 from schemas.price import Tariff
 from schemas.problem import Problem
 from schemas.quote import Action
@@ -211,11 +211,15 @@ def ask_amendment(lease: Lease, amendment: Amendment) -> Lease:
 
 
 def check_amendable(lease: Lease) -> None:
-    """Only an ACTIVE lease is changed, one change at a time. Raises `INCOMPATIBLE_STATE`."""
+    """Only an ACTIVE lease is changed, one change at a time, and not without end: each stays in its row, and in its
+    bill. Raises `INCOMPATIBLE_STATE`."""
     if lease.state not in BILLABLE:
         raise Problem("INCOMPATIBLE_STATE", f"the lease is {lease.state}; it is changed while ACTIVE", field="product")
     if lease.amendment is not None:
         raise Problem("INCOMPATIBLE_STATE", "another change of this lease waits for its confirm", field="product")
+    if len(lease.amending) >= CHANGES_MAX:
+        why = f"{CHANGES_MAX} changes of this lease were ordered, no more are taken; order another lease"
+        raise Problem("INCOMPATIBLE_STATE", why, field="product")
 
 
 def amend(lease: Lease, now: int) -> Lease:

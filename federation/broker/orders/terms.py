@@ -14,6 +14,7 @@ from federation.broker.quotes.tally import confirm_within_s
 from federation.broker.spend.protocols import Wanted
 from federation.trust.jose import sha256_b64
 from schemas.lease import State
+from schemas.order import CHANGES_MAX
 from schemas.price import Money, RateTable
 from schemas.problem import Problem
 from schemas.quote import Action
@@ -58,6 +59,8 @@ def extend_asked(quote: StoredQuote, state: OrderState, at_us: int) -> ExtendAsk
         raise Problem("INCOMPATIBLE_STATE", f"the order is {state.state}; only an ACTIVE one can be changed")
     if state.extension is not None and state.extension.phase is not Phase.DROPPED:
         raise Problem("INCOMPATIBLE_STATE", "another change is under way; wait for its outcome")
+    if state.extensions >= CHANGES_MAX:
+        raise Problem("INCOMPATIBLE_STATE", f"the order was changed {CHANGES_MAX} times, and is not again; order anew")
     resized = claims.bandwidth_bps != state.bandwidth_bps
     if state.end_s != (claims.window.end_s if resized else claims.window.start_s):
         raise Problem("INCOMPATIBLE_STATE", f"the order ends at {moment(state.end_s).isoformat()}; ask for a new quote")

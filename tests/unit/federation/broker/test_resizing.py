@@ -12,13 +12,15 @@ from federation.broker.authority.power import Buyer
 from federation.broker.orders.protocols import Orders
 from federation.broker.orders.saga.decide import begin
 from federation.broker.orders.saga.state import OrderState
-from federation.broker.orders.terms import order_terms
-from federation.broker.quotes.extension import Extending
+from federation.broker.orders.terms import extend_asked, order_terms
+from federation.broker.quotes.extension import Extending, Longer
 from federation.broker.quotes.protocols import Claim, StoredQuote
-from federation.broker.resizing import Resizing
+from federation.broker.resizing import Resizing, leased
 from schemas.lease import State
+from schemas.order import CHANGES_MAX
 from schemas.problem import Outcome, Problem
 from schemas.request import Resize, Way
+from schemas.segment import window
 from tests.support.loops import run
 from tests.support.seams import FixedClock
 from tests.support.small_market import GBPS, RATES, SmallMarket, small_market
@@ -91,5 +93,23 @@ def test_a_budget_says_what_may_be_spent_unseen() -> None:
         market.alpha.surcharge_micro = 10**9
         with pytest.raises(Placed):
             await resizing.resize(Buyer("ann"), state, quote, ASKED, CLAIM)
+
+    world(main)
+
+
+def test_an_order_is_not_changed_without_end() -> None:
+    async def main(market: SmallMarket, resizing: Resizing) -> None:
+        state, quote = await active(market)
+        now = market.clock.now()
+        half = Longer(
+            order="o-1", quote=quote, leased=leased(state), window=window(now, state.end_s), total=state.total,
+            bandwidth_bps=GBPS // 2,
+        )  # fmt: skip
+        change = await Extending(market.quoting).quote(half)
+        often = structs.replace(state, extensions=CHANGES_MAX - 1)
+        assert extend_asked(change, often, now * 1_000_000).extension.number == CHANGES_MAX
+        with pytest.raises(Problem, match="was changed 512 times") as caught:
+            extend_asked(change, structs.replace(often, extensions=CHANGES_MAX), now * 1_000_000)
+        assert caught.value.code == "INCOMPATIBLE_STATE"
 
     world(main)

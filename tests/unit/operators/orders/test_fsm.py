@@ -9,7 +9,7 @@ from operators.orders import fsm
 from operators.orders.fsm import Amendment, Due, Entry, Lease, Quote
 from operators.pricing.billing import Period
 from schemas.lease import State
-from schemas.order import VOID_WITHIN_S
+from schemas.order import CHANGES_MAX, VOID_WITHIN_S
 from schemas.price import Money, Tariff
 from schemas.problem import Problem
 from schemas.segment import End, Segment, moment, window
@@ -160,6 +160,13 @@ def test_one_extension_at_a_time_and_only_while_active() -> None:
         with pytest.raises(Problem) as caught:
             fsm.check_amendable(lease)
         assert caught.value.code == "INCOMPATIBLE_STATE"
+
+
+def test_a_lease_is_not_changed_without_end() -> None:
+    often = structs.replace(active(), amending=((NOW, NOW + 1),) * (CHANGES_MAX - 1))
+    fsm.check_amendable(often)
+    with pytest.raises(Problem, match="512 changes of this lease were ordered"):
+        fsm.check_amendable(structs.replace(often, amending=(*often.amending, (NOW, NOW + 1))))
 
 
 def test_a_lease_is_billed_from_its_confirm_to_its_release() -> None:
