@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -185,7 +184,6 @@ OPERATOR = (
 
 @pytest.mark.parametrize("bent", BROKER + OPERATOR, ids=lambda bent: bent.name.replace(" ", "-"))
 def test_a_bent_rule_is_found(bent: Bent, monkeypatch: pytest.MonkeyPatch) -> None:
-    logging.disable(logging.CRITICAL)
     for function, straight, crooked in bent.edits:
         bend(monkeypatch, function, straight, crooked)
     for seed in range(SEEDS):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 from collections.abc import Coroutine
 from typing import Any
 
@@ -25,12 +24,6 @@ from tests.simulation.world.run import Plan, World
 
 WIDE = Room(labels="100-299", enni_bps=1000 * GBPS, inside_bps=1000 * GBPS, site_labels="2-4000")
 A, Z = "u0a@Alder", "u5a@Fir"  # at least Birch or Cedar, and Elm, lie in between
-
-
-@pytest.fixture(autouse=True)
-def _silence() -> None:
-    logging.getLogger("operators").setLevel(logging.CRITICAL)
-    logging.getLogger("federation").setLevel(logging.CRITICAL)
 
 
 def raced(seed: int, room: Room, wants: int, at_once: int, gbps: int) -> tuple[World, list[OrderState]]:

@@ -5,7 +5,6 @@ A failure names its seed and plan; `make simulate SEED=123 PLAN=rough` plays tha
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import Counter
 
@@ -23,13 +22,6 @@ NODES = (
     "broker crash", "operator crash", "partition", "lost in a partition", "clock set", "lie", "slow fabric",
     "broken fabric", "disk full", "broker's disk full",
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _silence() -> None:
-    """What operators and brokers log about their troubles."""
-    logging.getLogger("operators").setLevel(logging.CRITICAL)
-    logging.getLogger("federation").setLevel(logging.CRITICAL)
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
