@@ -243,6 +243,8 @@ class Quoting:
         """The quote with its claim admitted, or only checked where nothing is to be held."""
         shop, now = self._shop, self._shop.now()
         lease = self._lease(wish) if wish.ask.action is Action.MODIFY else None
+        if lease is not None:
+            self._check_granted(wish, lease)
         plan = self._plan(wish, lease, now, replaced)
         hold_s = min(wish.hold_s, shop.holds.seconds_max)
         quote = self._row(quote_id, wish, now, hold_s)
@@ -297,6 +299,13 @@ class Quoting:
             raise not_found("this product")
         check_amendable(lease)
         return lease
+
+    def _check_granted(self, wish: _Wish, lease: Lease) -> None:
+        """That no more bandwidth is asked for than a person has granted; changes are answered at once, by none."""
+        granted_bps = lease.periods[0].bandwidth_bps
+        if self._shop.sales.approval is Approval.MANUAL and wish.ask.segment.bandwidth_bps > granted_bps:
+            why = f"a person granted {granted_bps} bit/s; for more ask for another lease, and wait"
+            raise Problem("OPERATOR_REFUSED", why, field="segment.bandwidth_bps")
 
     def _check_up_in_time(self, wish: _Wish) -> None:
         """That a segment can be up before it has to be confirmed; a plain buyer confirms nothing."""

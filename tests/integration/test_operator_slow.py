@@ -16,14 +16,17 @@ from typing import Any
 import pytest
 from aiohttp import web
 from click.testing import CliRunner
+from msgspec import structs
 
 from federation.node.hatch import hand_in
 from operators.cli.main import main
 from operators.fabric.null import NullDriver
 from schemas.problem import Problem
+from schemas.quote import Action
+from schemas.segment import window
 from schemas.sonata import order, quote
 from schemas.sonata.hub import EventType
-from tests.support.operator_world import ENNI_B, NOW, OperatorWorld, plan
+from tests.support.operator_world import ENNI_B, NOW, Deal, OperatorWorld, plan
 from tests.support.sonata_official import official_folder, operation_of, validate_request
 
 MANUAL = 'approval = "manual", answer_within_s = 900'
@@ -214,3 +217,27 @@ async def test_a_person_answers_at_the_command_line(tmp_path: Path) -> None:
         assert "waits for an answer" in await said("refuse", no.answer.id, status=2)
         assert (await world.broker.look(yes)).held.held
         assert await said("list") == "nothing waits\n"
+
+
+@pytest.mark.asyncio
+async def test_nobody_has_more_bandwidth_than_a_person_granted(tmp_path: Path) -> None:
+    world = OperatorWorld(tmp_path, selling=MANUAL)
+    async with world.run():
+        asked = await world.broker.ask(plan(gbps=10), answer_by=NOW + 600)
+        await world.running.desk.grant(asked.answer.id)
+        deal = await world.broker.look(asked)
+        await world.broker.order(deal)
+        await world.broker.confirm(deal)
+        held = deal.receipts[-1].segment
+
+        async def change(gbps: int) -> Deal:
+            wanted = structs.replace(held, bandwidth_bps=gbps * 10**9, window=window(NOW, held.window.end_s))
+            return await world.broker.ask(wanted, action=Action.MODIFY, product=deal.product)
+
+        refusal = (await change(40)).answer.refusal
+        assert refusal is not None
+        assert (refusal.code, "a person granted 10000000000 bit/s" in refusal.detail) == ("OPERATOR_REFUSED", True)
+        less = await change(4)
+        await world.broker.order(less)
+        await world.broker.confirm(less)
+        assert (await change(10)).answer.refusal is None, "which was granted"
