@@ -302,7 +302,7 @@ class Quoting:
 
     def _check_granted(self, wish: _Wish, lease: Lease) -> None:
         """That no more bandwidth is asked for than a person has granted; changes are answered at once, by none."""
-        granted_bps = lease.periods[0].bandwidth_bps
+        granted_bps = max(lease.periods[0].bandwidth_bps, lease.segment.bandwidth_bps)
         if self._shop.sales.approval is Approval.MANUAL and wish.ask.segment.bandwidth_bps > granted_bps:
             why = f"a person granted {granted_bps} bit/s; for more ask for another lease, and wait"
             raise Problem("OPERATOR_REFUSED", why, field="segment.bandwidth_bps")
