@@ -35,14 +35,20 @@ _DETERMINISTIC: Final = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 
 def sign_jws(key: PrivateKey, claims: msgspec.Struct) -> str:
     """Sign a document; its `typ` follows from the type of its claims. The signature is deterministic (RFC 6979)."""
-    signing_input = f"{_own_header(key, TYP_OF[type(claims)])}.{b64url(msgspec.json.encode(claims))}"
+    typ = TYP_OF[type(claims)]
+    header = _written(typ, jwk=key.bare_jwk()) if TYPES[typ].proof else _naming(key.kid, typ)
+    signing_input = f"{header}.{b64url(msgspec.json.encode(claims))}"
     der = key.key.sign(signing_input.encode(), _DETERMINISTIC)
     return f"{signing_input}.{b64url(der_to_raw_signature(der, key.key.curve))}"
 
 
 @lru_cache(maxsize=256)
-def _own_header(key: PrivateKey, typ: str) -> str:
-    named: dict[str, Any] = {"jwk": key.bare_jwk()} if TYPES[typ].proof else {"kid": key.kid}
+def _naming(kid: str, typ: str) -> str:
+    """Remembered by what stands in it, never by the signer, whose key changes when its file is replaced."""
+    return _written(typ, kid=kid)
+
+
+def _written(typ: str, **named: Any) -> str:
     return b64url(msgspec.json.encode({"alg": "ES256", "typ": typ, **named}))
 
 

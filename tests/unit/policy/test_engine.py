@@ -275,3 +275,13 @@ def test_what_the_predicate_does_not_understand_passes_it_and_meets_cedar() -> N
     text = 'permit (principal, action == Action::"carry", resource) when { resource.entity like "https://dfn*" };'
     assert prefilter(load("mine", text), [segment()], CONTEXT) == {}
     assert said(text, segment()) == ("policy mine does not permit it",)
+
+
+def test_a_verdict_is_not_remembered_beyond_its_policy_its_evidence_and_its_second() -> None:
+    first, second = load("mine", EVERYBODY + ";"), load("mine", EVERYBODY + ' when { resource.entity == "x" };')
+    one = segment()
+    for _ in range(2):
+        assert decide(first, one, CONTEXT).allowed
+        assert not decide(second, one, CONTEXT).allowed
+        assert not decide(first, one, replace(CONTEXT, now=one.evidence_exp)).allowed
+        assert not decide(first, replace(one, sites_agree=False), CONTEXT).allowed
