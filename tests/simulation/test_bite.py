@@ -17,9 +17,10 @@ from federation.broker.peers import verify
 from federation.broker.quotes.quoting import Attempt
 from federation.broker.spend import rules
 from operators.inventory import calendar
-from operators.orders import fsm, once, receipts
+from operators.orders import fsm, receipts
 from operators.orders import recovery as restored
 from operators.orders.lifecycle import Lifecycle
+from operators.orders.ordering import Ordering
 from operators.orders.shop import Shop
 from tests.simulation.world.buyers import Wishes
 from tests.simulation.world.plans import PLANS
@@ -78,7 +79,7 @@ BROKER = (
     )),
     Bent("a budget that is never taken", "within_authority", (
         (rules.expense_of, "if micro > budget.total_micro - taken_micro:", "if micro > budget.total_micro:"),
-    ), Plan(buyers=6, paths=3, fault=0.05, steps=0, budget_micro=100_000_000)),
+    ), Plan(buyers=6, paths=3, fault=0.05, steps=0, budget_micro=20_000_000)),
     Bent("labels not compared", "all_or_nothing", (
         (verify.verified_receipt, '_same("segment", given, before if moving else held.segment)', "pass"),
         (fold._learnt, "fault = fault or differs(quoted, receipt.segment, state.end_s)", "pass"),
@@ -175,9 +176,9 @@ OPERATOR = (
                 "return stepped(quote, State.COMMITTED, now)",
                 "return structs.replace(quote, state=State.COMMITTED)",
             ),
-            (once.once, "if seen is None:", "if True:"),
+            (Ordering.order, "return await once(", "return await first() if named else await once("),
         ),
-        ROUGH,
+        EARLY,
     ),
 )
 
@@ -186,9 +187,11 @@ OPERATOR = (
 def test_a_bent_rule_is_found(bent: Bent, monkeypatch: pytest.MonkeyPatch) -> None:
     for function, straight, crooked in bent.edits:
         bend(monkeypatch, function, straight, crooked)
+    others: set[str] = set()
     for seed in range(SEEDS):
-        if broken := play(seed, bent.plan).broken:
-            print(f"{bent.name}: seed {seed}: {broken[0]}")
-            assert any(what.startswith((bent.promise, f"in the end {bent.promise}")) for what in broken), broken
+        broken = play(seed, bent.plan).broken
+        if found := [what for what in broken if what.startswith((bent.promise, f"in the end {bent.promise}"))]:
+            print(f"{bent.name}: seed {seed}: {found[0]}")
             return
-    pytest.fail(f"{SEEDS} seeds did not notice: {bent.name}")
+        others.update(broken[:1])  # a bent rule may break more than the promise it is there for, and sooner
+    pytest.fail(f"{SEEDS} seeds did not break {bent.promise}: {bent.name}; they broke {sorted(others)}")
