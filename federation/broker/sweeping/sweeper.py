@@ -2,8 +2,8 @@
 
 Nothing is released on one look: what seems wrong is asked for once more by itself, and on the rounds it has to stay
 wrong for a while. A journal that knows not one of the leases there are releases none of them by itself.
-Every act is one that may be done twice, so a sweep that was cut short is simply followed by another; nothing of it is kept on disk but
-the record of what was done.
+Every act is one that may be done twice, so a sweep that was cut short is simply followed by another; nothing of it is
+kept on disk but the record of what was done.
 """
 
 from __future__ import annotations
