@@ -53,8 +53,12 @@ def played(seeds: Iterable[tuple[int, str]]) -> Batch:
     """Play some seeds, one after the other."""
     begun, runs, told, failed = time.process_time(), 0, Counter[str](), list[tuple[int, str, str]]()
     for seed, plan in seeds:
-        outcome = play(seed, PLANS[plan])
         runs += 1
+        try:
+            outcome = play(seed, PLANS[plan])
+        except Exception as error:  # a run that ends so is a find like any other, and has to name its seed
+            failed.append((seed, plan, f"ended by {error!r}"))
+            continue
         told += outcome.told
         if outcome.broken:
             failed.append((seed, plan, "; ".join(outcome.broken)))
