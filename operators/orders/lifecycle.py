@@ -21,13 +21,14 @@ from operators.orders.keeping import Batch, OrderRow
 from operators.orders.receipts import receipted
 from operators.orders.shop import LEASE, WAITING, Shop
 from operators.orders.timers import RETRY_S, Row
-from schemas.lease import State
+from schemas.lease import IN_FORCE, State
 from schemas.problem import Problem
 from schemas.segment import EntityId, Id
 from schemas.sonata.refusal import Refusal
 from schemas.sonata.states import OrderState
 
 FABRIC_S: Final = 20.0  # how long the network may take to bring a segment up, or down, if it says nothing else
+WIRED: Final = IN_FORCE | {State.RELEASING}  # what the network carries, or may carry still
 SOON_S: Final = 0.05  # how long the answer to an order waits for a network that says that it is slow
 NOBODY_ANSWERED: Final = Refusal(code="OPERATOR_REFUSED", detail="nobody answered in time")
 log = logging.getLogger(__name__)
@@ -65,6 +66,9 @@ class Lifecycle:
 
     async def start(self, lease: Lease) -> Lease:
         """Bring a committed segment up, or fail and undo it. A plain buyer's is ACTIVE at once: it has no confirm."""
+        if self._in_the_way(lease):
+            self._shop.timers.arm(self._shop.now() + 1, (LEASE, lease.id))
+            return await self._rising(lease)
         why = await self._raised(lease)
         if why is None:
             return await self._rising(lease)
@@ -76,6 +80,12 @@ class Lifecycle:
         up, documents = receipted(self._shop.signer, up)
         orders = await self._answered(lease.order_id, up)
         return await self._settle(lease, up, Batch(orders=orders, documents=documents))
+
+    def _in_the_way(self, lease: Lease) -> bool:
+        """Whether the network has not let go yet of a lease whose time is over and whose labels this one has now."""
+        now, ends = self._shop.now(), {lease.segment.a, lease.segment.z}
+        over = (one for one in self._shop.leases.values() if one.end_s <= now and one.id != lease.id)
+        return any(one.state in WIRED and not ends.isdisjoint((one.segment.a, one.segment.z)) for one in over)
 
     async def _raised(self, lease: Lease) -> str | None:
         """Why the network did not bring it up, nothing when it did, None while a network that is slow goes on.

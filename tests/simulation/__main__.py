@@ -56,7 +56,7 @@ def played(seeds: Iterable[tuple[int, str]]) -> Batch:
         runs += 1
         try:
             outcome = play(seed, PLANS[plan])
-        except Exception as error:  # a run that ends so is a find like any other, and has to name its seed
+        except Exception as error:  # noqa: BLE001 - a run that ends so is a find like any other, and has to name its seed
             failed.append((seed, plan, f"ended by {error!r}"))
             continue
         told += outcome.told

@@ -57,3 +57,7 @@ def test_a_seed_replays(seed: int) -> None:
     first, again = play(seed), play(seed)
     assert first.told == again.told
     assert [state.history for state in first.states] == [state.history for state in again.states]
+
+
+def test_a_network_that_lets_go_late_carries_no_two_leases_under_one_label() -> None:
+    assert not play(10_036, PLANS["crowd"]).broken
