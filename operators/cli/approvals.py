@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from schemas.problem import Problem
+from operators.cli.told import config_option, hand_in_order, json_option
 
 EPILOG = """\b
 Examples:
@@ -19,10 +16,6 @@ Examples:
   peerway-operator approvals grant QUOTE --config operator.toml
   peerway-operator approvals refuse QUOTE --why "no room before March" --config operator.toml
 """
-config_option = click.option(
-    "--config", required=True, type=click.Path(path_type=Path), help="Configuration of the operator, which is running."
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="What the operator says, as JSON.")
 
 
 @click.group(epilog=EPILOG, short_help="Answer questions for new leases by hand.")
@@ -81,30 +74,3 @@ def _line(one: dict[str, Any]) -> str:
     who = f"for {one['buyer'] or 'a plain buyer'} of {one['broker']}"
     until = f"answer by {one['until']}" if one["state"] == "ASKED" else f"until {one['until']}"
     return f"{one['quote']}  {one['state']}  {what}, {who}; {one.get('why') or until}"
-
-
-def hand_in_order(config: Path, name: str, body: dict[str, Any]) -> dict[str, Any]:
-    """What the operator of a configuration, which has to run, says to an order of its owner. Refuses in a sentence."""
-    import aiohttp
-
-    from federation.node.hatch import hand_in
-    from operators.config import load_config
-
-    with _refusing():
-        folder = Path(load_config(config).data)
-        try:
-            return asyncio.run(hand_in(folder, name, msgspec.json.encode(body)))
-        except (aiohttp.ClientConnectorError, TimeoutError) as error:
-            why = f"no operator serves from {folder}; start it with `peerway-operator serve`"
-            raise Problem("UNAVAILABLE", why) from error
-
-
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """Operating errors leave as one sentence."""
-    try:
-        yield
-    except Problem as problem:
-        from operators.cli.footprint import Refused
-
-        raise Refused(str(problem)) from None

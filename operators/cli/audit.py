@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from operators.cli.approvals import config_option, hand_in_order, json_option
+from operators.cli.told import config_option, hand_in_order, json_option
 
 FOUND = 1  # exit status where the list is not empty
 

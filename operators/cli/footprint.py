@@ -11,12 +11,13 @@ import msgspec
 from msgspec import Struct, structs
 
 from operators.cli import summary
+from operators.cli.refused import Refused, refusing
 from operators.inventory import sources
 from operators.inventory.drafting import GBPS, Party, Survey, Terms, Town, draft
 from operators.inventory.footprint import Footprint, dump
 from operators.inventory.naming import entity_of, peer_slug
 from operators.inventory.reading import decode
-from schemas.problem import Problem, invalid
+from schemas.problem import invalid
 from schemas.segment import EntityId
 
 EXAMPLES = """\b
@@ -35,12 +36,6 @@ class Member(Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     entity: EntityId | None = None
     uni_owner: EntityId | None = None
-
-
-class Refused(click.ClickException):
-    """An operating error at the command line: one sentence, exit status 2."""
-
-    exit_code = 2
 
 
 @click.command(epilog=EXAMPLES, short_help="Draft a footprint file from a published topology.")
@@ -156,10 +151,9 @@ def _write(files: Mapping[Path, Footprint], *, force: bool) -> None:
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """Operating errors leave as one sentence."""
+    """Operating errors leave as one sentence, those of files too."""
     try:
-        yield
-    except Problem as problem:
-        raise Refused(str(problem)) from None
+        with refusing():
+            yield
     except OSError as error:
         raise Refused(f"{error.filename}: {error.strerror}") from None

@@ -19,7 +19,7 @@ from federation.node.seams import SystemClock, SystemEntropy
 from operators.config import load_config
 from operators.daemon import Running, operator
 from operators.fabric.null import NullDriver
-from schemas.answer import QuotePending, QuoteView
+from schemas.answer import OrderView, QuotePending, QuoteView
 from schemas.intent import Intent
 from schemas.lease import State
 from schemas.problem import Outcome, Problem
@@ -71,7 +71,11 @@ async def pending(client: BrokerClient, key: str, **changes: Any) -> QuotePendin
 
 async def bought(client: BrokerClient, quote: QuoteView) -> None:
     """The quote ordered, ACTIVE, and released again."""
-    order = await client.order(quote.id)
+    await used(client, await client.order(quote.id))
+
+
+async def used(client: BrokerClient, order: OrderView) -> None:
+    """The order ACTIVE, and released again."""
     while order.state is not State.ACTIVE:
         assert order.state in {State.COMMITTED, State.UP}, order.why
         order = await client.get_order(order.id, 20)
@@ -174,12 +178,7 @@ async def test_a_network_is_built_and_a_person_decides_with_and_without_events(t
                 order = await client.get_order(order.id)
             assert (order.state, stands["Middle"]) == (State.COMMITTED, State.COMMITTED)
             driver.built.set()
-            while order.state is not State.ACTIVE:
-                assert order.state in {State.COMMITTED, State.UP}, order.why
-                order = await client.get_order(order.id, 20)
-            order = await client.release(order.id)
-            while order.state is not State.RELEASED:
-                order = await client.get_order(order.id, 20)
+            await used(client, order)
 
             # A network that is never done: released while it builds, and nothing is billed.
             driver.begun.clear()

@@ -31,7 +31,7 @@ from schemas.order import Confirm, Order
 from schemas.price import RateTable
 from tests.simulation.world.books import Disk
 from tests.simulation.world.clocks import SimClock
-from tests.simulation.world.lives import Life
+from tests.simulation.world.lives import Lived
 from tests.simulation.world.operator import SimOperator
 from tests.simulation.world.replicas import Replica, Shared
 from tests.simulation.world.sonata import Mesh, Session
@@ -77,7 +77,7 @@ class _Market:
 
 
 @dataclass
-class SimBroker:
+class SimBroker(Lived):
     """One broker and its incarnations. `faults` are what an incarnation died of by itself."""
 
     entity: str
@@ -98,33 +98,11 @@ class SimBroker:
     def __post_init__(self) -> None:
         self._entropy = CountingEntropy(f"{self.entity[8:11]}{self.number or ''}")
         self.replicas: list[SimBroker] = [self]
-        self.life = Life(self.entity)
-        self.life.end()
-        self.lives: list[Life] = []
-        self.desk: Desk | None = None
+        self.name = self.entity
+        self.unborn()
         self.coordinator: Coordinator | None = None
 
-    @property
-    def serving(self) -> bool:
-        """Whether an incarnation has taken up its orders."""
-        return self.desk is not None and not self.life.over
-
-    async def start(self, ends_at: int | None = None) -> None:
-        """A new incarnation over the same store; it recovers by itself."""
-        self.desk, self.life = None, Life(self.entity, ends_at)
-        self.lives.append(self.life)
-        self.life.run(self._guarded(self.life))
-        while not (self.serving or self.life.over):
-            await asyncio.sleep(0.001)
-
-    async def _guarded(self, life: Life) -> None:
-        try:
-            await self._live()
-        except Exception as fault:  # noqa: BLE001 - judged at the end of the run
-            self.faults.append(repr(fault))
-            life.end()
-
-    async def _live(self) -> None:
+    async def live(self) -> None:
         store: Any = self.disk
         peers = {one.entity: self._peer(one) for one in self.operators}
         terms = Terms(RATES, self.facts.get, broker=self.entity)

@@ -72,6 +72,45 @@ class Life:
         return waits  # type: ignore[no-any-return]
 
 
+class Lived:
+    """A node, one incarnation after another. `faults` are what an incarnation died of by itself."""
+
+    entity: str
+    name: str
+    faults: list[str]
+
+    def unborn(self) -> None:
+        """No incarnation yet."""
+        self.life = Life(self.name)
+        self.life.end()
+        self.lives: list[Life] = []
+        self.desk: Any = None  # whoever answers, once its books are taken up
+
+    @property
+    def serving(self) -> bool:
+        """Whether an incarnation has taken up its books."""
+        return self.desk is not None and not self.life.over
+
+    async def start(self, ends_at: int | None = None) -> None:
+        """A new incarnation over the same books; it recovers by itself."""
+        self.desk, self.life = None, Life(self.name, ends_at)
+        self.lives.append(self.life)
+        self.life.run(self._guarded(self.life))
+        while not (self.serving or self.life.over):
+            await asyncio.sleep(0.001)
+
+    async def _guarded(self, life: Life) -> None:
+        try:
+            await self.live()
+        except Exception as fault:  # noqa: BLE001 - judged at the end of the run
+            self.faults.append(repr(fault))
+            life.end()
+
+    async def live(self) -> None:
+        """Until the end of this incarnation; sets `desk` once it serves."""
+        raise NotImplementedError
+
+
 class _Fenced(Coroutine[Any, Any, T]):
     """A task's coroutine behind the fence of its life."""
 

@@ -28,7 +28,7 @@ from schemas.problem import Problem
 from schemas.quote import SegmentQuote
 from tests.simulation.world.clocks import SimClock
 from tests.simulation.world.geography import HORIZON_DAYS, Country
-from tests.simulation.world.lives import Life
+from tests.simulation.world.lives import Lived
 from tests.support.operator_shop import MemoryStore
 from tests.support.seams import CountingEntropy
 
@@ -148,7 +148,7 @@ def _twisted(claims: Struct, rng: random.Random) -> Struct:
 
 
 @dataclass
-class SimOperator:
+class SimOperator(Lived):
     """One operator and its incarnations. `told` counts what went wrong, by kind."""
 
     country: Country
@@ -169,37 +169,14 @@ class SimOperator:
         self.capacity |= {interface.id: interface.speed_bps for interface in drawn.interfaces}
         self.store, self.fabric = Disk(self), Fabric(self)
         self._entropy = CountingEntropy(self.name[:3].lower())
-        self.life = Life(self.name)
-        self.life.end()
-        self.lives: list[Life] = []
-        self.desk: Desk | None = None
-
-    @property
-    def serving(self) -> bool:
-        """Whether an incarnation has taken up its books."""
-        return self.desk is not None and not self.life.over
+        self.unborn()
 
     async def confirm(self, broker: str, token: str) -> str:
         """What the mesh asks the desk."""
         assert self.desk is not None, "only one that serves is asked"
         return await self.desk.confirm(broker, token)
 
-    async def start(self, ends_at: int | None = None) -> None:
-        """A new incarnation over the same books."""
-        self.desk, self.life = None, Life(self.name, ends_at)
-        self.lives.append(self.life)
-        self.life.run(self._guarded(self.life))
-        while not (self.serving or self.life.over):
-            await asyncio.sleep(0.001)
-
-    async def _guarded(self, life: Life) -> None:
-        try:
-            await self._live()
-        except Exception as fault:  # noqa: BLE001 - judged at the end of the run
-            self.faults.append(repr(fault))
-            life.end()
-
-    async def _live(self) -> None:
+    async def live(self) -> None:
         desk = Desk(self._shop())
         await recover(desk.shop)
         self.desk = self.life.desk = desk

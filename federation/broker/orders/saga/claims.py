@@ -13,6 +13,7 @@ from federation.broker.orders.saga.state import OrderState, Sent
 from federation.trust.jose import sha256_b64
 from schemas.order import Confirm, Order
 from schemas.quote import Action
+from schemas.segment import Hash
 
 JTI_CHARS = 22
 
@@ -48,49 +49,19 @@ def order_claims(state: OrderState, leg: int, change: int) -> Order:
 
 def confirm_claims(state: OrderState, leg: int, change: int) -> Confirm:
     """The confirm of a segment, or of its extension."""
-    part, lease = state.terms.parts[leg], state.legs[leg]
     extension = state.extension if change else None
-    sent = extension.steps[leg].confirm if extension else lease.confirm
-    assert sent is not None, "a confirm is journaled before it is written"
-    assert sent.order_h is not None, "a confirm follows an order"
-    assert sent.prev_h is not None, "a confirm follows a receipt"
-    assert lease.product is not None, "a receipt names the product"
-    return Confirm(
-        iss=state.terms.issuer,
-        sub=part.sub,
-        aud=part.operator,
-        iat=sent.iat,
-        exp=sent.iat + CONFIRM_LIFE_S,
-        jti=jti(state, leg, "confirm", change),
-        order_h=sent.order_h,
-        prev_h=sent.prev_h,
-        path_root=extension.path_root if extension else state.terms.path_root,
-        product=lease.product,
-    )
+    sent = extension.steps[leg].confirm if extension else state.legs[leg].confirm
+    path_root = extension.path_root if extension else state.terms.path_root
+    return _confirm(state, leg, sent, jti(state, leg, "confirm", change), path_root)
 
 
 def back_claims(state: OrderState, leg: int) -> Confirm:
     """The confirm that takes another bandwidth back where it was confirmed."""
-    part, extension = state.terms.parts[leg], state.extension
+    extension = state.extension
     assert extension is not None, "what is taken back is under way"
-    sent, product = extension.steps[leg].back, state.legs[leg].product
-    assert sent is not None, "what takes a change back is journaled before it is written"
-    assert sent.order_h is not None, "a change that was confirmed was ordered"
-    assert sent.prev_h is not None, "a change that was confirmed has a receipt"
-    assert product is not None, "a receipt names the product"
-    return Confirm(
-        iss=state.terms.issuer,
-        sub=part.sub,
-        aud=part.operator,
-        iat=sent.iat,
-        exp=sent.iat + CONFIRM_LIFE_S,
-        jti=jti(state, leg, "back", extension.number, sent.n),
-        order_h=sent.order_h,
-        prev_h=sent.prev_h,
-        path_root=extension.path_root,
-        product=product,
-        void=sent.void,
-    )
+    sent = extension.steps[leg].back
+    number = sent.n if sent else 0
+    return _confirm(state, leg, sent, jti(state, leg, "back", extension.number, number), extension.path_root)
 
 
 def release_claims(state: OrderState, leg: int) -> Order:
@@ -108,6 +79,27 @@ def release_claims(state: OrderState, leg: int) -> Order:
         product=lease.product,
         prev_h=lease.release.prev_h,
         void=lease.release.void,
+    )
+
+
+def _confirm(state: OrderState, leg: int, sent: Sent | None, name: str, path_root: Hash) -> Confirm:
+    part, product = state.terms.parts[leg], state.legs[leg].product
+    assert sent is not None, "a confirm is journaled before it is written"
+    assert sent.order_h is not None, "a confirm follows an order"
+    assert sent.prev_h is not None, "a confirm follows a receipt"
+    assert product is not None, "a receipt names the product"
+    return Confirm(
+        iss=state.terms.issuer,
+        sub=part.sub,
+        aud=part.operator,
+        iat=sent.iat,
+        exp=sent.iat + CONFIRM_LIFE_S,
+        jti=name,
+        order_h=sent.order_h,
+        prev_h=sent.prev_h,
+        path_root=path_root,
+        product=product,
+        void=sent.void,
     )
 
 

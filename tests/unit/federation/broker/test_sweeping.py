@@ -24,11 +24,11 @@ from federation.broker.sweeping.views import Finding
 from schemas.lease import TERMINAL, State
 from schemas.problem import Problem
 from schemas.segment import window
-from tests.support.loops import JumpingLoop
 from tests.support.seams import CountingEntropy
 from tests.support.world.network import Fence, Network, WorldPeer
 from tests.support.world.operator import BROKER, WorldOperator
-from tests.support.world.run import BUYER, KEY, RATES, Plan, World
+from tests.support.world.run import BUYER, KEY, RATES, World
+from tests.support.world.staged import staged
 
 SECRET = b"secret"
 
@@ -100,17 +100,8 @@ def claim(key: str) -> Claim:
 
 
 def run(scenario: Callable[[Shop], Awaitable[None]]) -> None:
-    loop = JumpingLoop()
-
-    async def main() -> None:
-        world = World(3, Plan(operators=3, trouble=False), loop)
-        async with asyncio.TaskGroup() as tasks:
-            shop = Shop(world, tasks)
-            await scenario(shop)
-            await shop.orders.close()
-
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        runner.run(main())
+    """Run a scenario in jumping time, and close the shop afterwards."""
+    staged(Shop, scenario)
 
 
 def test_what_live_orders_own_is_no_orphan_and_is_left_alone() -> None:

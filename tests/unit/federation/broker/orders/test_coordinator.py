@@ -23,10 +23,10 @@ from schemas.lease import State
 from schemas.price import RateTable
 from schemas.problem import Problem
 from schemas.segment import window
-from tests.support.loops import JumpingLoop
 from tests.support.seams import CountingEntropy
 from tests.support.world.network import Fence, Network, WorldPeer
-from tests.support.world.run import BUYER, KEY, RATES, Plan, World
+from tests.support.world.run import BUYER, KEY, RATES, World
+from tests.support.world.staged import staged
 
 
 class Shop:
@@ -62,17 +62,7 @@ def claim(key: str) -> Claim:
 
 def run(scenario: Callable[[Shop], Awaitable[None]], operators: int = 3) -> None:
     """Run a scenario in jumping time, and close the shop afterwards."""
-    loop = JumpingLoop()
-
-    async def main() -> None:
-        world = World(3, Plan(operators=operators, trouble=False), loop)
-        async with asyncio.TaskGroup() as tasks:
-            shop = Shop(world, tasks)
-            await scenario(shop)
-            await shop.orders.close()
-
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        runner.run(main())
+    staged(Shop, scenario, operators)
 
 
 def test_an_order_is_placed_becomes_active_and_is_released_with_its_bill() -> None:
