@@ -121,13 +121,13 @@ class _Fenced(Coroutine[Any, Any, T]):
 
     def send(self, value: Any) -> Any:
         life = self._life
-        if life.over and not life.buried:
-            return life.parked()
-        life.steps += 1
-        if life.steps == life.ends_at:
-            life.end()
-            return life.parked()
-        return self._work.send(value)
+        if life.buried:  # what is left over ends as it can: no step of it is one that a crash could come before
+            return self._work.send(value)
+        if not life.over:
+            life.steps += 1
+            if life.steps == life.ends_at:
+                life.end()
+        return life.parked() if life.over else self._work.send(value)
 
     def throw(self, *error: Any) -> Any:
         if self._life.over and not self._life.buried:
