@@ -204,14 +204,8 @@ class Desk:
         claim = claim_of(buyer.asker, key, "extend", order_id, extension)
 
         async def work() -> OrderView:
-            stored = await self._extending.quote(await self._longer(buyer, order_id, extension))
-            try:
-                return await self._orders.extend(stored, claim, buyer.budget)
-            except Problem as problem:
-                if problem.outcome is Outcome.UNKNOWN:
-                    raise  # it may have begun with these holds; if it has not, they end by themselves
-                await self._extending.let_go(stored)
-                raise problem.with_outcome(Outcome.UNDONE) from problem
+            longer = await self._longer(buyer, order_id, extension)
+            return await self._extending.change(longer, lambda made: self._orders.extend(made, claim, buyer.budget))
 
         return await self._once.run(claim, work, lambda _: self._orders.get(buyer.name, order_id, buyer.agent))
 

@@ -6,7 +6,6 @@ released (make before break). Both are paid by the second while both exist; docs
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from typing import Final
 
 from msgspec import structs
@@ -85,8 +84,7 @@ class Resizing:
             power=buyer.power,
             bandwidth_bps=asked.bandwidth_bps,
         )
-        stored = await self._extending.quote(wanted)
-        return await self._kept(stored, self._orders.extend(stored, claim, buyer.budget))
+        return await self._extending.change(wanted, lambda made: self._orders.extend(made, claim, buyer.budget))
 
     async def _new_path(
         self, buyer: Buyer, state: OrderState, quote: StoredQuote, asked: Resize, claim: Claim
@@ -98,17 +96,9 @@ class Resizing:
         if (dear := too_dear(stored, state, self._quoting.searching.terms.rates)) is not None:
             await self._extending.let_go(stored)
             raise dear
-        return await self._kept(stored, self._orders.place(stored, claim, buyer.budget, replaces=state.terms.id))
-
-    async def _kept(self, stored: StoredQuote, ordering: Awaitable[OrderView]) -> OrderView:
-        """What was ordered; its holds are let go where it was not."""
-        try:
-            return await ordering
-        except Problem as problem:
-            if problem.outcome is Outcome.UNKNOWN:
-                raise  # it may have begun with these holds; if it has not, they end by themselves
-            await self._extending.let_go(stored)
-            raise problem.with_outcome(Outcome.UNDONE) from problem
+        return await self._extending.kept(
+            stored, self._orders.place(stored, claim, buyer.budget, replaces=state.terms.id)
+        )
 
 
 def check_resizable(state: OrderState, asked: Resize) -> None:

@@ -142,15 +142,13 @@ class Quoting:
 
     async def _decide(self, wish: _Wish) -> QuoteRecord:
         """Under the locks of what it touches: find, price and hold in one turn, then write it down."""
-        replaced = await self._replaced(wish)
-        names = [f"{LEASE}:{wish.ask.product}"] if wish.ask.product else []
-        names += [f"{QUOTE}:{replaced.id}"] if replaced else []
-        async with self._shop.locks.hold(*names):
-            if replaced:
-                replaced = self._still_held(replaced)
-            quote = await (
-                self._put_off(wish, replaced) if self._for_a_person(wish, replaced) else self._offer(wish, replaced)
-            )
+        replaced, product = await self._replaced(wish), wish.ask.product
+        async with self._shop.locks.hold(*([f"{LEASE}:{product}"] if product else [])):
+            replaced = replaced or self._in_hand(wish)
+            async with self._shop.locks.hold(*([f"{QUOTE}:{replaced.id}"] if replaced else [])):
+                replaced = self._still_held(replaced) if replaced and wish.replaces else self._in_hand(wish)
+                later = self._for_a_person(wish, replaced)
+                quote = await (self._put_off(wish, replaced) if later else self._offer(wish, replaced))
         return quote_record(quote, wish.ask.raw)
 
     def _for_a_person(self, wish: _Wish, replaced: Quote | None) -> bool:
@@ -191,6 +189,17 @@ class Quoting:
         if found is None or (found.broker, found.buyer) != (wish.broker, wish.buyer):
             raise not_found("the quote to be replaced")
         return found
+
+    def _in_hand(self, wish: _Wish) -> Quote | None:
+        """What this buyer holds for a change of the same lease. A lease has one change in hand, so a question that
+        comes again takes the place of the one whose answer was lost, as if it had named it."""
+        if wish.ask.product is None:
+            return None
+        whose, now = (wish.broker, wish.buyer, wish.ask.product), self._shop.now()
+        for one in self._shop.quotes.values():
+            if one.state is State.HELD and one.exp > now and (one.broker, one.buyer, one.product) == whose:
+                return one
+        return None
 
     def _still_held(self, quote: Quote) -> Quote:
         held = self._shop.quotes.get(quote.id)

@@ -347,6 +347,24 @@ async def test_an_extension_needs_room(tmp_path: Path) -> None:
         assert blocker.held.held
 
 
+async def test_a_change_that_is_asked_for_again_takes_the_place_of_the_hold_whose_answer_was_lost(
+    tmp_path: Path,
+) -> None:
+    async with OperatorWorld(tmp_path).run() as world:
+        deal, after = await world.broker.lease(plan(gbps=60)), NOW + HOUR
+        lost = await world.broker.ask(**extension(deal, 600))
+        again = await world.broker.ask(**extension(deal, 600))
+        assert (again.held.held, again.held.segment, world.free(UNI_A, after)) == (True, lost.held.segment, 40)
+        with pytest.raises(Problem, match="replaced"):
+            await world.broker.order(lost)
+        await world.broker.ask(plan(gbps=50, start=after + 600))
+        assert (await world.broker.ask(**extension(deal, 700))).answer.refusal, "and then the hold before stays"
+        await world.broker.order(again)
+        assert (await world.broker.confirm(again)).segment.window == window(NOW, NOW + HOUR + 600)
+        await world.broker.release(again)
+        assert world.free(UNI_A, after) == 100
+
+
 async def test_release_lets_a_waiting_extension_go(tmp_path: Path) -> None:
     async with OperatorWorld(tmp_path).run() as world:
         deal = await world.broker.lease(plan())

@@ -7,6 +7,9 @@ again, since what auditors attest may have changed since the order.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
 from msgspec import Struct, structs
 
 from federation.broker.authority.power import Power
@@ -24,6 +27,7 @@ from federation.broker.quotes.seal import Bought, Sealed, path_view, seal
 from federation.broker.quotes.tally import labels_agree, tally
 from federation.broker.quotes.within import Within
 from federation.policy.limits import judge, lacking_marks
+from schemas.answer import OrderView
 from schemas.price import MICRO_MAX, PPM, Money, Tariff, total, usage
 from schemas.problem import Outcome, Problem
 from schemas.quote import SegmentQuote
@@ -72,12 +76,47 @@ class Extending:
         self._searching, self._terms = quoting.searching, quoting.searching.terms
         self._peers, self._author = quoting.peers, quoting.author
         self._store, self._limits, self._turns = quoting.store, quoting.limits, quoting.turns
+        self._asking: set[str] = set()
+
+    async def change(self, longer: Longer, order: Callable[[StoredQuote], Awaitable[OrderView]]) -> OrderView:
+        """What came of a change: `order` is given a firm quote over all segments, durably stored.
+
+        Raises INCOMPATIBLE_STATE, POLICY_DENIED, TOO_MANY_REQUESTS, why an operator refused, or what `order` raises.
+        """
+        with self._alone(longer.order):
+            stored = await self.quote(longer)
+            return await self.kept(stored, order(stored))
 
     async def quote(self, longer: Longer) -> StoredQuote:
         """A firm quote over all segments, durably stored. Raises POLICY_DENIED, TOO_MANY_REQUESTS, or why an operator
         refused."""
         with self._turns.one(longer.quote.buyer):
             return await self._quote(longer)
+
+    async def kept(self, stored: StoredQuote, ordering: Awaitable[OrderView]) -> OrderView:
+        """What was ordered; its holds are let go where it was not."""
+        try:
+            return await ordering
+        except Problem as problem:
+            if problem.outcome is Outcome.UNKNOWN:
+                raise  # it may have begun with these holds; if it has not, they end by themselves
+            await self.let_go(stored)
+            if problem.code == "NOT_FOUND":  # made while the store was away, or lost by it: nobody else knows of it
+                why = "the store does not know what was quoted just now; ask again with the same key"
+                raise Problem("UNAVAILABLE", why, outcome=Outcome.UNDONE, retry_after_s=1) from problem
+            raise problem.with_outcome(Outcome.UNDONE) from problem
+
+    @contextmanager
+    def _alone(self, order: str) -> Iterator[None]:
+        """One change of an order at a time: another would take the holds of this one."""
+        if order in self._asking:
+            why = "another change is being asked for; wait for its outcome"
+            raise Problem("INCOMPATIBLE_STATE", why, outcome=Outcome.NONE)
+        self._asking.add(order)
+        try:
+            yield
+        finally:
+            self._asking.remove(order)
 
     async def _quote(self, longer: Longer) -> StoredQuote:
         self._check_policy(longer)

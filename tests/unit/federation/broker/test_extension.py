@@ -12,7 +12,7 @@ from federation.broker.quotes.extension import Extending, Leased, Longer
 from federation.broker.quotes.protocols import StoredQuote
 from schemas.jurisdiction import Attestation, ClassFacts, Sovereignty
 from schemas.lease import State
-from schemas.problem import Outcome, Problem
+from schemas.problem import Outcome, Problem, not_found
 from schemas.quote import Action
 from schemas.segment import Limits, window
 from tests.support.loops import run
@@ -162,6 +162,36 @@ def test_an_operator_that_left_the_configuration_is_named() -> None:
             await extending.quote(longer(before))
         assert caught.value.code == "OPERATOR_UNREACHABLE"
         assert f"{BETA} is not among the operators of this broker any more" in caught.value.detail
+        assert market.held() == {"Alpha": 0, "Beta": 0, "Gamma": 0, "Delta": 0}
+
+    world(main)
+
+
+def test_one_change_of_an_order_is_asked_for_at_a_time() -> None:
+    async def main(market: SmallMarket, extending: Extending) -> None:
+        wanted = longer(await bought(market))
+
+        async def ordered(_: StoredQuote) -> Any:
+            with pytest.raises(Problem, match="another change") as caught:
+                await extending.change(wanted, ordered)
+            assert (caught.value.code, caught.value.outcome) == ("INCOMPATIBLE_STATE", Outcome.NONE)
+            return "ordered"
+
+        assert await extending.change(wanted, ordered) == "ordered"
+        assert await extending.change(wanted, ordered) == "ordered", "and one after the other"
+
+    world(main)
+
+
+def test_a_quote_that_the_store_does_not_know_is_no_fault_of_the_buyer() -> None:
+    async def main(market: SmallMarket, extending: Extending) -> None:
+        async def unknown(stored: StoredQuote) -> Any:
+            raise not_found(f"quote {stored.id}")
+
+        with pytest.raises(Problem) as caught:
+            await extending.change(longer(await bought(market)), unknown)
+        problem = caught.value
+        assert (problem.code, problem.outcome, problem.retry_after_s) == ("UNAVAILABLE", Outcome.UNDONE, 1)
         assert market.held() == {"Alpha": 0, "Beta": 0, "Gamma": 0, "Delta": 0}
 
     world(main)
