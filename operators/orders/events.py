@@ -1,7 +1,7 @@
 """State changes of leases for whoever watches: only a hint, the inventory is the truth.
 
-What changes at a broker's own request it reads in the answer. So changes wait a moment, and of several of one lease the
-last one is told.
+What a broker asked for it reads in the answer. So it is told only of what time did: what ended, lapsed, or came up
+later.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from schemas.lease import State
 from schemas.segment import EntityId, Id
 
 WAITING_MAX: Final = 1_000
-COALESCE_S: Final = 0.2
 
 
 class LeaseChange(NamedTuple):
@@ -30,23 +29,13 @@ class Events:
 
     def __init__(self) -> None:
         self._watchers: dict[EntityId, set[asyncio.Queue[LeaseChange]]] = {}
-        self._untold: dict[EntityId, dict[Id, LeaseChange]] = {}
 
     def publish(self, broker: EntityId, change: LeaseChange) -> None:
-        """Tell everyone who watches this broker's leases, soon; one that does not read loses the oldest."""
-        if not self._watchers.get(broker):
-            return
-        if broker not in self._untold:
-            self._untold[broker] = {}
-            asyncio.get_running_loop().call_later(COALESCE_S, self._tell, broker)
-        self._untold[broker][change.product] = change
-
-    def _tell(self, broker: EntityId) -> None:
-        for change in self._untold.pop(broker).values():
-            for queue in self._watchers.get(broker, ()):
-                if queue.full():
-                    queue.get_nowait()
-                queue.put_nowait(change)
+        """Tell everyone who watches this broker's leases; one that does not read loses the oldest."""
+        for queue in self._watchers.get(broker, ()):
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(change)
 
     async def watch(self, broker: EntityId) -> AsyncGenerator[LeaseChange, None]:
         """Changes from now on."""

@@ -16,6 +16,7 @@ from msgspec import structs
 from operators.fabric.driver import Wiring
 from operators.inventory.ledger import Claim
 from operators.orders import fsm
+from operators.orders.events import LeaseChange
 from operators.orders.fsm import Due, Lease, Quote
 from operators.orders.keeping import Batch, OrderRow
 from operators.orders.receipts import receipted
@@ -190,21 +191,28 @@ class Lifecycle:
         return after
 
     async def _step_lease(self, product: Id) -> None:
+        """Nobody asked for this step, so its broker is told."""
         lease = self._shop.leases.get(product)
         step = fsm.due(lease, self._shop.now()) if lease else None
         if lease is None or step is None:
             return
-        if step is Due.START:
-            await self.start(lease)
-        elif step is Due.FINISH:
-            await self.finish(lease)
-        elif step is Due.LAPSE_AMENDMENT:
-            await self.lapse_amendment(lease)
-        elif step is Due.SETTLE:
-            await self.settle(lease)
-        else:
-            why = "the window is over" if step is Due.END else "not confirmed in time"
-            await self.release(lease, why, Batch())
+        after = await self._stepped(lease, step)
+        if after.state is not lease.state:
+            at_ms = self._shop.signer.clock.now_us() // 1000
+            self._shop.events.publish(after.broker, LeaseChange(after.id, after.state, at_ms))
+
+    async def _stepped(self, lease: Lease, step: Due) -> Lease:
+        match step:
+            case Due.START:
+                return await self.start(lease)
+            case Due.FINISH:
+                return await self.finish(lease)
+            case Due.LAPSE_AMENDMENT:
+                return await self.lapse_amendment(lease)
+            case Due.SETTLE:
+                return await self.settle(lease)
+        why = "the window is over" if step is Due.END else "not confirmed in time"
+        return await self.release(lease, why, Batch())
 
     async def _fail(self, lease: Lease, why: str) -> Lease:
         failing = fsm.stepped(lease, State.COMPENSATING, self._shop.now(), why)

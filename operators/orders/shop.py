@@ -18,7 +18,7 @@ from operators.config import Holds, Sales
 from operators.fabric.driver import Driver
 from operators.inventory.ledger import Inventory
 from operators.orders.caps import HoldCaps
-from operators.orders.events import Events, LeaseChange
+from operators.orders.events import Events
 from operators.orders.fsm import Lease, Quote, wake_at
 from operators.orders.keeping import Batch, Store
 from operators.orders.locks import Locks
@@ -130,15 +130,12 @@ class Shop:
         self.timers.arm(quote.exp, (QUOTE, quote.id))
 
     def remember_lease(self, lease: Lease) -> None:
-        """Keep a lease until it is over, look at it again when time makes its next step, and tell who watches."""
-        before = self.leases.pop(lease.id, None)
+        """Keep a lease until it is over, and look at it again when time makes its next step."""
+        self.leases.pop(lease.id, None)
         if lease.state not in OVER:
             self.leases[lease.id] = lease
         if (at := wake_at(lease)) is not None:
             self.timers.arm(at, (LEASE, lease.id))
-        if before is None or before.state is not lease.state:
-            at_ms = self.signer.clock.now_us() // 1000
-            self.events.publish(lease.broker, LeaseChange(lease.id, lease.state, at_ms))
 
     async def find_quote(self, quote_id: Id, broker: EntityId) -> Quote:
         """A broker's own quote. Raises `NOT_FOUND`."""

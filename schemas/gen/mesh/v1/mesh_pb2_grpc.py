@@ -83,7 +83,7 @@ class MeshServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchLeases(self, request, context):
-        """State changes of the caller's leases, as they happen. Only a hint: the inventory is the truth.
+        """State changes of the caller's leases that it did not ask for. Only a hint: the inventory is the truth.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,7 +42,7 @@ class MeshStub:
     Confirm: _grpc.UnaryUnaryMultiCallable[_mesh_pb2.ConfirmRequest, _mesh_pb2.ConfirmReply]
     """Makes a segment that is UP ACTIVE, and billable. Idempotent: the same document has the same receipt."""
     WatchLeases: _grpc.UnaryStreamMultiCallable[_mesh_pb2.WatchLeasesRequest, _mesh_pb2.LeaseEvent]
-    """State changes of the caller's leases, as they happen. Only a hint: the inventory is the truth."""
+    """State changes of the caller's leases that it did not ask for. Only a hint: the inventory is the truth."""
 
 @_typing.type_check_only
 class MeshAsyncStub(MeshStub):
@@ -56,7 +56,7 @@ class MeshAsyncStub(MeshStub):
     Confirm: _aio.UnaryUnaryMultiCallable[_mesh_pb2.ConfirmRequest, _mesh_pb2.ConfirmReply]  # type: ignore[assignment]
     """Makes a segment that is UP ACTIVE, and billable. Idempotent: the same document has the same receipt."""
     WatchLeases: _aio.UnaryStreamMultiCallable[_mesh_pb2.WatchLeasesRequest, _mesh_pb2.LeaseEvent]  # type: ignore[assignment]
-    """State changes of the caller's leases, as they happen. Only a hint: the inventory is the truth."""
+    """State changes of the caller's leases that it did not ask for. Only a hint: the inventory is the truth."""
 
 class MeshServicer(metaclass=_abc_1.ABCMeta):
     """Served by every operator. Every call carries `authorization` metadata and a deadline."""
@@ -91,6 +91,6 @@ class MeshServicer(metaclass=_abc_1.ABCMeta):
         request: _mesh_pb2.WatchLeasesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_mesh_pb2.LeaseEvent], _abc.AsyncIterator[_mesh_pb2.LeaseEvent]]:
-        """State changes of the caller's leases, as they happen. Only a hint: the inventory is the truth."""
+        """State changes of the caller's leases that it did not ask for. Only a hint: the inventory is the truth."""
 
 def add_MeshServicer_to_server(servicer: MeshServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
