@@ -32,7 +32,6 @@ class Kind(NamedTuple):
     """One row: claims type, size cap, life cap; `addressed` documents carry one `aud`, published ones none.
 
     A `proof` brings its own key in the header, has no `exp`, and counts for `life_s_max` before and after its `iat`.
-    What is `shown_again` comes unchanged with request after request.
     """
 
     claims: type[Any]
@@ -40,7 +39,6 @@ class Kind(NamedTuple):
     life_s_max: int
     addressed: bool = True
     proof: bool = False
-    shown_again: bool = False
 
 
 TYPES: Final[Mapping[str, Kind]] = MappingProxyType(
@@ -64,7 +62,7 @@ TYPES: Final[Mapping[str, Kind]] = MappingProxyType(
         "policy+jwt": Kind(Policy, 48 * KIB, POLICY_LIFE_S, addressed=False),
         "mandate+jwt": Kind(Mandate, 16 * KIB, MANDATE_LIFE_S),
         "endpoint-grant+jwt": Kind(EndpointGrant, 16 * KIB, GRANT_LIFE_S),
-        "at+jwt": Kind(AccessToken, 16 * KIB, AGENT_TOKEN_LIFE_S, shown_again=True),
+        "at+jwt": Kind(AccessToken, 16 * KIB, AGENT_TOKEN_LIFE_S),
         "dpop+jwt": Kind(DpopProof, 4 * KIB, PROOF_AGE_S, addressed=False, proof=True),
         "client-authentication+jwt": Kind(ClientAssertion, 4 * KIB, ASSERTION_LIFE_S),
         "authorization-grant+jwt": Kind(DelegationGrant, 16 * KIB, ASSERTION_LIFE_S),

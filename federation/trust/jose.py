@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import OrderedDict
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, NoReturn, TypeVar
@@ -28,7 +27,7 @@ PROOF_MEMBERS: Final = {"alg", "typ", "jwk"}
 JTI_LENGTH_MIN, JTI_LENGTH_MAX = 16, 64
 KID_LENGTH_MAX: Final = 64
 HEADER_KEPT_MAX: Final = 512  # characters of a header that is remembered, parsed
-PAYLOAD_KEPT_MAX: Final = 4096  # bytes of a payload that is remembered, read
+TOKEN_KEPT_MAX: Final = 4096  # characters of a document that is remembered, taken apart
 _ES256: Final = ECAlgorithm(hashes.SHA256)
 _DETERMINISTIC: Final = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 
@@ -83,11 +82,11 @@ def verify_jws(
     typ = TYP_OF[claims]
     kind = TYPES[typ]
     assert not kind.proof, f"{typ} brings its own key"
-    signing_input, header, payload, signature = _split(token, kind)
-    _check_header(header, typ, keys)
-    if not _SHOWN.verifies(token, signing_input, keys[header["kid"]], signature, again=kind.shown_again):
+    document = _split(token, kind)
+    _check_header(document.header, typ, keys)
+    if not document.is_signed_by(keys[document.header["kid"]]):
         _refuse("the signature does not verify")
-    trusted = _claims(payload, claims)
+    trusted = document.read(claims)
     _check_parties(trusted, kind, iss, aud)
     _check_times(trusted, kind, now)
     return trusted
@@ -102,12 +101,12 @@ def verify_proof(token: str, claims: type[T], *, now: int) -> tuple[T, str]:
     typ = TYP_OF[claims]
     kind = TYPES[typ]
     assert kind.proof, f"{typ} names its key and does not bring it"
-    signing_input, header, payload, signature = _split(token, kind)
-    _check_form(header, typ, PROOF_MEMBERS)
-    kid, key = proof_key(header["jwk"])
-    if not _ES256.verify(signing_input, key, signature):
+    document = _split(token, kind)
+    _check_form(document.header, typ, PROOF_MEMBERS)
+    kid, key = proof_key(document.header["jwk"])
+    if not document.is_signed_by(key):
         _refuse("the signature does not verify")
-    trusted = _claims(payload, claims)
+    trusted = document.read(claims)
     _check_parties(trusted, kind, None, None)
     made: Any = trusted
     if abs(made.iat - now) > kind.life_s_max:
@@ -117,8 +116,7 @@ def verify_proof(token: str, claims: type[T], *, now: int) -> tuple[T, str]:
 
 def unverified(token: str, claims: type[T]) -> T:
     """The claims of a document before it can be verified, to look up whose keys to use. Never to be acted on."""
-    _, _, payload, _ = _split(token, TYPES[TYP_OF[claims]])
-    return _claims(payload, claims)
+    return _split(token, TYPES[TYP_OF[claims]]).read(claims)
 
 
 def claimed_typ(token: str) -> str:
@@ -147,18 +145,50 @@ def claimed_kid(token: str) -> str | None:
     return kid if isinstance(kid, str) and len(kid) <= KID_LENGTH_MAX else None
 
 
-def _split(token: str, kind: Kind) -> tuple[bytes, Any, bytes, bytes]:
+class _Document:
+    """A document taken apart, and what was found of it so far: it is read once, and what a key signed is computed once.
+
+    Raises `ValueError` for what is no compact JWS."""
+
+    __slots__ = ("_claims", "_signature", "_signer", "header", "payload", "signing_input")
+
+    def __init__(self, token: str) -> None:
+        header, payload, signature = token.split(".")
+        self.header = _header(header) if len(header) <= HEADER_KEPT_MAX else _json(b64url_decode(header))
+        self.payload, self._signature = b64url_decode(payload), b64url_decode(signature)
+        self.signing_input = token.rpartition(".")[0].encode()
+        self._signer: PublicKey | None = None
+        self._claims: Any = None
+
+    def is_signed_by(self, key: PublicKey) -> bool:
+        """Whether this very key made the signature."""
+        if self._signer is not key and _ES256.verify(self.signing_input, key, self._signature):
+            self._signer = key
+        return self._signer is key
+
+    def read(self, claims: type[T]) -> T:
+        """The claims, which are frozen. Raises `DOCUMENT_INVALID`."""
+        if type(self._claims) is not claims:
+            self._claims = _read(self.payload, claims)
+        found: T = self._claims
+        return found
+
+
+def _split(token: str, kind: Kind) -> _Document:
+    """A document is read several times on its way, and a token comes again with every request; a proof comes once."""
     if len(token) > kind.bytes_max:
         _refuse(f"larger than {kind.bytes_max} bytes")
-    parts = token.split(".") if token.isascii() else []
-    if len(parts) != 3:
+    if not token.isascii():
         _refuse("no compact JWS")
     try:
-        header = _header(parts[0]) if len(parts[0]) <= HEADER_KEPT_MAX else _json(b64url_decode(parts[0]))
-        payload, signature = b64url_decode(parts[1]), b64url_decode(parts[2])
+        return _Document(token) if kind.proof or len(token) > TOKEN_KEPT_MAX else _document(token)
     except (ValueError, RecursionError):
         _refuse("no compact JWS")
-    return token.rpartition(".")[0].encode(), header, payload, signature
+
+
+@lru_cache(maxsize=1024)
+def _document(token: str) -> _Document:
+    return _Document(token)
 
 
 @lru_cache(maxsize=1024)
@@ -183,47 +213,28 @@ def _check_form(header: Any, typ: str, members: set[str]) -> None:
         _refuse("alg must be ES256")
 
 
-class _Shown:
-    """Tokens that are shown with request after request: a signature that one key verified is not computed again."""
-
-    def __init__(self, most: int = 1024) -> None:
-        self._most = most
-        self._by: OrderedDict[str, PublicKey] = OrderedDict()
-
-    def verifies(self, token: str, signing_input: bytes, key: PublicKey, signature: bytes, *, again: bool) -> bool:
-        """Whether this very key made the signature."""
-        if again and self._by.get(token) is key:
-            return True
-        good = _ES256.verify(signing_input, key, signature)
-        if good and again:
-            self._by[token] = key
-            if len(self._by) > self._most:
-                self._by.popitem(last=False)
-        return good
-
-
-_SHOWN: Final = _Shown()
-
-
-def _claims(payload: bytes, claims: type[T]) -> T:
-    """The claims; those of a small payload are remembered, since a document is read several times on its way. They are
-    frozen, and nobody changes what they hold."""
-    if len(payload) > PAYLOAD_KEPT_MAX:
-        return _read(payload, claims)
-    found: T = _remembered(payload, claims)
-    return found
-
-
-@lru_cache(maxsize=1024)
-def _remembered(payload: bytes, claims: type[Any]) -> Any:
-    return _read(payload, claims)
-
-
 def _read(payload: bytes, claims: type[T]) -> T:
+    """What comes out as the very same bytes when it is written again holds no member twice, and nothing that we do not
+    write; whatever is spelled otherwise is read in the strict way, which is slower."""
+    try:
+        found: T = _decoder(claims).decode(payload)
+        if msgspec.json.encode(found) == payload:
+            return found
+    except (ValueError, RecursionError):
+        pass  # the strict way says what is wrong
+    return _read_strictly(payload, claims)
+
+
+def _read_strictly(payload: bytes, claims: type[T]) -> T:
     try:
         return msgspec.convert(_json(payload), claims)
     except (ValueError, RecursionError) as error:
         _refuse(f"the claims are not well formed: {error}")
+
+
+@lru_cache(maxsize=64)
+def _decoder(claims: type[Any]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(claims, float_hook=_no_constant)
 
 
 def _check_parties(trusted: Any, kind: Kind, iss: str | None, aud: str | None) -> None:

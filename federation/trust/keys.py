@@ -6,6 +6,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -78,8 +79,8 @@ def proof_key(found: Any) -> tuple[str, PublicKey]:
     if not (isinstance(x, str) and isinstance(y, str) and x.isascii() and y.isascii()):
         raise Problem("DOCUMENT_INVALID", "jwk must be a public P-256 key")
     try:
-        jwk = msgspec.convert({"kid": thumbprint(x, y)} | found, Jwk)
-    except msgspec.ValidationError as error:
+        jwk = msgspec.convert({"kid": _point(x, y)[0]} | found, Jwk)
+    except ValueError as error:
         raise Problem("DOCUMENT_INVALID", "jwk must be a public P-256 key") from error
     return jwk.kid, _public_key(jwk)
 
@@ -87,19 +88,23 @@ def proof_key(found: Any) -> tuple[str, PublicKey]:
 def _public_key(jwk: Jwk) -> PublicKey:
     if (jwk.kty, jwk.crv, jwk.alg, jwk.use) != ("EC", "P-256", "ES256", "sig"):
         raise Problem("DOCUMENT_INVALID", f"key {jwk.kid} is no P-256 signature key")
-    if jwk.kid != thumbprint(jwk.x, jwk.y):
-        raise Problem("DOCUMENT_INVALID", f"key {jwk.kid} is not named by its RFC 7638 thumbprint")
     try:
-        return _point(jwk.x, jwk.y)
+        kid, key = _point(jwk.x, jwk.y)
     except ValueError as error:
         raise Problem("DOCUMENT_INVALID", f"key {jwk.kid} is no point on P-256") from error
+    if jwk.kid != kid:
+        raise Problem("DOCUMENT_INVALID", f"key {jwk.kid} is not named by its RFC 7638 thumbprint")
+    return key
 
 
-def _point(x: str, y: str) -> PublicKey:
+@lru_cache(maxsize=1024)
+def _point(x: str, y: str) -> tuple[str, PublicKey]:
+    """Thumbprint and key, which an agent shows with every request. Raises `ValueError`."""
     if len(x) != COORDINATE_CHARS or len(y) != COORDINATE_CHARS:
         raise ValueError("a coordinate has 32 bytes: a shorter spelling would give one key two names")
     numbers = [int.from_bytes(b64url_decode(coordinate), "big") for coordinate in (x, y)]
-    return ec.EllipticCurvePublicNumbers(numbers[0], numbers[1], ec.SECP256R1()).public_key()
+    key = ec.EllipticCurvePublicNumbers(numbers[0], numbers[1], ec.SECP256R1()).public_key()
+    return thumbprint(x, y), key
 
 
 def thumbprint(x: str, y: str) -> str:

@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from hypothesis import given
 from hypothesis import strategies as st
 
+from federation.trust import jose
 from federation.trust.jose import doc_hash, sign_jws, unverified, verify_jws
 from federation.trust.keys import b64url, b64url_decode, generate, load_private, public_keys, thumbprint
-from schemas.entity import Jwk, Jwks
+from schemas.entity import EntityStatement, Jwk, Jwks
 from schemas.order import Confirm, Receipt
 from schemas.problem import Problem
 from tests.support.seams import NOW
@@ -136,6 +137,56 @@ def test_half_a_character_is_refused_because_no_answer_could_repeat_it() -> None
         unverified(f"e30.{b64url(half)}.AAAA", Receipt)
     assert caught.value.code == "DOCUMENT_INVALID"
     caught.value.detail.encode()
+
+
+STATEMENT = EntityStatement(
+    iss=BROKER, sub=BROKER, iat=NOW, exp=NOW + 60, jwks=Jwks((KEY.jwk(),)), metadata={"a": {"b": [1, None, "ü\n"]}}
+)
+WRITTEN = [msgspec.json.encode(CONFIRM), msgspec.json.encode(STATEMENT)]
+PIECES = [
+    b'"v":1,',
+    b',"sub":"x"',
+    b'"b":2,',
+    b'{"b":1,"b":1}',
+    b"1.5",
+    b"1e3",
+    b"-0",
+    b" ",
+    b"\\ud800",
+    b"\xff",
+    b"NaN",
+]
+
+
+@given(st.sampled_from([0, 1]), st.data())
+def test_reading_fast_is_as_strict_as_reading_slowly(which: int, data: st.DataObject) -> None:
+    kind, payload = (type(CONFIRM), type(STATEMENT))[which], WRITTEN[which]
+    begin = data.draw(st.integers(0, len(payload)))
+    end = data.draw(st.integers(begin, min(len(payload), begin + data.draw(st.sampled_from([0, 1, 40])))))
+    piece = data.draw(st.sampled_from([b"", *PIECES, payload[begin:end] * 2]))
+    changed = payload[:begin] + piece + payload[end:]
+    assert _outcome(jose._read, changed, kind) == _outcome(jose._read_strictly, changed, kind)
+
+
+def _outcome(read: Callable[[bytes, type[Any]], Any], payload: bytes, kind: type[Any]) -> object:
+    try:
+        return read(payload, kind)
+    except Problem as problem:
+        return problem.detail
+
+
+def test_another_key_of_the_same_name_verifies_nothing_that_the_first_one_did() -> None:
+    token = sign_jws(KEY, CONFIRM)
+    assert verify(token) == CONFIRM
+    with pytest.raises(Problem, match="signature"):
+        verify_jws(token, Confirm, {KEY.kid: OTHER.key.public_key()}, now=NOW, iss=BROKER, aud=OPERATOR)
+
+
+def test_a_document_that_was_read_as_one_kind_is_read_anew_as_another() -> None:
+    token = sign_jws(KEY, CONFIRM)
+    assert unverified(token, Confirm) == CONFIRM
+    with pytest.raises(Problem, match="not well formed"):
+        unverified(token, Receipt)
 
 
 def test_a_token_for_another_receiver_and_one_without_a_receiver_are_refused() -> None:
