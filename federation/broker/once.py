@@ -1,10 +1,11 @@
 """One effect per `Idempotency-Key` (design section 8, promise 4).
 
 The key is taken before anything happens, durably before anything is written, and its answer is bound in the transaction
-of the effect. A second request with the key joins the first while that is under way, and finds its answer afterwards. A
-request that failed without an effect, or died on the way to it, leaves the key taken and unanswered, or not taken: the
-same request may run again. Where replicas share the store, a request runs on the one whose turn it is (`Turns`); the
-others wait for its answer.
+of the effect. A second request with the key joins the first while that is under way, and finds its answer afterwards.
+A refusal without an effect is an answer, too: bound before it is told, so that no stray copy of the request has an
+effect later. What may pass (`PASSING`), and a request that died on the way, leave the key taken and unanswered, or not
+taken: the same request may run again. Where replicas share the store, a request runs on the one whose turn it is
+(`Turns`); the others wait for its answer.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import msgspec
 from federation.broker.quotes.protocols import Claim, ClaimStore
 from federation.node.seams import Clock
 from federation.trust.jose import sha256_b64
-from schemas.problem import Outcome, Problem
+from schemas.problem import PASSING, Outcome, Problem, from_dict
 
 T = TypeVar("T")
+REFUSAL: Final = "!"  # how an answer begins that is a refusal; an id never does
+REFUSAL_BYTES_MAX: Final = 1_024  # kept as long as its key, of however many requests
 WAIT_S: Final = 10.0  # for the answer of another replica
 LOOK_AGAIN_S: Final = 0.05
 CONFLICT: Final = "this key came with another request before; use a new key for a new request"
@@ -59,7 +62,7 @@ class Once:
     ) -> T:
         """The answer of `work`; of `again`, given the id of the answer, where the key was answered before.
 
-        Raises IDEMPOTENCY_CONFLICT for a key that came with another request, and what `work` raises.
+        Raises IDEMPOTENCY_CONFLICT for a key that came with another request, and what `work` raises or raised before.
         """
         name = (claim.buyer, claim.key)
         if name not in self._running:
@@ -83,8 +86,7 @@ class Once:
     ) -> None:
         try:
             if self._turns is None:
-                answered = await self._answered(claim)
-                answer = await work() if answered is None else await again(answered)
+                answer = await self._once(claim, work, again)
             else:
                 answer = await self._in_turn(self._turns, claim, work, again)
         except Exception as error:  # noqa: BLE001 - whoever waits gets it; a fault of ours must not stop the broker
@@ -96,6 +98,24 @@ class Once:
             _settle(done, answer)
         finally:
             del self._running[(claim.buyer, claim.key)]
+
+    async def _once(self, claim: Claim, work: Callable[[], Awaitable[T]], again: Callable[[str], Awaitable[T]]) -> T:
+        if (answered := await self._answered(claim)) is not None:
+            return await _repeated(answered, again)
+        try:
+            return await work()
+        except Problem as problem:
+            if problem.code in PASSING or problem.outcome in {Outcome.PENDING, Outcome.UNKNOWN}:
+                raise
+            raise await self._bound(claim, problem) from problem
+
+    async def _bound(self, claim: Claim, problem: Problem) -> Problem:
+        """A refusal as it is told: where it cannot be bound, a copy of the request may still have an effect."""
+        try:
+            await self._store.answer(claim, _refusal(problem))
+        except Problem:
+            return problem.with_outcome(Outcome.UNKNOWN)
+        return problem
 
     async def _answered(self, claim: Claim) -> str | None:
         return await self._store.claim(claim, self._clock.now())
@@ -109,18 +129,17 @@ class Once:
     ) -> T:
         """A replica that was held up for long may find that another took its turn; then the other's answer counts."""
         if (answered := await self._before(turns, claim)) is not None:
-            return await again(answered)
+            return await _repeated(answered, again)
         try:
-            answered = await self._answered(claim)
-            answer = await work() if answered is None else await again(answered)
+            answer = await self._once(claim, work, again)
         except Problem:
             await turns.leave(claim)
             if (answered := await self._known(claim)) is None:
                 raise
-            return await again(answered)
+            return await _repeated(answered, again)
         if await turns.leave(claim) or (answered := await self._known(claim)) is None:
             return answer
-        return await again(answered)
+        return await _repeated(answered, again)
 
     async def _known(self, claim: Claim) -> str | None:
         """The answer, as far as anybody can tell now: what the work came to is not to be hidden by a store that is away
@@ -142,6 +161,22 @@ class Once:
                 raise Problem("UNAVAILABLE", why, outcome=Outcome.PENDING, retry_after_s=1)
             await asyncio.sleep(LOOK_AGAIN_S)
         return None
+
+
+async def _repeated(answered: str, again: Callable[[str], Awaitable[T]]) -> T:
+    """What was answered before. Raises what was refused before."""
+    if answered.startswith(REFUSAL):
+        raise from_dict(msgspec.json.decode(answered.removeprefix(REFUSAL), type=dict[str, Any]))
+    return await again(answered)
+
+
+def _refusal(problem: Problem) -> str:
+    """A refusal as the answer of a key; the members of its code only where they are not many."""
+    body = msgspec.json.encode(problem.as_dict())
+    if len(body) > REFUSAL_BYTES_MAX:
+        short = Problem(problem.code, problem.detail[:200], field=problem.field, outcome=problem.outcome)
+        body = msgspec.json.encode(short.as_dict())
+    return REFUSAL + body.decode()
 
 
 def _settle(done: asyncio.Future[Any], answer: Any = None, error: Exception | None = None) -> None:

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import aiohttp
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential
 
-from schemas.problem import Outcome, Problem
+from schemas.problem import PASSING, Outcome, Problem
 
 T = TypeVar("T")
 ATTEMPTS_MAX: Final = 4
@@ -20,8 +20,23 @@ NETWORK: Final = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, Tim
 async def persistent(call: Callable[[], Awaitable[T]], address: str, *, write: bool) -> T:
     """The result of `call`, tried again while the network fails or the broker cannot serve.
 
-    Raises the broker's `Problem`, or `UNAVAILABLE` when none answers; a write that may have arrived is `unknown`.
+    Raises the broker's `Problem`, or `UNAVAILABLE` when none answers; a write that may have arrived is `unknown`, also
+    where a later copy of it was refused for a reason that may pass: such a refusal does not bind the key.
     """
+    lost = False
+
+    async def attempted() -> T:
+        nonlocal lost
+        try:
+            return await call()
+        except NETWORK as error:
+            lost = lost or not isinstance(error, aiohttp.ClientConnectorError)
+            raise
+        except Problem as problem:
+            if lost and write and problem.code in PASSING and problem.outcome in {None, Outcome.NONE}:
+                raise problem.with_outcome(Outcome.UNKNOWN) from problem
+            raise
+
     try:
         async for attempt in AsyncRetrying(
             stop=stop_after_attempt(ATTEMPTS_MAX),
@@ -30,9 +45,9 @@ async def persistent(call: Callable[[], Awaitable[T]], address: str, *, write: b
             reraise=True,
         ):
             with attempt:
-                return await call()
+                return await attempted()
     except NETWORK as error:
-        raise _unreachable(address, error, write=write) from error
+        raise _unreachable(address, error, write=write, lost=lost) from error
     except aiohttp.ClientError as error:
         raise Problem("UNAVAILABLE", f"the broker's address {address} does not work: {error}") from error
     raise AssertionError("an attempt either returns or raises")
@@ -44,13 +59,13 @@ def _passing(error: BaseException) -> bool:
     return isinstance(error, NETWORK) or (isinstance(error, Problem) and error.code == "UNAVAILABLE")
 
 
-def _unreachable(address: str, error: Exception, *, write: bool) -> Problem:
+def _unreachable(address: str, error: Exception, *, write: bool, lost: bool) -> Problem:
+    """`lost` is whether one of the copies may have arrived."""
+    outcome = (Outcome.UNKNOWN if lost else Outcome.NONE) if write else None
     if isinstance(error, aiohttp.ClientSSLError):
-        return Problem("UNAVAILABLE", _no_tls(address, error), outcome=Outcome.NONE if write else None)
-    never_arrived = isinstance(error, aiohttp.ClientConnectorError)
+        return Problem("UNAVAILABLE", _no_tls(address, error), outcome=outcome)
     why = str(error.os_error.strerror or error) if isinstance(error, aiohttp.ClientConnectorError) else str(error)
     detail = f"no broker answers at {address} ({why or 'time is up'}); is it running there?"
-    outcome = (Outcome.NONE if never_arrived else Outcome.UNKNOWN) if write else None
     return Problem("UNAVAILABLE", detail, outcome=outcome)
 
 

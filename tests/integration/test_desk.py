@@ -87,7 +87,7 @@ async def test_an_extension_that_one_operator_refuses_leaves_the_lease_as_it_was
         async with asyncio.timeout(10):  # until the offers show what the tests before have released
             while not (await bob.search(after)).found:
                 await asyncio.sleep(0.1)
-        await bob.order((await bob.quote(after, "q2")).id, "o2")
+        in_the_way = await bob.order((await bob.quote(after, "q2")).id, "o2")
         problem = await refused(alice.extend(lease.id, Extension(by_s=60), "e1"))
         assert (problem.code, problem.outcome) in {
             ("CAPACITY_CHANGED", Outcome.NONE),
@@ -96,5 +96,11 @@ async def test_an_extension_that_one_operator_refuses_leaves_the_lease_as_it_was
         assert problem.extra["failed"]
         still = await alice.get_order(lease.id)
         assert (still.state, still.window) == (State.ACTIVE, lease.window)
+        await bob.release(in_the_way.id, "r2")
+        assert (await bob.get_order(in_the_way.id, 20)).state is State.RELEASED
+        stray = await refused(alice.extend(lease.id, Extension(by_s=60), "e1"))
+        assert stray.as_dict() == problem.as_dict(), "a copy of what was refused has no effect later"
+        longer = await alice.extend(lease.id, Extension(by_s=60), "e4")
+        assert (await alice.get_order(longer.id, 20)).window.end > lease.window.end
         await alice.release(lease.id, "r1")
         assert (await alice.get_order(lease.id, 20)).state is State.RELEASED

@@ -32,7 +32,10 @@ class MemoryStore:
 
     async def answer(self, claim: Claim, answer_id: str) -> None:
         """See `ClaimStore`."""
-        self.claims[claim.buyer, claim.key] = (claim.digest, answer_id)
+        if self.fail:
+            raise self.fail
+        _, before = self.claims.get((claim.buyer, claim.key), ("", None))
+        self.claims[claim.buyer, claim.key] = (claim.digest, before or answer_id)
 
     async def put_quote(self, quote: StoredQuote, claim: Claim | None, texts: Mapping[str, str] = NO_TEXTS) -> None:
         """See `QuoteStore`."""

@@ -31,9 +31,9 @@ from schemas.request import Extension, Measurement, Resize
 class Exchange(Protocol):
     """The operations of a buyer. Each raises `Problem`; `key` is the `Idempotency-Key` of a write.
 
-    The same key with the same request has one effect and the same answer; with another request it raises
-    `IDEMPOTENCY_CONFLICT`. What belongs to another buyer, or to another agent of this one, is `NOT_FOUND`; a buyer that
-    acts for itself sees what its agents asked.
+    The same key with the same request has one effect and the same answer, also where that is a refusal (but for those
+    in `PASSING`); with another request it raises `IDEMPOTENCY_CONFLICT`. What belongs to another buyer, or to another
+    agent of this one, is `NOT_FOUND`; a buyer that acts for itself sees what its agents asked.
     """
 
     async def search(

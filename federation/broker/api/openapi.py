@@ -25,8 +25,9 @@ ABOUT: Final = (
     "One order, many networks: a buyer searches paths across operators, has one quoted, orders, extends and releases "
     "it. Money is integer micro-units with an ISO 4217 code, bandwidth bit/s, latency one-way microseconds, loss and "
     "availability parts per billion, time RFC 3339 UTC. Every write needs an Idempotency-Key; every failure is an "
-    "RFC 9457 problem, and a failed write says what it left behind in `outcome`. In signed documents and answers, "
-    "members equal to their default may be left out."
+    "RFC 9457 problem, and a failed write says what it left behind in `outcome`. A refusal is the answer of its key "
+    "for good, so that no copy of the request has an effect later: try again with a new key, and with the same only "
+    "after 401, 429, 500 and 503. In signed documents and answers, members equal to their default may be left out."
 )
 
 
@@ -112,7 +113,7 @@ def _problem() -> dict[str, Any]:
             "status": whole,
             "detail": text | {"description": "What was wrong and what would be right."},
             "code": text | {"enum": sorted(CATALOGUE)},
-            "retryable": {"type": "boolean", "description": "Whether the same request can succeed later."},
+            "retryable": {"type": "boolean", "description": "Whether the same can succeed later, asked anew."},
             "field": text | {"description": "The part of the input at fault, as a dotted path."},
             "outcome": text | {"enum": [o.value for o in Outcome], "description": "What a failed write left behind."},
             "retry_after_s": whole,

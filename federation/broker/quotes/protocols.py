@@ -91,14 +91,15 @@ class ClaimStore(Protocol):
     """Idempotency keys: one effect per (buyer, key)."""
 
     async def claim(self, claim: Claim, now_s: int) -> str | None:
-        """Take the key, or find it taken: the id of the answer when there is one, None when there is none
-        yet (the first request failed without effect, or died before its effect was stored: it may run
-        again). Raises IDEMPOTENCY_CONFLICT when the key came with another digest.
+        """Take the key, or find it taken: the answer when there is one, None when there is none yet (what kept the
+        first request from having an effect may pass, or it died before that was stored: it may run again). Raises
+        IDEMPOTENCY_CONFLICT when the key came with another digest.
         """
         ...
 
     async def answer(self, claim: Claim, answer_id: str) -> None:
-        """Bind the answer's id to a claim whose effect was not stored together with it. Idempotent."""
+        """Bind the answer of a claim whose effect was not stored together with it, an id or a refusal. The first one
+        stays."""
         ...
 
 

@@ -62,6 +62,7 @@ class Meanwhile:
         self._store, self._replay, self._clock = store, replay, clock
         self._quotes: dict[str, Kept] = {}
         self._claims: dict[tuple[str, str], Claim] = {}
+        self._answers: dict[Claim, str] = {}
         self._files: list[tuple[Party, EntityId | None, tuple[str, ...]]] = []
         self._seen, self._proofs = Seen(), list[Proof]()
         self._revoked: set[tuple[str, Hash]] = set()
@@ -82,13 +83,21 @@ class Meanwhile:
             if self._claims.setdefault(name, claim).digest != claim.digest:
                 why = "this key came with another request before; use a new key for a new request"
                 raise Problem("IDEMPOTENCY_CONFLICT", why, field="Idempotency-Key", outcome=Outcome.NONE)
-            return next((kept.quote.id for kept in self._quotes.values() if kept.claim == claim), None)
+            made = next((kept.quote.id for kept in self._quotes.values() if kept.claim == claim), None)
+            return made or self._answers.get(claim)
 
         return here() if name in self._claims else await self._or(lambda: self._store.claim(claim, now_s), here)
 
     async def answer(self, claim: Claim, answer_id: str) -> None:
         """See `ClaimStore.answer`."""
-        await self._store.answer(claim, answer_id)
+
+        def here() -> None:
+            if len(self._answers) >= QUOTES_MAX:
+                raise _full()
+            self._answers[claim] = answer_id
+            self._kept.set()
+
+        await self._or(lambda: self._store.answer(claim, answer_id), here)
 
     async def put_quote(self, quote: StoredQuote, claim: Claim | None, texts: Mapping[Hash, str] = NO_TEXTS) -> None:
         """See `QuoteStore.put_quote`."""
@@ -196,7 +205,17 @@ class Meanwhile:
             if kept.quote.claims.exp > now:
                 await self._write(kept)
             self._quotes.pop(kept.quote.id, None)
+        for claim, answer in [*self._answers.items()]:
+            await self._bind(claim, answer)
+            self._answers.pop(claim, None)
         self._claims.clear()
+
+    async def _bind(self, claim: Claim, answer: str) -> None:
+        try:
+            await self._store.answer(claim, answer)
+        except Problem as problem:
+            if problem.code != "IDEMPOTENCY_CONFLICT":  # another replica had the key for something else
+                raise
 
     async def _write(self, kept: Kept) -> None:
         quote = kept.quote

@@ -118,6 +118,15 @@ async def test_a_key_that_another_replica_had_keeps_no_quote_from_being_written(
     assert await away.store.get_quote(BUYER, quote.id) == quote
 
 
+async def test_a_refusal_binds_its_key_here_meanwhile_and_everywhere_afterwards(away: Away) -> None:
+    await away.meanwhile.claim(claim("k"), NOW)
+    away.keys.away = True
+    await away.meanwhile.answer(claim("k"), "!no")
+    assert await away.meanwhile.claim(claim("k"), NOW) == "!no"
+    await away.back()
+    assert await away.replica().claim(claim("k"), NOW) == "!no"
+
+
 async def test_a_proof_counts_once_here_meanwhile_and_once_everywhere_afterwards(away: Away) -> None:
     proof = {"until": NOW + 60, "now": NOW}
     assert await away.meanwhile.first("dpop", "i", "before", **proof)

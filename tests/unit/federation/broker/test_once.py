@@ -7,7 +7,7 @@ import pytest
 
 from federation.broker.once import Once, claim_of
 from federation.broker.quotes.protocols import Claim
-from schemas.problem import Problem
+from schemas.problem import PASSING, Outcome, Problem
 from tests.support.memory_store import MemoryStore
 from tests.support.seams import FixedClock
 
@@ -108,6 +108,75 @@ async def test_a_failure_is_told_to_all_and_the_same_request_may_try_again() -> 
         assert await once.run(claim, runs.work, runs.again) == "answer 1"
 
     await running(main)
+
+
+class Refusing(Runs):
+    """Work that is refused until `reason` is gone."""
+
+    def __init__(self, reason: Problem | None) -> None:
+        super().__init__()
+        self.reason = reason
+        self.gate.set()
+
+    async def work(self) -> str:
+        if self.reason is not None:
+            raise self.reason
+        return await super().work()
+
+
+async def told(once: Once, runs: Refusing, key: str = "k") -> Problem | str:
+    try:
+        return await once.run(claim_of("ann", key, "order", 1), runs.work, runs.again)
+    except Problem as problem:
+        return problem
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("outcome", [None, Outcome.NONE, Outcome.UNDONE])
+async def test_a_refusal_without_an_effect_binds_its_key(outcome: Outcome | None) -> None:
+    runs = Refusing(Problem("QUOTE_USED", "too late", field="quote", outcome=outcome, extra={"order": "o-1"}))
+    async with asyncio.TaskGroup() as tasks:
+        first = await told(Once(runs.store, FixedClock(), tasks), runs)
+        runs.reason = None
+        restarted = Once(runs.store, FixedClock(), tasks)
+        stray = await told(restarted, runs)
+        assert isinstance(first, Problem)
+        assert isinstance(stray, Problem)
+        assert (stray.as_dict(), runs.done) == (first.as_dict(), 0)
+        assert await told(restarted, runs, "another key") == "answer 1"
+
+
+@pytest.mark.asyncio
+async def test_what_may_pass_or_is_not_known_binds_no_key() -> None:
+    undecided = [Problem("OPERATOR_REFUSED", "who knows", outcome=one) for one in (Outcome.PENDING, Outcome.UNKNOWN)]
+    for number, reason in enumerate([*(Problem(code, "not now") for code in sorted(PASSING)), *undecided]):
+        runs = Refusing(reason)
+        async with asyncio.TaskGroup() as tasks:
+            once = Once(runs.store, FixedClock(), tasks)
+            assert await told(once, runs, f"k{number}") is reason
+            runs.reason = None
+            assert await told(once, runs, f"k{number}") == "answer 1"
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_that_cannot_be_bound_is_not_said_to_be_without_effect() -> None:
+    runs = Refusing(Problem("QUOTE_EXPIRED", "too late", outcome=Outcome.NONE))
+    runs.store.fail = Problem("UNAVAILABLE", "the disk is full")
+    async with asyncio.TaskGroup() as tasks:
+        problem = await told(Once(runs.store, FixedClock(), tasks), runs)
+    assert isinstance(problem, Problem)
+    assert (problem.code, problem.outcome) == ("QUOTE_EXPIRED", Outcome.UNKNOWN)
+
+
+@pytest.mark.asyncio
+async def test_of_a_long_refusal_only_what_matters_is_kept() -> None:
+    runs = Refusing(Problem("NO_FEASIBLE_PATH", "no" * 400, field="limits", extra={"relaxations": ["more"] * 900}))
+    async with asyncio.TaskGroup() as tasks:
+        once = Once(runs.store, FixedClock(), tasks)
+        await told(once, runs)
+        again = await told(once, runs)
+    assert isinstance(again, Problem)
+    assert (again.code, again.field, len(again.detail), again.extra) == ("NO_FEASIBLE_PATH", "limits", 200, {})
 
 
 @pytest.mark.asyncio
