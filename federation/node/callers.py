@@ -126,6 +126,7 @@ def refusals(audit: Audit) -> Middleware:
     return veiled
 
 
+@lru_cache(maxsize=1024)
 def network_of(address: str) -> str:
     """Whose address this is: one IPv4 address, or the IPv6 network of 64 bits that one caller usually has."""
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -37,10 +38,14 @@ class Nonces:
     def __init__(self, secret: bytes, step_s: int = NONCE_STEP_S) -> None:
         assert len(secret) >= 16, "nonces under a short secret could be guessed"
         self._secret, self._step_s = secret, step_s
+        self._of_step = lru_cache(maxsize=4)(self._made)
 
     def issue(self, now: int) -> str:
         """The nonce of this moment."""
-        step = (now // self._step_s).to_bytes(8, "big")
+        return self._of_step(now // self._step_s)
+
+    def _made(self, number: int) -> str:
+        step = number.to_bytes(8, "big")
         mac = hmac.new(self._secret, step, hashlib.sha256).digest()
         return b64url(step + mac[: NONCE_BYTES - len(step)])
 
@@ -83,6 +88,7 @@ def token_hash(token: str) -> Hash:
     return sha256_b64(token.encode(errors="surrogateescape"))
 
 
+@lru_cache(maxsize=1024)
 def normal_url(url: str) -> str:
     """A URL as it is compared: lower-case scheme and host, no default port, no query, no fragment, dots and escapes
     resolved (RFC 3986 section 6.2). Raises `DOCUMENT_INVALID` for what is no absolute http or https URL."""
