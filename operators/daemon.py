@@ -43,7 +43,7 @@ from federation.tokens.access import Issuer
 from federation.tokens.brokers import BrokerTokens
 from federation.tokens.endpoint import TokenEndpoint
 from federation.tokens.sqlite import ReplayRows
-from federation.trust.belief import attested
+from federation.trust.belief import Book
 from federation.trust.certificates import x5c
 from federation.trust.chain import Member
 from federation.trust.egress import Egress
@@ -374,10 +374,10 @@ def _selling(config: OperatorConfig, members: Membership) -> Selling | None:
     """This operator's own policy, on facts as auditors attest them when it is asked. Raises `Problem`."""
     if config.policy is None:
         return None
-    file = Path(config.policy.file)
+    file, book = Path(config.policy.file), Book()
     try:
         return selling(
-            file.stem, read_policy(file), config.entity, lambda entity, now: attested(members.domain, entity, now)
+            file.stem, read_policy(file), config.entity, lambda entity, now: book.attested(members.domain, entity, now)
         )
     except Problem as problem:
         raise invalid(f"policy.file: {file}", problem.detail) from problem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,7 @@ from federation.node.identity.keyfile import KeyFile
 from federation.node.identity.membership import Membership, membership
 from federation.node.mtls.mutual import Mutual
 from federation.node.seams import Clock, Entropy
-from federation.trust.belief import Attested, Belief, attested, belief
+from federation.trust.belief import Attested, Belief, Book, belief
 from federation.trust.egress import Egress
 from federation.trust.keys import PrivateKey
 from schemas.jurisdiction import Attestation
@@ -48,18 +48,19 @@ class Circle:
     mutual: Mutual
     clock: Clock
     heed: Heed
+    book: Book = field(default_factory=Book)
 
     def facts(self, entity: str) -> Attestation | None:
         """What recognised auditors attest of an operator now."""
-        return self.members.domain.facts(entity, self.clock.now())
+        return self.attested(entity).facts
 
     def marks(self, entity: str) -> frozenset[str]:
         """The types of the trust marks that recognised auditors gave an operator."""
-        return self.members.domain.mark_types(entity, self.clock.now())
+        return self.attested(entity).types
 
     def attested(self, entity: str) -> Attested:
         """All that recognised auditors say of a member now."""
-        return attested(self.members.domain, entity, self.clock.now())
+        return self.book.attested(self.members.domain, entity, self.clock.now())
 
     def believed(self, entities: Iterable[str]) -> Belief:
         """What is believed of members now, as bytes."""

@@ -53,6 +53,23 @@ def attested(domain: TrustDomain, entity: str, now: int) -> Attested:
     )
 
 
+class Book:
+    """What is attested of everybody, looked up once for a domain and a second; whoever decides asks again and again."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Attested] = {}
+        self._of: tuple[TrustDomain, int] | None = None
+
+    def attested(self, domain: TrustDomain, entity: str, now: int) -> Attested:
+        """See `attested`."""
+        if self._of is None or self._of[0] is not domain or self._of[1] != now:
+            self._of, self._found = (domain, now), {}
+        found = self._found.get(entity)
+        if found is None:
+            found = self._found[entity] = attested(domain, entity, now)
+        return found
+
+
 def belief(domain: TrustDomain, entities: Iterable[str], now: int) -> Belief:
     """Behind each of `entities` that the domain knows: its chain, its marks that count at `now`, who gave these."""
     named = [entity for entity in dict.fromkeys(entities) if entity in domain.chains]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from federation.trust.belief import NOTHING, Belief, attested, belief
+from federation.trust.belief import NOTHING, Belief, Book, attested, belief
 from federation.trust.chain import TrustDomain, member_of, verify_chain
 from federation.trust.domain import load_domain, read_anchors
 from federation.trust.jose import unverified
@@ -116,3 +116,12 @@ def test_what_is_attested_follows_from_the_marks_and_not_from_when_lists_and_cha
     assert first.facts == FACTS
     assert first.until == unverified(seen(world).marks[LEAF][0].token, TrustMark).exp
     assert attested(seen(world), "https://nobody.example", NOW) == (None, frozenset(), 0, ())
+
+
+def test_a_book_forgets_what_it_looked_up_with_the_second_and_with_the_domain() -> None:
+    domain, book = seen(tree()), Book()
+    mark = domain.marks[LEAF][0]
+    last = mark.exp - 1
+    assert [book.attested(domain, LEAF, at).facts for at in (last, last, mark.exp, last)] == [FACTS, FACTS, None, FACTS]
+    assert book.attested(TrustDomain(domain.members), LEAF, last).facts is None
+    assert book.attested(domain, LEAF, last) == attested(domain, LEAF, last)
