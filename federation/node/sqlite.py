@@ -224,6 +224,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
+    # What a savepoint would put back is kept in memory: a file was made, written and removed for every larger one.
+    connection.execute("PRAGMA temp_store=MEMORY")
     return connection
 
 
