@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from schemas.backup import BackupRequest
 from schemas.intent import Intent, Objective
+from schemas.price import Money
 from schemas.segment import WINDOW_S_MAX, Bps, Id, Micros, Time
 
 PATHS_DEFAULT = 3
@@ -74,10 +75,15 @@ class Way(StrEnum):
 
 
 class Resize(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """Give a lease another bandwidth until its end. `way` allows only that one; null tries in place first."""
+    """Give a lease another bandwidth until its end. `way` allows only that one; null tries in place first.
+
+    `budget` is the most that this may come to: the price until the end at the other bandwidth, and over a new path also
+    what it costs to leave the old one before its end, and the new one. Null leaves it to the budget of the intent.
+    """
 
     bandwidth_bps: Bps
     way: Way | None = None
+    budget: Money | None = None
 
 
 class Extension(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):

@@ -83,6 +83,7 @@ class Resizing:
             total=Money(state.total.currency, max(0, state.total.micro - freed.micro)),
             power=buyer.power,
             bandwidth_bps=asked.bandwidth_bps,
+            budget=asked.budget,
         )
         return await self._extending.change(wanted, lambda made: self._orders.extend(made, claim, buyer.budget))
 
@@ -91,9 +92,13 @@ class Resizing:
     ) -> OrderView:
         for deed in (Deed.QUOTE, Deed.ORDER, Deed.RELEASE):
             buyer.may(deed, self._clock.now())
-        intent = replacing(quote.intent, state, asked.bandwidth_bps)
-        stored = await self._quoting.quote(buyer.name, intent, None, buyer.power, quote.grants)
-        if (dear := too_dear(stored, state, self._quoting.searching.terms.rates)) is not None:
+        rates = self._quoting.searching.terms.rates
+        intent = replacing(quote.intent, state, asked, rates)
+        try:
+            stored = await self._quoting.quote(buyer.name, intent, None, buyer.power, quote.grants)
+        except Problem as problem:
+            raise _by_budget(problem, asked) from problem
+        if (dear := too_dear(stored, state, rates, asked.budget)) is not None:
             await self._extending.let_go(stored)
             raise dear
         return await self._extending.kept(
@@ -118,36 +123,78 @@ def before_start(state: OrderState) -> bool:
     return state.state is State.COMMITTED and state.now_s < state.terms.start_s
 
 
-def replacing(intent: Intent, state: OrderState, bandwidth_bps: int) -> Intent:
-    """The intent of an order anew: another bandwidth between the very interfaces it has, from now until its end."""
+def replacing(intent: Intent, state: OrderState, asked: Resize, rates: RateTable) -> Intent:
+    """The intent of an order anew: another bandwidth between the very interfaces it has, from now until its end.
+    Raises NO_FEASIBLE_PATH where leaving the order alone costs more than the budget."""
     first, last = leased(state)[0], leased(state)[-1]
     return structs.replace(
         intent,
         a=f"{first.segment.a.interface}@{first.operator}",
         z=f"{last.segment.z.interface}@{last.operator}",
-        bandwidth_bps=bandwidth_bps,
+        bandwidth_bps=asked.bandwidth_bps,
         start=None,
         duration_s=None,
         end=moment(state.end_s),
+        budget=left_of(intent, state, asked.budget, rates),
     )
 
 
-def too_dear(quote: StoredQuote, state: OrderState, rates: RateTable) -> Problem | None:
-    """Why a new path is not bought unseen: with leaving it early it may come to more than the budget of the intent, and
-    to far more than the tariffs of the lease come to."""
-    claims, budget, most = quote.claims, quote.intent.budget, 0
+def left_of(intent: Intent, state: OrderState, budget: Money | None, rates: RateTable) -> Money | None:
+    """What a new path may cost by the budgets of the intent and of the resize, after leaving the old one."""
+    if budget is None:
+        return intent.budget
+    leaving = leaving_early(state, rates, intent.currency)
+    most = [ceiling(budget, intent.currency, rates) - leaving.micro]
+    if most[0] < 0:
+        why = f"leaving the path there is costs {leaving} alone, more than the budget of {budget}"
+        raise Problem("NO_FEASIBLE_PATH", why, field="budget", outcome=Outcome.NONE)
+    if intent.budget is not None:
+        most.append(ceiling(intent.budget, intent.currency, rates))
+    return Money(intent.currency, min(most))
+
+
+def leaving_early(state: OrderState, rates: RateTable, currency: str) -> Money:
+    """What the operators of an order ask for its end before its time, by the latest tariffs."""
+    micro = 0
+    for part, leg in zip(state.terms.parts, state.legs, strict=True):
+        tariff = (leg.longer[-1] if leg.longer else part.pledge).tariff
+        if tariff is not None:
+            micro += rates.convert(Money(tariff.currency, tariff.exit_micro), currency).micro
+    return Money(currency, micro)
+
+
+def too_dear(quote: StoredQuote, state: OrderState, rates: RateTable, budget: Money | None = None) -> Problem | None:
+    """Why a new path is not bought unseen: with leaving it and the old one early it may come to more than the `budget`
+    of the resize; where there is none, to more than the budget of the intent and far more than by the lease's tariffs.
+    """
+    claims = quote.claims
+    currency, asked = claims.total.currency, claims.total.micro + claims.exit_total.micro
+    if budget is not None:
+        whole = asked + leaving_early(state, rates, currency).micro
+        if whole <= ceiling(budget, currency, rates):
+            return None
+        why = f"with leaving both paths early it may come to {Money(currency, whole)}, more than the budget of {budget}"
+        return Problem("NO_FEASIBLE_PATH", why, field="budget", outcome=Outcome.UNDONE)
+    most = by_tariffs(quote, state, rates)
+    allowed = quote.intent.budget
+    if most is None or asked <= max(most, 0 if allowed is None else ceiling(allowed, currency, rates)):
+        return None
+    why = f"a new path may come to {Money(currency, asked)}, where by the tariffs of the lease it is a fraction of that"
+    hint = "; ask for a quote, look at it, order it and release this order, or resize with a budget"
+    return Problem("NO_FEASIBLE_PATH", why + hint, field="budget", outcome=Outcome.UNDONE)
+
+
+def by_tariffs(quote: StoredQuote, state: OrderState, rates: RateTable) -> int | None:
+    """So much a new path may cost where nobody said what it may, in micro-units of its currency; None for an order from
+    before tariffs were kept."""
+    claims, most = quote.claims, 0
     frame, currency = claims.window, claims.total.currency
     for tariff in (part.pledge.tariff for part in state.terms.parts):
         if tariff is None:
-            return None  # of an order from before tariffs were kept
+            return None
         lines = charge(tariff, claims.bandwidth_bps, frame.start_s, frame.end_s, frame.duration_s, early=True)
         most += DEARER_MAX * rates.convert(Money(tariff.currency, total(lines)), currency).micro
-    asked = claims.total.micro + claims.exit_total.micro
-    if asked <= max(most, 0 if budget is None else ceiling(budget, currency, rates)):
-        return None
-    why = f"a new path may come to {Money(currency, asked)}, where by the tariffs of the lease it is a fraction of that"
-    hint = "; ask for a quote, look at it, order it and release this order, or lease with a larger budget"
-    return Problem("NO_FEASIBLE_PATH", why + hint, field="budget", outcome=Outcome.UNDONE)
+    return most
 
 
 def leased(state: OrderState) -> tuple[Leased, ...]:
@@ -169,3 +216,11 @@ def _neither(problem: Problem, refused: Problem) -> Problem:
     why = f"over a new path: {problem.detail}; in place: {refused.detail}"
     extra = problem.extra | {"in_place": {"code": refused.code, "detail": refused.detail}}
     return Problem(problem.code, why, field=problem.field, outcome=problem.outcome, extra=extra)
+
+
+def _by_budget(problem: Problem, asked: Resize) -> Problem:
+    """A search that finds nothing names what binds; that is the field of the resize where its budget does."""
+    binding = problem.extra.get("binding", ())
+    if asked.budget is None or all(one["limit"] != "budget" for one in binding):
+        return problem
+    return Problem(problem.code, problem.detail, field="budget", outcome=problem.outcome, extra=problem.extra)

@@ -8,11 +8,12 @@ import click
 
 from federation.cli.connection import ask, print_json
 from federation.cli.exits import Exit
-from federation.cli.options import BANDWIDTH, DURATION, LATENCY, TIME, broker_options, key_option
+from federation.cli.options import BANDWIDTH, DURATION, LATENCY, MONEY, TIME, broker_options, key_option
 from federation.client.broker import BrokerClient
 from federation.client.lease import active, beaten, extended, released, resized
 from schemas.answer import OrderView, QuotePending, QuoteView
 from schemas.lease import State
+from schemas.price import Money
 from schemas.problem import Problem, invalid
 from schemas.request import Extension, Measurement, Resize, Way
 
@@ -151,6 +152,7 @@ def extend(
 @click.argument("bandwidth", type=BANDWIDTH)
 @click.option("--in-place", "way", flag_value=Way.IN_PLACE, type=Way, help="Only where every operator can change it.")
 @click.option("--new-path", "way", flag_value=Way.NEW_PATH, type=Way, help="Only over a new path.")
+@click.option("--budget", type=MONEY, help="At most, from now to the end, with leaving the old path: 250EUR.")
 @key_option
 @broker_options
 def resize(
@@ -162,12 +164,13 @@ def resize(
     order: str,
     bandwidth: int,
     way: Way | None,
+    budget: Money | None,
 ) -> None:
     """Give the lease of an ORDER another BANDWIDTH: in place, or over a new path before the old one ends.
 
     A new path is another order, with labels of its own; it is shown, and is the one to use. The old one is released.
     """
-    asked = Resize(bandwidth_bps=bandwidth, way=way)
+    asked = Resize(bandwidth_bps=bandwidth, way=way, budget=budget)
     answer = ask(broker, key, lambda client: resized(client, order, asked, idempotency_key))
     if as_json:
         print_json(answer)

@@ -187,15 +187,21 @@ class HeartbeatArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class ResizeArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which order, its new bandwidth, and perhaps the only way that will do."""
+    """Which order, its new bandwidth, and perhaps the only way that will do and the most that it may cost."""
 
     order_id: Id
     bandwidth_mbps: Annotated[int, Meta(ge=1, le=BANDWIDTH_BPS_MAX // MBPS, description="10 Gb/s is 10000")]
     way: Way | None = None
+    budget_micro: Annotated[
+        Micro | None,
+        Meta(description="millionths of one unit of currency, from now to the end, with leaving the old path"),
+    ] = None
+    currency: Currency = "EUR"
 
     def resize(self) -> Resize:
         """As the broker is asked for it."""
-        return Resize(bandwidth_bps=self.bandwidth_mbps * MBPS, way=self.way)
+        budget = None if self.budget_micro is None else Money(self.currency, self.budget_micro)
+        return Resize(bandwidth_bps=self.bandwidth_mbps * MBPS, way=self.way, budget=budget)
 
 
 class StretchBrief(Struct, frozen=True, kw_only=True):

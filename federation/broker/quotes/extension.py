@@ -45,7 +45,7 @@ class Leased(Struct, frozen=True, kw_only=True):
 class Longer(Struct, frozen=True, kw_only=True):
     """What is to be changed: the order, its quote, its segments in path order, and the window to be added, or the one
     left that is to have `bandwidth_bps`. `total` is what the order costs beside, in full; `power` is the authority
-    under which it is asked.
+    under which it is asked; `budget` the most that the change itself may cost.
     """
 
     order: str
@@ -55,6 +55,7 @@ class Longer(Struct, frozen=True, kw_only=True):
     total: Money
     power: Power | None = None
     bandwidth_bps: int | None = None
+    budget: Money | None = None
 
     def segment(self, leased: Leased) -> Segment:
         """A segment as it is to be."""
@@ -231,6 +232,9 @@ class Extending:
                 raise Problem("OPERATOR_REFUSED", f"{why} {most}; the lease stays as it is")
             if (more := beside_use(first.quote.tariff, one.quote.tariff)) is not None:
                 raise Problem("OPERATOR_REFUSED", f"{self._name(one.operator)} {more}; the lease stays as it is")
+        if longer.budget is not None and added.micro > ceiling(longer.budget, added.currency, self._terms.rates):
+            why = f"it would cost {added}, more than the budget of {longer.budget}; the lease stays as it is"
+            raise Problem("NO_FEASIBLE_PATH", why, field="budget")
         most_micro = MICRO_MAX
         if longer.quote.intent.budget is not None:
             most_micro = ceiling(longer.quote.intent.budget, added.currency, self._terms.rates)

@@ -15,9 +15,10 @@ from federation.broker.orders.saga.state import OrderState
 from federation.broker.orders.terms import extend_asked, order_terms
 from federation.broker.quotes.extension import Extending, Longer
 from federation.broker.quotes.protocols import Claim, StoredQuote
-from federation.broker.resizing import Resizing, leased
+from federation.broker.resizing import Resizing, leased, leaving_early
 from schemas.lease import State
 from schemas.order import CHANGES_MAX
+from schemas.price import Money
 from schemas.problem import Outcome, Problem
 from schemas.request import Resize, Way
 from schemas.segment import window
@@ -38,6 +39,9 @@ class NoOrders:
 
     async def place(self, quote: StoredQuote, *_: Any, replaces: str) -> None:
         raise Placed(quote, replaces)
+
+    async def extend(self, quote: StoredQuote, *_: Any) -> None:
+        raise Placed(quote, "")
 
 
 def world(main: Callable[[SmallMarket, Resizing], Coroutine[Any, Any, None]]) -> None:
@@ -93,6 +97,58 @@ def test_a_budget_says_what_may_be_spent_unseen() -> None:
         market.alpha.surcharge_micro = 10**9
         with pytest.raises(Placed):
             await resizing.resize(Buyer("ann"), state, quote, ASKED, CLAIM)
+
+    world(main)
+
+
+def costing(state: OrderState, exit_micro: int) -> OrderState:
+    """The order, where each operator asks so much for an early end."""
+    parts = tuple(
+        structs.replace(
+            part, pledge=structs.replace(part.pledge, tariff=structs.replace(part.pledge.tariff, exit_micro=exit_micro))
+        )
+        for part in state.terms.parts
+        if part.pledge.tariff
+    )
+    return structs.replace(state, terms=structs.replace(state.terms, parts=parts))
+
+
+@pytest.mark.parametrize("way", Way)
+def test_a_resize_costs_no_more_than_its_own_budget(way: Way) -> None:
+    async def main(market: SmallMarket, resizing: Resizing) -> None:
+        state, quote = await active(market)
+        state = costing(state, 5_000)
+        leaving = leaving_early(state, RATES, "EUR").micro
+
+        async def told(budget: Money | None) -> Exception:
+            for operator in market.operators:
+                operator.holds.clear()
+            asked = structs.replace(ASKED, way=way, budget=budget)
+            with pytest.raises((Placed, Problem)) as caught:
+                await resizing.resize(Buyer("ann"), state, quote, asked, CLAIM)
+            return caught.value
+
+        claims = (await told(None)).args[0].claims
+        whole = claims.total.micro + (leaving + claims.exit_total.micro if way is Way.NEW_PATH else 0)
+        assert isinstance(await told(Money("EUR", whole)), Placed)
+        beyond = [1, whole // 2, whole - 1] + ([leaving] if way is Way.NEW_PATH else [])
+        for micro in beyond:
+            problem = await told(Money("EUR", micro))
+            assert isinstance(problem, Problem), micro
+            assert (problem.code, problem.field) == ("NO_FEASIBLE_PATH", "budget")
+            assert problem.outcome in {Outcome.NONE, Outcome.UNDONE}
+            assert market.held() == {"Alpha": 0, "Beta": 0, "Gamma": 0, "Delta": 0}
+
+    world(main)
+
+
+def test_a_budget_in_another_currency_counts_at_the_rates() -> None:
+    async def main(market: SmallMarket, resizing: Resizing) -> None:
+        state, quote = await active(market)
+        asked = structs.replace(ASKED, budget=Money("JPY", 1_000_000))
+        with pytest.raises(Problem, match="no rate for JPY") as caught:
+            await resizing.resize(Buyer("ann"), state, quote, asked, CLAIM)
+        assert caught.value.field == "budget.currency"
 
     world(main)
 
