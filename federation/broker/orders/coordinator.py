@@ -229,13 +229,13 @@ class Coordinator:
         at_us = self._clock.now_us()
         terms = order_terms(quote, self._entropy.token(), self._rates, at_us // 1_000_000, replaces)
         state, effects = begin(terms, quote.claims.window.end_s, at_us)
-        signed = [self._shell.acts.document(state, act) for act in effects if not isinstance(act, WaitUntil)]
+        signed = {act: self._shell.acts.document(state, act) for act in effects if not isinstance(act, WaitUntil)}
         charge = self._charge(budget, quote, terms.id)
         self._placing.add(terms.id)
         try:
             await self._ownership.own(terms.buyer, terms.id)
-            await self._store.begin(state, quote.id, claim, [one.filed() for one in signed if one], charge)
-            self._open(state).start(quote)
+            await self._store.begin(state, quote.id, claim, [one.filed() for one in signed.values() if one], charge)
+            self._open(state).start(quote, effects, signed)
         except Problem as problem:
             if problem.outcome is Outcome.NONE:
                 self._ownership.over(terms.id)

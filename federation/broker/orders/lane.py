@@ -10,7 +10,7 @@ a crash.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from msgspec import structs
@@ -93,10 +93,10 @@ class Lane:
         self._wishes: set[asyncio.Future[OrderState]] = set()
         self._stopped = self._stale = self._taking = False
 
-    def start(self, quote: StoredQuote) -> None:
-        """Run the effects of a state that was journaled by its creator."""
+    def start(self, quote: StoredQuote, effects: Sequence[Effect], signed: Mapping[Act, Signed | None]) -> None:
+        """Run the effects of a state that was journaled by its creator, with the documents that were filed with it."""
         self._quotes[quote.id] = quote
-        self._launch(due(self.state), {})
+        self._launch(effects, signed)
 
     def take(self) -> None:
         """Carry on what another replica carried. Journaling that is what shuts the other out."""
@@ -311,7 +311,7 @@ class Lane:
 
     # --- acting --------------------------------------------------------------------------------------------
 
-    def _launch(self, effects: Sequence[Effect], signed: dict[Act, Signed | None]) -> None:
+    def _launch(self, effects: Sequence[Effect], signed: Mapping[Act, Signed | None]) -> None:
         self._wake_no_more()
         for effect in effects:
             if isinstance(effect, WaitUntil):
