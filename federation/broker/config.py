@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct, structs
 
@@ -30,6 +31,7 @@ RedisAddress = Annotated[
         pattern=r"^(rediss?://([^\s/:@?#]+@)?[^\s/:@?#\[\]]+(:[0-9]{1,5})?(/[0-9]{1,3})?|unix://([^\s/:@?#]+@)?/[^\s?#]+)\Z"
     ),
 ]
+SentinelAddress = Annotated[str, Meta(pattern=r"^[^\s/:@?#\[\]]+:[0-9]{1,5}\Z")]
 ACCOUNT: Final = "peerway"
 
 
@@ -119,11 +121,14 @@ class Policies(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Store(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the broker keeps what it acknowledged: a SQLite file in `data`, or with `redis` a Redis server that several
     replicas of this broker may share. `redis` is an address without a password, which stands in a file of its own;
-    `roots` vouches for a server that is called by TLS (`rediss`), beside the system's authorities. The orders of a
+    with `sentinels` its host is the name of the service whose primary they know, and they may want a password, too.
+    `roots` vouches for servers that are called by TLS (`rediss`), beside the system's authorities. The orders of a
     replica that was silent for `takeover_s` are carried on by the others."""
 
     redis: RedisAddress | None = None
     password_file: str | None = None
+    sentinels: tuple[SentinelAddress, ...] = ()
+    sentinel_password_file: str | None = None
     roots: str | None = None
     takeover_s: Annotated[int, Meta(ge=1, le=600)] = 10
 
@@ -171,6 +176,8 @@ def load_config(path: Path) -> BrokerConfig:
         store=structs.replace(
             config.store,
             password_file=config.store.password_file and _below(config.store.password_file, base),
+            sentinel_password_file=config.store.sentinel_password_file
+            and _below(config.store.sentinel_password_file, base),
             roots=config.store.roots and _below(config.store.roots, base),
         ),
         listen=structs.replace(config.listen, tls=nearby_tls(config.listen.tls, base)),
@@ -221,6 +228,32 @@ def _check_store(store: Store, path: Path) -> None:
         raise invalid(f"{path}: store", "is about a Redis server that is not named; give store.redis")
     if store.roots is not None and not (store.redis or "").startswith("rediss://"):
         raise invalid(f"{path}: store.roots", "vouches for servers called by TLS; write rediss:// in store.redis")
+    if store.sentinel_password_file is not None and not store.sentinels:
+        raise invalid(f"{path}: store.sentinel_password_file", "is for sentinels; name them in store.sentinels")
+    if store.sentinels:
+        _check_sentinels(store, path)
+    elif store.redis is not None and not store.redis.startswith("unix"):
+        _check_port(urlsplit(store.redis).netloc, f"{path}: store.redis")
+
+
+def _check_sentinels(store: Store, path: Path) -> None:
+    url = urlsplit(store.redis or "")
+    if url.scheme == "unix":
+        why = "is a socket, and sentinels know hosts; write redis://SERVICE, the name that they have for it"
+        raise invalid(f"{path}: store.redis", why)
+    if ":" in url.netloc:
+        why = "has a port; with store.sentinels its host is the name of a service, and they know where that is"
+        raise invalid(f"{path}: store.redis", why)
+    for place, one in enumerate(store.sentinels):
+        if one in store.sentinels[:place]:
+            raise invalid(f"{path}: store.sentinels[{place}]", "is named before; each is named once")
+        _check_port(one, f"{path}: store.sentinels[{place}]")
+
+
+def _check_port(address: str, field: str) -> None:
+    _, named, port = address.rpartition(":")
+    if named and not 0 < int(port) < 1 << 16:
+        raise invalid(field, "has no port from 1 to 65535")
 
 
 def _check_buyer(buyer: BuyerAccess, listen: Listen, place: str) -> None:
@@ -333,6 +366,7 @@ every_s = 2                           # how often the log of what it signed and 
 # [store]                             # without it: a SQLite file below `data`, and this broker alone
 # redis = "redis://127.0.0.1:6379/0"  # or rediss:// for TLS, or unix:///run/redis.sock; user@ in front where it has one
 # password_file = "redis-password"    # never in the address
+# sentinels = ["10.0.0.1:26379", "10.0.0.2:26379", "10.0.0.3:26379"]  # then redis = "redis://NAME", their name for it
 # roots = "redis-roots.pem"           # who vouches for a rediss:// server, beside the system's authorities
 # takeover_s = 10                     # after so much silence of a replica the others carry its orders on
 

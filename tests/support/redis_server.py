@@ -58,7 +58,7 @@ class RedisServer:
         program = find_server()
         if program is None:
             (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(MISSING)
-        self._program = program
+        self.program = program
         # A socket's path may be a hundred characters long at most, and pytest's folders are longer.
         self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="peerway-redis-")))
         self.socket = self.folder / "redis.sock"
@@ -75,6 +75,11 @@ class RedisServer:
     def store(self) -> Store:
         """What a broker's configuration says of it."""
         return Store(redis=f"unix://{self.socket}")
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started and not killed."""
+        return self._process is not None
 
     @property
     def pid(self) -> int:
@@ -94,7 +99,7 @@ class RedisServer:
         """Start it with what it had, unless it runs; returns when it answers."""
         if self._process is not None:
             return
-        command = [self._program, "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder)]
+        command = [self.program, "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder)]
         words = [word for name, value in self._settings.items() for word in (f"--{name}", *(value.split() or [""]))]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen([*command, *words], stdout=log, stderr=log)

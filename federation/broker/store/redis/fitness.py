@@ -19,11 +19,13 @@ ALLOW: Final = "+@read +@write +@connection +@scripting +@pubsub +wait +info +co
 
 
 class Facts(NamedTuple):
-    """What a server says: INFO, the four settings `WANTED`, and the version of the keys in it, if there are any."""
+    """What a server says: INFO, the four settings `WANTED`, and the version of the keys in it, if there are any.
+    `watched` says that sentinels may put a replica of it into its place."""
 
     info: Mapping[str, str]
     settings: Mapping[str, str]
     schema: str | None
+    watched: bool = False
 
     @property
     def replicas(self) -> int:
@@ -75,5 +77,7 @@ def _faults(facts: Facts) -> Iterator[str]:
         yield f"it throws keys away when memory runs out (maxmemory-policy {found}); set maxmemory-policy noeviction"
     if facts.replicas > 0 and facts.replicas_min < 1:
         yield "it has replicas and does not wait for any; set min-replicas-to-write 1 or more"
+    elif facts.watched and facts.replicas_min < 1:
+        yield "sentinels may promote a replica of it that lacks what it took; set min-replicas-to-write 1 or more"
     if facts.schema is not None and (not facts.schema.isdigit() or int(facts.schema) > SCHEMA):
         yield f"its keys were written by a newer Peerway (schema {facts.schema[:20]}, this one knows {SCHEMA})"

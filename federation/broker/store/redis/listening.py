@@ -9,7 +9,8 @@ from redis.asyncio import ConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from federation.broker.config import Store
-from federation.broker.store.redis.server import address, unavailable
+from federation.broker.store.redis.server import unavailable
+from federation.broker.store.redis.whereabouts import Whereabouts
 
 SILENCE_S: Final = 5.0  # after which the connection is tried
 
@@ -17,9 +18,10 @@ SILENCE_S: Final = 5.0  # after which the connection is tried
 async def listen(settings: Store, channel: str) -> AsyncGenerator[str | None, None]:
     """None whenever it begins to listen, after the connection was lost too, then what is said. What was said between is
     not heard. Raises `UNAVAILABLE` where the server is gone."""
-    kind, where = address(settings)
-    pool = ConnectionPool(connection_class=kind, decode_responses=True, protocol=2, driver_info=None, **where)
+    whereabouts, pool = Whereabouts(settings), None
     try:
+        kind, where = await whereabouts.now()
+        pool = ConnectionPool(connection_class=kind, decode_responses=True, protocol=2, driver_info=None, **where)
         async with Redis(connection_pool=pool) as client, client.pubsub() as listening:
             await listening.subscribe(channel)
             while True:
@@ -33,4 +35,6 @@ async def listen(settings: Store, channel: str) -> AsyncGenerator[str | None, No
     except (RedisError, OSError) as error:
         raise unavailable(None) from error
     finally:
-        await pool.disconnect()
+        await whereabouts.close()
+        if pool is not None:
+            await pool.disconnect()

@@ -21,11 +21,12 @@ Reply = Any  # strings, integers, nothing, and lists of them
 
 
 class Down(Exception):
-    """There is no answer; `sent` says whether the server may have got the commands."""
+    """There is no answer; `sent` says whether the server may have got the commands, `field` which key of the
+    configuration is to blame, where that is known."""
 
-    def __init__(self, why: str, *, sent: bool) -> None:
+    def __init__(self, why: str, *, sent: bool, field: str | None = None) -> None:
         super().__init__(why)
-        self.sent = sent
+        self.sent, self.field = sent, field
 
 
 class _Asked(NamedTuple):
@@ -185,4 +186,4 @@ def _settle(batch: Sequence[_Asked], answers: Sequence[Reply], down: Down | None
             asked.done.set_result(mine)
         else:
             assert down is not None, "all were answered"
-            asked.done.set_exception(Down(str(down), sent=down.sent))
+            asked.done.set_exception(Down(str(down), sent=down.sent, field=down.field))

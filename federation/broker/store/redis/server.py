@@ -10,18 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
-from urllib.parse import unquote, urlsplit
+from typing import Final, Self
 
-from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from federation.broker.config import Store
 from federation.broker.store.redis.fitness import FIELD, SCHEMA, WANTED, Facts, forbidden, judge, read_info
 from federation.broker.store.redis.pipe import Command, Down, Pipe, Reply, judged, talk
-from federation.node.config import read_text
+from federation.broker.store.redis.whereabouts import Unfound, Whereabouts
 from schemas.problem import Outcome, Problem
 
 ANSWER_S_MAX: Final = 3.0  # for one answer, and for a connection
@@ -63,9 +61,10 @@ class Server:
         """`scripts` are loaded on every connection, and after `fresh_s` seconds there is a new one. Raises `Problem`
         where the password cannot be read."""
         self._patience_s = patience_s
-        self._schema, self._scripts, self._told = f"{prefix}schema", scripts, ""
-        self._replicas = 0
-        self._kind, self._where = address(settings)
+        self._schema, self._scripts = f"{prefix}schema", scripts
+        self._told: Problem | None = None
+        self._replicas, self._watched = 0, bool(settings.sentinels)
+        self._whereabouts = Whereabouts(settings)
         self._answer_s = answer_s
         # What is read waits for no replica to have what others write.
         self._reads = Pipe(self._connected, answer_s, fresh_s=fresh_s)
@@ -77,7 +76,8 @@ class Server:
             await self.ask([("SET", self._schema, str(SCHEMA), "NX")])
         except Problem as problem:
             await self._close()
-            raise Problem("UNAVAILABLE", self._told, field=FIELD) from problem
+            assert self._told is not None, "or it would not have failed"
+            raise self._told from problem
         return self
 
     async def __aexit__(
@@ -136,8 +136,12 @@ class Server:
             return before
         if before is not None:
             await before.disconnect(nowait=True)
-        made = self._kind(
-            **self._where, socket_timeout=None, socket_connect_timeout=self._answer_s, decode_responses=True,
+        try:
+            kind, where = await self._whereabouts.now()
+        except Unfound as unfound:
+            raise Down(str(unfound), sent=False, field=unfound.problem.field) from unfound
+        made = kind(
+            **where, socket_timeout=None, socket_connect_timeout=self._answer_s, decode_responses=True,
             protocol=2, driver_info=None, redis_connect_func=self._meet,
         )  # fmt: skip
         try:
@@ -156,11 +160,13 @@ class Server:
     async def _close(self) -> None:
         await self._reads.close()
         await self._writes.close()
+        await self._whereabouts.close()
 
     def _failed(self, error: Exception, outcome: Outcome | None) -> Problem:
         """What a buyer is told; why it is so is for whoever keeps the server, in the log, once until it is another."""
-        if (why := str(error)) != self._told:
-            log.error("%s: %s", FIELD, why)
+        why = Problem("UNAVAILABLE", str(error), field=(isinstance(error, Down) and error.field) or FIELD)
+        if self._told is None or (why.field, why.detail) != (self._told.field, self._told.detail):
+            log.error("%s: %s", why.field, why.detail)
             self._told = why
         return unavailable(outcome)
 
@@ -171,7 +177,8 @@ class Server:
         commands += [("INFO",), ("GET", self._schema)]
         try:
             *settings, info, schema = await self._talk(connection, commands)
-            self._told, self._replicas = "", judge(Facts(read_info(info), dict(settings), schema))
+            facts = Facts(read_info(info), dict(settings), schema, self._watched)
+            self._told, self._replicas = None, judge(facts)
             await self._talk(connection, [("SCRIPT", "LOAD", script) for script in self._scripts])
         except ResponseError as error:
             raise Unfit(forbidden(str(error))) from error
@@ -199,18 +206,3 @@ def _why(error: BaseException) -> str:
 def unavailable(outcome: Outcome | None) -> Problem:
     """The store cannot be used now; `outcome` is that of a write."""
     return Problem("UNAVAILABLE", WORDS[outcome], outcome=outcome, retry_after_s=RETRY_AFTER_S)
-
-
-def address(settings: Store) -> tuple[type[AbstractConnection], dict[str, Any]]:
-    """The kind of connection that a configuration asks for, and its arguments. Raises `Problem`."""
-    assert settings.redis is not None, "asked for where there is a server"
-    url = urlsplit(settings.redis)
-    who: dict[str, Any] = {"username": unquote(url.username) if url.username else None}
-    if settings.password_file is not None:
-        who["password"] = read_text(Path(settings.password_file)).strip()
-    if url.scheme == "unix":
-        return UnixDomainSocketConnection, {"path": unquote(url.path), **who}
-    who |= {"host": url.hostname, "port": url.port or 6379, "db": int(url.path.strip("/") or 0)}
-    if url.scheme == "rediss":
-        return SSLConnection, {**who, "ssl_ca_certs": settings.roots}
-    return Connection, who

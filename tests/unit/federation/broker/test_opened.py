@@ -8,7 +8,7 @@ import pytest
 
 from federation.broker.config import SAMPLE, BrokerConfig, Store, load_config
 from federation.broker.store.opened import FILE, open_store
-from federation.broker.store.redis.server import address
+from federation.broker.store.redis.whereabouts import Whereabouts, address
 from federation.node.seams import SystemEntropy
 from schemas.problem import Problem
 
@@ -30,6 +30,14 @@ def configured(folder: Path, store: str) -> BrokerConfig:
         ('redis = "redis://"', "store.redis"),
         ('password_file = "p"', "give store.redis"),
         ('redis = "redis://host"\nroots = "r.pem"', "write rediss://"),
+        ('redis = "redis://host:70000"', "store.redis: has no port"),
+        ('sentinels = ["h:1"]', "give store.redis"),
+        ('redis = "redis://Orders"\nsentinels = ["h"]', "store.sentinels[0]"),
+        ('redis = "redis://Orders"\nsentinels = ["h:0"]', "store.sentinels[0]: has no port"),
+        ('redis = "redis://Orders"\nsentinels = ["h:1", "h:1"]', "store.sentinels[1]: is named before"),
+        ('redis = "redis://Orders:6379"\nsentinels = ["h:1"]', "store.redis: has a port"),
+        ('redis = "unix:///run/redis.sock"\nsentinels = ["h:1"]', "store.redis: is a socket"),
+        ('redis = "redis://host"\nsentinel_password_file = "p"', "store.sentinel_password_file"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_and_no_password_stands_in_an_address(
@@ -50,6 +58,14 @@ def test_files_are_found_beside_the_configuration(tmp_path: Path) -> None:
     assert where == told | {"ssl_ca_certs": str(tmp_path / "r.pem")}
     _, where = address(Store(redis="unix://bob@/run/a%20b.sock"))
     assert where == {"path": "/run/a b.sock", "username": "bob"}
+
+
+def test_with_sentinels_the_host_is_the_name_of_a_service(tmp_path: Path) -> None:
+    words = 'redis = "redis://bob@Orders/2"\nsentinels = ["one:26379", "two:26379"]\nsentinel_password_file = "p"'
+    found = configured(tmp_path, words).store
+    assert (found.sentinels, found.sentinel_password_file) == (("one:26379", "two:26379"), str(tmp_path / "p"))
+    with pytest.raises(Problem, match="cannot be read"):
+        Whereabouts(found)
 
 
 def test_a_password_that_cannot_be_read_is_named(tmp_path: Path) -> None:

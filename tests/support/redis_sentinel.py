@@ -1,0 +1,148 @@
+"""A service as Redis Sentinel runs it: a primary, its replicas, and the sentinels that put one in the place of another.
+
+Every one is a process with a port of its own. Sentinels see within seconds that a server is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from federation.broker.config import Store
+from federation.cli.demo.ports import LOOPBACK, PortReserve
+from tests.support.redis_server import RedisServer
+
+SERVICE: Final = "Orders"
+DOWN_MS: Final = 2_000  # with less they believe a new primary gone before they have called it
+LATEST_S: Final = 60
+TIMING: Final = {"repl_diskless_sync_delay": "0", "min_replicas_to_write": "1", "min_replicas_max_lag": "3"}
+
+
+class Watched:
+    """Three servers and three sentinels; `servers[0]` is the primary at first."""
+
+    def __init__(self, servers: int = 3, sentinels: int = 3) -> None:
+        self._counts, self._stack = (servers, sentinels), ExitStack()
+        self._sentinels: list[subprocess.Popen[bytes]] = []
+        self.servers: list[RedisServer] = []
+        self.ports: list[int] = []
+        self.sentinel_ports: list[int] = []
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            reserve = stack.enter_context(PortReserve())
+            servers, sentinels = self._counts
+            self.ports = [reserve.take() for _ in range(servers)]
+            self.sentinel_ports = [reserve.take() for _ in range(sentinels)]
+            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="peerway-sentinel-")))
+            for place, port in enumerate(self.ports):
+                follows = {"replicaof": f"{LOOPBACK} {self.ports[0]}"} if place else {}
+                self.servers.append(stack.enter_context(RedisServer(port=str(port), **TIMING, **follows)))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for sentinel in self._sentinels:
+            sentinel.kill()
+            sentinel.wait()
+        self._stack.close()
+
+    @property
+    def store(self) -> Store:
+        """What a broker's configuration says of it."""
+        sentinels = tuple(f"{LOOPBACK}:{port}" for port in self.sentinel_ports)
+        return Store(redis=f"redis://{SERVICE}", sentinels=sentinels)
+
+    @property
+    def primary(self) -> RedisServer:
+        """The server that most sentinels name now."""
+        named = [str(self._said(port, "get-master-addr-by-name", SERVICE)[1]) for port in self.sentinel_ports]
+        return self.servers[self.ports.index(int(max(named, key=named.count)))]
+
+    async def watch(self) -> None:
+        """Have everything follow its primary, and the sentinels know each other and all of it."""
+        copies = len(self.servers) - 1
+        await until(lambda: _of(self.servers[0])["connected_slaves"] == copies)
+        await until(lambda: all(_of(one)["master_link_status"] == "up" for one in self.servers[1:]))
+        await until(lambda: _of(self.servers[0])["min_slaves_good_slaves"] == copies)
+        for place, port in enumerate(self.sentinel_ports):
+            self._start(place, port)
+        await until(lambda: all(self._knows(port) for port in self.sentinel_ports))
+
+    async def promoted(self, before: RedisServer) -> RedisServer:
+        """The server that took the place of another."""
+        await until(lambda: self.primary is not before and _of(self.primary)["role"] == "master")
+        return self.primary
+
+    async def fail_over(self) -> None:
+        """Have a replica take the place of the primary, which goes on as its replica."""
+        await until(lambda: self._said(self.sentinel_ports[0], "FAILOVER", SERVICE) == "OK")
+
+    async def healed(self, *again: RedisServer) -> None:
+        """Start servers again, behind the primary of now, and wait until all that run follow it."""
+        primary = self.primary
+        for server in again:
+            server.set(replicaof=f"{LOOPBACK} {self.ports[self.servers.index(primary)]}")
+            server.start()
+        copies = sum(server.runs for server in self.servers) - 1
+        await until(lambda: _of(primary).get("min_slaves_good_slaves", 0) == copies)
+
+    def _start(self, place: int, port: int) -> None:
+        own = self.folder / str(place)
+        own.mkdir()
+        config = own / "sentinel.conf"
+        config.write_text(
+            f"port {port}\nbind {LOOPBACK}\ndir {own}\n"
+            f"sentinel monitor {SERVICE} {LOOPBACK} {self.ports[0]} {len(self.sentinel_ports) // 2 + 1}\n"
+            f"sentinel down-after-milliseconds {SERVICE} {DOWN_MS}\nsentinel failover-timeout {SERVICE} 5000\n"
+        )
+        command = [self.servers[0].program, str(config), "--sentinel"]
+        with (own / "log").open("ab") as log:
+            self._sentinels.append(subprocess.Popen(command, stdout=log, stderr=log))
+
+    def _knows(self, port: int) -> bool:
+        try:
+            (found,) = self._said(port, "masters")
+        except RedisError:
+            return False
+        words = dict(zip(found[::2], found[1::2], strict=True))
+        known = int(words["num-other-sentinels"]), int(words["num-slaves"])
+        return known == (len(self.sentinel_ports) - 1, len(self.servers) - 1) and words["flags"] == "master"
+
+    def _said(self, port: int, *words: str) -> Any:
+        """What a sentinel answers, as it was sent."""
+        with Redis(LOOPBACK, port, decode_responses=True, protocol=2, retry=Retry(NoBackoff(), 0)) as client:
+            connection = client.connection_pool.get_connection()
+            connection.send_command("SENTINEL", *words)
+            return connection.read_response()
+
+
+def _of(server: RedisServer) -> dict[str, Any]:
+    """What a server says of its replication."""
+    with server.client() as client:
+        return dict(client.info("replication"))
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Until something is so; what cannot be asked is not so."""
+    async with asyncio.timeout(LATEST_S):
+        while True:
+            try:
+                if true():
+                    return
+            except RedisError:
+                pass
+            await asyncio.sleep(0.05)
