@@ -272,8 +272,10 @@ class Coordinator:
             await self._store.save(state, [wish.claim] if wish.claim else [], ())
 
     async def _again(self, state: OrderState) -> OrderState:
+        """As it is journaled now. Raises `NOT_FOUND` where a failover of the store has lost it."""
         found = await self._store.get_order(state.terms.buyer, state.terms.id)
-        assert found is not None, "orders are kept"
+        if found is None:
+            raise not_found(f"order {state.terms.id}")
         return found
 
     async def _still(self, state: OrderState, wait_s: float) -> OrderState:

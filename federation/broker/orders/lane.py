@@ -2,14 +2,15 @@
 
 While one journal write is under way, further events gather and share the next; a receipt from which nothing follows
 yet waits a moment for those of its siblings. Where somebody else has journaled the order meanwhile, it is read again
-and the same events are decided again; where another replica has taken it over, this lane ends. An effect that the state
-still wants is left running; one that it wants no longer runs out, and its answer is noted. Nothing here has to survive
-a crash.
+and the same events are decided again; where another replica has taken it over, or a failover of the store lost it, this
+lane ends. An effect that the state still wants is left running; one that it wants no longer runs out, and its answer is
+noted. Nothing here has to survive a crash.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -37,6 +38,7 @@ STALLED_US: Final = 5_000_000
 JOURNAL_RETRY_S: Final = 1.0
 # So long a receipt waits for its siblings' before it is journaled and shows by itself.
 SIBLINGS_S: Final = 0.25
+log = logging.getLogger(__name__)
 
 
 class Moved(Exception):
@@ -276,11 +278,12 @@ class Lane:
         except Problem:
             await asyncio.sleep(JOURNAL_RETRY_S)
             return
-        assert stored is not None, f"order {terms.id} is journaled, or nobody could be ahead of us"
         self._stale = False
         if self._stopped:
             return
-        if stored.taken != self.state.taken and not self._taking:
+        if stored is None:
+            log.error("order %s is in the store no more; what operators keep of it is an audit's to find", terms.id)
+        if stored is None or (stored.taken != self.state.taken and not self._taking):
             self._stop(Moved())
             self._ended(terms.id)
             return
