@@ -6,12 +6,14 @@ import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from federation.broker.once import REFUSAL
 from federation.broker.orders.saga.pace import END_GRACE_S
 from federation.broker.orders.saga.state import Leg, OrderState, Part
 from federation.broker.quotes.protocols import StoredQuote
 from operators.orders.fsm import Lease
 from schemas.lease import BILLABLE, IN_FORCE, TERMINAL, State
 from schemas.price import ceil_div, charge, total
+from schemas.problem import PASSING
 from schemas.quote import Action
 from schemas.token import SKEW_S
 from tests.simulation.world.books import Books
@@ -160,16 +162,17 @@ def once(world: Quiet) -> Iterator[str]:
 
 
 def truthful(world: Quiet) -> Iterator[str]:
-    """5. Whoever was told that nothing came of a request finds nothing, unless a copy of it was still on its way: a
-    request that had no effect may run again under its key."""
+    """5. Whoever was told that nothing came of a request finds nothing, though a copy of it was still on its way; but
+    after a refusal that may pass, the request may run again under its key."""
     for buyer in world.buyers:
         claims = buyer.broker.disk.books.claims
         for deed in buyer.deeds:
-            stray = deed.key in buyer.wire.strays
-            if stray or deed.problem is None or deed.problem.outcome not in SURE:
+            if deed.problem is None or deed.problem.outcome not in SURE:
+                continue
+            if deed.key in buyer.wire.strays and deed.problem.code in PASSING:
                 continue
             _, answer = claims.get((buyer.me.asker, deed.key), ("", None))
-            if answer is not None:
+            if answer is not None and not answer.startswith(REFUSAL):
                 yield f"{deed.what} was refused with {deed.problem.code}, outcome none, and answered by {answer}"
 
 
