@@ -2,9 +2,10 @@
 
 Statements run on the thread of the loop: each takes microseconds, and to hand the interpreter to another thread for it
 would take longer. The commit, which waits for the disk, runs in a thread of its own. Work that comes meanwhile shares
-the next one, so the price of an fsync is paid once per group. Each piece of work has its own savepoint: one that fails
-leaves no trace and hurts no other. What nobody waits for (`soon`) goes along with the next write. After `kill -9` the
-file holds every commit that was acknowledged and nothing of any other (WAL, synchronous=FULL).
+the next one, so the price of an fsync is paid once per group. A piece of work that fails leaves no trace and hurts no
+other: the group is then done once more, with a savepoint for each. What nobody waits for (`soon`) goes along with the
+next write. After `kill -9` the file holds every commit that was acknowledged and nothing of any other (WAL,
+synchronous=FULL).
 """
 
 from __future__ import annotations
@@ -100,7 +101,8 @@ class Database:
         """Run `work` in the next transaction; returns its result once the commit is on disk.
 
         An exception of `work` reaches this caller alone, its changes undone. A failing commit (a full disk) is
-        `UNAVAILABLE`, nothing of the group kept. `long` work, such as what grows with a table, runs beside the loop.
+        `UNAVAILABLE`, nothing of the group kept. `work` may be undone and run again: it changes only what is behind the
+        connection. `long` work, such as what grows with a table, runs beside the loop.
         """
         future: asyncio.Future[T] = self._loop.create_future()
         before, self._soon = tuple(self._soon), []
@@ -145,17 +147,40 @@ class Database:
 
     async def look(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """As `read`, at once and on this thread: for a row or a few found by an index, which takes less time than to
-        wake another thread. Never for what grows with the table."""
-        return work(self._looks)
+        wake another thread. Never for what grows with the table.
+
+        The connection that writes still has in memory what it wrote; another one reads it from the file again.
+        """
+        return work(self._looks if self._committing else self._writes)
 
     def _begin(self) -> None:
         """Do what came since the last commit, and have it committed."""
         items, self._items = self._items[:GROUP_MAX], self._items[GROUP_MAX:]
         try:
             self._writes.execute("BEGIN IMMEDIATE")
-            self._queue.put(_Group(items, [None if one.long else self._with_before(one) for one in items]))
+            self._queue.put(_Group(items, self._done(items)))
         except sqlite3.Error as error:
             self._ended(items, self._rolled_back(items, error))
+
+    def _done(self, items: Sequence[_Item]) -> list[Outcome | None]:
+        """What came of the items, but of those that take long.
+
+        A savepoint has every page copied that is changed after it, so there are none while nothing fails. Where
+        something does, all of it is done once more, with a savepoint each.
+        """
+        try:
+            return [None if one.long else (self._bare(one), None) for one in items]
+        except sqlite3.OperationalError:
+            raise
+        except Exception:  # noqa: BLE001 - whose it is shows when each is done by itself
+            self._writes.rollback()
+            self._writes.execute("BEGIN IMMEDIATE")
+            return [None if one.long else self._with_before(one) for one in items]
+
+    def _bare(self, item: _Item) -> Any:
+        for work in item.before:
+            work(self._writes)
+        return item.work(self._writes)
 
     def _run(self) -> None:
         """The thread that commits: it alone uses the connection from the end of `_begin` until `_ended`."""
@@ -224,8 +249,6 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
-    # What a savepoint would put back is kept in memory: a file was made, written and removed for every larger one.
-    connection.execute("PRAGMA temp_store=MEMORY")
     return connection
 
 
