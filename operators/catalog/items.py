@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from operators.catalog.layout import Layout, Stretch
-from operators.catalog.steps import Steps, least, published
+from operators.catalog.steps import Steps, least, near, published
 from operators.inventory.footprint import Uni
 from operators.inventory.ledger import Inventory
 from operators.pricing.network import Network
@@ -16,6 +16,7 @@ from schemas.segment import Id
 
 DAY_S = 86_400
 HOUR_S = 3_600
+SLIGHT_SHARE: Final = 64
 Key = tuple[str, Id]
 
 
@@ -105,6 +106,17 @@ def touched(layout: Layout, renderer: Renderer, network: Network, resources: set
     found: list[Item] = [renderer.interface(name) for name in sorted(resources & network.interfaces.keys())]
     found += [renderer.offer(layout.stretches[name]) for name in sorted(stretches)]
     return {key(item): item for item in found}
+
+
+def slight(was: Item, now: Item) -> bool:
+    """Whether a buyer who still sees an item as it was is hardly ever wrong: free capacity and free labels differ by at
+    most one part in `SLIGHT_SHARE`. What is gone altogether, or there again, is never slight.
+    """
+    if isinstance(was, Interface) and isinstance(now, Interface):
+        before = labels.parse(was.labels)
+        moved = (before ^ labels.parse(now.labels)).bit_count()
+        return moved * SLIGHT_SHARE <= before.bit_count() and near(was.free, now.free, SLIGHT_SHARE)
+    return isinstance(was, Offer) and isinstance(now, Offer) and near(was.free, now.free, SLIGHT_SHARE)
 
 
 def key(item: Item) -> Key:

@@ -1,8 +1,9 @@
 """The current offer sheet, and the deltas that keep its watchers current.
 
 Whoever changes what is free marks the links and interfaces touched; at most every `COALESCE_S` the items they show
-in become one or more signed deltas. Versions count up by one per delta and start from the clock's milliseconds, so
-they never repeat over restarts. Nothing here is stored: a restart publishes anew, and watchers fetch the sheet again.
+in become one or more signed deltas, and at most every `SLIGHT_S` where a buyer would hardly see the difference (ADR
+0033). Versions count up by one per delta and start from the clock's milliseconds, so they never repeat over restarts.
+Nothing here is stored: a restart publishes anew, and watchers fetch the sheet again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final, NamedTuple
 
 from federation.trust.merkle import merkle_root
 from operators.access.signer import Signer
-from operators.catalog.items import Key, Renderer, everything, key, span, touched
+from operators.catalog.items import Key, Renderer, everything, key, slight, span, touched
 from operators.catalog.layout import Layout
 from operators.catalog.pages import batches, delta_bytes_max, pages
 from operators.inventory.ledger import Inventory
@@ -23,6 +24,7 @@ from schemas.offer import Delta, Item, Manifest
 from schemas.segment import Id
 
 COALESCE_S: Final = 0.1
+SLIGHT_S: Final = 5.0
 MANIFEST_LIFE_S: Final = 6 * 3600
 DELTA_LIFE_S: Final = 3600
 HISTORY_LIFE_S: Final = 1800  # well within the life of a delta, so that what is resumed still verifies
@@ -85,14 +87,19 @@ class Publisher:
         self._dirty.update(resources)
         self._changed.set()
 
-    def flush(self) -> int:
-        """Publish what was marked; returns the number of deltas, none where nothing that shows has changed."""
+    def flush(self, *, slight_too: bool = True) -> int:
+        """Publish what was marked; returns the number of deltas, none where nothing that shows has changed.
+
+        Unless `slight_too`, what differs only slightly from what is published stays marked, until there is more.
+        """
         self.roll()
-        dirty, self._dirty = self._dirty, set()
         self._changed.clear()
-        renderer = self._renderer()
-        items = touched(self._layout, renderer, self._network, dirty)
-        return self._publish([item for item in items.values() if self._items.get(key(item)) != item])
+        items = touched(self._layout, self._renderer(), self._network, self._dirty)
+        changed = [item for item in items.values() if self._items.get(key(item)) != item]
+        if changed and not slight_too and all(slight(self._items[key(item)], item) for item in changed):
+            return 0
+        self._dirty.clear()
+        return self._publish(changed)
 
     def roll(self) -> None:
         """Move the horizon, once a day: everything shows it, so everything is marked."""
@@ -101,18 +108,22 @@ class Publisher:
 
     async def run(self) -> None:
         """Publish marked changes, coalesced, for as long as the operator runs."""
+        loop, slight_at = asyncio.get_running_loop(), 0.0
         while True:
             try:
-                async with asyncio.timeout(TICK_S):  # wait_for of 3.11 can lose a cancellation
+                # No wait_for: that of 3.11 can lose a cancellation.
+                async with asyncio.timeout_at(slight_at if self._dirty else loop.time() + TICK_S):
                     await self._changed.wait()
             except TimeoutError:
                 self.roll()
-                continue
-            await asyncio.sleep(COALESCE_S)
-            count = self.flush()
-            await self._wake()
-            # A mesh under load would otherwise publish without a pause: as many pauses as deltas were sent.
-            await asyncio.sleep(COALESCE_S * max(0, count - 1))
+            else:
+                await asyncio.sleep(COALESCE_S)
+            count = self.flush(slight_too=loop.time() >= slight_at)
+            if count:
+                slight_at = loop.time() + SLIGHT_S
+                await self._wake()
+                # A mesh under load would otherwise publish without a pause: as many pauses as deltas were sent.
+                await asyncio.sleep(COALESCE_S * (count - 1))
 
     def sheet(self) -> Sheet:
         """The sheet of the present version, made when first asked for; its manifest is renewed at half its life."""

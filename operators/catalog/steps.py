@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 STEPS_MAX: Final = 48
@@ -35,6 +37,18 @@ def published(steps: Steps, from_s: int, horizon_s: int, granularity_bps: int) -
     inside = [(at, bps - bps % granularity_bps) for at, bps in steps if at < horizon_s]
     short = _coarse(_joined([(from_s, inside[0][1]), *inside[1:]]))
     return _joined([*short, (horizon_s, 0)])
+
+
+def near(was: Steps, now: Steps, share: int) -> bool:
+    """Whether a step function differs from another by at most one part in `share`, at every second of both."""
+    since, levels = max(was[0][0], now[0][0]), [0, 0]
+    changes = sorted((at, index, bps) for index, steps in enumerate((was, now)) for at, bps in steps)
+    for at, together in groupby(changes, itemgetter(0)):
+        for _, index, bps in together:
+            levels[index] = bps
+        if at >= since and abs(levels[0] - levels[1]) * share > levels[0]:
+            return False
+    return True
 
 
 def _coarse(steps: Steps) -> Steps:

@@ -6,14 +6,15 @@ import asyncio
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from federation.trust.jose import verify_jws
 from federation.trust.keys import PrivateKey, generate
 from federation.trust.merkle import merkle_root
 from operators.access.signer import Signer
-from operators.catalog.items import key
+from operators.catalog.items import key, slight
 from operators.catalog.layout import lay_out
-from operators.catalog.publisher import HISTORY_LIFE_S, Behind, Publisher
+from operators.catalog.publisher import HISTORY_LIFE_S, SLIGHT_S, Behind, Publisher
 from operators.inventory.footprint import Footprint
 from operators.inventory.ledger import Claim, Inventory
 from operators.pricing.card import ClassCard
@@ -21,6 +22,7 @@ from operators.pricing.network import Network
 from schemas.interface import Interface
 from schemas.offer import PAGE_BYTES_MAX, Delta, Disclosure, Item, Manifest, Offer, Page, steps_least
 from tests.support.footprints import ENTITY, GBPS, footprint, link, uni
+from tests.support.loops import run
 from tests.support.seams import NOW, CountingEntropy, FixedClock
 
 DAY = 86_400
@@ -49,6 +51,20 @@ class World:
             bandwidth_bps=bandwidth_bps,
             start_s=start_s,
             end_s=end_s,
+        )
+        assert self.inventory.admit(claim) is None
+        self.publisher.mark(("link-a--b", "uni-a", "uni-b"))
+
+    def small_claim(self, bandwidth_bps: int = GBPS) -> None:
+        """One more claim, with labels of its own."""
+        number = 100 + len(self.inventory.claims())
+        claim = Claim(
+            id=f"c{number}",
+            links=("link-a--b",),
+            ends=(("uni-a", number), ("uni-b", number)),
+            bandwidth_bps=bandwidth_bps,
+            start_s=NOW,
+            end_s=NOW + 600,
         )
         assert self.inventory.admit(claim) is None
         self.publisher.mark(("link-a--b", "uni-a", "uni-b"))
@@ -131,6 +147,45 @@ def test_what_does_not_show_makes_no_delta() -> None:
     world.publisher.mark(("link-a--b",))
     assert world.publisher.flush() == 0
     assert world.publisher.version == before
+
+
+def test_slight_changes_add_up_to_one_that_shows() -> None:
+    world, told = World(pair()), list[int]()
+    for _ in range(4):
+        world.small_claim()
+        told.append(world.publisher.flush(slight_too=False))
+    assert told == [0, 1, 0, 1], "one of 100 Gb/s is slight, two are more than one part in 64"
+    assert steps_least(offer(world.read()).free, NOW, NOW + DAY) == 96 * GBPS
+
+
+def test_a_slight_change_waits_and_is_not_lost() -> None:
+    world = World(pair())
+    world.small_claim()
+    assert [world.publisher.flush(slight_too=slight_too) for slight_too in (False, False, True, True)] == [0, 0, 1, 0]
+    assert steps_least(offer(world.read()).free, NOW, NOW + DAY) == 99 * GBPS
+
+
+def test_slight_changes_go_along_with_what_shows() -> None:
+    world = World(footprint(["a", "b", "c"], [link("a", "b"), link("b", "c")], [uni("a"), uni("b"), uni("c")]))
+    world.small_claim()
+    claim = Claim(
+        id="d", links=("link-b--c",), ends=(("uni-c", 100),), bandwidth_bps=50 * GBPS, start_s=NOW, end_s=NOW + 600
+    )
+    assert world.inventory.admit(claim) is None
+    world.publisher.mark(("link-b--c", "uni-c"))
+    assert [world.publisher.flush(slight_too=slight_too) for slight_too in (False, True)] == [1, 0]
+
+
+def test_labels_and_what_is_gone_altogether_show() -> None:
+    world = World(pair())
+    shown = world.read()[("interface", "uni-a")]
+    assert isinstance(shown, Interface)
+    few = structs.replace(shown, labels="2-4090")
+    assert slight(shown, few)
+    assert not slight(shown, structs.replace(shown, labels="2-4000"))
+    assert not slight(structs.replace(shown, labels=""), structs.replace(shown, labels="7"))
+    assert not slight(shown, structs.replace(few, free=((NOW, 0),)))
+    assert not slight(structs.replace(few, free=((NOW, 0),)), shown)
 
 
 def test_versions_grow_over_a_restart() -> None:
@@ -222,3 +277,39 @@ async def test_a_watcher_gets_what_it_missed_and_what_comes() -> None:
         assert delta.from_version == version + number
     await stream.aclose()
     runner.cancel()
+
+
+def test_slight_changes_show_at_once_and_then_at_most_every_few_seconds() -> None:
+    async def scenario() -> list[float]:
+        world, loop, times = World(pair()), asyncio.get_running_loop(), list[float]()
+        runner = asyncio.create_task(world.publisher.run())
+        begun, version = loop.time(), world.publisher.version
+        while loop.time() < begun + 12:
+            world.small_claim(1)
+            await asyncio.sleep(0.2)
+            if world.publisher.version != version:
+                version = world.publisher.version
+                times.append(loop.time() - begun)
+        runner.cancel()
+        return times
+
+    first, second, third = run(scenario())
+    assert first < 0.5
+    assert SLIGHT_S <= second - first < SLIGHT_S + 0.5
+    assert SLIGHT_S <= third - second < SLIGHT_S + 0.5
+
+
+def test_the_last_of_slight_changes_shows_though_nothing_follows() -> None:
+    async def scenario() -> None:
+        world = World(pair())
+        runner = asyncio.create_task(world.publisher.run())
+        for _ in range(2):
+            world.small_claim(1)
+            await asyncio.sleep(1)
+        assert steps_least(offer(world.read()).free, NOW, NOW + DAY) == 99 * GBPS
+        shown = world.publisher.version
+        await asyncio.sleep(SLIGHT_S)
+        assert world.publisher.version == shown + 1
+        runner.cancel()
+
+    run(scenario())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.catalog.steps import STEPS_MAX, Steps, least, published
+from operators.catalog.steps import STEPS_MAX, Steps, least, near, published
 from schemas.offer import steps_least
 
 HORIZON = 1_000
@@ -42,3 +42,12 @@ def test_never_more_than_free_and_short(steps: Steps, at: int, granularity: int)
     assert level(shown, at) % granularity == 0
     if at >= HORIZON:
         assert level(shown, at) == 0
+
+
+@given(step_functions(), step_functions(first=103), st.integers(1, 64))
+def test_near_is_near_at_every_second_of_both(was: Steps, now: Steps, share: int) -> None:
+    pairs = [(level(was, at), level(now, at)) for at in range(103, HORIZON + 201)]
+    assert near(was, now, share) == all(abs(a - b) * share <= a for a, b in pairs)
+    lower = tuple((at, bps - bps // share) for at, bps in was)
+    assert near(was, lower, share)
+    assert near(lower, was, share) == all((bps // share) * share <= bps - bps // share for _, bps in was)
