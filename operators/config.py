@@ -110,6 +110,9 @@ class Holds(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     and within an hour at most `quotes_free_per_broker`, and `quotes_free` per buyer, plus `quotes_per_order` for each
     order placed. A broker names its buyers itself: against one of ill will only the caps per broker hold.
     Replaced by another again and again, holds last `prolonged_s_max` together: as long as slow operators may take.
+    A void makes use free of charge, for up to a quarter of an hour. With more of them within an hour than
+    `voids_free_per_broker`, or `voids_free` per buyer, and one for every `orders_per_void` orders beside, there are no
+    holds until that hour is over.
     """
 
     seconds_max: Annotated[int, Meta(ge=1, le=300)] = 60
@@ -121,6 +124,9 @@ class Holds(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     quotes_free: Count = 10_000
     quotes_per_order: Count = 100
     prolonged_s_max: Annotated[int, Meta(ge=0, le=7 * 86_400)] = 86_400
+    voids_free_per_broker: Annotated[int, Meta(ge=0)] = 12
+    voids_free: Annotated[int, Meta(ge=0)] = 3
+    orders_per_void: Count = 10
 
 
 class Approval(StrEnum):
@@ -381,6 +387,9 @@ quotes_free_per_broker = 100_000      # quotes within an hour, per broker ...
 quotes_free = 10_000                  # ... and per buyer,
 quotes_per_order = 100                # and that many more for each order placed
 prolonged_s_max = 86_400              # how long holds that replace each other may last together
+voids_free_per_broker = 12            # voids of what was in use within an hour, per broker ...
+voids_free = 3                        # ... and per buyer; with more of them there are no holds until the hour is over
+orders_per_void = 10                  # one more void for so many orders
 
 [selling]
 approval = "automatic"                # manual: a person answers, see `peerway-operator approvals --help`

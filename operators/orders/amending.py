@@ -75,7 +75,10 @@ class Amending:
             after = fsm.take_back(lease, now)
         await self._wired(lease, after, anyway=fsm.touched(lease))
         after, documents = receipted(self._shop.signer, after, follows=named.hash, answers=order_h)
-        return await self._commit(lease, after, named, batch, documents)
+        taken = await self._commit(lease, after, named, batch, documents)
+        if lease.amendment is None:  # what was confirmed, and in use
+            self._shop.caps.voided(lease.broker, lease.buyer, now)
+        return taken
 
     async def _ready(self, lease: Lease, asked: Lease, claim: Claim | None) -> None:
         """Make the network carry what was ordered. Raises `OPERATOR_REFUSED`, and then nothing was taken."""

@@ -29,6 +29,7 @@ class _Hour(NamedTuple):
     hour: int
     quotes: int = 0
     orders: int = 0
+    voids: int = 0
 
 
 class HoldCaps:
@@ -50,8 +51,11 @@ class HoldCaps:
         ):
             if len(held) - (replaced in held) >= most:
                 raise _too_many(f"{most} holds at once for one {whose}", held.values(), now)
-        self._check_ratio((wanted.broker, None), self._holds.quotes_free_per_broker, now)
+        broker = (wanted.broker, None)
+        self._check_ratio(broker, self._holds.quotes_free_per_broker, now)
         self._check_ratio(holder, self._holds.quotes_free, now)
+        self._check_voids(broker, self._holds.voids_free_per_broker, now)
+        self._check_voids(holder, self._holds.voids_free, now)
         for held, share_ppm, whose in (
             (of_broker, self._holds.share_per_broker_ppm, "broker"),
             (of_buyer, self._holds.share_of_interface_ppm, "buyer"),
@@ -84,6 +88,12 @@ class HoldCaps:
             hour = self._hour(holder, now)
             self._hours[holder] = hour._replace(orders=hour.orders + 1)
 
+    def voided(self, broker: EntityId, buyer: str, now: int) -> None:
+        """What was in use is free of charge, because somebody else's confirm was said to be missing."""
+        for holder in ((broker, buyer), (broker, None)):
+            hour = self._hour(holder, now)
+            self._hours[holder] = hour._replace(voids=hour.voids + 1)
+
     def _hour(self, holder: Holder, now: int) -> _Hour:
         found = self._hours.get(holder)
         if found is None or found.hour != now // HOUR_S:
@@ -98,6 +108,15 @@ class HoldCaps:
             whose = "broker" if holder[1] is None else "buyer"
             count = f"{hour.quotes} quotes and {hour.orders} orders of this {whose} in this hour"
             detail = f"{count}; {most} quotes are allowed"
+            raise Problem("TOO_MANY_REQUESTS", detail, retry_after_s=HOUR_S - now % HOUR_S)
+
+    def _check_voids(self, holder: Holder, free: int, now: int) -> None:
+        hour = self._hour(holder, now)
+        most = free + hour.orders // self._holds.orders_per_void
+        if hour.voids > most:
+            whose = "broker" if holder[1] is None else "buyer"
+            count = f"{hour.voids} voids and {hour.orders} orders of this {whose} in this hour"
+            detail = f"{count}; nothing is held after more than {most} voids"
             raise Problem("TOO_MANY_REQUESTS", detail, retry_after_s=HOUR_S - now % HOUR_S)
 
 

@@ -332,6 +332,11 @@ def owed(lease: Lease) -> Bill:
     return nothing(periods[0].tariff.currency) if in_time and len(periods) == 1 else bill(periods, since, until)
 
 
+def used_free(lease: Lease) -> bool:
+    """Whether a void makes use free of charge that would be billed without it."""
+    return lease.void is not None and owed(lease) != owed(structs.replace(lease, void=None))
+
+
 def freed(lease: Lease, now: int, void: EntityId | None) -> Lease | None:
     """A lease that is over, billed anew because a void came after it had ended by itself; None where nothing changes.
 

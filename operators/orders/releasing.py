@@ -36,7 +36,9 @@ class Releasing:
                 void = _void(placed)
                 lease = _released_by(placed, lease)
                 why = f"released, void for {void}" if void else "released"
-                await self._lifecycle.release(lease, why, placed.batch(placed.row(lease.id)), void)
+                lease = await self._lifecycle.release(lease, why, placed.batch(placed.row(lease.id)), void)
+                if fsm.used_free(lease):
+                    self._shop.caps.voided(lease.broker, lease.buyer, self._shop.now())
                 return
             if lease.state not in OVER:
                 lease = await self._lifecycle.finish(lease)
@@ -75,6 +77,7 @@ class Releasing:
         batch = placed.batch(row, documents)
         batch.leases.append(free)
         await self._shop.commit(batch)
+        self._shop.caps.voided(lease.broker, lease.buyer, self._shop.now())
 
     async def _answer_again(self, placed: Placed, lease: Lease) -> None:
         if lease.state not in OVER:

@@ -396,3 +396,51 @@ async def test_an_extension_changes_the_end_and_nothing_else(tmp_path: Path) -> 
         ):
             assert (await rejection(world, segment, **about)).field == field
         assert (await rejection(world, good, **about, sub="another-buyer")).code == "NOT_FOUND"
+
+
+ELSEWHERE = "https://as2.example"  # whose confirm is said to be missing
+
+
+async def test_t19_who_orders_and_voids_again_and_again_is_given_no_more_holds(tmp_path: Path) -> None:
+    caps = "voids_free = 1, voids_free_per_broker = 2, orders_per_void = 3"
+    async with OperatorWorld(tmp_path, holds=caps).run() as world:
+        world.clock.advance(3_600 - world.clock.now() % 3_600)
+
+        async def used_free(sub: str) -> None:
+            deal = await world.broker.lease(plan(start=world.clock.now()), sub=sub)
+            world.clock.advance(300)
+            bill = (await world.broker.release(deal, void=ELSEWHERE)).bill
+            assert bill is not None
+            assert bill.total.micro == 0
+
+        for _ in range(2):
+            await used_free("ann")
+        why = await refusal(world, plan(start=world.clock.now()), sub="ann")
+        assert (why.code, why.retry_after_s) == ("TOO_MANY_REQUESTS", 3_000)
+        assert "2 voids and 2 orders of this buyer" in why.detail
+        for sub in ("bob", "carol"):
+            await used_free(sub)
+        why = await refusal(world, plan(start=world.clock.now()), sub="dan")
+        assert "4 voids and 4 orders of this broker" in why.detail, "one more for three orders"
+        world.clock.advance(3_600)
+        await used_free("ann")
+
+
+async def test_t19_voids_count_where_something_was_in_use(tmp_path: Path) -> None:
+    async with OperatorWorld(tmp_path, holds="voids_free = 0, voids_free_per_broker = 0").run() as world:
+        never = await world.broker.ask(plan())
+        await world.broker.order(never)
+        await world.broker.release(never, void=ELSEWHERE)
+        deal = await world.broker.lease(plan())
+
+        async def change() -> Any:
+            segment = structs.replace(deal.receipts[-1].segment, bandwidth_bps=20 * GBPS)
+            asked = await world.broker.ask(segment, action=Action.MODIFY, product=deal.product)
+            await world.broker.order(asked)
+            return asked
+
+        await world.broker.confirm(await change(), void=ELSEWHERE)
+        confirmed = await change()
+        await world.broker.confirm(confirmed)
+        await world.broker.confirm(confirmed, void=ELSEWHERE)
+        assert "1 voids" in (await refusal(world, plan())).detail

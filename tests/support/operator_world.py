@@ -270,7 +270,7 @@ class Broker:
 
     def confirm_of(self, deal: Deal, **changes: Any) -> str:
         claims = {"order_h": deal.order_h, "prev_h": deal.receipt_h, "path_root": ROOT_H, "product": deal.product}
-        return sign_jws(self.key, Confirm(**self.party(), **(claims | changes)))
+        return sign_jws(self.key, Confirm(**self.party(deal.rfq.sub), **(claims | changes)))
 
     async def send_confirm(self, token: str) -> str:
         reply = await self.mesh.Confirm(pb.ConfirmRequest(confirm=token.encode()), timeout=10)
@@ -279,7 +279,7 @@ class Broker:
     async def release(self, deal: Deal, **changes: Any) -> Receipt:
         """The release of what was ordered."""
         claims = {"action": Action.RELEASE, "product": deal.product, "prev_h": deal.receipt_h}
-        document = Order(**self.party(), **(claims | changes))
+        document = Order(**self.party(deal.rfq.sub), **(claims | changes))
         token = sign_jws(self.key, document)
         answer = await self.sonata.order(token, document)
         assert answer.state == "completed"
