@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -24,7 +25,7 @@ LETTERS_AT_ONCE: Final = 50  # events of one hub looked at together
 LETTERS_OF_HUB_MAX: Final = 500  # that one hub may leave lying
 WAITING: Final = (State.ASKED, State.QUOTED, State.HELD)
 LOST: Final = (State.EXPIRED, State.DECLINED)
-OVER: Final = tuple(sorted(TERMINAL))
+NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 DECODERS: Final[Mapping[type, Any]] = {
     kind: msgspec.json.Decoder(kind) for kind in (Quote, Lease, HubRow, OrderRow, CancelRow, Claim)
 }
@@ -45,7 +46,7 @@ class SqliteStore:
 
         def read(connection: sqlite3.Connection) -> Live:
             quotes = _rows(connection, Quote, f"quotes WHERE state IN ({_marks(WAITING)})", WAITING)
-            leases = _rows(connection, Lease, f"leases WHERE state NOT IN ({_marks(OVER)})", OVER)
+            leases = _rows(connection, Lease, "leases WHERE NOT over", ())
             claims, hubs = _rows(connection, Claim, "claims", ()), _rows(connection, HubRow, "hubs", ())
             return Live(quotes, leases, claims, hubs)
 
@@ -170,23 +171,25 @@ def _marks(values: Sequence[object]) -> str:
 
 def _write(connection: sqlite3.Connection, batch: Batch) -> None:
     for quote in batch.quotes:
-        found = (quote.broker, quote.external_id, quote.hash, quote.rfq_h, quote.state, quote.created_at)
-        _put(connection, "quotes", "broker, external_id, hash, rfq_hash, state, created_at", quote, found)
+        first = {"broker": quote.broker, "external_id": quote.external_id, "rfq_hash": quote.rfq_h}
+        hashed = {"hash": quote.hash} if quote.state in WAITING else {}
+        _put(connection, "quotes", quote, first | {"created_at": quote.created_at}, {"state": quote.state, **hashed})
     for lease in batch.leases:
-        _put(connection, "leases", "broker, state, created_at", lease, (lease.broker, lease.state, lease.created_at))
+        over = {"over": 1} if lease.state in TERMINAL else {}
+        _put(connection, "leases", lease, {"broker": lease.broker, "created_at": lease.created_at}, over)
     for order in batch.orders:
-        by = (order.broker, order.external_id, order.created_at)
-        _put(connection, "orders", "broker, external_id, created_at", order, by)
+        by = {"broker": order.broker, "external_id": order.external_id, "created_at": order.created_at}
+        _put(connection, "orders", order, by)
     for cancel in batch.cancels:
-        _put(connection, "cancels", "broker", cancel, (cancel.broker,))
+        _put(connection, "cancels", cancel, {"broker": cancel.broker})
     for claim in batch.claims:
-        _put(connection, "claims", "", claim, ())
+        _put(connection, "claims", claim)
     connection.executemany("DELETE FROM claims WHERE id = ?", [(claim_id,) for claim_id in batch.freed])
     connection.executemany("INSERT OR IGNORE INTO documents VALUES (?, ?, ?)", batch.documents)
     connection.executemany("INSERT INTO seen VALUES (?, ?, ?, ?)", batch.seen)
     connection.executemany("INSERT INTO requests VALUES (?, ?)", batch.requests)
     for hub in batch.hubs:
-        _put(connection, "hubs", "", hub, ())
+        _put(connection, "hubs", hub)
     for hub_id in batch.unhubbed:
         connection.execute("DELETE FROM hubs WHERE id = ?", (hub_id,))
         connection.execute("DELETE FROM letters WHERE hub = ?", (hub_id,))
@@ -201,17 +204,25 @@ def _tell(connection: sqlite3.Connection, told: Sequence[Told]) -> None:
         connection.execute(f"DELETE FROM letters WHERE seq IN ({kept})", (hub, LETTERS_OF_HUB_MAX))  # noqa: S608
 
 
-def _put(connection: sqlite3.Connection, table: str, names: str, row: Any, columns: Sequence[object]) -> None:
-    connection.execute(_upsert(table, names), (row.id, *columns, msgspec.json.encode(row)))
+def _put(
+    connection: sqlite3.Connection,
+    table: str,
+    row: Any,
+    first: Mapping[str, object] = NOTHING,
+    changing: Mapping[str, object] = NOTHING,
+) -> None:
+    """A row with its columns: those that stay as they were at first, and those that may change."""
+    statement = _upsert(table, tuple(first), tuple(changing))
+    connection.execute(statement, (row.id, *first.values(), *changing.values(), msgspec.json.encode(row)))
 
 
 @cache
-def _upsert(table: str, names: str) -> str:
-    """Insert, or replace without changing the order in which rows were first written."""
-    all_names = ["id", *(name for name in names.split(", ") if name), "body"]
-    update = ", ".join(f"{name} = excluded.{name}" for name in all_names[1:])
+def _upsert(table: str, first: tuple[str, ...], changing: tuple[str, ...]) -> str:
+    """Insert, or replace: neither the order in which rows were first written changes, nor an index that need not."""
+    names = ("id", *first, *changing, "body")
+    update = ", ".join(f"{name} = excluded.{name}" for name in (*changing, "body"))
     return (  # names are those of the callers above, never input
-        f"INSERT INTO {table} ({', '.join(all_names)}) VALUES ({_marks(all_names)}) "  # noqa: S608
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({_marks(names)}) "  # noqa: S608
         f"ON CONFLICT (id) DO UPDATE SET {update}"
     )
 
@@ -219,8 +230,10 @@ def _upsert(table: str, names: str) -> str:
 def _prune(connection: sqlite3.Connection, before_s: int) -> None:
     lost = f"SELECT id FROM quotes WHERE state IN ({_marks(LOST)}) AND created_at < ?"  # noqa: S608
     values = (*LOST, before_s)
-    for table, column in (("requests", "id"), ("seen", "ref")):
-        connection.execute(f"DELETE FROM {table} WHERE {column} IN ({lost})", values)  # noqa: S608
+    connection.execute(f"DELETE FROM requests WHERE id IN ({lost})", values)  # noqa: S608
+    # An rfq's jti is the external id of its quote.
+    named = lost.replace("SELECT id", "SELECT broker, external_id, id")
+    connection.execute(f"DELETE FROM seen WHERE (iss, jti, ref) IN ({named})", values)  # noqa: S608
     for column in ("hash", "rfq_hash"):
         hashes = lost.replace("SELECT id", f"SELECT {column}")
         connection.execute(f"DELETE FROM documents WHERE hash IN ({hashes})", values)  # noqa: S608

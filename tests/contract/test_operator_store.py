@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import pytest_asyncio
 from msgspec import structs
@@ -26,6 +27,7 @@ from tests.support.operator_shop import MemoryStore
 
 pytestmark = pytest.mark.asyncio
 NOW = 1_795_000_000
+OVER = State.RELEASED
 BROKER, OTHER = "https://broker.example", "https://other.example"
 SEGMENT = Segment(a=End("uni-a", 1), z=End("uni-z", 2), bandwidth_bps=10**9, window=window(NOW, NOW + 60))
 TARIFF = Tariff(currency="EUR", hourly_micro=1)
@@ -155,6 +157,24 @@ async def test_a_document_has_one_effect(store: Store) -> None:
 
 async def test_quotes_that_came_to_nothing_are_forgotten(store: Store) -> None:
     old = [quote(f"q-{state}", state) for state in (State.HELD, State.COMMITTED, State.EXPIRED, State.DECLINED)]
-    await store.commit(Batch(quotes=[*old, quote("q-young", State.EXPIRED, at=NOW + 100)]))
+    seen = [Seen(BROKER, f"jti-{one.id}", "h", one.id) for one in old] + [Seen(BROKER, "jti-o", "h", "o")]
+    await store.commit(Batch(quotes=[*old, quote("q-young", State.EXPIRED, at=NOW + 100)], seen=seen))
     await store.prune(NOW + 50)
+    assert [one.ref for one in seen if await store.seen(one.iss, one.jti)] == ["q-HELD", "q-COMMITTED", "o"]
     assert [row.id for row in await store.quotes(BROKER, None)] == ["q-HELD", "q-COMMITTED", "q-young"]
+
+
+async def test_an_older_store_is_carried_forward(tmp_path: Path) -> None:
+    path, first = tmp_path / "operator.sqlite", MIGRATIONS[:4]
+    async with Database(path, first) as database:
+        rows = [(one.id, BROKER, one.state, NOW, msgspec.json.encode(one)) for one in (lease(), lease("p2", OVER))]
+        await database.write(lambda c: c.executemany("INSERT INTO leases VALUES (?, ?, ?, ?, ?)", rows).rowcount)
+        await database.write(lambda c: c.execute("INSERT INTO seen VALUES (?, 'j', 'h', 'q1')", (BROKER,)).rowcount)
+        body = msgspec.json.encode(claim("q1"))
+        await database.write(lambda c: c.execute("INSERT INTO claims VALUES ('q1', ?)", (body,)).rowcount)
+    async with Database(path, MIGRATIONS) as database:
+        store = SqliteStore(database)
+        live = await store.live()
+        assert (live.leases, live.claims) == ((lease(),), (claim("q1"),))
+        assert [row.id for row in await store.leases(BROKER)] == ["p1", "p2"]
+        assert await store.seen(BROKER, "j") == Seen(BROKER, "j", "h", "q1")

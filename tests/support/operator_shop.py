@@ -108,6 +108,7 @@ class MemoryStore:
         lost = [q for q in self.rows["quotes"].values() if q.state not in WAITING and q.created_at < before_s]
         for quote in (q for q in lost if q.state in {"EXPIRED", "DECLINED"}):
             del self.rows["quotes"][quote.id]
+            self.rows["seen"] = {key: one for key, one in self.rows["seen"].items() if one.ref != quote.id}
 
     def _of(self, name: str, broker: str, external_id: str | None) -> Sequence[Any]:
         rows = [row for row in self.rows[name].values() if row.broker == broker]
