@@ -139,10 +139,10 @@ class Approval(StrEnum):
 class Sales(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How fast this operator sells.
 
-    With `approval` manual a person answers for every new lease (`peerway-operator approvals`), within `answer_within_s`
-    or the sooner time that the buyer names; at most `waiting_max` of one broker wait for it. A segment is up
-    `up_within_s` after its order or its start at the latest. Where others on a path need longer, it is kept for
-    `confirm_within_s` without a confirm, and free of charge.
+    With `approval` manual a person answers for every new lease and for more time of one (`peerway-operator approvals`),
+    within `answer_within_s` or the sooner time that the buyer names; at most `waiting_max` of one broker wait for it. A
+    segment is up `up_within_s` after its order or its start at the latest. Where others on a path need longer, it is
+    kept for `confirm_within_s` without a confirm, and free of charge.
     """
 
     approval: Approval = Approval.AUTOMATIC

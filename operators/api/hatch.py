@@ -94,4 +94,5 @@ def told(quote: Quote) -> dict[str, Any]:
             "segment": quote.segment,
         }
     )
+    asked |= {"product": quote.product} if quote.product else {}
     return asked | ({"why": quote.refusal.detail} if quote.refusal else {})

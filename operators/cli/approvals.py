@@ -20,11 +20,11 @@ Examples:
 
 @click.group(epilog=EPILOG, short_help="Answer questions for new leases by hand.")
 def approvals() -> None:
-    """Answer questions for new leases by hand.
+    """Answer questions for new leases, and for more time of a lease, by hand.
 
-    With approval = "manual" under [selling] every question for a new lease waits for a person. Nothing is held
-    meanwhile. A yes gives the quote at the published tariff and holds it, if there is room by then. Questions that
-    nobody answers in time are refused. They survive a restart; the operator has to run to be told anything.
+    With approval = "manual" under [selling] every such question waits for a person. Nothing is held meanwhile. A yes
+    gives the quote at the published tariff and holds it, if there is room by then. Questions that nobody answers in
+    time are refused. They survive a restart; the operator has to run to be told anything.
     """
 
 
@@ -70,7 +70,8 @@ def _line(one: dict[str, Any]) -> str:
     segment = one["segment"]
     ends = " to ".join(segment[end]["interface"] for end in ("a", "z"))
     frame, rate = segment["window"], f"{segment['bandwidth_bps'] / 10**9:g} Gb/s"
-    what = f"{rate} {ends}, {segment['route_class']}, {frame['start']} to {frame['end']}"
+    more = f"more time for {one['product']}: " if "product" in one else ""
+    what = f"{more}{rate} {ends}, {segment['route_class']}, {frame['start']} to {frame['end']}"
     who = f"for {one['buyer'] or 'a plain buyer'} of {one['broker']}"
     until = f"answer by {one['until']}" if one["state"] == "ASKED" else f"until {one['until']}"
     return f"{one['quote']}  {one['state']}  {what}, {who}; {one.get('why') or until}"

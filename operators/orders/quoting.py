@@ -106,12 +106,19 @@ class Quoting:
         Raises `NOT_FOUND`, `INCOMPATIBLE_STATE` where it does not wait for a person.
         """
         wish = await self._waiting(quote_id)
-        replaced = await self._replaced(wish)
-        async with self._shop.locks.hold(f"{QUOTE}:{quote_id}", *([f"{QUOTE}:{replaced.id}"] if replaced else [])):
+        replaced = await self._replaced(wish) or self._in_hand(wish)
+        names = [f"{LEASE}:{wish.ask.product}"] if wish.ask.product else []
+        names += [f"{QUOTE}:{replaced.id}"] if replaced else []
+        async with self._shop.locks.hold(f"{QUOTE}:{quote_id}", *names):
             await self._lifecycle.expire(quote_id)
             wish = wish._replace(asked=self._asked(quote_id))
             present = self._shop.quotes.get(replaced.id) if replaced else None
-            return await self._offer(wish, present if present and present.state is State.HELD else None)
+            try:
+                return await self._offer(wish, present if present and present.state is State.HELD else None)
+            except Problem as problem:
+                if wish.ask.product is None or problem.code == "UNAVAILABLE":
+                    raise
+                return await self._refused(quote_id, wish, problem)  # the lease is over, or another by now
 
     async def refuse(self, quote_id: Id, why: str) -> Quote:
         """A person says no. Raises `INCOMPATIBLE_STATE` where it does not wait for a person."""
@@ -152,16 +159,22 @@ class Quoting:
         return quote_record(quote, wish.ask.raw)
 
     def _for_a_person(self, wish: _Wish, replaced: Quote | None) -> bool:
-        """Whether a person has to answer: for every new lease, but not to go on holding what one has granted."""
+        """Whether a person has to answer: for every new lease and for more time, but not to go on holding what one has
+        granted. More bandwidth than was granted is not sold at all."""
         manual = self._shop.sales.approval is Approval.MANUAL
         goes_on = replaced is not None and same_segment(wish.ask.segment, replaced.segment)
-        return manual and wish.ask.firm and wish.ask.action is Action.ADD and not goes_on
+        return manual and wish.ask.firm and not goes_on and (wish.ask.action is Action.ADD or self._prolongs(wish))
+
+    def _prolongs(self, wish: _Wish) -> bool:
+        lease = self._shop.leases.get(wish.ask.product or "")
+        return lease is not None and wish.ask.segment.window.end_s > lease.end_s
 
     async def _put_off(self, wish: _Wish, replaced: Quote | None) -> Quote:
         """Write down that it was asked; nothing is held. Who wants an answer at once gets a refusal at once."""
         quote_id, now = self._shop.signer.entropy.token(), self._shop.now()
+        lease = self._lease(wish) if wish.ask.action is Action.MODIFY else None
         try:
-            self._plan(wish, None, now, replaced.id if replaced else None)
+            self._plan(wish, lease, now, replaced.id if replaced else None)
             self._check_waiting(wish)
         except Problem as problem:
             if problem.code not in REFUSALS:
@@ -175,7 +188,9 @@ class Quoting:
 
     def _check_waiting(self, wish: _Wish) -> None:
         if wish.ask.instant:
-            raise Problem("OPERATOR_REFUSED", "a person answers here: ask with instantSyncQuote false, and wait")
+            longer = "; or ask for another lease from the end of this one on" if wish.ask.product else ""
+            why = f"a person answers here: ask with instantSyncQuote false, and wait{longer}"
+            raise Problem("OPERATOR_REFUSED", why)
         if (by := wish.ask.answer_by) is not None and by <= self._shop.now():
             raise Problem("OPERATOR_REFUSED", "a person answers here, and the time you ask it by is over")
         others = [one for one in self._shop.quotes.values() if (one.state, one.broker) == (State.ASKED, wish.broker)]

@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from msgspec import structs
 
 from federation.node.hatch import hand_in
+from operators.api import hatch
 from operators.cli.main import main
 from operators.fabric.null import NullDriver
 from schemas.problem import Problem
@@ -26,7 +27,7 @@ from schemas.quote import Action
 from schemas.segment import window
 from schemas.sonata import order, quote
 from schemas.sonata.hub import EventType
-from tests.support.operator_world import ENNI_B, NOW, Deal, OperatorWorld, plan
+from tests.support.operator_world import ENNI_B, NOW, UNI_A, Deal, OperatorWorld, plan
 from tests.support.sonata_official import official_folder, operation_of, validate_request
 
 MANUAL = 'approval = "manual", answer_within_s = 900'
@@ -241,3 +242,42 @@ async def test_nobody_has_more_bandwidth_than_a_person_granted(tmp_path: Path) -
         await world.broker.order(less)
         await world.broker.confirm(less)
         assert (await change(10)).answer.refusal is None, "which was granted"
+
+
+@pytest.mark.asyncio
+async def test_more_time_waits_for_a_person_like_a_new_lease(tmp_path: Path) -> None:
+    world = OperatorWorld(tmp_path, selling=MANUAL)
+    async with world.run():
+        asked = await world.broker.ask(plan(duration_s=800), answer_by=NOW + 600)
+        await world.running.desk.grant(asked.answer.id)
+        deal = await world.broker.look(asked)
+        await world.broker.order(deal)
+        await world.broker.confirm(deal)
+        held = deal.receipts[-1].segment
+
+        async def longer(until: int, by: int | None = NOW + 700) -> Deal:
+            wanted = structs.replace(held, window=window(NOW + 800, until))
+            return await world.broker.ask(wanted, action=Action.MODIFY, product=deal.product, answer_by=by)
+
+        at_once = (await longer(NOW + 900, None)).answer.refusal
+        assert at_once is not None
+        assert "a person answers here" in at_once.detail
+        assert "another lease from the end of this one" in at_once.detail
+        yes, no, late, over = [await longer(NOW + until) for until in (900, 950, 960, 970)]
+        assert world.free(UNI_A, NOW + 850) == 100, "nothing is held before somebody has said yes"
+        (told, *_) = [hatch.told(one) for one in world.running.desk.waiting()]
+        assert told["product"] == deal.product
+        await world.running.desk.refuse(no.answer.id, "not that long")
+        await world.running.desk.grant(yes.answer.id)
+        assert (await world.broker.look(no)).answer.refusal is not None
+        granted = await world.broker.look(yes)
+        await world.broker.order(granted)
+        await world.broker.confirm(granted)
+        assert world.running.desk.shop.leases[deal.product].end_s == NOW + 900
+        stale = await world.running.desk.grant(late.answer.id)
+        assert stale.refusal is not None, "it began where the lease ended before"
+        await world.pass_time(700)
+        refusal = (await world.broker.look(over)).answer.refusal
+        assert (refusal and refusal.detail) == "nobody answered in time"
+        await world.broker.release(granted)
+        assert world.free(UNI_A, NOW + 850) == 100
