@@ -13,9 +13,11 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar
 from urllib.parse import quote as escaped
+from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from federation.sonata.answers import (
     CancelAnswer,
@@ -47,6 +49,8 @@ ANSWER_BYTES_MAX: Final = 256 * 1024
 PAGE: Final = 100
 PAGES_MAX: Final = 1000
 RETRY_AFTER_S_MAX: Final = 3600
+# One deadline, ours, holds for everything from the connection to the last byte.
+NO_OTHER_DEADLINE: Final = aiohttp.ClientTimeout()
 
 
 class _Answer(NamedTuple):
@@ -205,12 +209,18 @@ class SonataBuyer:
     ) -> _Answer:
         """One request, one whole answer, within the deadline; foreign exceptions end here."""
         write = body is not None
-        url = f"{self._base}/{path}"
+        # As text, since whole URLs are remembered parsed.
+        url = URL(f"{self._base}/{path}?{urlencode(query)}" if query else f"{self._base}/{path}")
         try:
             async with (
                 asyncio.timeout(self._deadline_s),
                 self._session().request(
-                    method, url, params=query, data=body, headers=self._headers | dict(shown), allow_redirects=False
+                    method,
+                    url,
+                    data=body,
+                    headers={**self._headers, **shown},
+                    allow_redirects=False,
+                    timeout=NO_OTHER_DEADLINE,
                 ) as response,
             ):
                 return _Answer(response.status, await self._body(response, write), _retry_after(response))
@@ -227,7 +237,7 @@ class SonataBuyer:
 
     async def _body(self, response: aiohttp.ClientResponse, write: bool) -> bytes:
         body = bytearray()
-        async for chunk in response.content.iter_chunked(64 * 1024):
+        while chunk := await response.content.readany():
             body += chunk
             if len(body) > self._answer_bytes_max:
                 raise self._lost(f"its answer is larger than {self._answer_bytes_max} bytes", write)

@@ -26,6 +26,8 @@ from schemas.sonata.states import OrderItemState, OrderState, ProductStatus, Quo
 S = TypeVar("S", bound=str)
 Json = dict[str, Any]
 NOTE_ID: Final = "total"
+_QUOTE_STATES: Final = frozenset(QuoteItemState)
+_ORDER_STATES: Final = frozenset(OrderItemState)
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _ORDER_ITEM_STATES: Final = {
     OrderState.HELD: OrderItemState.HELD,
@@ -172,8 +174,7 @@ def product_summary(record: ProductRecord) -> Json:
 
 
 def _quote_item(record: QuoteRecord, item: Json) -> Json:
-    states = set(QuoteItemState)
-    history = [change for change in record.history if change.state.value in states]
+    history = [change for change in record.history if change.state.value in _QUOTE_STATES]
     answer = {"state": history[-1].state, "stateChange": _changes(history), "subjectToFeasibilityCheck": False}
     if record.refusal:
         return {**item, **answer, "terminationError": [_termination(record.refusal, "/quoteItem/0")]}
@@ -212,7 +213,7 @@ def _order_item_history(history: Sequence[Change[OrderState]]) -> list[Change[Or
     told: list[Change[OrderItemState]] = []
     for change in history:
         state = _ORDER_ITEM_STATES.get(change.state)
-        if state is None and change.state.value in set(OrderItemState):
+        if state is None and change.state.value in _ORDER_STATES:
             state = OrderItemState(change.state.value)
         if state is not None:
             told.append(Change(state, change.at, change.why))

@@ -28,7 +28,7 @@ from schemas.segment import Time
 from schemas.sonata.order import CancelCreate, OrderCreate
 from schemas.sonata.quote import QuoteCreate
 from schemas.sonata.segment import given_or_none
-from schemas.sonata.states import UNANSWERED, CancelState, OrderState, ProductStatus, QuoteState
+from schemas.sonata.states import ANSWERED, CancelState, OrderState, ProductStatus, QuoteState
 
 R = TypeVar("R", QuoteRecord, OrderRecord, CancelRecord, ProductRecord)
 S = TypeVar("S", bound=str)
@@ -143,7 +143,7 @@ def entered(history: tuple[Change[S], ...], *states: S) -> int | None:
 
 def answered_at(history: tuple[Change[QuoteState], ...]) -> int | None:
     """When a quote was answered, whatever the answer; None while it is not."""
-    return entered(history, *(state for state in QuoteState if state not in UNANSWERED))
+    return entered(history, *ANSWERED)
 
 
 def _quote_facets(record: QuoteRecord) -> Facets:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Context, Decimal
+from functools import lru_cache
 from typing import Final, Literal
 
 from schemas.price import GBPS, PPM, Tariff, TimeBand, ceil_div, term_ppm
@@ -15,6 +16,7 @@ _CENT: Final = Decimal("0.01")
 HOUR: Final = Duration(amount=1, units=TimeUnit.CALENDAR_HOURS)
 
 
+@lru_cache(maxsize=1024)  # rates come again with every quote
 def decimal(micro: int) -> Decimal:
     """So many micro-units as whole units: with two places, or with six where two are not enough."""
     value = Decimal(micro).scaleb(-6, _EXACT)

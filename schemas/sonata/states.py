@@ -102,6 +102,7 @@ _AFTER_APPROVAL: Final = frozenset({Q.ACCEPTED, Q.DECLINED, Q.EXPIRED})
 _ASSESSED: Final = frozenset({Q.ANSWERED, Q.ORDERABLE, Q.ORDERABLE_ALTERNATE, Q.UNABLE_TO_PROVIDE})
 
 UNANSWERED: Final = frozenset({Q.ACKNOWLEDGED, Q.IN_PROGRESS, Q.DRAFT})
+ANSWERED: Final = frozenset(QuoteState) - UNANSWERED
 QUOTE_FIRST: Final = frozenset({Q.ACKNOWLEDGED, *_ASSESSED})
 QUOTE: Final[Mapping[QuoteState, frozenset[QuoteState]]] = MappingProxyType(
     dict.fromkeys(Q, frozenset[QuoteState]())
