@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
@@ -29,6 +30,7 @@ BODY_BYTES_MAX: Final = 64 * 1024
 DEADLINE_S: Final = 3.0
 ADDRESSES_MAX: Final = 16
 CONNECTIONS_MAX: Final = 64
+URLS_KEPT: Final = 256
 CONNECTIONS_PER_HOST_MAX: Final = 8
 HEADER_BYTES_MAX: Final = 8190
 HEADERS_MAX: Final = 64
@@ -61,6 +63,8 @@ class Egress:
         allowed: Callable[[str], bool] = is_public,
     ) -> None:
         self._rules = rules or Rules()
+        # The form of a URL is judged once: neither it nor the rules change.
+        self._there = lru_cache(maxsize=URLS_KEPT)(partial(destination, rules=self._rules))
         self._resolver = _Judging(lookup, self._rules, allowed)
         self._roots = roots or ssl.create_default_context()
         self._bytes_max, self._deadline_s = bytes_max, deadline_s
@@ -110,7 +114,7 @@ class Egress:
         Raises `INVALID_ARGUMENT` (this URL is not called), `PAYLOAD_TOO_LARGE`, `NOT_FOUND` (404) and `UNAVAILABLE`.
         """
         answer = await self._call("GET", url)
-        host = destination(url, self._rules).host
+        host = self._there(url).host
         if answer.status == 404:
             raise Problem("NOT_FOUND", f"{host} has no such document")
         if answer.status != 200:
@@ -124,7 +128,7 @@ class Egress:
     async def _call(
         self, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        there = destination(url, self._rules)
+        there = self._there(url)
         self._session = self._session or self.session(self._roots)
         try:
             where = URL(url, encoded=True)  # as judged, not spelled anew
@@ -152,7 +156,7 @@ class Egress:
 
     async def _judge(self, request: aiohttp.ClientRequest, call: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         """Every request of a session, and every hop if somebody let it follow redirects."""
-        destination(str(request.url), self._rules)
+        self._there(str(request.url))
         response = await call(request)
         if 300 <= response.status < 400:
             response.close()
