@@ -56,7 +56,7 @@ class Tls:
         """Changes when connections to `entity` should be made anew: with our leaf, and with its authorities."""
         leaf = self._own.leaf
         assert leaf is not None, "Own.open issues a leaf"
-        return (der(leaf), *(der(one) for one in self._authorities(entity)))
+        return (leaf, *self._authorities(entity))
 
     def client_context(self, entity: str) -> ssl.SSLContext:
         """For calls to `entity` by HTTP. Raises `UNAVAILABLE` where none of its authorities is believed."""
