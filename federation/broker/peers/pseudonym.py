@@ -7,11 +7,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from functools import lru_cache
 from typing import Final
 
 PSEUDONYM_CHARS: Final = 22
 
 
+@lru_cache(maxsize=4096)
 def pseudonym(secret: bytes, buyer: str, operator: str) -> str:
     """`sub` for `operator`: the first 22 characters of b64url HMAC-SHA-256 over both names, keyed by the
     secret.
