@@ -59,6 +59,7 @@ from federation.broker.quotes.slow import Slow
 from federation.broker.roster import Roster
 from federation.broker.standing import Standing
 from federation.broker.store.opened import BrokerStore, Front, Opened, in_front, open_store
+from federation.broker.sweeping.office import Office, always
 from federation.broker.sweeping.sweeper import Sweeper, Tools
 from federation.evidence.log import Log
 from federation.evidence.protocols import LogStore
@@ -79,6 +80,7 @@ from schemas.answer import FederationView
 if TYPE_CHECKING:
     from federation.broker.replicas.replica import Replica
 
+SWEEPING: Final = "sweeping"  # the office of the replica that sweeps, and forgets what is old
 SWITCH_S: Final = 0.0005  # how long a thread that computes keeps others waiting for the interpreter
 log = logging.getLogger(__name__)
 
@@ -140,7 +142,8 @@ class _Broker:
         )
         async with asyncio.TaskGroup() as tasks:
             coordinator = self._coordinator(peers, store, tasks, replica)
-            sweeper = self._sweeper(peers, store, coordinator, audit)
+            office = replica.office(SWEEPING) if replica else always
+            sweeper = self._sweeper(peers, store, coordinator, audit, office)
             quoting = Quoting(searching, peers, self._author(), front.quotes, self._quoting_limits())
             slow = self._slow(quoting, opened, market, tasks)
             turns = replica.turns if replica else None
@@ -156,8 +159,8 @@ class _Broker:
             work = {
                 "discovery": federation.run(), "market": market.run(), "TLS leaf": circle.mutual.run(),
                 "trust domain": circle.members.run(), "who is who": standing.run(), "log": evidence.run(),
-                "sweeper": self._look_after(store, sweeper, market), "kernel": self._warm(warming, market, graphs),
-                "slow quotes": slow.run(),
+                "sweeper": self._look_after(store, sweeper, market, office), "slow quotes": slow.run(),
+                "kernel": self._warm(warming, market, graphs),
             }  # fmt: skip
             work |= {"meanwhile": front.meanwhile.run()} if front.meanwhile else {}
             work |= {"keys": presence.run()} if presence else {}
@@ -208,9 +211,9 @@ class _Broker:
         circle.members.on_change(peers.follow)
         return peers
 
-    def _sweeper(self, peers: Roster, store: BrokerStore, orders: Coordinator, audit: Audit) -> Sweeper:
+    def _sweeper(self, peers: Roster, store: BrokerStore, orders: Coordinator, audit: Audit, office: Office) -> Sweeper:
         note = functools.partial(recorded.swept, audit)
-        return Sweeper(Tools(lambda: peers.present, store, orders, self._author(), note))
+        return Sweeper(Tools(lambda: peers.present, store, orders, self._author(), note), office)
 
     def _slow(self, quoting: Quoting, opened: Opened, market: Market, tasks: asyncio.TaskGroup) -> Slow:
         """Quotes that operators take long for, each carried by a task."""
@@ -254,11 +257,11 @@ class _Broker:
             record=record,
         )
 
-    async def _look_after(self, store: BrokerStore, sweeper: Sweeper, market: Market) -> None:
+    async def _look_after(self, store: BrokerStore, sweeper: Sweeper, market: Market, office: Office) -> None:
         """Rounds from when every operator has been heard of once, and whenever the owner of the broker asks."""
         async with AsyncExitStack() as hatch, asyncio.TaskGroup() as tasks:
             await open_hatch(Path(self._config.data), sweeper, hatch)
-            tasks.create_task(Housekeeping(store, self._clock).run(), name="housekeeping")
+            tasks.create_task(Housekeeping(store, self._clock, office).run(), name="housekeeping")
             await market.ready.wait()
             await sweeper.run()
 

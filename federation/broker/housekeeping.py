@@ -9,6 +9,7 @@ import asyncio
 import logging
 from typing import Final, Protocol
 
+from federation.broker.sweeping.office import Office, always, pause
 from federation.node.seams import Clock
 from schemas.problem import Problem
 
@@ -34,19 +35,21 @@ class PruneStore(Protocol):
 
 
 class Housekeeping:
-    """One broker's."""
+    """One broker's; where it has replicas, that of the one that holds `office`."""
 
-    def __init__(self, store: PruneStore, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: PruneStore, clock: Clock, office: Office = always) -> None:
+        self._store, self._clock, self._office = store, clock, office
 
     async def run(self) -> None:
         """Forget, again and again, until cancelled."""
         while True:
+            held = True
             try:
-                await self.tidy()
+                if held := await self._office():
+                    await self.tidy()
             except Problem as problem:
                 log.warning("nothing forgotten: %s", problem)
-            await asyncio.sleep(EVERY_S)
+            await pause(held, EVERY_S)
 
     async def tidy(self) -> int:
         """Forget everything that is old enough now; how much. Raises `UNAVAILABLE`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Final, NamedTuple
@@ -10,6 +11,7 @@ from typing import Final, NamedTuple
 import pytest
 import pytest_asyncio
 
+from federation.broker.housekeeping import Housekeeping
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.quotes.protocols import Claim
 from federation.broker.replicas.announcements import GROUP, Announcements
@@ -20,6 +22,7 @@ from federation.broker.store.redis.keys import prefix
 from federation.broker.store.redis.server import Server
 from tests.support.redis_server import ENTITY, RedisServer, emptied, redis_server
 from tests.support.sagas import Saga
+from tests.support.seams import FixedClock
 
 pytestmark = pytest.mark.asyncio
 __all__ = ["emptied", "redis_server"]
@@ -136,6 +139,58 @@ async def test_an_office_is_held_by_one_and_its_token_grows(both: Two) -> None:
     assert second > first
     assert not await one.drop("office:sweeping")
     assert await Leadership(two).lead("sweeping") == second
+
+
+async def test_what_is_done_in_an_office_one_does_until_it_is_gone(both: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three replicas one forgets what is old, round after round; it dies, the next one stops, the third goes on."""
+    monkeypatch.setattr("federation.broker.sweeping.office.ASK_S", 0.02)
+    monkeypatch.setattr("federation.broker.housekeeping.EVERY_S", 0.02)
+    done: list[str] = []
+
+    class Store:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        async def prune_claims(self, before_s: int, limit: int) -> int:
+            done.append(self.name)
+            return 0
+
+        async def prune_quotes(self, before_s: int, limit: int) -> int:
+            return 0
+
+    leaders = {name: Leadership(Leases(both.one, PREFIX, name, LONG_MS)) for name in ("a", "b", "c")}
+
+    def going(name: str) -> asyncio.Task[None]:
+        work = Housekeeping(Store(name), FixedClock(), functools.partial(held, leaders[name]))
+        return asyncio.create_task(work.run())
+
+    async def held(leadership: Leadership) -> bool:
+        return await leadership.lead("sweeping") > 0
+
+    async def by(others: set[str]) -> str:
+        """Who does it now, and nobody else beside it."""
+        done.clear()
+        async with asyncio.timeout(60):
+            while len(done) < 5:
+                await asyncio.sleep(0.01)
+        assert len(set(done)) == 1
+        assert done[0] in others
+        return done[0]
+
+    tasks = {name: going(name) for name in leaders}
+    try:
+        first = await by({"a", "b", "c"})
+        tasks.pop(first).cancel()
+        with both.redis.client() as client:
+            assert client.pexpire(f"{PREFIX}lease:office:sweeping", 1)  # nobody kept it for long
+        second = await by({"a", "b", "c"} - {first})
+        tasks.pop(second).cancel()
+        await leaders[second].resign()
+        assert await by({"a", "b", "c"} - {first, second}) in tasks
+    finally:
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
 async def test_a_turn_is_left_by_whoever_has_it(both: Two) -> None:

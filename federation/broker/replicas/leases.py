@@ -65,6 +65,11 @@ class Leadership:
         for office in [*self._held]:
             await self.lead(office)
 
+    async def resign(self) -> None:
+        """Another replica may have them at once. Raises `UNAVAILABLE`."""
+        while self._held:
+            await self._leases.drop(named("office", self._held.pop()))
+
 
 class SharedTurns:
     """Implements `Turns`: a request is some replica's until it has its answer, or the replica is gone."""

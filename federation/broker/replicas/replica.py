@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from contextlib import suppress
 
 from federation.broker.config import BrokerConfig
 from federation.broker.orders.coordinator import Coordinator
@@ -16,6 +17,8 @@ from federation.broker.replicas.secret import shared_secret
 from federation.broker.store.opened import Shared
 from federation.broker.store.redis.keys import prefix
 from federation.broker.store.redis.orders import UNFINISHED
+from federation.broker.sweeping.office import Office
+from schemas.problem import Problem
 
 
 class Replica:
@@ -40,6 +43,14 @@ class Replica:
             takeover_s=takeover_s,
         )
 
+    def office(self, name: str) -> Office:
+        """Whether this replica holds an office, asked whenever that matters."""
+
+        async def held() -> bool:
+            return await self.leadership.lead(name) > 0
+
+        return held
+
     async def secret(self, own: bytes) -> bytes:
         """The secret of all replicas. Raises `UNAVAILABLE`."""
         return await shared_secret(self._server, self._prefix, own)
@@ -52,7 +63,14 @@ class Replica:
                 coordinator.heard(order_id, ANY_VERSION)
 
         return [
-            tasks.create_task(self.ownership.run(coordinator), name="orders carried here"),
+            tasks.create_task(self._carry(coordinator), name="orders carried here"),
             tasks.create_task(self._news.send(), name="news to other replicas"),
             tasks.create_task(self._news.hear(coordinator.heard, missed), name="news of other replicas"),
         ]
+
+    async def _carry(self, coordinator: Coordinator) -> None:
+        try:
+            await self.ownership.run(coordinator)
+        finally:
+            with suppress(Problem):
+                await self.leadership.resign()

@@ -19,6 +19,7 @@ from federation.broker.peers.protocols import KeepingPeer, Kept, LeaseHint
 from federation.broker.peers.pseudonym import pseudonym
 from federation.broker.quotes.ask import Author
 from federation.broker.sweeping.compare import Kind, Ours, Owner, Suspect, compare, ours
+from federation.broker.sweeping.office import Office, always, pause
 from federation.broker.sweeping.protocols import SweepStore
 from federation.broker.sweeping.views import Finding, Looked, Report, audit_view
 from federation.node.callers import check_rate
@@ -62,10 +63,10 @@ class Tools(NamedTuple):
 
 
 class Sweeper:
-    """One broker's."""
+    """One broker's; where it has replicas, the one that holds `office` makes the rounds."""
 
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
+    def __init__(self, tools: Tools, office: Office = always) -> None:
+        self._tools, self._office = tools, office
         self._clock = tools.author.clock
         self._since: dict[tuple[Kind, EntityId, str], int] = {}
         self._latest: Report | None = None
@@ -75,11 +76,15 @@ class Sweeper:
     async def run(self) -> None:
         """Go round until cancelled."""
         while True:
+            held = True
             try:
-                await self.sweep()
+                if held := await self._office():
+                    await self.sweep()
+                else:
+                    self._since.clear()  # what is wrong has to be so in one row of our own looks
             except Problem as problem:
                 log.warning("nothing swept: %s", problem)
-            await asyncio.sleep(SWEEP_S)
+            await pause(held, SWEEP_S)
 
     async def sweep(self, wrong_for_s: int = WRONG_FOR_S) -> Report:
         """Look, and let go what has been wrong for so long. Raises `UNAVAILABLE` without a store."""

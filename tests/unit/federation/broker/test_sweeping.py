@@ -19,7 +19,7 @@ from federation.broker.quotes.protocols import Claim
 from federation.broker.quotes.waiting import Waiting
 from federation.broker.sweeping import sweeper
 from federation.broker.sweeping.compare import Kind
-from federation.broker.sweeping.sweeper import OPERATOR_S, WRONG_FOR_S, Sweeper, Tools
+from federation.broker.sweeping.sweeper import OPERATOR_S, SWEEP_S, WRONG_FOR_S, Sweeper, Tools
 from federation.broker.sweeping.views import Finding
 from schemas.lease import TERMINAL, State
 from schemas.problem import Problem
@@ -150,6 +150,27 @@ def test_a_journal_that_knows_none_of_the_leases_there_are_ends_them_by_hand_alo
         assert (shop.present(), shop.noted) == (orphans, [])
         await shop.sweeper.sweep(0)
         assert shop.present() == []
+
+    run(scenario)
+
+
+def test_among_replicas_the_one_in_office_sweeps_and_trusts_its_own_looks_alone() -> None:
+    async def scenario(shop: Shop) -> None:
+        await shop.active()
+        kept = shop.present()
+        shop.forget(await shop.active())
+        every, held = shop.present(), False
+
+        async def office() -> bool:
+            return held
+
+        sweeping = asyncio.create_task(Sweeper(shop.sweeper._tools, office).run())
+        for held in (False, True, False, True):  # noqa: B007 - what the office is asked for
+            await asyncio.sleep(SWEEP_S - 1)
+            assert shop.present() == every
+        await asyncio.sleep(SWEEP_S)
+        assert shop.present() == kept
+        sweeping.cancel()
 
     run(scenario)
 
