@@ -36,17 +36,24 @@ def span(now_s: int, horizon_days: int) -> Span:
     return Span(now_s, now_s - now_s % HOUR_S - HOUR_S, now_s - now_s % DAY_S + horizon_days * DAY_S)
 
 
+class Seen(NamedTuple):
+    """What is free on a link or an interface: bit/s over time, rounded down, and a mask of labels."""
+
+    free: Steps
+    labels: int
+
+
 class Renderer:
-    """Items of one layout over one inventory; steps of a resource are read once per renderer."""
+    """Items of one layout over one inventory; what is free on a resource is read once per renderer."""
 
     def __init__(self, network: Network, inventory: Inventory, during: Span, granularity_bps: int) -> None:
         self._network, self._inventory, self._span = network, inventory, during
         self._granularity_bps = granularity_bps
-        self._steps: dict[Id, Steps] = {}
+        self._seen: dict[Id, Seen] = {}
 
     def offer(self, stretch: Stretch) -> Offer:
         """A stretch with what is free on it."""
-        free = least([self._free(resource) for resource in dict.fromkeys(stretch.resources)])
+        free = least([self.seen(resource).free for resource in dict.fromkeys(stretch.resources)])
         return Offer(
             id=stretch.id,
             a=stretch.a,
@@ -61,8 +68,7 @@ class Renderer:
     def interface(self, name: Id) -> Interface:
         """An interface with its free capacity, and the labels free until the horizon."""
         found = self._network.interfaces[name]
-        pop = self._network.pops[found.pop]
-        free = self._inventory.free_labels(name, self._span.now_s, self._span.to_s)
+        pop, seen = self._network.pops[found.pop], self.seen(name)
         uni = isinstance(found, Uni)
         return Interface(
             id=found.id,
@@ -74,22 +80,27 @@ class Renderer:
             lon_udeg=round(pop.lon * 1_000_000),
             speed_bps=found.speed_bps,
             mtu=found.mtu,
-            labels=labels.ranges(free),
+            labels=labels.ranges(seen.labels),
             swap=found.swap,
             owner=found.owner if isinstance(found, Uni) else None,
             peer=None if isinstance(found, Uni) else Peer(found.peer_entity, found.peer_interface),
             latency_us=0 if isinstance(found, Uni) else found.latency_us,
-            free=self._published(self._free(name)),
+            free=self._published(seen.free),
             capabilities=found.capabilities if isinstance(found, Uni) else (),
         )
 
-    def _free(self, resource: Id) -> Steps:
-        if resource not in self._steps:
-            self._steps[resource] = self._inventory.free_steps(resource, self._span.now_s, self._span.to_s)
-        return self._steps[resource]
+    def seen(self, resource: Id) -> Seen:
+        """What is free on a link or an interface now."""
+        if resource not in self._seen:
+            now_s, to_s = self._span.now_s, self._span.to_s
+            free = self._inventory.free_steps(resource, now_s, to_s, self._granularity_bps)
+            with_labels = resource in self._network.interfaces
+            mask = self._inventory.free_labels(resource, now_s, to_s) if with_labels else 0
+            self._seen[resource] = Seen(free, mask)
+        return self._seen[resource]
 
     def _published(self, steps: Steps) -> Steps:
-        return published(steps, self._span.from_s, self._span.to_s, self._granularity_bps)
+        return published(steps, self._span.from_s, self._span.to_s)
 
 
 def everything(network: Network, layout: Layout, renderer: Renderer) -> dict[Key, Item]:
@@ -108,15 +119,12 @@ def touched(layout: Layout, renderer: Renderer, network: Network, resources: set
     return {key(item): item for item in found}
 
 
-def slight(was: Item, now: Item) -> bool:
-    """Whether a buyer who still sees an item as it was is hardly ever wrong: free capacity and free labels differ by at
-    most one part in `SLIGHT_SHARE`. What is gone altogether, or there again, is never slight.
+def slight(was: Seen, now: Seen) -> bool:
+    """Whether a buyer who still sees a resource as it was is hardly ever wrong: free capacity and free labels differ by
+    at most one part in `SLIGHT_SHARE`. What is gone altogether, or there again, is never slight.
     """
-    if isinstance(was, Interface) and isinstance(now, Interface):
-        before = labels.parse(was.labels)
-        moved = (before ^ labels.parse(now.labels)).bit_count()
-        return moved * SLIGHT_SHARE <= before.bit_count() and near(was.free, now.free, SLIGHT_SHARE)
-    return isinstance(was, Offer) and isinstance(now, Offer) and near(was.free, now.free, SLIGHT_SHARE)
+    moved = (was.labels ^ now.labels).bit_count()
+    return moved * SLIGHT_SHARE <= was.labels.bit_count() and near(was.free, now.free, SLIGHT_SHARE)
 
 
 def key(item: Item) -> Key:

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from federation.trust.merkle import merkle_root
 from operators.access.signer import Signer
-from operators.catalog.items import Key, Renderer, everything, key, slight, span, touched
+from operators.catalog.items import Key, Renderer, Seen, everything, key, slight, span, touched
 from operators.catalog.layout import Layout
 from operators.catalog.pages import batches, delta_bytes_max, pages
 from operators.inventory.ledger import Inventory
@@ -71,6 +71,7 @@ class Publisher:
         self.version = signer.clock.now_us() // 1000
         self._span = span(signer.clock.now(), horizon_days)
         self._items: dict[Key, Item] = {}
+        self._seen: dict[Id, Seen] = {}  # what was free when it was published last
         self._sheet: tuple[int, int, Sheet] | None = None
 
     @property
@@ -80,7 +81,9 @@ class Publisher:
 
     def open(self) -> None:
         """Publish everything for the first time, once the inventory is as it was before a restart."""
-        self._items = everything(self._network, self._layout, self._renderer())
+        renderer = self._renderer()
+        self._items = everything(self._network, self._layout, renderer)
+        self._seen = {name: renderer.seen(name) for name in (*self._network.links, *self._network.interfaces)}
 
     def mark(self, resources: Iterable[Id]) -> None:
         """What is free on these links and interfaces has changed."""
@@ -92,19 +95,23 @@ class Publisher:
 
         Unless `slight_too`, what differs only slightly from what is published stays marked, until there is more.
         """
-        self.roll()
+        rolled = self.roll()
         self._changed.clear()
-        items = touched(self._layout, self._renderer(), self._network, self._dirty)
-        changed = [item for item in items.values() if self._items.get(key(item)) != item]
-        if changed and not slight_too and all(slight(self._items[key(item)], item) for item in changed):
+        renderer = self._renderer()
+        seen = {name: renderer.seen(name) for name in self._dirty & self._seen.keys()}
+        if not (slight_too or rolled) and all(slight(self._seen[name], now) for name, now in seen.items()):
             return 0
+        items = touched(self._layout, renderer, self._network, self._dirty)
+        self._seen |= seen
         self._dirty.clear()
-        return self._publish(changed)
+        return self._publish([item for item in items.values() if self._items.get(key(item)) != item])
 
-    def roll(self) -> None:
+    def roll(self) -> bool:
         """Move the horizon, once a day: everything shows it, so everything is marked."""
-        if span(self._signer.clock.now(), self._horizon_days).to_s != self._span.to_s:
+        rolled = span(self._signer.clock.now(), self._horizon_days).to_s != self._span.to_s
+        if rolled:
             self.mark({*self._network.links, *self._network.interfaces})
+        return rolled
 
     async def run(self) -> None:
         """Publish marked changes, coalesced, for as long as the operator runs."""

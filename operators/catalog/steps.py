@@ -1,4 +1,4 @@
-"""Free capacity over time as published: steps of (Unix second, bit/s), rounded down in amount and in detail."""
+"""Free capacity over time as published: steps of (Unix second, bit/s), rounded down in detail."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def least(functions: Sequence[Steps]) -> Steps:
     return _joined(merged)
 
 
-def published(steps: Steps, from_s: int, horizon_s: int, granularity_bps: int) -> Steps:
-    """Rounded down to the granularity, at most `STEPS_MAX` steps, from `from_s` on; nothing after the horizon.
+def published(steps: Steps, from_s: int, horizon_s: int) -> Steps:
+    """At most `STEPS_MAX` steps, from `from_s` on; nothing after the horizon.
 
     Where there are more steps, the last one left holds the least of all that follow: never more than is free.
     """
-    inside = [(at, bps - bps % granularity_bps) for at, bps in steps if at < horizon_s]
+    inside = [step for step in steps if step[0] < horizon_s]
     short = _coarse(_joined([(from_s, inside[0][1]), *inside[1:]]))
     return _joined([*short, (horizon_s, 0)])
 

@@ -7,8 +7,10 @@ it. Nothing here is ever oversold: `Calendar.admit` looks at the peak of everyth
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping
+from itertools import compress
+from operator import ne
 from typing import NamedTuple
 
 Steps = tuple[tuple[int, int], ...]
@@ -40,12 +42,11 @@ class StepLevel:
         inside = self._levels[first : bisect_left(self._times, end_s)]
         return max(self._before(first), max(inside, default=0))
 
-    def steps(self, from_s: int, to_s: int) -> Steps:
-        """(second, level) at `from_s` and at every change after it, before `to_s`."""
+    def steps(self, from_s: int, to_s: int) -> tuple[list[int], list[int]]:
+        """`from_s` and every second after it at which the level changes, before `to_s`, and the levels from then on."""
         first = bisect_right(self._times, from_s)
         last = max(first, bisect_left(self._times, to_s))
-        changes = zip(self._times[first:last], self._levels[first:last], strict=True)
-        return ((from_s, self._before(first)), *changes)
+        return [from_s, *self._times[first:last]], [self._before(first), *self._levels[first:last]]
 
     def forget_before(self, now_s: int) -> None:
         """Drop every change up to `now_s`; the level at `now_s` stays."""
@@ -131,10 +132,13 @@ class Calendar:
         """Least capacity (bit/s) left on a resource in [start_s, end_s)."""
         return max(0, self._capacity[resource] - self._levels[resource].peak(start_s, end_s))
 
-    def free_steps(self, resource: str, from_s: int, to_s: int) -> Steps:
-        """Capacity left on a resource from `from_s` until `to_s`: (second, bit/s), each until the next."""
-        capacity = self._capacity[resource]
-        return tuple((at, max(0, capacity - level)) for at, level in self._levels[resource].steps(from_s, to_s))
+    def free_steps(self, resource: str, from_s: int, to_s: int, granularity_bps: int = 1) -> Steps:
+        """Capacity left on a resource from `from_s` until `to_s`, rounded down: (second, bit/s), each till the next."""
+        capacity, (times, levels) = self._capacity[resource], self._levels[resource].steps(from_s, to_s)
+        free = [(capacity - level) // granularity_bps * granularity_bps for level in levels]
+        if min(free) < 0:
+            free = [max(0, bps) for bps in free]
+        return tuple(compress(zip(times, free, strict=True), map(ne, free, (None, *free))))
 
     def forget_before(self, now_s: int) -> None:
         """Drop the past; claims stay until they are withdrawn, because their owners still name them."""
@@ -177,42 +181,72 @@ class LabelCalendar:
     """Which label of which interface is taken when; no label is ever shared."""
 
     def __init__(self, labels: Mapping[str, int]) -> None:
-        self._allowed = dict(labels)
-        self._taken: dict[str, dict[int, list[Taking]]] = {interface: {} for interface in labels}
+        self._interfaces = {interface: _Labels(mask) for interface, mask in labels.items()}
         self._claims: dict[str, list[Taking]] = {}
 
     def take(self, claim_id: str, interface: str, label: int, start_s: int, end_s: int) -> bool:
         """Take a label for the whole window; False when it is taken in any part of it, or does not exist."""
         assert start_s < end_s, "a label is taken from a start until a later end"
-        exists = bool(self._allowed[interface] >> label & 1)
-        free = exists and self._is_free(interface, label, start_s, end_s)
+        labels = self._interfaces[interface]
+        exists = bool(labels.allowed >> label & 1)
+        free = exists and labels.is_free(label, start_s, end_s)
         if free:
             self.restore(claim_id, interface, label, start_s, end_s)
         return free
 
     def restore(self, claim_id: str, interface: str, label: int, start_s: int, end_s: int) -> None:
         """Put back a label taken before a restart, whatever the footprint says of it now."""
-        self._allowed.setdefault(interface, 0)
         taking = Taking(start_s, end_s, claim_id, interface, label)
-        self._taken.setdefault(interface, {}).setdefault(label, []).append(taking)
+        self._interfaces.setdefault(interface, _Labels(0)).add(taking)
         self._claims.setdefault(claim_id, []).append(taking)
 
     def release(self, claim_id: str) -> None:
         """Give back every label of a claim; a claim that is not there has none."""
         for taking in self._claims.pop(claim_id, ()):
-            by_label = self._taken[taking.interface]
-            by_label[taking.label].remove(taking)
-            if not by_label[taking.label]:
-                del by_label[taking.label]
+            self._interfaces[taking.interface].remove(taking)
 
     def free_labels(self, interface: str, start_s: int, end_s: int) -> int:
         """Mask of the labels of an interface that nobody has at any second of [start_s, end_s)."""
-        mask = self._allowed[interface]
-        for label in self._taken[interface]:
-            if not self._is_free(interface, label, start_s, end_s):
-                mask &= ~(1 << label)
+        return self._interfaces[interface].free(start_s, end_s)
+
+
+class _Labels:
+    """The labels of one interface: those that it is `allowed`, and who has which when.
+
+    Takings are sorted by their ends and by their starts too: nearly all of them meet any window that is asked about,
+    so what is free is everything that is not taken, and those few that lie before or after the window.
+    """
+
+    def __init__(self, allowed: int) -> None:
+        self.allowed = allowed
+        self._mask = 0  # of all that are taken at any time
+        self._taken: dict[int, list[Taking]] = {}
+        self._ends: list[tuple[int, int]] = []
+        self._starts: list[tuple[int, int]] = []
+
+    def add(self, taking: Taking) -> None:
+        self._taken.setdefault(taking.label, []).append(taking)
+        self._mask |= 1 << taking.label
+        insort(self._ends, (taking.end_s, taking.label))
+        insort(self._starts, (taking.start_s, taking.label))
+
+    def remove(self, taking: Taking) -> None:
+        del self._ends[bisect_left(self._ends, (taking.end_s, taking.label))]
+        del self._starts[bisect_left(self._starts, (taking.start_s, taking.label))]
+        others = self._taken[taking.label]
+        others.remove(taking)
+        if not others:
+            del self._taken[taking.label]
+            self._mask &= ~(1 << taking.label)
+
+    def free(self, start_s: int, end_s: int) -> int:
+        mask = self.allowed & ~self._mask
+        before, after = bisect_left(self._ends, (start_s + 1,)), bisect_left(self._starts, (end_s,))
+        for label in {label for _, label in (*self._ends[:before], *self._starts[after:])}:
+            if self.is_free(label, start_s, end_s):
+                mask |= self.allowed & 1 << label
         return mask
 
-    def _is_free(self, interface: str, label: int, start_s: int, end_s: int) -> bool:
-        takings = self._taken[interface].get(label, ())
+    def is_free(self, label: int, start_s: int, end_s: int) -> bool:
+        takings = self._taken.get(label, ())
         return not any(taking.start_s < end_s and start_s < taking.end_s for taking in takings)

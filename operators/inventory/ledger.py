@@ -121,9 +121,9 @@ class Inventory:
         """Bandwidth (bit/s) left in [start_s, end_s) on every one of `resources`, links or interfaces."""
         return min(self._capacity.free(resource, start_s, end_s) for resource in resources)
 
-    def free_steps(self, resource: str, from_s: int, to_s: int) -> Steps:
-        """Bandwidth left on one link or interface: (Unix second, bit/s), each until the next."""
-        return self._capacity.free_steps(resource, from_s, to_s)
+    def free_steps(self, resource: str, from_s: int, to_s: int, granularity_bps: int = 1) -> Steps:
+        """Bandwidth left on one link or interface: (Unix second, bit/s), each until the next, rounded down."""
+        return self._capacity.free_steps(resource, from_s, to_s, granularity_bps)
 
     def free_labels(self, interface: str, start_s: int, end_s: int) -> int:
         """Mask of the labels that are free on an interface for all of [start_s, end_s)."""

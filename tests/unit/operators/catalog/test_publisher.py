@@ -6,13 +6,12 @@ import asyncio
 
 import msgspec
 import pytest
-from msgspec import structs
 
 from federation.trust.jose import verify_jws
 from federation.trust.keys import PrivateKey, generate
 from federation.trust.merkle import merkle_root
 from operators.access.signer import Signer
-from operators.catalog.items import key, slight
+from operators.catalog.items import Seen, key, slight
 from operators.catalog.layout import lay_out
 from operators.catalog.publisher import HISTORY_LIFE_S, SLIGHT_S, Behind, Publisher
 from operators.inventory.footprint import Footprint
@@ -20,6 +19,7 @@ from operators.inventory.ledger import Claim, Inventory
 from operators.pricing.card import ClassCard
 from operators.pricing.network import Network
 from schemas.interface import Interface
+from schemas.labels import span
 from schemas.offer import PAGE_BYTES_MAX, Delta, Disclosure, Item, Manifest, Offer, Page, steps_least
 from tests.support.footprints import ENTITY, GBPS, footprint, link, uni
 from tests.support.loops import run
@@ -177,15 +177,12 @@ def test_slight_changes_go_along_with_what_shows() -> None:
 
 
 def test_labels_and_what_is_gone_altogether_show() -> None:
-    world = World(pair())
-    shown = world.read()[("interface", "uni-a")]
-    assert isinstance(shown, Interface)
-    few = structs.replace(shown, labels="2-4090")
-    assert slight(shown, few)
-    assert not slight(shown, structs.replace(shown, labels="2-4000"))
-    assert not slight(structs.replace(shown, labels=""), structs.replace(shown, labels="7"))
-    assert not slight(shown, structs.replace(few, free=((NOW, 0),)))
-    assert not slight(structs.replace(few, free=((NOW, 0),)), shown)
+    shown = Seen(((NOW, 100 * GBPS),), span(2, 4094))
+    assert slight(shown, shown._replace(labels=span(2, 4090)))
+    assert not slight(shown, shown._replace(labels=span(2, 4000)))
+    assert not slight(shown._replace(labels=0), shown._replace(labels=1 << 7))
+    assert not slight(shown, shown._replace(free=((NOW, 0),)))
+    assert not slight(shown._replace(free=((NOW, 0),)), shown)
 
 
 def test_versions_grow_over_a_restart() -> None:

@@ -21,12 +21,12 @@ def level(steps: Steps, at: int) -> int:
     return [bps for since, bps in steps if since <= at][-1]
 
 
-def test_rounded_down_and_nothing_after_the_horizon() -> None:
-    assert published(((100, 999), (200, 450), (300, 499)), 50, 1_000, 100) == ((50, 900), (200, 400), (1_000, 0))
+def test_from_the_first_second_and_nothing_after_the_horizon() -> None:
+    assert published(((100, 900), (200, 400), (300, 400)), 50, 1_000) == ((50, 900), (200, 400), (1_000, 0))
 
 
 def test_before_the_first_step_nothing_is_for_sale() -> None:
-    assert steps_least(published(((100, 900),), 50, 1_000, 100), 49, 60) == 0
+    assert steps_least(published(((100, 900),), 50, 1_000), 49, 60) == 0
 
 
 @given(st.lists(step_functions(), min_size=1, max_size=5), st.integers(100, HORIZON))
@@ -34,12 +34,11 @@ def test_least_is_the_least_at_every_second(functions: list[Steps], at: int) -> 
     assert level(least(functions), at) == min(level(steps, at) for steps in functions)
 
 
-@given(step_functions(), st.integers(100, HORIZON + 100), st.integers(1, 700))
-def test_never_more_than_free_and_short(steps: Steps, at: int, granularity: int) -> None:
-    shown = published(steps, 100, HORIZON, granularity)
+@given(step_functions(), st.integers(100, HORIZON + 100))
+def test_never_more_than_free_and_short(steps: Steps, at: int) -> None:
+    shown = published(steps, 100, HORIZON)
     assert len(shown) <= STEPS_MAX
     assert level(shown, at) <= level(steps, at)
-    assert level(shown, at) % granularity == 0
     if at >= HORIZON:
         assert level(shown, at) == 0
 
