@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import unquote
 
 import aiohttp
 import msgspec
 from aiohttp import web
+from yarl import URL
 
 from federation.node.callers import CALLER
 from federation.sonata.envelopes import SellerProfile
@@ -28,11 +29,20 @@ CONFIRM_S: Final = 10.0
 
 
 class _Body:
+    """All of it at once, and then its end."""
+
     def __init__(self, data: bytes) -> None:
         self._data = data
 
-    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
-        yield self._data
+    def is_eof(self) -> bool:
+        return True
+
+    def read_nowait(self) -> bytes:
+        data, self._data = self._data, b""
+        return data
+
+    async def readany(self) -> bytes:
+        return self.read_nowait()
 
 
 class _Route(NamedTuple):
@@ -124,11 +134,9 @@ class Session:
     def __init__(self, wire: Wire, source: End, target: Seller) -> None:
         self._wire, self._source, self._target = wire, source, target
 
-    def request(
-        self, method: str, url: str, *, params: Mapping[str, str], data: bytes | None, headers: Any, **_: Any
-    ) -> _Exchange:
-        path = url.partition(BASE)[2]
-        request = functools.partial(Request, method, path, dict(params), data or b"", self._source.entity)
+    def request(self, method: str, url: URL, *, data: bytes | None, **_: Any) -> _Exchange:
+        path = url.raw_path.partition(BASE)[2]
+        request = functools.partial(Request, method, path, dict(url.query), data or b"", self._source.entity)
         return _Exchange(self, request)
 
     async def send(self, request: Callable[[], Request]) -> Reply:
