@@ -281,7 +281,8 @@ class _Broker:
             return role.documents_endpoint
 
         anchors = read_anchors(Path(self._config.trust.anchors))
-        return Gathering(store, log, OperatorLogs(reach, endpoint), anchors, functools.partial(aside, "evidence"))
+        logs, stated = OperatorLogs(reach, endpoint), Statements(self._identity.key, store)
+        return Gathering(store, log, logs, anchors, aside=functools.partial(aside, "evidence"), statements=stated)
 
     def _right(self, circle: Circle, reach: Reach, filing: Filing) -> Right:
         """How this broker gets tokens of operators: one cache for all of them."""

@@ -1,6 +1,7 @@
 """One order's evidence: its documents, from the last receipts back to the mandate, with all that they rest on.
 
-Nothing is made here but the file: everything in it was signed when it happened. A receipt that never reached this
+Nothing is made here but the file: everything in it was signed when it happened, but for the statement of an order that
+is over, which follows from the rest. A receipt that never reached this
 broker, because an answer was lost or an operator gave one that nobody asked for, is asked of its operator and filed.
 """
 
@@ -16,6 +17,7 @@ import msgspec
 from federation.broker.authority.filing import Party
 from federation.broker.evidence.protocols import Elsewhere, EvidenceStore, Logged
 from federation.broker.orders.saga.state import OrderState
+from federation.broker.orders.statements import Statements
 from federation.broker.quotes.protocols import StoredQuote
 from federation.evidence.checkpoint import entity_of
 from federation.evidence.note import read_note
@@ -43,9 +45,16 @@ class Gathering:
     whatever else is going on."""
 
     def __init__(
-        self, store: EvidenceStore, log: Logged, elsewhere: Elsewhere, anchors: Mapping[str, Jwks], aside: Aside
+        self,
+        store: EvidenceStore,
+        log: Logged,
+        elsewhere: Elsewhere,
+        anchors: Mapping[str, Jwks],
+        *,
+        aside: Aside,
+        statements: Statements,
     ) -> None:
-        self._store, self._log, self._elsewhere = store, log, elsewhere
+        self._store, self._log, self._elsewhere, self._statements = store, log, elsewhere, statements
         self._anchors, self._aside = anchors, aside
 
     async def bundle(self, buyer: str, agent: Hash | None, order_id: str, profile: Profile) -> bytes:
@@ -60,6 +69,8 @@ class Gathering:
         beside = await self._beside(documents, rounds)
         if profile is Profile.BUYER:
             documents = await self._with_authority(buyer, documents, rounds, beside)
+            if state.state in TERMINAL:
+                documents = (*documents, (await self._statements.of(buyer, agent, order_id)).document)
         chosen = shown(documents, profile)
         signed = [text.signed for text in beside.policies if text.signed]
         logged = await self._logged([*chosen, *signed])

@@ -16,6 +16,7 @@ from federation.evidence.verify.logs import logged, seen
 from federation.evidence.verify.purchase import Lease, Purchase, purchase, releases_of
 from federation.evidence.verify.reading import Case, Item, name_of, unsound
 from federation.evidence.verify.signatures import handed_in, moment_of, signed
+from federation.evidence.verify.statement import check_there
 from schemas.access import AccessToken, DelegationGrant
 from schemas.evidence import Profile
 from schemas.grant import EndpointGrant
@@ -35,6 +36,7 @@ def check(case: Case) -> str:
     if case.bundle.profile is Profile.BUYER:
         _check_answered(case, found)
         _check_purchase(case, found)
+        check_there(case, found)
         _check_authority(case, found)
     _check_beside(case, found)
     _check_logs(case, found)

@@ -25,6 +25,7 @@ from schemas.order import Confirm, Order, Receipt
 from schemas.problem import Problem
 from schemas.quote import PathQuote, Rfq, SegmentQuote
 from schemas.segment import Hash
+from schemas.statement import BillingStatement
 from schemas.token import TYPES
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -48,6 +49,7 @@ SHOWN: Final[Mapping[Profile, tuple[type[Any], ...]]] = {
         EndpointGrant,
         AccessToken,
         DelegationGrant,
+        BillingStatement,
     ),
 }
 

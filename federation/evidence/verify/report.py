@@ -25,6 +25,7 @@ CHECKS: Final[Mapping[Profile, tuple[str, ...]]] = MappingProxyType(
             "narrowing",
             "amounts",
             "bills",
+            "statement",
             "plausibility",
             *_BY_ANYBODY[5:],
         ),

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from federation.evidence.verify.reading import Case, Item, unsound
 from federation.evidence.verify.standing import Spell
-from federation.trust.jose import verify_jws
+from federation.trust.jose import claimed_kid, verify_jws
 from federation.trust.keys import PublicKey, public_keys
 from schemas.access import AccessToken, DelegationGrant
 from schemas.decision import Decision, Policy
@@ -18,9 +18,10 @@ from schemas.order import Confirm, Order, Receipt
 from schemas.problem import Problem
 from schemas.quote import PathQuote, Rfq, SegmentQuote
 from schemas.segment import EntityId
+from schemas.statement import BillingStatement
 from schemas.token import SKEW_S, TYP_OF, TYPES
 
-BY_BROKERS: Final = (Decision, PathQuote, Rfq, Order, Confirm, DelegationGrant)
+BY_BROKERS: Final = (Decision, PathQuote, Rfq, Order, Confirm, DelegationGrant, BillingStatement)
 BY_OPERATORS: Final = (SegmentQuote, Receipt)
 # Signed by buyers and owners of UNIs, who may be no members: their keys may be handed in beside the anchors.
 BY_BUYERS: Final = (Mandate, EndpointGrant, Policy)
@@ -66,11 +67,22 @@ def signed(case: Case) -> Iterator[Item[Any]]:
 
 def moment_of(case: Case, item: Item[Any]) -> int:
     """The Unix second at which the signer's keys count."""
+    if isinstance(item.claims, BillingStatement):
+        return _written_at(case, item)
     if not isinstance(item.claims, AUTHORISING):
         made: int = item.claims.iat
         return made
     used = [one.claims.at for one in case.decisions if item.claims.iat - SKEW_S <= one.claims.at]
     return used[0] if used else case.now
+
+
+def _written_at(case: Case, item: Item[Any]) -> int:
+    """A statement is of the second when its order ended, and written when somebody first asks for it: its broker may
+    have another key by then. It counts from when that key did."""
+    ended: int = item.claims.iat
+    kid, spells = claimed_kid(item.token), case.standing.spells.get(item.claims.iss, ())
+    times = [max(ended, spell.since) for spell in spells if kid in spell.member.keys and spell.until > ended]
+    return min(times, default=ended)
 
 
 def keys_of(case: Case, item: Item[Any]) -> Mapping[str, PublicKey]:

@@ -19,6 +19,7 @@ from federation.evidence.verify import (
     plausibility,
     policy,
     signatures,
+    statement,
 )
 from federation.evidence.verify.reading import Case, read
 from federation.evidence.verify.report import CHECKS, FORMAT, Check, Report
@@ -37,6 +38,7 @@ RULES: Final[Mapping[str, Callable[[Case], str]]] = MappingProxyType(
         "narrowing": narrowing.check,
         "amounts": amounts.check,
         "bills": bills.check,
+        "statement": statement.check,
         "plausibility": plausibility.check,
         "inclusion": logs.inclusion,
         "witnesses": logs.witnesses,

@@ -17,7 +17,7 @@ from tests.support.logs import MemoryLog
 SINCE = -3600
 SEEN = 1810
 LOOKED = 2000  # seconds after the quote: when somebody verifies
-BUYERS = ("decision", "path-quote", "rfq", "quote", "order", "confirm", "receipt", "release")
+BUYERS = ("decision", "path-quote", "rfq", "quote", "order", "confirm", "receipt", "release", "statement")
 BUYERS_ALSO = ("mandate", "grant", "agent-token", "delegation", "operator-token")
 
 

@@ -47,6 +47,7 @@ from tests.support.evidence.cast import (
     key_of,
     later,
 )
+from tests.support.evidence.stated import statement_of
 from tests.support.seams import NOW
 
 RATES = RateTable("2026-11-02", {"EUR": 1_000_000, "CHF": 1_068_000})
@@ -234,6 +235,8 @@ class Purchase:
         if self.plan.released:
             for operator in self.operators:
                 self.release(operator, 1800)
+            made = self.made
+            made.sign("statement", key_of(BROKER), statement_of(made, RATES, len(self.operators)))
 
     # --- one round ------------------------------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ def test_a_good_bundle_says_so_check_by_check(files: dict[str, Path], capsys: py
     assert run(arguments(files)) == 0
     out = capsys.readouterr().out
     assert all(line.startswith("ok  ") for line in out.splitlines()[:-1])
-    assert "All 15 checks of the profile buyer hold." in out
+    assert "All 16 checks of the profile buyer hold." in out
 
 
 def test_one_flipped_bit_is_no_evidence(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
