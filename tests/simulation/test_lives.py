@@ -44,3 +44,40 @@ def test_what_is_left_of_a_crash_ends_with_the_run() -> None:
 def test_a_crash_due_at_a_later_step_does_not_come_once_all_is_over() -> None:
     for ends_at in range(3, 9):
         assert _crashed(ends_at) == ["let go"]
+
+
+def test_what_stands_goes_on_with_what_came_meanwhile() -> None:
+    """In the order in which it became due; a time-out that passed is noticed then, and not before."""
+    seen: list[str] = []
+
+    async def patient(name: str, answer: asyncio.Future[str]) -> None:
+        try:
+            async with asyncio.timeout(10):
+                seen.append(f"{name} {await answer}")
+        except (TimeoutError, OSError) as error:
+            seen.append(f"{name} {type(error).__name__}")
+
+    async def run() -> None:
+        life, loop = Life("node"), asyncio.get_running_loop()
+        answers = {name: loop.create_future() for name in ("first", "second", "never", "broken")}
+        for name, answer in answers.items():
+            life.run(patient(name, answer))
+        await asyncio.sleep(1)
+        life.stand()
+        answers["second"].set_result("answered")
+        await asyncio.sleep(1)
+        answers["first"].set_result("answered")
+        answers["broken"].set_exception(OSError())
+        await asyncio.sleep(1)
+        assert seen == [], "it stands"
+        life.go()
+        await asyncio.sleep(0.1)
+        assert seen == ["second answered", "first answered", "broken OSError"]
+        life.stand()
+        await asyncio.sleep(100)
+        life.go()
+        await asyncio.sleep(0.1)
+        assert seen[3:] == ["never TimeoutError"]
+
+    with asyncio.Runner(loop_factory=SimLoop) as runner:
+        runner.run(run())

@@ -20,7 +20,8 @@ CHUNKS = 8
 SEEDS = 10_000 if LONG else 480
 NODES = (
     "broker crash", "operator crash", "partition", "lost in a partition", "clock set", "lie", "slow fabric",
-    "broken fabric", "disk full", "broker's disk full",
+    "broken fabric", "disk full", "broker's disk full", "broker standing still", "operator standing still",
+    "lost lease hint", "late lease hint",
 )  # fmt: skip
 
 

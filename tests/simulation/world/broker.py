@@ -14,7 +14,7 @@ from federation.broker.market.market import Snapshot, at_once
 from federation.broker.market.searching import Searching
 from federation.broker.once import Once
 from federation.broker.orders.coordinator import Coordinator
-from federation.broker.orders.recovery import recover
+from federation.broker.orders.recovery import Hints, recover
 from federation.broker.peers.operator import SonataOperator
 from federation.broker.peers.protocols import HeldQuote, LeaseReceipt, Permit
 from federation.broker.quotes.ask import Author
@@ -130,6 +130,9 @@ class SimBroker(Lived):
                 replica.start(self.coordinator, tasks)
             else:
                 await recover(store, self.coordinator)
+            hints = Hints(self.coordinator, tasks)
+            for peer in peers.values():
+                hints.join(peer)
             self.desk = desk
             await asyncio.get_running_loop().create_future()
 

@@ -171,6 +171,8 @@ class SimBuyer:
                     await asyncio.sleep(self.rng.uniform(0.5, 3))
                     continue
                 self.told[f"refused: {problem.code}"] += 1
+                if problem.code == "INTERNAL":
+                    self.complaints.append(f"{what} met with a fault of the broker: {problem}")
                 self.deeds.append(Deed(what, key, None, problem))
                 return None
             self.deeds.append(Deed(what, key, _id(answer), None))

@@ -1,7 +1,8 @@
 """One incarnation of a node after another. A crash is no cancellation: no `finally` runs and nobody says good-bye.
 
 Every task of an incarnation goes through its fence at every await, so it may end at any of them. What is left of it
-stays parked where it stood until the run is over.
+stays parked where it stood until the run is over. The same fence holds the tasks of a process that was stopped, until
+it goes on.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ class Life:
     def __init__(self, name: str, ends_at: int | None = None) -> None:
         self.name, self.ends_at = name, ends_at
         self.steps = 0
-        self.over = self.buried = False
+        self.over = self.buried = self.stands = False
         self.ended = asyncio.Event()
         self.desk: Any = None  # whoever answers what is asked of it
         self.tasks: set[asyncio.Task[Any]] = set()  # the loop itself keeps only weak references
         self._parked: list[asyncio.Future[None]] = []
+        self._standing: list[asyncio.Future[None]] = []
         self._asked: set[asyncio.Future[Any]] = set()
         self._context: Context = copy_context()
         self._context.run(CURRENT.set, self)
@@ -43,6 +45,18 @@ class Life:
         for answer in list(self._asked):
             if not answer.done():
                 answer.set_exception(Ended(self.name))
+
+    def stand(self) -> None:
+        """Stop like a process that got SIGSTOP: what comes in waits, deadlines pass, and it knows of neither."""
+        self.stands = True
+
+    def go(self) -> None:
+        """Go on, everything in the order in which it became due."""
+        self.stands = False
+        waiting, self._standing = self._standing, []
+        for one in waiting:
+            if not one.done():
+                one.set_result(None)
 
     def run(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Let this incarnation do something."""
@@ -64,11 +78,11 @@ class Life:
         self.run(work).add_done_callback(lambda task: _hand_over(task, answer))
         return answer
 
-    def parked(self) -> asyncio.Future[None]:
-        """What a task of an incarnation that is over waits for."""
+    def held(self) -> asyncio.Future[None]:
+        """What a task waits for of an incarnation that is over, for good, or of one that stands, until it goes on."""
         waits: Any = asyncio.get_running_loop().create_future()
         waits._asyncio_future_blocking = True
-        self._parked.append(waits)
+        (self._parked if self.over else self._standing).append(waits)
         return waits  # type: ignore[no-any-return]
 
 
@@ -112,26 +126,39 @@ class Lived:
 
 
 class _Fenced(Coroutine[Any, Any, T]):
-    """A task's coroutine behind the fence of its life."""
+    """A task's coroutine behind the fence of its life. `_error` is what was to be thrown into it while it stood."""
 
-    __slots__ = ("_life", "_work")
+    __slots__ = ("_error", "_life", "_work")
 
     def __init__(self, work: Coroutine[Any, Any, T], life: Life) -> None:
         self._work, self._life = work, life
+        self._error: BaseException | None = None
 
     def send(self, value: Any) -> Any:
         life = self._life
-        if life.buried:  # what is left over ends as it can: no step of it is one that a crash could come before
-            return self._work.send(value)
-        if not life.over:
-            life.steps += 1
-            if life.steps == life.ends_at:
-                life.end()
-        return life.parked() if life.over else self._work.send(value)
+        # What is left over when all is done ends as it can: no step of it is one that a crash could come before.
+        if not life.buried:
+            if not life.over and not life.stands:
+                life.steps += 1
+                if life.steps == life.ends_at:
+                    life.end()
+            if life.over or life.stands:
+                return life.held()
+        if self._error is not None:
+            return self._thrown(self._error)
+        return self._work.send(value)
 
     def throw(self, *error: Any) -> Any:
-        if self._life.over and not self._life.buried:
-            return self._life.parked()
+        life = self._life
+        if life.over and not life.buried:
+            return life.held()
+        if life.stands and not life.buried:
+            self._error = error[0]
+            return life.held()
+        return self._thrown(*error)
+
+    def _thrown(self, *error: Any) -> Any:
+        self._error = None
         return self._work.throw(*error)
 
     def close(self) -> None:

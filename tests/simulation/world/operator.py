@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ from operators.fabric.driver import Wiring
 from operators.inventory.ledger import Inventory
 from operators.orders.caps import HoldCaps
 from operators.orders.desk import Desk
+from operators.orders.events import LeaseChange
 from operators.orders.keeping import Batch
 from operators.orders.recovery import bring_back, recover
 from operators.orders.shop import Shop
@@ -175,6 +177,12 @@ class SimOperator(Lived):
         """What the mesh asks the desk."""
         assert self.desk is not None, "only one that serves is asked"
         return await self.desk.confirm(broker, token)
+
+    def lease_events(self, broker: str) -> AsyncGenerator[LeaseChange, None]:
+        """What the mesh tells a broker of its leases."""
+        assert self.desk is not None, "only one that serves is listened to"
+        changes: AsyncGenerator[LeaseChange, None] = self.desk.shop.events.watch(broker)
+        return changes
 
     async def live(self) -> None:
         desk = Desk(self._shop())

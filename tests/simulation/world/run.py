@@ -40,7 +40,7 @@ CALM_S = 700  # longer than every deadline and backoff within a run
 @dataclass(frozen=True)
 class Plan:
     """What a run is like; `None` is drawn from the seed. `fault` is the chance of one per call, `steps` how many steps
-    a crashing incarnation lives on average, 0 for no crashes.
+    a crashing incarnation lives on average, 0 for no crashes; `stands` how much of what blows is nodes that stand still.
     """
 
     brokers: int = 2
@@ -54,6 +54,7 @@ class Plan:
     trouble: bool = True
     trouble_s: int = 200
     lies: float | None = None
+    stands: float = 0.18
     room: Room | None = None
     budget_micro: int = 150_000_000
     real_keys: bool = False
@@ -91,6 +92,7 @@ class World:
         drawn, steps = self.rng.choice((0.0, 0.05, 0.15, 0.3)), self.rng.choice((None, 300, 1000, 3000))
         self.wire.chance = drawn if self.plan.fault is None else self.plan.fault
         self.weather.steps = steps if self.plan.steps is None else self.plan.steps or None
+        self.weather.stands = self.plan.stands
 
     def _key(self, entity: str) -> PrivateKey:
         return (real_key if self.plan.real_keys else sim_key)(entity)

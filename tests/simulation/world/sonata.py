@@ -1,14 +1,15 @@
 """How a broker's Sonata client and an operator's Sonata routes meet without sockets: the real ones at both ends.
 
 The client gets what looks like an aiohttp session, the routes what looks like an aiohttp request; bodies, envelopes,
-errors and documents are what they are in the daemons. The mesh is reduced to its confirm.
+errors and documents are what they are in the daemons. The mesh is reduced to its confirm and the news of leases.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import unquote
 
@@ -20,25 +21,25 @@ from yarl import URL
 from federation.node.callers import CALLER
 from federation.sonata.envelopes import SellerProfile
 from federation.sonata.seller import BASE, seller_app
+from operators.orders.events import LeaseChange
 from schemas.problem import Outcome, Problem, from_dict
-from tests.simulation.world.lives import CURRENT
+from tests.simulation.world.lives import CURRENT, outside
 from tests.simulation.world.wire import Broken, End, Refused, Wire
 
 PROFILE: Final = SellerProfile(name="Seller", number="+31-30-0000000", email_address="noc@seller.example")
 CONFIRM_S: Final = 10.0
+FAULT: Final = b"the fault is in this seller's log"
 
 
 class _Body:
-    """All of it at once, and then its end."""
-
     def __init__(self, data: bytes) -> None:
-        self._data = data
+        self.data = data
 
     def is_eof(self) -> bool:
         return True
 
     def read_nowait(self) -> bytes:
-        data, self._data = self._data, b""
+        data, self.data = self.data, b""
         return data
 
     async def readany(self) -> bytes:
@@ -123,8 +124,14 @@ def routes() -> Routes:
 class Seller(End, Protocol):
     """An operator as its callers reach it."""
 
+    faults: list[str]
+
     async def confirm(self, broker: str, token: str) -> str:
         """The receipt that answers a confirm."""
+        ...
+
+    def lease_events(self, broker: str) -> AsyncGenerator[LeaseChange, None]:
+        """What changes of the leases of a broker from now on."""
         ...
 
 
@@ -134,20 +141,23 @@ class Session:
     def __init__(self, wire: Wire, source: End, target: Seller) -> None:
         self._wire, self._source, self._target = wire, source, target
 
-    def request(self, method: str, url: URL, *, data: bytes | None, **_: Any) -> _Exchange:
-        path = url.raw_path.partition(BASE)[2]
+    def request(self, method: str, url: URL, *, data: bytes | None, headers: Any, **_: Any) -> _Exchange:
+        path = url.path.partition(BASE)[2]
         request = functools.partial(Request, method, path, dict(url.query), data or b"", self._source.entity)
         return _Exchange(self, request)
 
     async def send(self, request: Callable[[], Request]) -> Reply:
         """One request, one answer, or what a broken connection raises."""
         try:
-            return await self._wire.send(self._source, self._target, lambda: routes()(request()))
+            reply = await self._wire.send(self._source, self._target, lambda: routes()(request()))
         except Refused:
             refused = OSError(111, "Connection refused")
             raise aiohttp.ClientConnectorError(None, refused) from None  # type: ignore[arg-type]
         except Broken:
             raise aiohttp.ServerDisconnectedError from None
+        if FAULT in reply.content.data:
+            self._target.faults.append(f"a fault in {request().path}")
+        return reply
 
 
 class _Exchange:
@@ -162,7 +172,7 @@ class _Exchange:
 
 
 class Mesh:
-    """The mesh of one operator as a broker calls it: `confirm` alone."""
+    """The mesh of one operator as a broker calls it: `confirm`, and the news of its leases."""
 
     def __init__(self, wire: Wire, source: End, target: Seller) -> None:
         self._wire, self._source, self._target = wire, source, target
@@ -180,3 +190,30 @@ class Mesh:
         except (Refused, Broken, TimeoutError) as error:
             why = f"{self._target.entity} did not answer"
             raise Problem("OPERATOR_UNREACHABLE", why, outcome=Outcome.UNKNOWN, extra=extra) from error
+
+    async def lease_events(self) -> AsyncGenerator[LeaseChange, None]:
+        """See `MeshChannel.lease_events`: until the operator is no more; any of them may be lost, or come late."""
+        gone = Problem("OPERATOR_UNREACHABLE", f"{self._target.entity} does not listen")
+        if not self._target.serving or not self._wire.connected((self._source.entity, self._target.entity)):
+            raise gone
+        heard: asyncio.Queue[LeaseChange | None] = asyncio.Queue()
+        telling = self._target.life.ask(self._tell(heard))
+        telling.add_done_callback(lambda done: _over(done, heard))
+        while (change := await heard.get()) is not None:
+            yield change
+        raise gone
+
+    async def _tell(self, heard: asyncio.Queue[LeaseChange | None]) -> None:
+        """What the operator does for one stream, until nobody listens any more."""
+        listener = self._source.life
+        async with aclosing(self._target.lease_events(self._source.entity)) as changes:
+            async for change in changes:
+                if listener.over:
+                    return
+                hear = functools.partial(heard.put_nowait, change)
+                self._wire.tell(self._target, self._source, hear, "lease hint")
+
+
+def _over(telling: asyncio.Future[None], heard: asyncio.Queue[LeaseChange | None]) -> None:
+    telling.exception()
+    outside(functools.partial(heard.put_nowait, None), 0.01)

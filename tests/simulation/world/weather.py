@@ -1,4 +1,4 @@
-"""Trouble: nodes that end and come back, networks that part, clocks that are set."""
+"""Trouble: nodes that end and come back, nodes that stand still, networks that part, clocks that are set."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ FAULTS_MAX: Final = 5
 
 @dataclass
 class Weather:
-    """What happens to nodes. `steps` is how many steps an incarnation lives on average, where it does not live on."""
+    """What happens to nodes. `steps` is how many steps an incarnation lives on average, where it does not live on. Of
+    what blows, `stands` is the share of nodes that stand still, `crashes` of what is left that of crashes.
+    """
 
     rng: random.Random
     wire: Wire
@@ -27,6 +29,7 @@ class Weather:
     told: Counter[str]
     steps: int | None = None
     crashes: float = 0.5
+    stands: float = 0.18
     calm: bool = False
 
     async def watch(self, node: SimOperator | SimBroker) -> None:
@@ -49,10 +52,11 @@ class Weather:
         """Until it is calm."""
         while not self.calm:
             await asyncio.sleep(self.rng.uniform(2, 60))
-            kind = self.rng.random()
             if self.calm:
                 return
-            if kind < self.crashes * 0.4:
+            if self.rng.random() < self.stands:
+                await self._stand_still()
+            elif (kind := self.rng.random()) < self.crashes * 0.4:
                 self.rng.choice(self.brokers).life.end()
             elif kind < self.crashes:
                 self.rng.choice(self.operators).life.end()
@@ -66,8 +70,24 @@ class Weather:
         cut = {(broker.entity, operator.entity) for broker in self.brokers if self.rng.random() < 0.7}
         self.told["partition"] += bool(cut)
         self.wire.cut |= cut
-        await asyncio.sleep(self.rng.uniform(0.5, 30) if self.rng.random() < 0.8 else self.rng.uniform(60, 130))
+        await asyncio.sleep(self._a_while())
         self.wire.cut -= cut
+
+    async def _stand_still(self) -> None:
+        """One node stops in the middle of whatever it does, and goes on as if no time had passed."""
+        node = self.rng.choice(self.operators) if self.rng.random() < 0.5 else self.rng.choice(self.brokers)
+        life = node.life
+        if not node.serving:
+            return
+        self.told["operator standing still" if isinstance(node, SimOperator) else "broker standing still"] += 1
+        life.stand()
+        try:
+            await asyncio.sleep(self._a_while())
+        finally:
+            life.go()
+
+    def _a_while(self) -> float:
+        return self.rng.uniform(0.5, 30) if self.rng.random() < 0.8 else self.rng.uniform(60, 130)
 
     def _set_clock(self) -> None:
         operator = self.rng.choice(self.operators)

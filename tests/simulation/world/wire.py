@@ -66,6 +66,13 @@ class Wire:
             outside(call.breaks, self.rng.uniform(0, 0.1))
         return answer
 
+    def tell(self, source: End, target: End, hear: Callable[[], None], what: str) -> None:
+        """News that nobody answers: by chance lost, or so late that later ones come before."""
+        fate = self.rng.choice(("lost", "late")) if self.rng.random() < self.chance else "fine"
+        self.told[f"{fate} {what}"] += fate != "fine"
+        if fate != "lost" and self.connected((source.entity, target.entity)):
+            outside(hear, self._travel(f"{fate} news", "news"))
+
     def connected(self, pair: tuple[str, str]) -> bool:
         """Whether two nodes can speak, either way."""
         return pair not in self.cut and pair[::-1] not in self.cut
