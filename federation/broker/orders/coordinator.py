@@ -18,7 +18,7 @@ from federation.broker.orders.acts import Acts
 from federation.broker.orders.lane import Lane, Moved, Shell, Wish
 from federation.broker.orders.ownership import Alone, Ownership
 from federation.broker.orders.protocols import PAGE_MAX, OrderStore, Outdated
-from federation.broker.orders.saga.decide import begin, decide
+from federation.broker.orders.saga.decide import begin, concluded
 from federation.broker.orders.saga.effects import TellOrder, WaitUntil
 from federation.broker.orders.saga.events import (
     Barred,
@@ -254,7 +254,7 @@ class Coordinator:
                 state = await self._again(state)
         for _ in range(TRIES_MAX):
             event = wish.event(state)
-            after = state if state.state in TERMINAL else decide(state, event)[0]
+            after = state if state.state in TERMINAL else concluded(state, event)
             after = structs.replace(after, version=state.version + 1)
             try:
                 await self._write(after, wish)

@@ -18,7 +18,7 @@ from msgspec import structs
 
 from federation.broker.orders.acts import Acts, Signed
 from federation.broker.orders.protocols import Filed, OrderStore, Outdated
-from federation.broker.orders.saga.decide import decide
+from federation.broker.orders.saga.decide import concluded
 from federation.broker.orders.saga.due import due
 from federation.broker.orders.saga.effects import Act, Effect, WaitUntil
 from federation.broker.orders.saga.events import Event, Receipted, Restarted, Tick
@@ -83,6 +83,7 @@ class Lane:
         self._shell, self._ended = shell, ended
         self._queue: list[Wish | News] = []
         self._early: list[Wish | News] = []
+        self._ahead = state  # with what came early; nobody knows it yet
         self._patience: asyncio.TimerHandle | None = None
         self._impatient = False
         self._filed: set[str] = set()
@@ -178,11 +179,12 @@ class Lane:
             self._ended(self.state.terms.id)
 
     def _take(self) -> list[Wish | News]:
-        """What is decided together: a wish that uses a quote may fail in the store, so it goes alone."""
-        batch, self._early = self._early, []
+        """What is decided together, after what came early: a wish that uses a quote may fail in the store, so it goes
+        alone."""
+        batch: list[Wish | News] = []
         while self._queue and not _alone(self._queue[0]):
             batch.append(self._queue.pop(0))
-        return batch or [self._queue.pop(0)]
+        return batch if batch or self._early else [self._queue.pop(0)]
 
     def _wait_for_siblings(self, batch: list[Wish | News], state: OrderState, effects: Sequence[Effect]) -> bool:
         """Whether receipts from which nothing follows yet are kept until the answers to other acts are there.
@@ -195,7 +197,7 @@ class Lane:
         decided = not batch or len(ended) < len(batch) or not idle or state.state is not self.state.state
         if decided or not going or self._queue or self._impatient:
             return False
-        self._early = batch
+        self._early, self._ahead = batch, state
         if self._patience is None:
             self._patience = asyncio.get_running_loop().call_later(SIBLINGS_S, self._lose_patience)
         return True
@@ -210,26 +212,24 @@ class Lane:
         self._patience, self._impatient = None, False
 
     async def _turn(self, batch: list[Wish | News]) -> None:
-        state = self.state
-        granted: list[Wish | News] = []
-        filed: list[Filed] = []
+        state = self._ahead if self._early else self.state
+        granted, self._early = self._early, []
         for item in batch:
             event = item.event if isinstance(item, News) else _event(item, state)
             if event is None:
                 continue
-            state, _ = decide(state, event)
+            state = concluded(state, event)
             granted.append(item)
-            if isinstance(item, News):
-                filed += item.filed
-            elif item.quote:
+            if isinstance(item, Wish) and item.quote:
                 self._quotes[item.quote.id] = item.quote
         effects = due(state)
         if self._wait_for_siblings(granted, state, effects):
             return
         self._wait_no_more()
+        came = [one for item in granted if isinstance(item, News) for one in item.filed]
         try:
             signed = await self._signed(state, effects)
-            state = await self._journal(state, granted, [*filed, *(one.filed() for one in signed.values() if one)])
+            state = await self._journal(state, granted, [*came, *(one.filed() for one in signed.values() if one)])
         except Outdated:
             self._queue[:0], self._stale = granted, True
             return
@@ -279,6 +279,7 @@ class Lane:
             await asyncio.sleep(JOURNAL_RETRY_S)
             return
         self._stale = False
+        self._queue[:0], self._early = self._early, []
         if self._stopped:
             return
         if stored is None:

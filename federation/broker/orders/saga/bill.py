@@ -102,15 +102,15 @@ def _reckoned(state: OrderState, index: int, bill: Bill, sold: tuple[Pledge, ...
     return Reckoning(used, lines, Money(first.currency, usage_micro + total(lines)))
 
 
-def _sold(state: OrderState, index: int) -> tuple[tuple[Pledge, ...], tuple[Pledge, ...]]:
+def _sold(state: OrderState, index: int) -> tuple[tuple[Pledge, ...], ...]:
     """What an operator sold for certain; and that with the extension whose confirm is out, if there is one."""
     sold, extension = _agreed(state, index), state.extension
     if extension is None or extension.steps[index].confirm is None or extension.pledges[index] in sold:
-        return sold, sold
+        return (sold,)
     if extension.bandwidth_bps is None:
         return sold, (*sold, extension.pledges[index])
     if any(step.standing is Standing.LAPSED for step in extension.steps):
-        return sold, sold  # the path never had it, so whoever keeps it does so at its own cost
+        return (sold,)  # the path never had it, so whoever keeps it does so at its own cost
     step = extension.steps[index]
     assert step.confirm is not None, "only what was confirmed is in doubt"
     return sold, (*sold, structs.replace(extension.pledges[index], from_s=step.at_s or step.confirm.iat - SKEW_S))

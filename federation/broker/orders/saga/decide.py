@@ -19,8 +19,13 @@ def decide(state: OrderState, event: Event) -> tuple[OrderState, tuple[Effect, .
 
     An effect that is returned again is the same one, not another: start only what is not running.
     """
-    after = advance(fold(state, event))
+    after = concluded(state, event)
     return after, due(after)
+
+
+def concluded(state: OrderState, event: Event) -> OrderState:
+    """The next state alone: of several events in a row only what is due after the last one is done."""
+    return advance(fold(state, event))
 
 
 def begin(terms: Terms, end_s: int, at_us: int) -> tuple[OrderState, tuple[Effect, ...]]:
