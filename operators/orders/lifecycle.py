@@ -84,9 +84,9 @@ class Lifecycle:
 
     def _in_the_way(self, lease: Lease) -> bool:
         """Whether the network has not let go yet of a lease whose time is over and whose labels this one has now."""
-        now, ends = self._shop.now(), {lease.segment.a, lease.segment.z}
-        over = (one for one in self._shop.leases.values() if one.end_s <= now and one.id != lease.id)
-        return any(one.state in WIRED and not ends.isdisjoint((one.segment.a, one.segment.z)) for one in over)
+        now, ends = self._shop.now(), self._shop.ends
+        there = (one for end in (lease.segment.a, lease.segment.z) for one in ends.get(end, {}).values())
+        return any(one.end_s <= now and one.id != lease.id and one.state in WIRED for one in there)
 
     async def _raised(self, lease: Lease) -> str | None:
         """Why the network did not bring it up, nothing when it did, None while a network that is slow goes on.

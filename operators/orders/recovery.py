@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 
+from operators.orders.fsm import due
 from operators.orders.lifecycle import wiring
-from operators.orders.shop import Shop
+from operators.orders.shop import LEASE, Shop
 from schemas.lease import IN_FORCE, State
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ async def recover(shop: Shop) -> None:
             shop.caps.add(quote)
     for lease in live.leases:
         shop.remember_lease(lease)
+        if due(lease, shop.now()) is not None:
+            shop.timers.arm(shop.now(), (LEASE, lease.id))
 
 
 async def bring_back(shop: Shop) -> None:

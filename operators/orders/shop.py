@@ -27,7 +27,7 @@ from operators.orders.timers import Timers
 from operators.pricing.network import Network
 from schemas.lease import State
 from schemas.problem import not_found
-from schemas.segment import EntityId, Id
+from schemas.segment import End, EntityId, Id
 
 T = TypeVar("T")
 SETTLE_S: Final = 5.0
@@ -38,7 +38,8 @@ QUOTE, LEASE = "quote", "lease"
 
 @dataclass(frozen=True)
 class Shop:
-    """One operator's tools, its rows that are not over, and the segments that a slow network is bringing up.
+    """One operator's tools, its rows that are not over (leases by their ends too), and the segments that a slow network
+    is bringing up.
 
     Without an `admission` whoever signs may ask: that is for tests of what comes after it.
     """
@@ -63,6 +64,7 @@ class Shop:
     telling: Telling = field(default_factory=Telling)
     quotes: dict[Id, Quote] = field(default_factory=dict)
     leases: dict[Id, Lease] = field(default_factory=dict)
+    ends: dict[End, dict[Id, Lease]] = field(default_factory=dict)
     acts: set[asyncio.Task[Any]] = field(default_factory=set)
     rising: dict[Id, asyncio.Task[str]] = field(default_factory=dict)
 
@@ -125,17 +127,32 @@ class Shop:
         if quote.state not in WAITING:
             self.quotes.pop(quote.id, None)
             self.caps.drop(quote)
+            self.timers.forget((QUOTE, quote.id))
             return
         self.quotes[quote.id] = quote
         self.timers.arm(quote.exp, (QUOTE, quote.id))
 
     def remember_lease(self, lease: Lease) -> None:
-        """Keep a lease until it is over, and look at it again when time makes its next step."""
-        self.leases.pop(lease.id, None)
-        if lease.state not in OVER:
-            self.leases[lease.id] = lease
-        if (at := wake_at(lease)) is not None:
-            self.timers.arm(at, (LEASE, lease.id))
+        """Keep a lease until it is over, and look at it again when time makes its next step: whoever brought it here
+        makes what is due now."""
+        self._place(lease)
+        row = (LEASE, lease.id)
+        if (at := wake_at(lease)) is None:
+            self.leases.pop(lease.id, None)
+            self.timers.forget(row)
+            return
+        self.leases[lease.id] = lease
+        self.timers.arm(max(at, self.now() + 1), row)
+
+    def _place(self, lease: Lease) -> None:
+        """Keep a lease at its two ends, which it has for life."""
+        for end in (lease.segment.a, lease.segment.z):
+            if lease.state not in OVER:
+                self.ends.setdefault(end, {})[lease.id] = lease
+            elif here := self.ends.get(end):
+                here.pop(lease.id, None)
+                if not here:
+                    del self.ends[end]
 
     async def find_quote(self, quote_id: Id, broker: EntityId) -> Quote:
         """A broker's own quote. Raises `NOT_FOUND`."""

@@ -1,7 +1,8 @@
 """The steps that time makes: one heap of due seconds, one task, the injected clock.
 
 A timer only says "look at this row now"; the row itself says whether anything is due. So timers need not be stored,
-may fire twice, and are armed again from the rows after a restart.
+may fire twice, and are armed again from the rows after a restart. Those of rows that are over are let go in bulk, once
+they are as many as the others: most leases end long before their windows do.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Final
 
 from federation.node.seams import Clock
@@ -21,6 +22,7 @@ Step = Callable[[Row], Awaitable[None]]
 
 LOOK_S: Final = 1.0  # the longest sleep while something is armed, unless told otherwise: the clock may be set
 RETRY_S: Final = 5
+GONE_MIN: Final = 1_000  # rows that are over at which their timers may go
 log = logging.getLogger(__name__)
 
 
@@ -30,13 +32,25 @@ class Timers:
     def __init__(self, clock: Clock, look_s: float = LOOK_S) -> None:
         self._clock, self._look_s = clock, look_s
         self._heap: list[tuple[int, Row]] = []
+        self._gone: set[Row] = set()
         self._armed = asyncio.Event()
         self._steps: set[asyncio.Task[None]] = set()
 
     def arm(self, at_s: int, row: Row) -> None:
         """Have the row looked at, at that second or as soon as it has passed."""
+        self._gone.discard(row)
+        first_s = self._heap[0][0] if self._heap else at_s
         heappush(self._heap, (at_s, row))
-        self._armed.set()
+        if at_s <= max(first_s, self._clock.now()):
+            self._armed.set()
+
+    def forget(self, row: Row) -> None:
+        """Look at a row no more: it is over."""
+        self._gone.add(row)
+        if len(self._gone) >= max(GONE_MIN, len(self._heap) // 2):
+            self._heap = [timer for timer in self._heap if timer[1] not in self._gone]
+            heapify(self._heap)
+            self._gone.clear()
 
     async def run(self, step: Step) -> None:
         """Look at rows as they fall due, for as long as the operator runs."""
@@ -53,7 +67,7 @@ class Timers:
         rows: dict[Row, None] = {}
         while self._heap and self._heap[0][0] <= self._clock.now():
             rows[heappop(self._heap)[1]] = None
-        for row in rows:
+        for row in [row for row in rows if row not in self._gone]:
             task = asyncio.ensure_future(self._one(step, row))
             self._steps.add(task)
             task.add_done_callback(self._steps.discard)

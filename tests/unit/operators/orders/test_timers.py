@@ -46,3 +46,30 @@ def test_it_sleeps_no_longer_than_it_is_told_to() -> None:
         return seen
 
     assert loops.run(main()) == [6.0]
+
+
+def test_the_timers_of_what_is_over_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("operators.orders.timers.GONE_MIN", 10)
+
+    async def main() -> list[str]:
+        clock, seen = FixedClock(), list[str]()
+        timers = Timers(clock)
+
+        async def step(row: tuple[str, str]) -> None:
+            seen.append(row[1])
+
+        for number in range(1_000):
+            timers.arm(NOW + 86_400, ("lease", f"over-{number}"))
+            timers.forget(("lease", f"over-{number}"))
+            assert len(timers._heap) <= 20, "as many as there are leases, not as there were"
+        for name in ("stays", "returns", "goes"):
+            timers.arm(NOW + 60, ("lease", name))
+        for name in ("returns", "goes"):
+            timers.forget(("lease", name))
+        timers.arm(NOW + 61, ("lease", "returns"))
+        clock.advance(100)
+        timers.look(step)
+        await timers.drain()
+        return seen
+
+    assert sorted(loops.run(main())) == ["returns", "stays"]
