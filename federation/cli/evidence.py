@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from federation.cli.connection import ask, print_json
+from federation.cli.names import NamesCommand
 from federation.cli.options import broker_options
 from federation.client.broker import BrokerClient
 from schemas.answer import EvidenceView
@@ -33,7 +34,7 @@ Examples:
 """
 
 
-@click.command(help=ABOUT, epilog=EXAMPLES)
+@click.command(cls=NamesCommand, help=ABOUT, epilog=EXAMPLES)
 @click.argument("order")
 @click.option(
     "--profile",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from federation.cli.names import NamesCommand
 from schemas.problem import Problem, invalid
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def add(file: Path) -> None:
     click.echo(key.kid)
 
 
-@keys.command(epilog=EXAMPLES)
+@keys.command(cls=NamesCommand, epilog=EXAMPLES)
 @FILE
 @click.argument("kid")
 def use(file: Path, kid: str) -> None:
@@ -113,7 +114,7 @@ def use(file: Path, kid: str) -> None:
     _write(file, _read(file).signing_with(kid))
 
 
-@keys.command(epilog=EXAMPLES)
+@keys.command(cls=NamesCommand, epilog=EXAMPLES)
 @FILE
 @click.argument("kid")
 def drop(file: Path, kid: str) -> None:

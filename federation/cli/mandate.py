@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from federation.cli.connection import ask_as, caller, print_json
+from federation.cli.names import NamesCommand
 from federation.cli.options import BANDWIDTH, CODES, ENTITY, MONEY, NAMES, TIME, broker_options
 from schemas.price import Money
 from schemas.problem import Problem, invalid
@@ -110,7 +111,7 @@ def show(file: Path) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
 
 
-@mandate.command(epilog=EXAMPLES)
+@mandate.command(cls=NamesCommand, epilog=EXAMPLES)
 @click.argument("mandate_or_hash", metavar="FILE_OR_HASH")
 @click.option("--sign-with", "signing", type=click.Path(path_type=Path), help="The key file of its buyer.")
 @broker_options

@@ -8,6 +8,7 @@ import click
 
 from federation.cli.connection import ask, print_json
 from federation.cli.exits import Exit
+from federation.cli.names import NamesCommand
 from federation.cli.options import BANDWIDTH, DURATION, LATENCY, MONEY, TIME, broker_options, key_option
 from federation.client.broker import BrokerClient
 from federation.client.lease import active, beaten, extended, released, resized
@@ -18,7 +19,7 @@ from schemas.problem import Problem, invalid
 from schemas.request import Extension, Measurement, Resize, Way
 
 
-@click.command(epilog="\b\nExample:\n  peerway order 6GYvJ0cQ0mBXUqkFzZrKsA")
+@click.command(cls=NamesCommand, epilog="\b\nExample:\n  peerway order 6GYvJ0cQ0mBXUqkFzZrKsA")
 @click.argument("quote")
 @click.option("--no-wait", is_flag=True, help="Answer before it is ACTIVE.")
 @key_option
@@ -45,7 +46,7 @@ def _is_later(ordered: OrderView) -> bool:
     return ordered.state is State.COMMITTED and ordered.window.start > committed_at
 
 
-@click.command(epilog="\b\nExample:\n  peerway show 0P8vTt2cQ5WJ9kVjv7n1fg")
+@click.command(cls=NamesCommand, epilog="\b\nExample:\n  peerway show 0P8vTt2cQ5WJ9kVjv7n1fg")
 @click.argument("id")
 @broker_options
 def show(*, broker: str, key: str | None, as_json: bool, id: str) -> None:  # noqa: A002 - the word of the command line
@@ -75,7 +76,7 @@ def show(*, broker: str, key: str | None, as_json: bool, id: str) -> None:  # no
         screen.show(*(tables.pending_lines(answer) if isinstance(answer, QuotePending) else tables.quote_lines(answer)))
 
 
-@click.command(epilog="\b\nExample:\n  peerway measure 0P8vTt2cQ5WJ9kVjv7n1fg 9.8ms")
+@click.command(cls=NamesCommand, epilog="\b\nExample:\n  peerway measure 0P8vTt2cQ5WJ9kVjv7n1fg 9.8ms")
 @click.argument("id")
 @click.argument("latency", type=LATENCY)
 @key_option
@@ -120,7 +121,7 @@ def orders(*, broker: str, key: str | None, as_json: bool, latest: int | None) -
     screen.show(tables.orders_table(answer, wide=wide) if answer else "You have no orders.")
 
 
-@click.command(epilog="\b\nExample:\n  peerway extend 0P8vTt2cQ5WJ9kVjv7n1fg --by 30m")
+@click.command(cls=NamesCommand, epilog="\b\nExample:\n  peerway extend 0P8vTt2cQ5WJ9kVjv7n1fg --by 30m")
 @click.argument("order")
 @click.option("--by", "by_s", type=DURATION, help="How much longer: 30m, 2h.")
 @click.option("--until", "end", type=TIME, help="Or until when: 2026-12-01T18:00Z.")
@@ -147,7 +148,7 @@ def extend(
     _print_order(ask(broker, key, question), as_json=as_json)
 
 
-@click.command(epilog="\b\nExample:\n  peerway resize 0P8vTt2cQ5WJ9kVjv7n1fg 20G")
+@click.command(cls=NamesCommand, epilog="\b\nExample:\n  peerway resize 0P8vTt2cQ5WJ9kVjv7n1fg 20G")
 @click.argument("order")
 @click.argument("bandwidth", type=BANDWIDTH)
 @click.option("--in-place", "way", flag_value=Way.IN_PLACE, type=Way, help="Only where every operator can change it.")
@@ -178,7 +179,7 @@ def resize(
         _print_order(answer.order, as_json=False)
 
 
-@click.command(epilog="\b\nExample:\n  peerway release 0P8vTt2cQ5WJ9kVjv7n1fg")
+@click.command(cls=NamesCommand, epilog="\b\nExample:\n  peerway release 0P8vTt2cQ5WJ9kVjv7n1fg")
 @click.argument("order")
 @click.option("--no-wait", is_flag=True, help="Answer before everything is released.")
 @key_option
@@ -195,7 +196,10 @@ def release(
     _print_order(ask(broker, key, question), as_json=as_json)
 
 
-@click.command(epilog="\b\nExample:\n  peerway heartbeat 0P8vTt2cQ5WJ9kVjv7n1fg --repeat && echo it is over")
+@click.command(
+    cls=NamesCommand,
+    epilog="\b\nExample:\n  peerway heartbeat 0P8vTt2cQ5WJ9kVjv7n1fg --repeat && echo it is over",
+)
 @click.argument("order")
 @click.option("--repeat", is_flag=True, help="Again and again until the lease is over, or you are interrupted.")
 @broker_options

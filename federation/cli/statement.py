@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from federation.cli.connection import ask, print_json
+from federation.cli.names import NamesCommand
 from federation.cli.options import broker_options
 from federation.evidence.verify.stated import check_statement
 from schemas.answer import StatementView
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-@click.command(epilog="\b\nExample:\n  peerway statement 0P8vTt2cQ5WJ9kVjv7n1fg --json")
+@click.command(cls=NamesCommand, epilog="\b\nExample:\n  peerway statement 0P8vTt2cQ5WJ9kVjv7n1fg --json")
 @click.argument("order")
 @broker_options
 def statement(*, broker: str, key: str | None, as_json: bool, order: str) -> None:

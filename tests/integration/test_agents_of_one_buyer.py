@@ -186,8 +186,7 @@ async def test_the_command_line_revokes_with_the_buyers_key_and_says_why_not_wit
     mandate = str(tmp_path / "mandate.jwt")
 
     async def peerway(*arguments: str) -> tuple[int, str]:
-        at = arguments.index("--") if "--" in arguments else len(arguments)  # a hash may begin with a dash
-        status = await asyncio.to_thread(run, [*arguments[:at], "--broker", made.broker, *arguments[at:]])
+        status = await asyncio.to_thread(run, [*arguments, "--broker", made.broker])
         told = capsys.readouterr()
         assert "Traceback" not in told.err
         return status, told.out + told.err
@@ -198,7 +197,7 @@ async def test_the_command_line_revokes_with_the_buyers_key_and_says_why_not_wit
     assert (status, "the buyer does" in said) == (4, True)
     status, said = await peerway("mandate", "revoke", mandate, "--sign-with", str(tmp_path / "agent.json"))
     assert (status, "signed by a buyer it knows" in said) == (4, True)
-    status, said = await peerway("mandate", "revoke", "--sign-with", mandate, "--", doc_hash(agent.mandate))
+    status, said = await peerway("mandate", "revoke", doc_hash(agent.mandate), "--sign-with", mandate)
     assert (status, "needs the mandate itself" in said) == (2, True)
     status, said = await peerway("mandate", "revoke", mandate, "--sign-with", str(tmp_path / "buyer.json"))
     assert (status, said.startswith("Revoked since "), doc_hash(agent.mandate) in said) == (0, True, True)

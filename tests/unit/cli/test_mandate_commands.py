@@ -114,6 +114,6 @@ def test_of_several_keys_in_a_file_the_one_that_the_mandate_names_is_used(desk: 
         (folder / "agent.json").read_bytes(), "agent.json").signer).mandate)  # fmt: skip
     assert desk("keys", "add", str(folder / "agent.json"))[0] == 0
     newest = load_key_set((folder / "agent.json").read_bytes(), "agent.json").keys[-1].kid
-    assert desk("keys", "use", str(folder / "agent.json"), "--", newest)[0] == 0
+    assert desk("keys", "use", str(folder / "agent.json"), newest)[0] == 0
     agent = load_agent(mandate, folder / "agent.json")
     assert agent.key.kid == unverified(agent.mandate, Mandate).cnf.jkt != newest

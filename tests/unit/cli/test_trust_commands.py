@@ -151,12 +151,12 @@ def test_keys_are_made_for_their_owner_alone_and_never_overwritten(shell: Shell)
     assert "exists" in shell("keys", "new", file, status=2)
     other = shell("keys", "add", file).strip()
     assert shell("keys", "show", file) == f"{kid}  signs\n{other}  published\n"
-    shell("keys", "use", file, "--", other)
+    shell("keys", "use", file, other)
     assert shell("keys", "show", file) == f"{other}  signs\n{kid}  published\n"
-    assert "this key signs" in shell("keys", "drop", file, "--", other, status=2)
-    shell("keys", "drop", file, "--", kid)
+    assert "this key signs" in shell("keys", "drop", file, other, status=2)
+    shell("keys", "drop", file, kid)
     assert shell("keys", "show", file) == f"{other}  signs\n"
-    assert "no key of the file" in shell("keys", "use", file, "--", kid, status=2)
+    assert "no key of the file" in shell("keys", "use", file, kid, status=2)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert '"d"' not in shell("keys", "public", file)
     assert list(json.loads(shell("keys", "public", file, "--entity", ANCHOR))) == [ANCHOR]
