@@ -12,10 +12,10 @@ from functools import lru_cache
 from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from jwt.algorithms import ECAlgorithm
-from jwt.utils import der_to_raw_signature
+from jwt.utils import der_to_raw_signature, raw_to_der_signature
 
 from federation.trust.keys import PrivateKey, PublicKey, b64url, b64url_decode, proof_key
 from schemas.problem import Problem
@@ -28,7 +28,7 @@ JTI_LENGTH_MIN, JTI_LENGTH_MAX = 16, 64
 KID_LENGTH_MAX: Final = 64
 HEADER_KEPT_MAX: Final = 512  # characters of a header that is remembered, parsed
 TOKEN_KEPT_MAX: Final = 4096  # characters of a document that is remembered, taken apart
-_ES256: Final = ECAlgorithm(hashes.SHA256)
+_ES256: Final = ec.ECDSA(hashes.SHA256())
 _DETERMINISTIC: Final = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 
 
@@ -162,7 +162,7 @@ class _Document:
 
     def is_signed_by(self, key: PublicKey) -> bool:
         """Whether this very key made the signature."""
-        if self._signer is not key and _ES256.verify(self.signing_input, key, self._signature):
+        if self._signer is not key and _verifies(key, self._signature, self.signing_input):
             self._signer = key
         return self._signer is key
 
@@ -172,6 +172,15 @@ class _Document:
             self._claims = _read(self.payload, claims)
         found: T = self._claims
         return found
+
+
+def _verifies(key: PublicKey, signature: bytes, signing_input: bytes) -> bool:
+    """ES256, whose signatures are two numbers of 32 bytes (RFC 7518 section 3.4)."""
+    try:
+        key.verify(raw_to_der_signature(signature, key.curve), signing_input, _ES256)
+    except (ValueError, InvalidSignature):
+        return False
+    return True
 
 
 def _split(token: str, kind: Kind) -> _Document:
