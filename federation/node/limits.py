@@ -25,11 +25,7 @@ class Rate(NamedTuple):
     burst: int
 
 
-class _Bucket(NamedTuple):
-    """Micro-requests left at a Unix microsecond."""
-
-    left: int
-    at_us: int
+_Bucket = tuple[int, int]  # micro-requests left, at a Unix microsecond
 
 
 class Buckets:
@@ -39,21 +35,22 @@ class Buckets:
         assert rate.per_second > 0, "nobody could ever ask"
         assert rate.burst > 0, "nobody could ever ask"
         self._rate, self._callers_max = rate, callers_max
+        self._full = rate.burst * SECOND_US
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
     def take(self, caller: str, now_us: int) -> int:
         """Take one request of `caller`: 0 where it may go on, else for how many seconds it must wait, at least 1."""
         self._forget(now_us)
         name = self._name(caller)
-        left = self._left(name, now_us)
-        enough = left >= SECOND_US
-        self._keep(name, left - SECOND_US if enough else left, now_us)
-        return 0 if enough else self._wait_s(left)
+        left, at_us = self._level(name, now_us)
+        wait_s = self._wait_s(left)
+        self._buckets[name] = (left if wait_s else left - SECOND_US), at_us
+        self._buckets.move_to_end(name)
+        return wait_s
 
     def look(self, caller: str, now_us: int) -> int:
         """What `take` would answer now; nothing is taken."""
-        left = self._left(self._name(caller), now_us)
-        return 0 if left >= SECOND_US else self._wait_s(left)
+        return self._wait_s(self._level(self._name(caller), now_us)[0])
 
     def __len__(self) -> int:
         return len(self._buckets)
@@ -63,25 +60,20 @@ class Buckets:
         return caller if fits else REST
 
     def _wait_s(self, left: int) -> int:
-        return -(-(SECOND_US - left) // (self._rate.per_second * SECOND_US))
+        return 0 if left >= SECOND_US else -(-(SECOND_US - left) // (self._rate.per_second * SECOND_US))
 
-    def _left(self, name: str, now_us: int) -> int:
-        full = self._rate.burst * SECOND_US
-        bucket = self._buckets.get(name, _Bucket(full, now_us))
-        return min(full, bucket.left + max(0, now_us - bucket.at_us) * self._rate.per_second)
-
-    def _keep(self, name: str, left: int, now_us: int) -> None:
-        """A clock that goes back, and forward again, gives nothing."""
-        before = self._buckets.get(name)
-        self._buckets[name] = _Bucket(left, max(now_us, before.at_us) if before else now_us)
-        self._buckets.move_to_end(name)
+    def _level(self, name: str, now_us: int) -> _Bucket:
+        """The bucket as it is now. A clock that goes back, and forward again, gives nothing."""
+        left, at_us = self._buckets.get(name) or (self._full, now_us)
+        if now_us <= at_us:
+            return left, at_us
+        return min(self._full, left + (now_us - at_us) * self._rate.per_second), now_us
 
     def _forget(self, now_us: int) -> None:
         """Those asked longest ago come first; each call forgets at most two, so that none is slow."""
-        full = self._rate.burst * SECOND_US
         for _ in range(2):
             oldest = next(iter(self._buckets), None)
-            if oldest is None or self._left(oldest, now_us) < full:
+            if oldest is None or self._level(oldest, now_us)[0] < self._full:
                 return
             del self._buckets[oldest]
 
