@@ -15,6 +15,8 @@ from federation.sonata.delivery import Letter
 from operators.inventory.ledger import Claim
 from operators.orders.fsm import Lease, Quote
 from operators.orders.keeping import Batch, CancelRow, HubRow, Live, OrderRow, Seen, Told
+from operators.store.lately import LATE_MAX, Lately
+from operators.store.forgetting import forget_ended
 from schemas.lease import TERMINAL, State
 from schemas.segment import EntityId, Hash, Id
 
@@ -32,14 +34,15 @@ DECODERS: Final[Mapping[type, Any]] = {
 
 
 class SqliteStore:
-    """`Store` in one `Database`."""
+    """`Store` in one `Database`, with the last `late_max` rows in memory too."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, late_max: int = LATE_MAX) -> None:
+        self._database, self._lately = database, Lately(late_max)
 
     async def commit(self, batch: Batch) -> None:
         """Write all of it or nothing. Raises `UNAVAILABLE` where it cannot."""
         await self._database.write(lambda connection: _write(connection, batch))
+        self._lately.note(batch)
 
     async def live(self) -> Live:
         """Quotes that are ASKED, QUOTED or HELD, leases not yet RELEASED or FAILED, every claim, every hub."""
@@ -63,11 +66,11 @@ class SqliteStore:
 
     async def quote(self, quote_id: Id) -> Quote | None:
         """One quote."""
-        return await self._one(Quote, "quotes WHERE id = ?", quote_id)
+        return self._lately.find(Quote, quote_id) or await self._one(Quote, "quotes WHERE id = ?", quote_id)
 
     async def quote_by_hash(self, quote_h: Hash) -> Quote | None:
         """The quote whose document has this hash."""
-        return await self._one(Quote, "quotes WHERE hash = ?", quote_h)
+        return self._lately.find(Quote, quote_h) or await self._one(Quote, "quotes WHERE hash = ?", quote_h)
 
     async def lease(self, product: Id) -> Lease | None:
         """One lease."""
@@ -75,7 +78,7 @@ class SqliteStore:
 
     async def order(self, order_id: Id) -> OrderRow | None:
         """One order."""
-        return await self._one(OrderRow, "orders WHERE id = ?", order_id)
+        return self._lately.find(OrderRow, order_id) or await self._one(OrderRow, "orders WHERE id = ?", order_id)
 
     async def cancel(self, cancel_id: Id) -> CancelRow | None:
         """One cancellation."""
@@ -83,6 +86,8 @@ class SqliteStore:
 
     async def request(self, row_id: Id) -> bytes:
         """The request that a quote, order or cancellation came with, as it came."""
+        if (late := self._lately.find(bytes, row_id)) is not None:
+            return late
         found = await self._database.look(
             lambda connection: connection.execute("SELECT body FROM requests WHERE id = ?", (row_id,)).fetchone()
         )
@@ -118,6 +123,7 @@ class SqliteStore:
     async def prune(self, before_s: int) -> None:
         """Forget quotes that came to nothing before this second, with what belongs to them alone."""
         await self._database.write(lambda connection: _prune(connection, before_s), long=True)
+        self._lately.clear()
 
     async def letters(self) -> Sequence[Letter]:
         """Events that were not delivered yet, the oldest first: see `Outbox`."""

@@ -1,4 +1,5 @@
-"""One test for every store of an operator: SQLite, and the one in memory that the property tests stand on."""
+"""One test for every store of an operator: SQLite, with and without the rows that it has in memory too, and the one in
+memory that the property tests stand on."""
 
 from __future__ import annotations
 
@@ -33,13 +34,13 @@ SEGMENT = Segment(a=End("uni-a", 1), z=End("uni-z", 2), bandwidth_bps=10**9, win
 TARIFF = Tariff(currency="EUR", hourly_micro=1)
 
 
-@pytest_asyncio.fixture(params=["sqlite", "memory"])
+@pytest_asyncio.fixture(params=["sqlite", "disk", "memory"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     if request.param == "memory":
         yield MemoryStore()
         return
     async with Database(tmp_path / "operator.sqlite", MIGRATIONS) as database:
-        yield SqliteStore(database)
+        yield SqliteStore(database, 0) if request.param == "disk" else SqliteStore(database)
 
 
 def digest(name: str) -> str:
@@ -164,6 +165,27 @@ async def test_quotes_that_came_to_nothing_are_forgotten(store: Store) -> None:
     assert [row.id for row in await store.quotes(BROKER, None)] == ["q-HELD", "q-COMMITTED", "q-young"]
 
 
+async def test_leases_that_ended_long_ago_are_forgotten_with_what_is_theirs_alone(store: Store) -> None:
+    def ended(name: str, at: int, state: State = OVER) -> Batch:
+        made = structs.replace(lease(name, state), claim=f"q-{name}", order_id=f"o-{name}")
+        made = structs.replace(made, history=(Entry(State.COMMITTED, NOW), Entry(state, at)))
+        order = OrderRow(id=f"o-{name}", broker=BROKER, created_at=NOW, action=Action.ADD, product=name)
+        longer = structs.replace(order, id=f"m-{name}", quote_id=f"mq-{name}", action=Action.MODIFY)
+        quotes = [quote(f"q-{name}", State.COMMITTED), quote(f"mq-{name}", State.COMMITTED)]
+        found = Batch(leases=[made], orders=[order, longer], quotes=quotes)
+        found.requests += [(row.id, b"{}") for row in (*quotes, order, longer)]
+        return found
+
+    for batch in (ended("old", NOW + 10), ended("older", NOW + 5), ended("young", NOW + 20), ended("live", NOW, State.UP)):
+        await store.commit(batch)
+    assert await store.prune_ended(NOW + 5, 10) == 0
+    assert [await store.prune_ended(NOW + 15, 1) for _ in range(3)] == [1, 1, 0]
+    assert {row.id for row in await store.leases(BROKER)} == {"young", "live"}
+    assert {row.id for row in await store.orders(BROKER, None)} == {"o-young", "m-young", "o-live", "m-live"}
+    assert {row.id for row in await store.quotes(BROKER, None)} == {"q-young", "mq-young", "q-live", "mq-live"}
+    assert {*await store.requests(["q-old", "mq-old", "o-older", "m-older", "o-live"])} == {"o-live"}
+
+
 async def test_an_older_store_is_carried_forward(tmp_path: Path) -> None:
     path, first = tmp_path / "operator.sqlite", MIGRATIONS[:4]
     async with Database(path, first) as database:
@@ -178,3 +200,18 @@ async def test_an_older_store_is_carried_forward(tmp_path: Path) -> None:
         assert (live.leases, live.claims) == ((lease(),), (claim("q1"),))
         assert [row.id for row in await store.leases(BROKER)] == ["p1", "p2"]
         assert await store.seen(BROKER, "j") == Seen(BROKER, "j", "h", "q1")
+
+
+async def test_only_the_last_rows_are_in_memory_and_none_that_is_not_on_disk(tmp_path: Path) -> None:
+    async with Database(tmp_path / "operator.sqlite", MIGRATIONS) as database:
+        store = SqliteStore(database, 2)
+        await store.commit(Batch(requests=[("q1", b"1"), ("q2", b"2")], seen=[Seen(BROKER, "j", "h", "q1")]))
+        with pytest.raises(Exception, match="UNIQUE"):
+            await store.commit(Batch(requests=[("q3", b"3")], seen=[Seen(BROKER, "j", "h", "q3")]))
+        await database.write(lambda c: c.execute("UPDATE requests SET body = CAST('disk' AS BLOB)").rowcount)
+        assert [await store.request(name) for name in ("q1", "q2")] == [b"1", b"2"]
+        await store.commit(Batch(requests=[("q4", b"4")]))
+        assert [await store.request(name) for name in ("q1", "q2", "q4")] == [b"disk", b"2", b"4"]
+        await store.prune(NOW)
+        assert await store.request("q2") == b"disk"
+        assert (await store.requests(["q3"])) == {}
