@@ -70,6 +70,7 @@ ALWAYS: Final = frozenset({"entity", "route_class", "marks", "sites_agree", "evi
 
 SUBJECTS_KEPT: Final = 16_384
 _kept: dict[tuple[str, str | None], tuple[Attestation | None, Subject]] = {}
+_managers: dict[str, tuple[Subject, Attestation | None, Subject]] = {}
 
 
 def subject(  # noqa: PLR0917 - in the order of the struct
@@ -139,8 +140,20 @@ def _made(  # noqa: PLR0917 - in the order of the struct
 def manager(of: Subject, attestation: Attestation | None) -> Subject:
     """Whoever manages the network of an operator or the systems of a broker, by the same attestation.
 
-    Where it names nobody, the entity manages itself and is judged by its own domicile, parents and operations.
+    Where it names nobody, the entity manages itself and is judged by its own domicile, parents and operations. The
+    very same arguments make the very same subject, as with `subject`.
     """
+    before = _managers.get(of.entity)
+    if before is not None and before[0] is of and before[1] is attestation:
+        return before[2]
+    if len(_managers) >= SUBJECTS_KEPT:
+        _managers.clear()
+    made = _manager(of, attestation)
+    _managers[of.entity] = (of, attestation, made)
+    return made
+
+
+def _manager(of: Subject, attestation: Attestation | None) -> Subject:
     named = attestation.management if attestation else None
     found = named or Management(
         legal_domicile=_listed(of.legal_domicile),
