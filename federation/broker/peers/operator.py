@@ -7,6 +7,7 @@ key, a shape) is its refusal, not the buyer's mistake, and is told as such.
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from typing import Final, NamedTuple, TypeVar
@@ -59,6 +60,7 @@ NOT_OVER: Final = (
 A = TypeVar("A")
 P = TypeVar("P", bound=Struct)
 STATES: Final = frozenset(map(str, State))
+ASKED_KEPT: Final = 256
 GONE: Final = frozenset({"NOT_FOUND", "INCOMPATIBLE_STATE"})
 OVER: Final = frozenset({QuoteState.CANCELLED, QuoteState.DECLINED, QuoteState.EXPIRED, QuoteState.ACCEPTED})
 log = logging.getLogger(__name__)
@@ -102,6 +104,7 @@ class SonataOperator:
         self._buyer, self._mesh, self._clock, self._right = buyer, mesh, clock, right
         self._heed = heed
         self._callback, self._listening = callback, False
+        self._asked = OrderedDict[str, Rfq]()
 
     async def quote(self, rfq_jws: str, rfq: Rfq, permit: Permit | None = None) -> HeldQuote:
         """See `OperatorPeer.quote`. An answer that does not verify is declined at once."""
@@ -179,6 +182,9 @@ class SonataOperator:
             raise Problem("DOCUMENT_INVALID", f"the answer is {answer.state} and holds no quote to order")
         now = self._clock.now()
         quote = verified_quote(answer.quote_jws, rfq_jws, rfq, keys=self._keys(), now=now)
+        self._asked[rfq_jws] = rfq
+        if len(self._asked) > ASKED_KEPT:
+            self._asked.popitem(last=False)
         return HeldQuote(
             operator=self.entity,
             quote_id=answer.id,
@@ -202,7 +208,7 @@ class SonataOperator:
     ) -> LeaseReceipt:
         """See `OperatorPeer.order`."""
         try:
-            ordered = None if held is None else _ordered(held)
+            ordered = None if held is None else self._ordered(held)
             answer = await self._permitted(
                 permit, lambda shown: self._buyer.order(order_jws, order, ordered, shown=shown)
             )
@@ -376,8 +382,7 @@ class SonataOperator:
             extra=problem.extra | {"operator": self.entity},
         )
 
-
-def _ordered(held: HeldQuote) -> Ordered:
-    """What an order repeats of the rfq, which is a document of ours."""
-    rfq = unverified(held.rfq_jws, Rfq)
-    return Ordered(quote_id=held.quote_id, item_id=held.item_id, segment=rfq.segment, limits=rfq.limits)
+    def _ordered(self, held: HeldQuote) -> Ordered:
+        """What an order repeats of the rfq, which is a document of ours, and mostly one of just now."""
+        rfq = self._asked.pop(held.rfq_jws, None) or unverified(held.rfq_jws, Rfq)
+        return Ordered(quote_id=held.quote_id, item_id=held.item_id, segment=rfq.segment, limits=rfq.limits)
