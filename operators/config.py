@@ -15,7 +15,7 @@ from federation.node.config import below, check_public, load_toml, nearby, nearb
 from federation.node.limits import Rate
 from federation.node.settings import Evidence, KeyHash, Keys, Port, Public, Trust
 from operators.pricing.card import ClassCard
-from schemas.order import CONFIRM_WITHIN_S
+from schemas.order import CONFIRM_WITHIN_S, RECEIPT_LIFE_S
 from schemas.price import PPM, Currency, check_bands
 from schemas.problem import invalid
 from schemas.quote import CONFIRM_WITHIN_S_MAX
@@ -171,7 +171,8 @@ class OperatorConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Everything an operator is told from outside.
 
     `fabric` names the driver of its network. Where that cannot hold a lease to its boundary, none is taken, unless
-    `bounded_elsewhere` says that something else in this network does.
+    `bounded_elsewhere` says that something else in this network does. A lease is forgotten `keep_ended_days` after its
+    end, with its documents: ten years if nothing is said, for so long its receipts are valid.
     """
 
     entity: EntityId
@@ -199,6 +200,7 @@ class OperatorConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     billing_account: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
     fabric: Id = "null"
     bounded_elsewhere: bool = False
+    keep_ended_days: Annotated[int, Meta(ge=30, le=36_600)] = RECEIPT_LIFE_S // 86_400
 
 
 def load_config(path: Path) -> OperatorConfig:
@@ -285,6 +287,7 @@ currency = "EUR"                      # every amount below is in millionths of i
 zone = "Europe/Amsterdam"             # the IANA zone in which time bands are read
 fabric = "null"                       # the driver of its network; null drives nothing, and carries no packet
 # bounded_elsewhere = true            # leases are held to their boundaries, though not by the driver
+keep_ended_days = 3_660               # how long leases are kept after their end, with what was signed about them
 billing_account = "SURF-1"            # plain Sonata buyers must name it in their orders; leave it out to take any
 
 [keys]                                # never one key for two ends; make the first two with `peerway keys new`

@@ -80,6 +80,9 @@ from schemas.offer import Disclosure
 from schemas.problem import Problem, invalid
 
 KEEP_LOST_QUOTES_S: Final = 86_400
+ENDED_AT_ONCE: Final = 100  # leases forgotten in one transaction
+PAUSE_S: Final = 0.05
+DAY_S: Final = 86_400
 STORE: Final = "operator.sqlite"
 BROKERS: Final = "connectivity_broker"
 HOUSEKEEPING_S: Final = 3_600.0
@@ -170,7 +173,7 @@ async def operator(
         await recover(shop)
         publisher.open()
         desk = Desk(shop)
-        group = await _background(stack, desk, publisher, mutual)
+        group = await _background(stack, desk, publisher, mutual, config.keep_ended_days * DAY_S)
         tokens = Heeding(BrokerTokens(issuer, gate.keys_of, ReplayRows(database)), gate)
         audit = stack.enter_context(Audit(Path(config.data), clock, entropy))
         evidence = Log(
@@ -245,14 +248,16 @@ def _unsigned(audit: Audit, problem: Problem, about: str) -> None:
     audit.note(problem, caller=about, act="POST /witness/add-checkpoint")
 
 
-async def _background(stack: AsyncExitStack, desk: Desk, publisher: Publisher, mutual: Mutual) -> asyncio.TaskGroup:
+async def _background(
+    stack: AsyncExitStack, desk: Desk, publisher: Publisher, mutual: Mutual, kept_s: int
+) -> asyncio.TaskGroup:
     """What repeats while the operator runs; one of these that dies takes the daemon down with it."""
     group = await stack.enter_async_context(asyncio.TaskGroup())
     shop = desk.shop
     tasks = [
         group.create_task(shop.timers.run(desk.lifecycle.step), name="timers"),
         group.create_task(publisher.run(), name="publisher"),
-        group.create_task(_keep_house(shop), name="housekeeping"),
+        group.create_task(_keep_house(shop, kept_s), name="housekeeping"),
         group.create_task(bring_back(shop), name="fabric"),
         group.create_task(mutual.run(), name="TLS leaf"),
     ]
@@ -321,13 +326,22 @@ async def _drain(shop: Shop) -> None:
     await shop.lower()
 
 
-async def _keep_house(shop: Shop) -> None:
-    """Forget the past of the calendar, and quotes that came to nothing."""
+async def _forget_ended(shop: Shop, before_s: int) -> None:
+    """A little at a time, so that nobody who buys waits for it."""
+    while True:
+        if await shop.store.prune_ended(before_s, ENDED_AT_ONCE) < ENDED_AT_ONCE:
+            return
+        await asyncio.sleep(PAUSE_S)
+
+
+async def _keep_house(shop: Shop, kept_s: int) -> None:
+    """Forget the past of the calendar, quotes that came to nothing, and leases that ended `kept_s` ago."""
     while True:
         now = shop.now()
         shop.inventory.forget_before(now)
         try:
             await shop.store.prune(now - KEEP_LOST_QUOTES_S)
+            await _forget_ended(shop, now - kept_s)
         except Problem as problem:
             log.warning("nothing pruned: %s", problem)
         await asyncio.sleep(HOUSEKEEPING_S)

@@ -179,3 +179,7 @@ class Store(Protocol):
     async def prune(self, before_s: int) -> None:
         """Forget quotes that came to nothing before this second, with what belongs to them alone."""
         ...
+
+    async def prune_ended(self, before_s: int, limit: int) -> int:
+        """Forget leases that ended before this second, at most `limit`, with what belongs to them alone; how many."""
+        ...

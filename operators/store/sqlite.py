@@ -15,8 +15,8 @@ from federation.sonata.delivery import Letter
 from operators.inventory.ledger import Claim
 from operators.orders.fsm import Lease, Quote
 from operators.orders.keeping import Batch, CancelRow, HubRow, Live, OrderRow, Seen, Told
-from operators.store.lately import LATE_MAX, Lately
 from operators.store.forgetting import forget_ended
+from operators.store.lately import LATE_MAX, Lately
 from schemas.lease import TERMINAL, State
 from schemas.segment import EntityId, Hash, Id
 
@@ -124,6 +124,12 @@ class SqliteStore:
         """Forget quotes that came to nothing before this second, with what belongs to them alone."""
         await self._database.write(lambda connection: _prune(connection, before_s), long=True)
         self._lately.clear()
+
+    async def prune_ended(self, before_s: int, limit: int) -> int:
+        """Forget leases that ended before this second, at most `limit`, with what belongs to them alone; how many."""
+        gone = await self._database.write(lambda connection: forget_ended(connection, before_s, limit), long=True)
+        self._lately.clear()
+        return gone
 
     async def letters(self) -> Sequence[Letter]:
         """Events that were not delivered yet, the oldest first: see `Outbox`."""

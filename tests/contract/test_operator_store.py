@@ -176,8 +176,9 @@ async def test_leases_that_ended_long_ago_are_forgotten_with_what_is_theirs_alon
         found.requests += [(row.id, b"{}") for row in (*quotes, order, longer)]
         return found
 
-    for batch in (ended("old", NOW + 10), ended("older", NOW + 5), ended("young", NOW + 20), ended("live", NOW, State.UP)):
-        await store.commit(batch)
+    for name, at in (("old", NOW + 10), ("older", NOW + 5), ("young", NOW + 20)):
+        await store.commit(ended(name, at))
+    await store.commit(ended("live", NOW, State.UP))
     assert await store.prune_ended(NOW + 5, 10) == 0
     assert [await store.prune_ended(NOW + 15, 1) for _ in range(3)] == [1, 1, 0]
     assert {row.id for row in await store.leases(BROKER)} == {"young", "live"}

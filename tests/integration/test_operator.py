@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import grpc.aio
@@ -430,3 +432,27 @@ async def test_a_segment_that_will_not_come_down_is_tried_again(
         over = world.broker.note(deal, (await world.broker.sonata.product(deal.product)).receipt_jws)
         assert over.bill is not None
         assert over.bill.end == moment(NOW + 100)
+
+
+async def test_of_a_lease_that_ended_long_ago_nothing_is_left_but_leaves_of_the_log(tmp_path: Path) -> None:
+    async with OperatorWorld(tmp_path).run() as world:
+        store = world.running.desk.shop.store
+        kept = await world.broker.lease(plan(gbps=1, duration_s=2 * HOUR))
+        deal = await world.broker.lease(plan())
+        longer = await world.broker.ask(**extension(deal, 1_800))
+        await world.broker.order(longer)
+        await world.broker.confirm(longer)
+        await world.broker.release(longer)
+        world.clock.advance(100)
+        assert await store.prune_ended(world.clock.now(), 10) == 1
+        with pytest.raises(Problem, match="product"):
+            await world.broker.sonata.product(deal.product)
+        await world.broker.release(kept)
+
+    def left(table: str) -> int:
+        with closing(sqlite3.connect(tmp_path / "data" / "operator.sqlite")) as books:
+            return int(books.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+    tables = ("leases", "orders", "quotes", "requests", "seen", "documents")
+    one = dict(zip(tables, (1, 2, 1, 3, 4, 8), strict=True))  # quote, order, confirm and release of the other lease
+    assert {table: left(table) for table in tables} == one

@@ -86,7 +86,7 @@ class MemoryStore:
         return bytes(self.rows["requests"][row_id])
 
     async def requests(self, row_ids: Sequence[str]) -> Mapping[str, bytes]:
-        return {row_id: self.rows["requests"][row_id] for row_id in row_ids}
+        return {row_id: self.rows["requests"][row_id] for row_id in row_ids if row_id in self.rows["requests"]}
 
     async def document(self, document_h: str, broker: str) -> str | None:
         found = self.rows["documents"].get(document_h)
@@ -109,6 +109,16 @@ class MemoryStore:
         for quote in (q for q in lost if q.state in {"EXPIRED", "DECLINED"}):
             del self.rows["quotes"][quote.id]
             self.rows["seen"] = {key: one for key, one in self.rows["seen"].items() if one.ref != quote.id}
+
+    async def prune_ended(self, before_s: int, limit: int) -> int:
+        over = [lease for lease in self.rows["leases"].values() if lease.state in OVER]
+        ended = [lease for lease in over if lease.history[-1].at < before_s][:limit]
+        for lease in ended:
+            of_it = [order for order in self.rows["orders"].values() if order.product == lease.id]
+            gone = {lease.id, lease.order_id, lease.claim} | {name for one in of_it for name in (one.id, one.quote_id)}
+            for table in ("leases", "orders", "quotes", "requests"):
+                self.rows[table] = {name: row for name, row in self.rows[table].items() if name not in gone}
+        return len(ended)
 
     def _of(self, name: str, broker: str, external_id: str | None) -> Sequence[Any]:
         rows = [row for row in self.rows[name].values() if row.broker == broker]
