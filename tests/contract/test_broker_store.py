@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,6 @@ from federation.broker.quotes.protocols import Claim, ClaimStore, QuoteStore, St
 from federation.broker.standing import Standing
 from federation.broker.store.redis.store import RedisStore
 from federation.broker.store.sqlite import SqliteStore, migrations, open_database
-from federation.node.sqlite import Database
 from federation.tokens.access import Holder, issue_access
 from federation.trust.belief import Belief
 from federation.trust.chain import TrustDomain
@@ -464,20 +462,3 @@ async def test_sqlite_keeps_everything_over_a_restart(tmp_path: Path, world: Wor
         with pytest.raises(Problem, match="it became order o1"):
             await store.begin(placed(quote, "o2"), quote.id, None, [])
         assert await database.read(lambda c: c.execute("PRAGMA user_version").fetchone()[0]) == len(migrations())
-
-
-@pytest.mark.asyncio
-async def test_documents_filed_by_their_hashes_are_found_as_they_were_and_logged_once(tmp_path: Path) -> None:
-    before = list(takewhile(lambda one: "documents_before" not in one, migrations()))
-    query = "INSERT INTO documents (hash, buyer, agent, operator, document) VALUES (?, ?, ?, ?, ?)"
-    rows = [("h" * 43, "alice", None, "https://op0.example", "one"), ("h" * 43, "bob", "k" * 43, None, "two")]
-    async with Database(tmp_path / "old.sqlite3", before) as database:
-        await database.write(lambda connection: connection.executemany(query, rows).rowcount)
-    async with open_database(tmp_path / "old.sqlite3") as database:
-        store = SqliteStore(database)
-        assert await store.get_document("alice", "h" * 43) == "one"
-        assert await store.get_document("bob", "h" * 43, "k" * 43) == "two"
-        assert await store.get_document("bob", "h" * 43, "x" * 43) is None
-        await store.file(Party("alice", None), None, ["three"])
-        queued = "SELECT count(*) FROM log_queue"
-        assert await database.read(lambda connection: connection.execute(queued).fetchone()[0]) == 3

@@ -186,7 +186,7 @@ async def test_what_a_quote_rests_on_is_kept_and_verifies_without_anybody(federa
 def kept_quote(federation: TinyFederation, quote_id: str) -> StoredQuote:
     """A quote as the broker's file has it."""
     with closing(sqlite3.connect(federation.folder / "broker" / "data" / "broker.sqlite3")) as file:
-        (body,) = file.execute("SELECT body FROM quotes WHERE id = ?", (quote_id,)).fetchone()
+        (body,) = file.execute("SELECT body FROM quote_bodies WHERE id = ?", (quote_id,)).fetchone()
     return msgspec.json.decode(body, type=StoredQuote)
 
 

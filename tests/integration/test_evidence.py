@@ -102,7 +102,7 @@ def lose_a_receipt(domain: Domain, order: str) -> str:
     with closing(sqlite3.connect(domain.stage.folder / "broker" / "data" / "broker.sqlite3", timeout=30)) as store:
         rows = store.execute("SELECT hash, document FROM documents").fetchall()
         receipts = {name: unverified(token, Receipt) for name, token in rows if claimed_typ(token) == "receipt+jwt"}
-        product = store.execute("SELECT product FROM segments WHERE order_id = ?", (order,)).fetchone()[0]
+        product = store.execute("SELECT product FROM products WHERE order_id = ?", (order,)).fetchone()[0]
         (lost,) = [name for name, one in receipts.items() if one.product == product and one.state is State.UP]
         assert store.execute("DELETE FROM documents WHERE hash = ?", (lost,)).rowcount == 1
         store.commit()

@@ -74,7 +74,7 @@ class OrderRows:
 
     async def find_product(self, operator: str, product: str) -> str | None:
         """See `OrderStore.find_product`."""
-        query = "SELECT order_id FROM segments WHERE operator = ? AND product = ?"
+        query = "SELECT order_id FROM products WHERE operator = ? AND product = ?"
         row = await self._database.look(lambda connection: connection.execute(query, (operator, product)).fetchone())
         return None if row is None else str(row["order_id"])
 
@@ -103,32 +103,38 @@ def _check_usable(connection: sqlite3.Connection, buyer: str, quote_id: str) -> 
 
 def _save(connection: sqlite3.Connection, state: OrderState, claims: Sequence[Claim], filed: Sequence[Filed]) -> None:
     terms = state.terms
-    written = connection.execute(
-        "INSERT INTO orders (id, buyer, state, finished, placed_s, version, body) VALUES (?, ?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT (id) DO UPDATE SET "
-        "state = excluded.state, finished = excluded.finished, version = excluded.version, body = excluded.body "
-        "WHERE version = excluded.version - 1",
-        (
-            *(terms.id, terms.buyer, state.state, state.state in TERMINAL),
-            *(terms.placed_s, state.version, msgspec.json.encode(state)),
-        ),
-    )
+    written = connection.execute(*_entry(state))
     if written.rowcount == 0:
         raise Outdated(f"order {terms.id} is no longer at version {state.version - 1}")
+    pairs = zip(terms.parts, state.legs, strict=True)
     connection.executemany(
-        "INSERT INTO segments (order_id, position, operator, product, state, start_s, end_s) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (order_id, position) DO UPDATE SET "
-        "product = excluded.product, state = excluded.state, end_s = excluded.end_s",
-        [
-            (terms.id, position, part.operator, leg.product, leg.state, terms.start_s, state.end_s)
-            for position, (part, leg) in enumerate(zip(terms.parts, state.legs, strict=True))
-        ],
+        "INSERT INTO products (operator, product, order_id) VALUES (?, ?, ?) ON CONFLICT (operator, product) "
+        "DO UPDATE SET order_id = excluded.order_id WHERE order_id != excluded.order_id",
+        [(part.operator, leg.product, terms.id) for part, leg in pairs if leg.product is not None],
     )
     rows = [(one.document_h, one.operator, one.document) for one in filed]
     file_documents(connection, terms.buyer, terms.agent, rows)
     for claim in claims:
         bind(connection, claim, terms.id)
     _settle(connection, state)
+
+
+def _entry(state: OrderState) -> tuple[str, tuple[object, ...]]:
+    """The statement that journals a state in place of the one before it, and its values.
+
+    What is in an index is written only where it changes.
+    """
+    terms, body = state.terms, msgspec.json.encode(state)
+    if state.version == 1:
+        query = (
+            "INSERT INTO orders (id, buyer, state, finished, placed_s, version, body) VALUES (?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (id) DO NOTHING"
+        )
+        over = state.state in TERMINAL
+        return query, (terms.id, terms.buyer, state.state, over, terms.placed_s, state.version, body)
+    finished = ", finished = 1" if state.state in TERMINAL else ""
+    query = f"UPDATE orders SET state = ?, version = ?, body = ?{finished} WHERE id = ? AND version = ?"  # noqa: S608
+    return query, (state.state, state.version, body, terms.id, state.version - 1)
 
 
 def _settle(connection: sqlite3.Connection, state: OrderState) -> None:

@@ -18,6 +18,7 @@ from schemas.lease import State, move
 from schemas.segment import Hash
 
 UNORDERED = "state != 'COMMITTED'"  # as the index says it
+WHOLE = "SELECT state, order_id, body FROM quotes JOIN quote_bodies USING (id)"
 _DECODER = msgspec.json.Decoder(StoredQuote)
 
 
@@ -50,7 +51,7 @@ class QuoteRows:
 
     async def open_quotes(self, since_s: int) -> tuple[StoredQuote, ...]:
         """See `SweepStore.open_quotes`."""
-        query = f"SELECT state, order_id, body FROM quotes WHERE {UNORDERED} AND state IN (?, ?) AND exp > ?"  # noqa: S608
+        query = f"{WHOLE} WHERE {UNORDERED} AND state IN (?, ?) AND exp > ?"
         values = (State.HELD, State.QUOTED, since_s)
 
         def read(connection: sqlite3.Connection) -> tuple[StoredQuote, ...]:
@@ -73,7 +74,7 @@ class QuoteRows:
 
 
 def _prune(connection: sqlite3.Connection, before_s: int, limit: int) -> int:
-    query = f"SELECT state, order_id, body FROM quotes WHERE {UNORDERED} AND exp < ? ORDER BY exp LIMIT ?"  # noqa: S608
+    query = f"{WHOLE} WHERE {UNORDERED} AND exp < ? ORDER BY exp LIMIT ?"
     lost = [_decoded(row) for row in connection.execute(query, (before_s, limit))]
     own = [(doc_hash(document), quote.buyer) for quote in lost for document in quote.own_documents()]
     connection.executemany("DELETE FROM documents WHERE hash = ? AND buyer = ?", own)
@@ -83,9 +84,11 @@ def _prune(connection: sqlite3.Connection, before_s: int, limit: int) -> int:
 
 def _put(connection: sqlite3.Connection, quote: StoredQuote, claim: Claim | None) -> None:
     connection.execute(
-        "INSERT INTO quotes (id, buyer, state, order_id, exp, body) VALUES (?, ?, ?, ?, ?, ?)",
-        (quote.id, quote.buyer, quote.state, quote.order, quote.claims.exp, msgspec.json.encode(quote)),
+        "INSERT INTO quotes (id, buyer, state, order_id, exp) VALUES (?, ?, ?, ?, ?)",
+        (quote.id, quote.buyer, quote.state, quote.order, quote.claims.exp),
     )
+    body = msgspec.json.encode(quote)
+    connection.execute("INSERT INTO quote_bodies (id, body) VALUES (?, ?)", (quote.id, body))
     between = {jws: held.operator for held in quote.held for jws in (held.rfq_jws, held.quote_jws)}
     rows = [(doc_hash(document), between.get(document), document) for document in quote.documents()]
     file_documents(connection, quote.buyer, quote.agent, rows)
@@ -94,9 +97,7 @@ def _put(connection: sqlite3.Connection, quote: StoredQuote, claim: Claim | None
 
 
 def _get(connection: sqlite3.Connection, buyer: str, quote_id: str) -> StoredQuote | None:
-    row = connection.execute(
-        "SELECT state, order_id, body FROM quotes WHERE id = ? AND buyer = ?", (quote_id, buyer)
-    ).fetchone()
+    row = connection.execute(f"{WHOLE} WHERE id = ? AND buyer = ?", (quote_id, buyer)).fetchone()
     return None if row is None else _decoded(row)
 
 
@@ -105,9 +106,7 @@ def _decoded(row: sqlite3.Row) -> StoredQuote:
 
 
 def _of_order(connection: sqlite3.Connection, buyer: str, order_id: str) -> tuple[StoredQuote, ...]:
-    rows = connection.execute(
-        "SELECT state, order_id, body FROM quotes WHERE order_id = ? AND buyer = ? ORDER BY exp, id", (order_id, buyer)
-    )
+    rows = connection.execute(f"{WHOLE} WHERE order_id = ? AND buyer = ? ORDER BY exp, id", (order_id, buyer))
     return tuple(_decoded(row) for row in rows)
 
 
