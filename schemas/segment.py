@@ -6,7 +6,7 @@ latency and jitter are one-way microseconds, loss and availability parts per bil
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
@@ -17,6 +17,7 @@ SEGMENT_URN: Final = "urn:peerway:spec:segment:v1"
 PPB: Final = 10**9
 BANDWIDTH_BPS_MAX: Final = 10**14
 WINDOW_S_MAX: Final = 5 * 366 * 86400
+_LONGEST: Final = timedelta(seconds=WINDOW_S_MAX)
 
 Bps = Annotated[int, Meta(ge=1, le=BANDWIDTH_BPS_MAX)]
 Mtu = Annotated[int, Meta(ge=64, le=65535)]
@@ -42,7 +43,7 @@ class Window(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("start and end must be whole seconds")
         if self.end <= self.start:
             raise ValueError("end must be later than start")
-        if self.end_s - self.start_s > WINDOW_S_MAX:
+        if self.end - self.start > _LONGEST:
             raise ValueError("a window of more than five years is not sold")
 
     @property
