@@ -19,7 +19,7 @@ from federation.broker.paths.kernel.live import GBPS, HOURLY, STEPS
 from federation.broker.paths.query import Query
 from federation.broker.paths.search import Found, find
 from schemas.offer import Offer
-from schemas.segment import Limits
+from schemas.segment import Limits, window
 from tests.support.federations import focused
 from tests.support.kernels import taken
 from tests.support.path_queries import question
@@ -27,6 +27,7 @@ from tests.support.path_worlds import LONG, naming, route_key
 
 CASES = 300 if LONG else 6
 CHANGES = 12
+ENOUGH = 10**13
 Sheets = Mapping[str, OperatorSheet]
 
 
@@ -90,6 +91,38 @@ def test_after_every_change_of_price_the_answer_is_that_of_a_search_from_scratch
                     assert told(query, answer) == told(query, find(rebuilt, query, explain=False))
                     assert before[number] == told(query, find(earlier, query, explain=False)), "an epoch stays"
                 graph, sheets = now, after
+
+
+def test_one_more_change_of_capacity_does_not_lend_the_bounds_of_one_window_to_another(code: Code) -> None:
+    found = 0
+    for seed in range(CASES):
+        rng, engine = Random(f"{seed} windows"), Engine(code)
+        sheets: Sheets = focused(rng, "price")
+        query = structs.replace(next(asked(rng, sheets)), budget_micro=None)
+        begin, half = query.window.start_s, query.window.start_s + 1000
+        sheets = {entity: _until(sheet, begin - 1000, half) for entity, sheet in sheets.items()}
+        graph = Graph.build(sheets)
+        engine.prepare(graph)
+        find(graph, structs.replace(query, window=window(half, half + 10)), explain=False, kernel=engine)
+        entity = next(entity for entity in sorted(sheets) if sheets[entity].offers)
+        offers = dict(sheets[entity].offers)
+        name, offer = next(iter(offers.items()))
+        offers[name] = structs.replace(offer, free=((begin - 1000, ENOUGH), (begin - 5, ENOUGH - 1), (half, 0)))
+        after = {**sheets, entity: structs.replace(sheets[entity], offers=offers)}
+        now, early = advance(graph, sheets, after), structs.replace(query, window=window(begin, begin + 10))
+        engine.prepare(now, graph)
+        with naming(seed):
+            scratch = told(early, find(Graph.build(after), early, explain=False))
+            assert told(early, find(now, early, explain=False, kernel=engine)) == scratch
+        found += bool(scratch)
+    assert found, "some of them lead somewhere"
+
+
+def _until(sheet: OperatorSheet, begin_s: int, until_s: int) -> OperatorSheet:
+    """Everything free until a second, and no offer after it."""
+    offers = {name: structs.replace(o, free=((begin_s, ENOUGH), (until_s, 0))) for name, o in sheet.offers.items()}
+    sides = {name: structs.replace(i, free=((begin_s, ENOUGH),)) for name, i in sheet.interfaces.items()}
+    return structs.replace(sheet, offers=offers, interfaces=sides)
 
 
 def test_the_rows_of_every_epoch_are_those_of_its_offers_whatever_is_written_again() -> None:

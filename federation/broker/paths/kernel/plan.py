@@ -93,7 +93,7 @@ def planned(arrays: Arrays, usable: Usable, ask: Ask) -> Planned:
     wanted, mtu = ask.limit(Limit.BANDWIDTH) or 0, ask.limit(Limit.MTU) or 0
     during = query.window.start_s, query.window.end_s
     # Windows between the same changes of capacity have the same room; what prices they have, `shared` says.
-    gaps = bisect_right(arrays.breaks, during[0]), bisect_left(arrays.breaks, during[1])
+    gaps = _gap(arrays.breaks, *during)
     room, ends = _room(arrays, (wanted, mtu, *gaps)), (tuple(usable.sources), tuple(usable.targets))
     states, closed = _states(arrays, usable, query)
     plan = Plan(
@@ -118,6 +118,13 @@ def planned(arrays: Arrays, usable: Usable, ask: Ask) -> Planned:
         twins=_ints([vertex for vertex in ends[0] if vertex in usable.targets]),
         meters=shared.meters,
     )
+
+
+def _gap(breaks: Sequence[int], start_s: int, end_s: int) -> tuple[int, int]:
+    """The last change of capacity up to a start and the first from an end on, as seconds: their places among all
+    changes would be those of other windows once there are more changes."""
+    before, after = bisect_right(breaks, start_s), bisect_left(breaks, end_s)
+    return breaks[before - 1] if before else -1, breaks[after] if after < len(breaks) else -1
 
 
 def _room(arrays: Arrays, key: tuple[object, ...]) -> Room:
