@@ -168,6 +168,7 @@ class Kernel:
         began = clock()
         graph = advance(self._graph, *_sheets(self._graph, deltas))
         figures = self._graph.arrays.figures(graph)
+        assert figures is not None, "only prices differ"
         resolved = clock()
         graph.arrays = self._graph.arrays.written(graph, figures, self._kernel.write)
         done = clock()

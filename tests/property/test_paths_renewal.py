@@ -1,4 +1,5 @@
-"""Prices that walk: after each change the kernel's answer, with whatever it kept, is that of a search from scratch."""
+"""Prices, capacity and labels that walk: after each change the kernel's answer, with whatever it kept, is that of a
+search from scratch."""
 
 from __future__ import annotations
 
@@ -13,11 +14,14 @@ pytest.importorskip("numpy")
 from federation.broker.discovery.sheet import OperatorSheet
 from federation.broker.market.market import advance
 from federation.broker.paths.graph import Graph
+from federation.broker.paths.kernel.arrays import CROSS, FREE
 from federation.broker.paths.kernel.compiled import Code
 from federation.broker.paths.kernel.engine import Engine
 from federation.broker.paths.kernel.live import GBPS, HOURLY, STEPS
+from federation.broker.paths.network import label_mask
 from federation.broker.paths.query import Query
 from federation.broker.paths.search import Found, find
+from schemas.interface import Interface
 from schemas.offer import Offer
 from schemas.segment import Limits, window
 from tests.support.federations import focused
@@ -32,14 +36,28 @@ Sheets = Mapping[str, OperatorSheet]
 
 
 def walked(rng: Random, sheets: Sheets, *, room: bool) -> dict[str, OperatorSheet]:
-    """Some offers dearer or cheaper, and with `room` also some with another capacity over time."""
+    """Some offers dearer or cheaper, and with `room` also some offers and interfaces with other capacity over time, and
+    interfaces with other labels."""
     found = dict(sheets)
     for entity in rng.sample(sorted(sheets), rng.randint(1, len(sheets))):
         offers = dict(sheets[entity].offers)
         for name in rng.sample(sorted(offers), min(len(offers), rng.randint(1, 4))):
             offers[name] = _walked(rng, offers[name], room=room)
-        found[entity] = structs.replace(sheets[entity], version=sheets[entity].version + 1, offers=offers)
+        interfaces = dict(sheets[entity].interfaces)
+        for name in rng.sample(sorted(interfaces), min(len(interfaces), rng.randint(0, 2))) if room else ():
+            interfaces[name] = _freed(rng, interfaces[name])
+        version = sheets[entity].version + 1
+        found[entity] = structs.replace(sheets[entity], version=version, offers=offers, interfaces=interfaces)
     return found
+
+
+def _freed(rng: Random, interface: Interface) -> Interface:
+    """Other labels, now and then none, and often other capacity."""
+    labels = rng.choice(("", "1-4094", f"{rng.randint(1, 50)}-{rng.randint(50, 4094)}", interface.labels))
+    free = tuple((second, rng.choice((0, bps, bps, 2 * bps, 10**12))) for second, bps in interface.free)
+    if rng.random() < 0.3:
+        free = (*free, (free[-1][0] + rng.randint(1, 10**6), 10**12))
+    return structs.replace(interface, labels=labels, free=free)
 
 
 def _walked(rng: Random, offer: Offer, *, room: bool) -> Offer:
@@ -144,9 +162,18 @@ def test_the_rows_of_every_epoch_are_those_of_its_offers_whatever_is_written_aga
 
 
 def rows_are_those_of_the_offers(graph: Graph) -> None:
-    """Every arc's price and function of time, as objects and as numbers."""
+    """Every arc's price and function of time, as objects and as numbers; and every interface's."""
     net = graph.arrays.net
     for number, network in enumerate(graph.networks):
+        for place, interface in enumerate(network.interfaces):
+            row = net.vertices[graph.bases[number] + place]
+            first, last = net.step_ptr[row[FREE]], net.step_ptr[row[FREE] + 1]
+            assert interface is network.sheet.interfaces[interface.id]
+            assert network.labels[place] == label_mask(interface.labels)
+            assert [tuple(step) for step in net.steps[first:last].tolist()] == [tuple(step) for step in interface.free]
+            crossing = graph.crossings[network.entity][place]
+            both = network.labels[place] & graph.by_entity[crossing[0]].labels[crossing[1]] if crossing else 0
+            assert (row[CROSS] >= 0) == bool(both)
         for place, arc in enumerate(network.arcs):
             offer, row = network.sheet.offers[arc.offer], net.live[graph.arrays.arc_base[number] + place]
             first, last = net.step_ptr[row[STEPS]], net.step_ptr[row[STEPS] + 1]

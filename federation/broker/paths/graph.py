@@ -2,7 +2,7 @@
 
 Immutable: a query keeps the snapshot it began with. Replacing one operator's sheet makes that operator's network anew
 and the crossings of the ENNIs that touch it; everything else is shared with the snapshot before. Where only figures
-of offers differ, all but these offers' arcs is.
+differ (of offers, of what is free at interfaces), all but those is.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ Crossings = Mapping[str, list[Crossing]]
 
 
 class Since(NamedTuple):
-    """What a graph has that the one before had not: per number of an operator the places of arcs with new figures."""
+    """What a graph has that the one before had not: per number of an operator the places of arcs with new figures, and
+    of interfaces (`sides`) where other labels or more or less capacity are free."""
 
     before: weakref.ref[Graph]
     arcs: Mapping[int, tuple[int, ...]]
+    sides: Mapping[int, tuple[int, ...]]
 
 
 class Graph:
@@ -46,7 +48,7 @@ class Graph:
         self.epoch = epoch
         self.arrays: Any = None  # what the kernel makes of this graph, once it has
         self.recent: list[Any] = []  # what the last questions found out, see `recall`
-        self.since: Since | None = None  # where only figures of offers are new
+        self.since: Since | None = None  # where only figures are new
         self.networks = tuple(networks[entity] for entity in sorted(networks))
         sizes = [network.size for network in self.networks]
         self.bases = (0, *accumulate(sizes))[:-1] if sizes else ()
@@ -70,19 +72,20 @@ class Graph:
         return self._rejoined(networks, sheet.entity)
 
     def renewed(self, sheets: Iterable[OperatorSheet]) -> Graph | None:
-        """The graph with other sheets of some of its operators; None where more than figures of offers differ."""
-        networks, places = dict(self.by_entity), dict[int, tuple[int, ...]]()
+        """The graph with other sheets of some of its operators; None where more than figures differ."""
+        networks, arcs, sides = dict(self.by_entity), dict[int, tuple[int, ...]](), dict[int, tuple[int, ...]]()
         for sheet in sheets:
             network = self.by_entity.get(sheet.entity)
             renewal = None if network is None else renewed(network, sheet)
             if renewal is None:
                 return None
             networks[sheet.entity] = renewal.network
-            places[bisect_left(self.networks, sheet.entity, key=attrgetter("entity"))] = renewal.places
+            number = bisect_left(self.networks, sheet.entity, key=attrgetter("entity"))
+            arcs[number], sides[number] = renewal.arcs, renewal.sides
         graph = copy.copy(self)
         graph.by_entity, graph.networks = networks, tuple(networks[network.entity] for network in self.networks)
         graph.epoch, graph.arrays, graph.recent = self.epoch + 1, None, []
-        graph.since = Since(weakref.ref(self), places)
+        graph.since = Since(weakref.ref(self), arcs, sides)
         return graph
 
     def without(self, entity: str) -> Graph:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import weakref
 from bisect import bisect_left
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -29,6 +30,7 @@ IS_INTERFACE, OWNER, CROSS, CROSS_US, SPEED, MTU, FREE = range(7)
 KEPT_MAX: Final = 16
 KEPT_BYTES: Final = 1 << 28
 SPARE_MAX: Final = 2
+Places = Mapping[int, tuple[int, ...]]  # per number of an operator
 Timing = tuple[str, tuple[TimeBand, ...], tuple[TermFactor, ...]]
 
 
@@ -54,11 +56,13 @@ class Net(NamedTuple):
 class Figures(NamedTuple):
     """New rows of `Net.live`, the class of the arc behind, and functions of time where there are new ones.
 
-    `moved`: somewhere more or less can be had, `more`: somewhere more.
+    `sides` are rows of an interface's vertex and the number of its function of time. `moved`: somewhere more or less
+    can be had, `more`: somewhere more.
     """
 
     arcs: Ints
     rows: Ints
+    sides: Ints
     moved: bool = False
     more: bool = False
     step_ptr: Any = None
@@ -107,6 +111,9 @@ class Arrays:
         made.versions.hold(made, live)
         made.number = made.versions.number
         ptr, hot, _, cool, vertices, step_ptr, steps, marks = self.net
+        if len(figures.sides):
+            vertices = vertices.copy()
+            vertices[figures.sides[:, 0], FREE] = figures.sides[:, 1]
         if figures.steps is not None:
             step_ptr, steps, made.breaks = figures.step_ptr, figures.steps, _breaks(figures.steps)
         made.net = Net(ptr, hot, live, cool, vertices, step_ptr, steps, marks)
@@ -199,23 +206,47 @@ class Arrays:
         del self.spare[SPARE_MAX:]
         self.graph.recent.clear()
 
-    def figures(self, graph: Graph) -> Figures:
-        """What `graph.since` says, as rows."""
+    def figures(self, graph: Graph) -> Figures | None:
+        """What `graph.since` says, as rows; None where labels leave an interconnect that had none one, or none."""
         assert graph.since is not None, "only figures differ"
-        arcs, rows, moved, more = list[int](), list[tuple[int, int, int, int]](), False, False
-        table = _StepTable(self.net.step_ptr, self.net.steps)
-        for number, places in graph.since.arcs.items():
+        if any(self._opens(graph, number, place) for number, places in graph.since.sides.items() for place in places):
+            return None
+        moves = _Moves(self.net)
+        arcs, rows = self._arc_rows(graph, graph.since.arcs, moves)
+        sides = self._side_rows(graph, graph.since.sides, moves)
+        return Figures(arcs, rows, sides, moves.moved, moves.more, *moves.grown())
+
+    def _arc_rows(self, graph: Graph, changed: Places, moves: _Moves) -> tuple[Ints, Ints]:
+        arcs, rows = list[int](), list[tuple[int, int, int, int]]()
+        for number, places in changed.items():
             base, first = self.arc_base[number], self.class_base[number]
             then, now = self.graph.networks[number].arcs, graph.networks[number].arcs
             for place in places:
-                arc, was = now[place], then[place]
-                which = int(self.net.live[base + place, STEPS])
-                if arc.free != was.free:
-                    which, moved, more = table.number(arc.free), True, more or not no_more(arc.free, was.free)
+                arc = now[place]
+                which = moves.number(then[place].free, arc.free, int(self.net.live[base + place, STEPS]))
                 arcs.append(base + place)
                 rows.append((arc.hourly_micro, arc.gbps_hourly_micro, which, first + arc.route_class))
-        numbers = np.array(arcs, dtype=np.int64)
-        return Figures(numbers, np.array(rows, dtype=np.int64).reshape(-1, 4), moved, more, *table.grown())
+        return np.array(arcs, dtype=np.int64), np.array(rows, dtype=np.int64).reshape(-1, 4)
+
+    def _side_rows(self, graph: Graph, changed: Places, moves: _Moves) -> Ints:
+        rows = list[tuple[int, int]]()
+        for number, places in changed.items():
+            then, now = self.graph.networks[number].interfaces, graph.networks[number].interfaces
+            for place in places:
+                vertex = graph.bases[number] + place
+                if then[place].free != now[place].free:
+                    which = int(self.net.vertices[vertex, FREE])
+                    rows.append((vertex, moves.number(then[place].free, now[place].free, which)))
+        return np.array(rows, dtype=np.int64).reshape(-1, 2)
+
+    def _opens(self, graph: Graph, number: int, place: int) -> bool:
+        """Whether an interconnect has a label free on both sides now and had none, or the other way round."""
+        network = graph.networks[number]
+        crossing = graph.crossings[network.entity][place]
+        if crossing is None:
+            return False
+        free = network.labels[place] & graph.by_entity[crossing[0]].labels[crossing[1]]
+        return bool(free) != bool(self.net.vertices[graph.bases[number] + place, CROSS] >= 0)
 
     def _classes(self, graph: Graph, blocks: list[Block]) -> None:
         self.class_base = _bases([len(block.classes) for block in blocks])
@@ -269,15 +300,19 @@ def _block(network: Network, before: Block | None) -> Block:
     return before if before.network is network else before.renewed(network)
 
 
-class _StepTable:
-    """Functions of time, with those that are new behind the others."""
+class _Moves:
+    """Functions of time, with those that are new behind the others; `moved`, `more`: as in `Figures`."""
 
-    def __init__(self, step_ptr: Ints, steps: Ints) -> None:
-        self._ptr, self._steps, self._new = step_ptr, steps, dict[Steps, int]()
+    def __init__(self, net: Net) -> None:
+        self._ptr, self._steps, self._new = net.step_ptr, net.steps, dict[Steps, int]()
+        self.moved = self.more = False
 
-    def number(self, steps: Steps) -> int:
-        """The number of a function."""
-        return self._new.setdefault(steps, len(self._ptr) - 1 + len(self._new))
+    def number(self, was: Steps, now: Steps, which: int) -> int:
+        """The number of a function in the place of another, which is number `which`."""
+        if now == was:
+            return which
+        self.moved, self.more = True, self.more or not no_more(now, was)
+        return self._new.setdefault(now, len(self._ptr) - 1 + len(self._new))
 
     def grown(self) -> tuple[Any, Any]:
         """The table, None where nothing was added."""

@@ -141,8 +141,10 @@ class Engine:
         if graph.arrays is None:
             earlier: Arrays | None = None if before is None else before.arrays
             renewed = earlier is not None and graph.since is not None and graph.since.before() is before
-            if renewed and earlier is not None and len(earlier.net.step_ptr) <= earlier.crowded:
-                graph.arrays = earlier.written(graph, earlier.figures(graph), self._code.write)
+            few = renewed and earlier is not None and len(earlier.net.step_ptr) <= earlier.crowded
+            figures = earlier.figures(graph) if few and earlier is not None else None
+            if earlier is not None and figures is not None:
+                graph.arrays = earlier.written(graph, figures, self._code.write)
             else:
                 arrays = Arrays(graph, earlier)
                 arrays.net = with_marks(arrays, self._code.measure, earlier)
