@@ -55,7 +55,7 @@ from federation.broker.quotes.ask import Author
 from federation.broker.quotes.extension import Extending
 from federation.broker.quotes.permits import Permits
 from federation.broker.quotes.quoting import Quoting, QuotingLimits
-from federation.broker.quotes.slow import Slow
+from federation.broker.quotes.slow import ROUND_S, Slow
 from federation.broker.roster import Roster
 from federation.broker.standing import Standing
 from federation.broker.store.opened import BrokerStore, Front, Opened, in_front, open_store
@@ -145,7 +145,7 @@ class _Broker:
             office = replica.office(SWEEPING) if replica else always
             sweeper = self._sweeper(peers, store, coordinator, audit, office)
             quoting = Quoting(searching, peers, self._author(), front.quotes, self._quoting_limits())
-            slow = self._slow(quoting, opened, market, tasks)
+            slow = self._slow(quoting, store, market, tasks, replica)
             turns = replica.turns if replica else None
             desk = Desk(
                 searching=searching, quoting=quoting, extending=Extending(quoting), quotes=front.quotes,
@@ -191,9 +191,10 @@ class _Broker:
         """This process among those that share a store, with the secret that they share; none where it is alone."""
         if opened.shared is None:
             return None
-        from federation.broker.replicas.replica import Replica
+        from federation.broker.replicas.replica import Replica, living_among
 
-        replica = Replica(self._config, opened.shared, opened.store, self._entropy.token())
+        life = living_among(self._config, opened.shared, self._entropy)
+        replica = Replica(self._config, opened.shared, opened.store, await self._stack.enter_async_context(life))
         secret = await replica.secret(self._identity.secret)
         self._identity = dataclasses.replace(self._identity, secret=secret)
         return replica
@@ -215,14 +216,16 @@ class _Broker:
         note = functools.partial(recorded.swept, audit)
         return Sweeper(Tools(lambda: peers.present, store, orders, self._author(), note), office)
 
-    def _slow(self, quoting: Quoting, opened: Opened, market: Market, tasks: asyncio.TaskGroup) -> Slow:
+    def _slow(
+        self, quoting: Quoting, store: BrokerStore, market: Market, tasks: asyncio.TaskGroup, replica: Replica | None
+    ) -> Slow:
         """Quotes that operators take long for, each carried by a task."""
 
         def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
             return tasks.create_task(work, name=name)
 
-        shared = opened.shared is not None
-        return Slow(quoting, opened.store, self._news, spawn, ready=market.ready.wait, shared=shared)
+        every_s = min(ROUND_S, 2.0 * self._config.store.takeover_s)
+        return Slow(quoting, store, self._news, spawn, ready=market.ready.wait, among=replica, every_s=every_s)
 
     def _measuring(self, store: BrokerStore, market: Market, circle: Circle) -> Measuring:
         sites = Sites(lambda: market.snapshot.sheets, circle.facts)

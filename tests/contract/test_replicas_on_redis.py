@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from typing import Final, NamedTuple
+from pathlib import Path
+from typing import Final, NamedTuple, cast
 
 import pytest
 import pytest_asyncio
 
-from federation.broker.housekeeping import Housekeeping
+from federation.broker.housekeeping import Housekeeping, PruneStore
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.quotes.protocols import Claim
 from federation.broker.replicas.announcements import GROUP, Announcements
 from federation.broker.replicas.leases import Leadership, Leases, SharedTurns
+from federation.broker.replicas.lives import FILE, earlier, living
 from federation.broker.replicas.news import News
 from federation.broker.replicas.secret import shared_secret
 from federation.broker.store.redis.keys import prefix
 from federation.broker.store.redis.server import Server
+from federation.broker.sweeping.office import Office
+from federation.node.seams import SystemEntropy
 from tests.support.redis_server import ENTITY, RedisServer, emptied, redis_server
 from tests.support.sagas import Saga
 from tests.support.seams import FixedClock
@@ -113,6 +118,70 @@ async def test_what_is_over_goes_and_what_is_handed_back_is_had_at_once(both: Tw
         assert {found["name"] for found in client.xinfo_consumers(STREAM, GROUP)} == {"one", "two"}, "not gone for long"
 
 
+async def test_what_an_earlier_life_had_is_had_at_once(both: Two) -> None:
+    before, other = Announcements(both.one, PREFIX, "a.9"), Announcements(both.one, PREFIX, "b.1")
+    await asyncio.gather(*(before.add("alice", f"o{number}") for number in range(1_100)))
+    await other.add("bob", "another")
+    now = Announcements(both.two, PREFIX, "a.10")
+    assert await now.inherit(lambda name: earlier(name, "a.10")) == 1_100
+    assert len(await now.mine()) == 1_100
+    assert await ids(before) == []
+    assert await ids(other) == ["another"]
+    assert await now.inherit(lambda name: earlier(name, "a.10")) == 0
+
+
+async def test_who_looks_is_heard_of_though_there_is_nothing_to_see(both: Two) -> None:
+    one, two = announcements(both)
+    await one.mine()
+    assert await two.heard(LONG_MS) == {"one"}
+    await asyncio.sleep(0.02)
+    await two.mine()
+    assert await two.heard(15) == {"two"}
+    await one.mine()
+    assert await two.heard(LONG_MS) == {"one", "two"}
+
+
+async def test_a_life_follows_one_that_is_certainly_over(both: Two, tmp_path: Path) -> None:
+    first, second, third = [await _lived(both, tmp_path) for _ in range(3)]
+    assert earlier(first, second)
+    assert earlier(second, third)
+    assert not earlier(third, second)
+    async with living(tmp_path, both.one, PREFIX, SystemEntropy(), lambda: "boot") as fourth:
+        assert earlier(third, fourth)
+        beside = await _lived(both, tmp_path)  # runs beside it
+        copy = tmp_path / "copy"
+        copy.mkdir()
+        shutil.copy(tmp_path / FILE, copy / FILE)
+        elsewhere = await _lived(both, copy)
+        assert not any(earlier(fourth, name) for name in (beside, elsewhere))
+    fifth = await _lived(both, tmp_path)
+    assert earlier(fourth, fifth), "what ran beside it changed nothing"
+    assert not earlier(fifth, await _lived(both, tmp_path, "another"))
+    assert not earlier(await _lived(both, tmp_path, None), await _lived(both, tmp_path, None))
+
+
+async def test_who_goes_on_from_an_old_copy_of_the_file_is_another_replica(both: Two, tmp_path: Path) -> None:
+    name = await _lived(both, tmp_path)
+    kept = (tmp_path / FILE).read_bytes()
+    later = await _lived(both, tmp_path)
+    assert earlier(name, later)
+    (tmp_path / FILE).write_bytes(kept)  # the same file, as it was before
+    assert not earlier(name, await _lived(both, tmp_path))
+    (tmp_path / FILE).write_bytes(kept[:-3])  # cut off
+    assert not earlier(name, await _lived(both, tmp_path))
+
+
+async def test_what_an_earlier_life_held_is_free_and_what_others_hold_is_not(both: Two) -> None:
+    def leases(name: str) -> Leases:
+        return Leases(both.one, PREFIX, name, LONG_MS)
+
+    first = await leases("a.9").take("turn")
+    assert await leases("b.10").take("turn") == 0
+    assert await leases("a.8").take("turn") == 0, "an earlier one that wakes up takes nothing from a later one"
+    assert await leases("a.10").take("turn") > first
+    assert not await leases("a.9").drop("turn")
+
+
 async def test_more_than_a_page_is_read_page_by_page(both: Two, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("federation.broker.replicas.announcements.PAGE", 2)
     one, _ = announcements(both)
@@ -147,22 +216,19 @@ async def test_what_is_done_in_an_office_one_does_until_it_is_gone(both: Two, mo
     monkeypatch.setattr("federation.broker.housekeeping.EVERY_S", 0.02)
     done: list[str] = []
 
-    class Store:
-        def __init__(self, name: str) -> None:
-            self.name = name
+    class Work(Housekeeping):
+        def __init__(self, name: str, office: Office) -> None:
+            super().__init__(cast(PruneStore, None), FixedClock(), office)
+            self._name = name
 
-        async def prune_claims(self, before_s: int, limit: int) -> int:
-            done.append(self.name)
-            return 0
-
-        async def prune_quotes(self, before_s: int, limit: int) -> int:
+        async def tidy(self) -> int:
+            done.append(self._name)
             return 0
 
     leaders = {name: Leadership(Leases(both.one, PREFIX, name, LONG_MS)) for name in ("a", "b", "c")}
 
     def going(name: str) -> asyncio.Task[None]:
-        work = Housekeeping(Store(name), FixedClock(), functools.partial(held, leaders[name]))
-        return asyncio.create_task(work.run())
+        return asyncio.create_task(Work(name, functools.partial(held, leaders[name])).run())
 
     async def held(leadership: Leadership) -> bool:
         return await leadership.lead("sweeping") > 0
@@ -246,3 +312,9 @@ async def test_news_are_heard_by_the_others(both: Two) -> None:
 async def test_the_first_replica_brings_the_secret(both: Two) -> None:
     assert await shared_secret(both.one, PREFIX, b"first" * 8) == b"first" * 8
     assert await shared_secret(both.two, PREFIX, b"other" * 8) == b"first" * 8
+
+
+async def _lived(both: Two, folder: Path, boot: str | None = "boot") -> str:
+    """The name of a life that is over at once."""
+    async with living(folder, both.one, PREFIX, SystemEntropy(), lambda: boot) as name:
+        return name

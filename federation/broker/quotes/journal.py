@@ -26,8 +26,8 @@ class TakenOver(Exception):
 class Journal:
     """What is known of one quote, each time written down before it counts."""
 
-    def __init__(self, store: WaitingStore, waiting: Waiting, now: Callable[[], int]) -> None:
-        self.waiting, self._store, self._now = waiting, store, now
+    def __init__(self, store: WaitingStore, waiting: Waiting, now: Callable[[], int], by: str = "") -> None:
+        self.waiting, self._store, self._now, self._by = waiting, store, now, by
         self.settled, self.deferred = asyncio.Event(), asyncio.Event()
         self.sealing: asyncio.Task[None] | None = None  # the quote on its way into the store
         self._turn = asyncio.Lock()
@@ -57,7 +57,7 @@ class Journal:
 
     async def _put(self, changes: dict[str, Any], claim: Claim | None) -> None:
         present = self.waiting
-        after = structs.replace(present, **changes, version=present.version + 1, beat_s=self._now())
+        after = structs.replace(present, **changes, version=present.version + 1, beat_s=self._now(), by=self._by)
         if not await self._store.put_waiting(after, claim):
             raise TakenOver(present.id)
         self.waiting = after

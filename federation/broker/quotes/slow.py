@@ -2,8 +2,8 @@
 
 What is known is written down before anything is done about it (`waiting.py`), so a crash loses nothing: the next start
 takes every open one up again. One that ends without a quote lets go of everything first written down, and tells again
-whom it could not reach. Of brokers that share a store, one carries a quote; it says so again and again, and is followed
-by another one where it stops: whoever writes over a version that is not the last knows that this has happened.
+whom it could not reach. Of brokers that share a store, one carries a quote, and its name is written with it; another
+one follows it when it is gone: whoever writes over a version that is not the last knows that this has happened.
 """
 
 from __future__ import annotations
@@ -30,14 +30,24 @@ from schemas.problem import Outcome, Problem
 from schemas.segment import Id
 
 CLOSE_S: Final = 600  # how long after `answer_by` operators that cannot be reached are told that nothing is asked
-BEAT_S: Final = 20
-TAKE_OVER_S: Final = 60
+ROUND_S: Final = 20.0  # between two looks for what nobody carries
+LEFT_S: Final = 60  # what a fault left lying here is taken up again so much later
 LOOK_S: Final = 0.5
 PRUNE_S: Final = 3_600
 DECLINE_TRIES: Final = 8
 KEEP_S: Final = 7 * 86_400  # how long it is told why a quote came to nothing
 ANSWERED: Final = frozenset({State.HELD, State.QUOTED})
 log = logging.getLogger(__name__)
+
+
+class Among(Protocol):
+    """This broker among those that share its store; `name` is that of this start."""
+
+    name: str
+
+    async def gone(self) -> Callable[[str], bool]:
+        """What says of a name whether the broker that had it is gone. Raises `UNAVAILABLE`."""
+        ...
 
 
 class Store(QuoteStore, WaitingStore, Protocol):
@@ -55,11 +65,12 @@ class Slow:
         spawn: Callable[[Any, str], asyncio.Task[None]],
         *,
         ready: Callable[[], Awaitable[object]],
-        shared: bool = False,
+        among: Among | None = None,
+        every_s: float = ROUND_S,
     ) -> None:
-        """`ready` is over once the offers are known; `shared` says that other brokers use the same store."""
+        """`ready` is over once the offers are known; `among` where other brokers use the same store."""
         self._quoting, self._store, self._news, self._spawn = quoting, store, news, spawn
-        self._ready, self._shared = ready, shared
+        self._ready, self._among, self._every_s = ready, among, every_s
         self._prune_from = 0
         self._carried: dict[Id, tuple[Journal, asyncio.Task[None]]] = {}
 
@@ -90,7 +101,7 @@ class Slow:
                 power=asked.power,
                 grants=asked.grants,
             )
-            journal = Journal(self._store, waiting, self._author.clock.now)
+            journal = self._journal(waiting)
             await journal.begin(claim)
             self._carry(journal, stack.pop_all(), sight)
         await self._first(journal)
@@ -128,7 +139,7 @@ class Slow:
 
     async def _declined(self, waiting: Waiting) -> Waiting:
         carried = self._carried.get(waiting.id)
-        journal = carried[0] if carried else Journal(self._store, waiting, self._author.clock.now)
+        journal = carried[0] if carried else self._journal(waiting)
         if carried is not None:
             carried[1].cancel()
             await asyncio.wait({carried[1], *([journal.sealing] if journal.sealing else [])})
@@ -148,11 +159,11 @@ class Slow:
         if now >= self._prune_from:
             self._prune_from = now + PRUNE_S
             await self._store.prune_waiting(now - KEEP_S)
+        gone = await self._among.gone() if self._among else None
         for waiting in await self._store.open_waiting():
-            idle = waiting.beat_s <= now - TAKE_OVER_S
-            if waiting.id in self._carried or (self._shared and not idle):
+            if waiting.id in self._carried or (gone is not None and not self._free(waiting, gone)):
                 continue
-            journal = Journal(self._store, waiting, self._author.clock.now)
+            journal = self._journal(waiting)
             with suppress(TakenOver):
                 await journal.begin(None)
                 self._carry(journal, ExitStack(), None)
@@ -160,16 +171,13 @@ class Slow:
         return taken
 
     async def run(self) -> None:
-        """Until cancelled: take up what nobody carries, and say that what is carried here is."""
+        """Until cancelled: take up what nobody carries."""
         while True:
             try:
                 await self.resume()
             except Problem as problem:
                 log.warning("quotes that nobody carries wait: %s", problem)
-            await asyncio.sleep(BEAT_S)
-            for journal, _ in list(self._carried.values()) if self._shared else ():
-                with suppress(TakenOver):
-                    await journal.write()
+            await asyncio.sleep(self._every_s)
 
     async def close(self) -> None:
         """Carry nothing more; everything goes on at the next start."""
@@ -177,6 +185,16 @@ class Slow:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _free(self, waiting: Waiting, gone: Callable[[str], bool]) -> bool:
+        assert self._among is not None, "or everything is"
+        if waiting.by == self._among.name:
+            return waiting.beat_s <= self._author.clock.now() - LEFT_S
+        return gone(waiting.by)
+
+    def _journal(self, waiting: Waiting) -> Journal:
+        by = self._among.name if self._among else ""
+        return Journal(self._store, waiting, self._author.clock.now, by)
 
     # --- carrying ------------------------------------------------------------------------------------------
 

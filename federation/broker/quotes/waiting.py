@@ -37,8 +37,8 @@ class Waiting(Struct, frozen=True, kw_only=True):
 
     `route`, `labels` and `window` are what is asked for now, `questions` what operators owe an answer to, `held` what
     they hold. `state` is ASKED until it is answered or given up; then `problem` says why, and what is left in
-    `questions` and `held` is still to be let go. `version` counts what was written, `beat_s` is when that was last: a
-    broker that shares its store takes over what another one has not touched for long.
+    `questions` and `held` is still to be let go. `version` counts what was written, `beat_s` is when that was last and
+    `by` who did it, where several brokers share a store: another one takes over what is by one that is gone.
     """
 
     id: Id
@@ -59,6 +59,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
     problem: Mapping[str, Any] | None = None
     version: int = 0
     beat_s: int = 0
+    by: str = ""
 
     @property
     def agent(self) -> Hash | None:

@@ -7,7 +7,7 @@ what was not read for long is claimed by whoever notices (`XAUTOCLAIM`). An entr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from federation.broker.store.redis.pipe import Command
@@ -27,6 +27,23 @@ if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('XGROUP', 'CREATE', KEYS[1
 redis.call('XADD', KEYS[1], '*', 'buyer', ARGV[3], 'order', ARGV[4])
 redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'STREAMS', KEYS[1], '>')
 return 1
+"""
+# What earlier lives of a replica had (`lives.py`); the names are judged there, and here only moved.
+INHERIT: Final = """
+local moved = 0
+for place = 3, #ARGV do
+  while true do
+    local pending = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 500, ARGV[place])
+    if #pending == 0 then break end
+    local claim = {'XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0}
+    for _, one in ipairs(pending) do claim[#claim + 1] = one[1] end
+    claim[#claim + 1] = 'JUSTID'
+    redis.call(unpack(claim))
+    moved = moved + #pending
+  end
+  redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[place])
+end
+return moved
 """
 TIDY: Final = """
 for _, found in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
@@ -77,6 +94,25 @@ class Announcements:
         """Have what nobody looked at for so long, at most so many."""
         claim: Command = ("XAUTOCLAIM", self._key, GROUP, self._replica, idle_ms, "0-0", "COUNT", count, "JUSTID")
         await self._server.ask([("EVAL", OPEN, 1, self._key, GROUP), claim])
+
+    async def heard(self, within_ms: int) -> frozenset[str]:
+        """The replicas that looked within so long."""
+        return frozenset(name for name, idle_ms in (await self._replicas()).items() if idle_ms < within_ms)
+
+    async def inherit(self, earlier: Callable[[str], bool]) -> int:
+        """Have all that replicas had of which `earlier` says that they are gone, and say how much that is."""
+        names = [name for name in await self._replicas() if earlier(name)]
+        if not names:
+            return 0
+        (moved,) = await self._server.ask([("EVAL", INHERIT, 1, self._key, GROUP, self._replica, *names)])
+        return int(moved)
+
+    async def _replicas(self) -> dict[str, int]:
+        """Those that have, or had, something, and since how many milliseconds nobody heard of them."""
+        asked: list[Command] = [("EVAL", OPEN, 1, self._key, GROUP), ("XINFO", "CONSUMERS", self._key, GROUP)]
+        _, found = await self._server.ask(asked)
+        told = (dict(zip(one[::2], one[1::2], strict=True)) for one in found)
+        return {str(one["name"]): int(one["idle"]) for one in told}
 
     async def drop(self, entries: Sequence[str]) -> None:
         """Nobody has to carry these any more."""

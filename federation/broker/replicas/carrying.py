@@ -70,6 +70,12 @@ class Carrying:
         """See `Ownership.tell`."""
         self._news.tell(state)
 
+    @property
+    def settled(self) -> bool:
+        """Whether this replica was in touch for long enough to call others silent."""
+        now = asyncio.get_running_loop().time()
+        return self._in_touch_since is not None and now - self._in_touch_since >= self._takeover_s
+
     # --- the loop --------------------------------------------------------------------------------------------
 
     async def run(self, coordinator: Coordinator) -> None:
@@ -96,7 +102,7 @@ class Carrying:
 
     async def _round(self, coordinator: Coordinator) -> None:
         now = asyncio.get_running_loop().time()
-        if self._in_touch_since is not None and now - self._in_touch_since >= self._takeover_s:
+        if self.settled:
             await self._announcements.take_over(round(self._takeover_s * 1000), AT_ONCE)
         self._mine = await self._announcements.mine()
         if self._in_touch_since is None:

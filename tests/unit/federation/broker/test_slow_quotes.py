@@ -58,11 +58,21 @@ class Store(RedisStore):
             raise Crash
 
 
+class Named:
+    """A broker among those that share a store, and what it believes gone."""
+
+    def __init__(self, name: str, *gone: str) -> None:
+        self.name, self.believed_gone = name, set(gone)
+
+    async def gone(self) -> Callable[[str], bool]:
+        return self.believed_gone.__contains__
+
+
 class Office:
     """One broker over the small market, that can be killed and started again; what it spawned is its own."""
 
-    def __init__(self, market: SmallMarket, space: Keyspace, *, shared: bool = False) -> None:
-        self.market, self.store, self.shared = market, Store(space), shared
+    def __init__(self, market: SmallMarket, space: Keyspace, among: Named | None = None) -> None:
+        self.market, self.store, self.among = market, Store(space), among
         self.news = News(b"secret")
         self.start()
 
@@ -70,7 +80,7 @@ class Office:
         self.tasks: set[asyncio.Task[None]] = set()
         made = self.market.quoting
         quoting = Quoting(made.searching, made.peers, made.author, self.store, made.limits)
-        self.slow = Slow(quoting, self.store, self.news, self._spawn, ready=_ready, shared=self.shared)
+        self.slow = Slow(quoting, self.store, self.news, self._spawn, ready=_ready, among=self.among)
 
     def _spawn(self, work: Any, name: str) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
@@ -132,7 +142,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def office(*slow_ones: str, shared: bool = False) -> AsyncIterator[tuple[Office, dict[str, FakeOperator]]]:
+async def office(*slow_ones: str, among: Named | None = None) -> AsyncIterator[tuple[Office, dict[str, FakeOperator]]]:
     """A broker, and the operators by name; of these, some are slow."""
 
     def change(by_name: Any) -> None:
@@ -140,7 +150,7 @@ async def office(*slow_ones: str, shared: bool = False) -> AsyncIterator[tuple[O
             by_name[name].slow = True
 
     async with small_market(FixedClock(), change) as market:
-        made = Office(market, Keyspace(SimulatedKeys()), shared=shared)
+        made = Office(market, Keyspace(SimulatedKeys()), among)
         yield made, {one.name: one for one in market.operators}
         await made.kill()
 
@@ -358,12 +368,13 @@ async def test_whatever_was_written_last_a_restart_goes_on_and_nothing_is_left(h
 
 @pytest.mark.asyncio
 async def test_of_two_brokers_on_one_store_one_carries_and_the_other_takes_over() -> None:
-    async with office("Beta", shared=True) as (first, operators):
-        waiting = await first.quote()
-        second = Office(first.market, first.store._space, shared=True)
+    async with office("Beta", among=Named("one")) as (first, operators):
+        waiting, other = await first.quote(), Named("two")
+        second = Office(first.market, first.store._space, other)
         assert await second.slow.resume() == 0
-        first.market.clock.advance(slow.TAKE_OVER_S)
+        other.believed_gone.add("one")
         assert await second.slow.resume() == 1
+        assert (await second.found(waiting.id)).by == "two"
         await operators["Beta"].grant()
         stored = await second.settled(waiting.id)
         assert isinstance(stored, StoredQuote)
@@ -372,9 +383,24 @@ async def test_of_two_brokers_on_one_store_one_carries_and_the_other_takes_over(
 
 
 @pytest.mark.asyncio
+async def test_what_a_fault_left_lying_here_is_taken_up_again_after_a_while() -> None:
+    async with office("Beta", among=Named("one")) as (broker, operators):
+        waiting = await broker.quote()
+        assert isinstance(waiting, Waiting)
+        _, task = broker.slow._carried[waiting.id]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert await broker.slow.resume() == 0
+        broker.market.clock.advance(slow.LEFT_S)
+        assert await broker.slow.resume() == 1
+        await operators["Beta"].grant()
+        assert isinstance(await broker.settled(waiting.id), StoredQuote)
+
+
+@pytest.mark.asyncio
 async def test_a_buyer_lets_go_at_one_broker_while_another_writes() -> None:
-    async with office("Beta", shared=True) as (broker, operators):
-        other = Office(broker.market, broker.store._space, shared=True)
+    async with office("Beta", among=Named("one")) as (broker, operators):
+        other = Office(broker.market, broker.store._space, Named("two"))
         waiting = await broker.quote()
         assert isinstance(waiting, Waiting)
         before = await other.found(waiting.id)
