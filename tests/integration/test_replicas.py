@@ -19,13 +19,16 @@ from typing import Final, TypeVar
 
 import pytest
 import pytest_asyncio
+from msgspec import structs
 
+from federation.broker.replicas.lives import earlier
 from federation.broker.store.redis.keys import prefix
 from federation.cli.demo.ports import LOOPBACK, PortReserve
 from federation.cli.demo.processes import BROKER
 from federation.client.broker import BrokerClient
 from federation.client.lease import active, extended, released
-from schemas.answer import OrderView, QuoteView
+from federation.node.hatch import hand_in
+from schemas.answer import OrderView, QuotePending, QuoteView
 from schemas.intent import Intent
 from schemas.lease import BILLABLE, TERMINAL, State
 from schemas.problem import Problem
@@ -70,6 +73,11 @@ class Replicas:
 
     def kill(self, number: int) -> None:
         self.federation.kill(self._name(number))
+
+    def name(self, number: int) -> str:
+        """What a replica calls itself in this life, or did in its last one."""
+        said = json.loads((self.federation.folder / self._name(number) / "data" / "replica").read_text())
+        return f"{said['replica']}.{said['life']}"
 
     def signal(self, number: int, what: signal.Signals) -> None:
         self.federation.nodes[self._name(number)].process.send_signal(what)
@@ -283,6 +291,39 @@ async def befall(replicas: Replicas, fate: str, number: int, for_s: float) -> No
             replicas.server.pause()
             await asyncio.sleep(for_s)
             replicas.server.resume()
+
+
+async def test_a_replica_that_waits_for_a_person_is_killed_and_another_one_goes_on_waiting(replicas: Replicas) -> None:
+    """The last test that buys: from here on somebody at the middle operator says yes or no."""
+    federation, config = replicas.federation, replicas.federation.folder / "middle" / "config.toml"
+    federation.kill("middle")
+    config.write_text(config.read_text().replace("contact =", 'selling = { approval = "manual" }\ncontact ='))
+    await federation.start("middle")
+    desk, asked = federation.folder / "middle" / "data", structs.replace(INTENT, answer_within_s=300)
+    pending = await replicas.anywhere(0, lambda broker: _waited_for(broker, asked))
+
+    def carrier() -> str:
+        with replicas.server.client() as client:
+            return str(json.loads(client.get(f"{PREFIX}waiting:{pending.id}"))["by"])
+
+    first = carrier()
+    dead = next(number for number in range(3) if replicas.name(number) == first)
+    replicas.kill(dead)
+    await replicas.until(lambda: carrier() != first)
+    (question,) = (await hand_in(desk, "list", b"{}"))["waiting"]
+    await hand_in(desk, "grant", json.dumps({"quote": question["quote"]}).encode())
+    quote = await replicas.anywhere(dead + 1, lambda broker: broker.get_quote(pending.id, 5))
+    assert isinstance(quote, QuoteView)
+    order = await replicas.anywhere(dead + 2, lambda broker: broker.order(quote.id, "after-waiting"))
+    await all_released(replicas, [await replicas.settled(dead + 1, order.id)])
+    await replicas.start(dead)
+    assert earlier(first, replicas.name(dead)), "the same replica, in its next life"
+
+
+async def _waited_for(broker: BrokerClient, asked: Intent) -> QuotePending:
+    made = await broker.quote(asked, "patient", wait_s=0)
+    assert isinstance(made, QuotePending)
+    return made
 
 
 async def test_nothing_is_announced_that_is_over(replicas: Replicas, server: RedisServer) -> None:
