@@ -85,23 +85,29 @@ def leaf_of() -> str:
 
 
 class Guard(grpc.aio.ServerInterceptor):
-    """What every call of a server passes: a deadline, a known caller, a caller not too many times."""
+    """What every call of one server passes: a deadline, a known caller, a caller not too many times."""
 
     def __init__(self, judge: Judge, buckets: Buckets, audit: Audit, clock: Clock) -> None:
         self._judge, self._buckets, self._audit, self._clock = judge, buckets, audit, clock
         self._at_once = AtOnce(CALLS_EACH_MAX, "calls")
+        self._guarded: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """The handler, behind the guard."""
-        handler: Any = await continuation(handler_call_details)
-        if handler is None:
-            return None
-        behaviour = next(b for b in _behaviours(handler) if b is not None)
+        """The handler, behind the guard; made once, for a server has the same ones as long as it runs."""
         method = str(handler_call_details.method)
+        if method not in self._guarded:
+            handler: Any = await continuation(handler_call_details)
+            if handler is None:
+                return None
+            self._guarded[method] = self._behind(handler, method)
+        return self._guarded[method]
+
+    def _behind(self, handler: Any, method: str) -> grpc.RpcMethodHandler[Any, Any]:
+        behaviour = next(b for b in _behaviours(handler) if b is not None)
         wrap = self._streaming if handler.response_streaming else self._single
         kinds = {False: grpc.unary_unary_rpc_method_handler, True: grpc.unary_stream_rpc_method_handler}
         if handler.request_streaming:
