@@ -1,4 +1,5 @@
-"""What a broker forgets by itself: idempotency keys that nobody repeats any more, and quotes that came to nothing.
+"""What a broker forgets by itself: idempotency keys that nobody repeats any more, quotes that came to nothing, texts
+that only these rested on, and who was who when no receipt is valid any more that was signed then.
 
 Orders, their documents, and what they rest on are kept. A little at a time, so that nobody who buys waits for it.
 """
@@ -7,14 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from federation.broker.sweeping.office import Office, always, pause
 from federation.node.seams import Clock
+from schemas.order import RECEIPT_LIFE_S
 from schemas.problem import Problem
+from schemas.segment import WINDOW_S_MAX
 
 CLAIMS_KEPT_S: Final = 7 * 86_400  # a request repeated with its key finds its answer for so long
 QUOTES_KEPT_S: Final = 86_400  # after they expired
+TEXTS_KEPT_S: Final = 3 * 86_400  # after the last quote that rested on them, known to the day
+CHAINS_KEPT_S: Final = RECEIPT_LIFE_S + WINDOW_S_MAX  # a receipt is signed at the end of a lease
+TEXTS_EVERY_S: Final = 86_400
 EVERY_S: Final = 3_600.0
 AT_ONCE: Final = 100
 PAUSE_S: Final = 0.05
@@ -33,12 +40,22 @@ class PruneStore(Protocol):
         them alone; how many."""
         ...
 
+    async def prune_texts(self, before_s: int, limit: int) -> int:
+        """Look at the next texts that quotes rest on, and forget those that no quote has rested on since this Unix
+        second, that was not ordered, and none that was; how many were looked at, fewer at the end."""
+        ...
+
+    async def prune_chains(self, before_s: int, limit: int) -> int:
+        """Forget who was who before this Unix second; how many chains."""
+        ...
+
 
 class Housekeeping:
     """One broker's; where it has replicas, that of the one that holds `office`."""
 
     def __init__(self, store: PruneStore, clock: Clock, office: Office = always) -> None:
         self._store, self._clock, self._office = store, clock, office
+        self._texts_from_s = 0
 
     async def run(self) -> None:
         """Forget, again and again, until cancelled."""
@@ -53,11 +70,21 @@ class Housekeeping:
 
     async def tidy(self) -> int:
         """Forget everything that is old enough now; how much. Raises `UNAVAILABLE`."""
-        now, forgotten = self._clock.now(), 0
-        for prune, kept_s in ((self._store.prune_claims, CLAIMS_KEPT_S), (self._store.prune_quotes, QUOTES_KEPT_S)):
-            while count := await prune(now - kept_s, AT_ONCE):
-                forgotten += count
-                if count < AT_ONCE:
-                    break
-                await asyncio.sleep(PAUSE_S)
+        now = self._clock.now()
+        forgotten = await self._through(self._store.prune_claims, now - CLAIMS_KEPT_S)
+        forgotten += await self._through(self._store.prune_quotes, now - QUOTES_KEPT_S)
+        if now >= self._texts_from_s:
+            self._texts_from_s = now + TEXTS_EVERY_S
+            forgotten += await self._through(self._store.prune_chains, now - CHAINS_KEPT_S)
+            await self._through(self._store.prune_texts, now - TEXTS_KEPT_S)
         return forgotten
+
+    async def _through(self, prune: Callable[[int, int], Awaitable[int]], before_s: int) -> int:
+        """All of a kind, piece by piece."""
+        done = 0
+        while count := await prune(before_s, AT_ONCE):
+            done += count
+            if count < AT_ONCE:
+                break
+            await asyncio.sleep(PAUSE_S)
+        return done

@@ -339,6 +339,44 @@ async def test_quotes_that_came_to_nothing_are_forgotten_with_what_is_theirs_alo
     assert await whole.open_quotes(0) == ()
 
 
+DAY = 86_400
+
+
+@pytest.mark.asyncio
+async def test_texts_that_nobody_needs_are_forgotten(whole: BrokerStore, world: World) -> None:
+    def resting(*marks: str, day: int = 0) -> tuple[StoredQuote, Mapping[str, str]]:
+        kept = kept_of(Belief(chains={}, marks=marks), NOW, RATES)
+        quote = structs.replace(world.path_quote(window(NOW, NOW + 60)), basis=kept.basis)
+        quote = structs.replace(quote, document_h=doc_hash(quote.document))
+        return structs.replace(quote, claims=structs.replace(quote.claims, iat=NOW + day * DAY)), kept.texts
+
+    ordered, lost, late = resting("a.b.c", "both.b.c"), resting("d.e.f", "both.b.c"), resting("g.h.i", "d.e.f", day=2)
+    for quote, texts in (ordered, lost):
+        await whole.put_quote(quote, None, texts)
+    await whole.begin(placed(ordered[0], "o1"), ordered[0].id, None, [])
+    await whole.put_chains(NOW, {"https://op.example": ("chain.b.c",)})
+    every = {doc_hash(one): one for one in ("a.b.c", "both.b.c", "d.e.f", "g.h.i", "chain.b.c")}
+
+    async def left() -> set[str]:
+        """What is there after everything was looked at, a little at a time."""
+        for _ in range(20):
+            await whole.prune_texts(NOW + 2 * DAY, 2)
+        return {*(await whole.get_texts(every)).values()}
+
+    if isinstance(whole, RedisStore):
+        assert await left() == {"a.b.c", "both.b.c", "d.e.f", "chain.b.c"}, "there they are kept"
+        return
+    await whole.put_quote(late[0], None, late[1])
+    assert await left() == {*every.values()}, "one is used again, and what is young is not looked at"
+    assert await whole.prune_texts(NOW + 4 * DAY, 100) < 100
+    assert {*(await whole.get_texts(every)).values()} == {"a.b.c", "both.b.c", "chain.b.c"}
+    assert await whole.prune_chains(NOW, 10) == 0
+    assert (await whole.prune_chains(NOW + 1, 10), await whole.chains("https://op.example")) == (1, ())
+    await whole.prune_texts(NOW + 4 * DAY, 100)
+    assert {*(await whole.get_texts(every)).values()} == {"a.b.c", "both.b.c"}
+    assert {*(await whole.get_texts(ordered[1])).values()} == {*ordered[1].values()}, "what an order rests on is there"
+
+
 @pytest.mark.asyncio
 async def test_old_idempotency_keys_are_forgotten(whole: BrokerStore) -> None:
     for number in range(5):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from federation.broker.authority.filing import Party, Stood
 from federation.broker.authority.passes import passes_of
+from federation.broker.store.texts import find_texts, keep_texts, pin
 from federation.node.sqlite import Database
 from federation.trust.jose import doc_hash
 from schemas.segment import EntityId, Hash
@@ -82,21 +83,11 @@ def _find(connection: sqlite3.Connection, buyer: str, hashes: Iterable[Hash]) ->
     return {name: document for name, document in found if document is not None}
 
 
-def keep_texts(connection: sqlite3.Connection, texts: Mapping[Hash, str]) -> None:
-    """Keep texts under their hashes; the same hash again changes nothing."""
-    connection.executemany("INSERT OR IGNORE INTO kept (hash, text) VALUES (?, ?)", texts.items())
-
-
-def find_texts(connection: sqlite3.Connection, hashes: Iterable[Hash]) -> dict[Hash, str]:
-    """Those of the texts that are kept."""
-    rows = (connection.execute("SELECT hash, text FROM kept WHERE hash = ?", (one,)).fetchone() for one in hashes)
-    return {row["hash"]: row["text"] for row in rows if row is not None}
-
-
 def _put_chains(connection: sqlite3.Connection, at: int, chains: Mapping[EntityId, Sequence[str]]) -> None:
     for entity, tokens in chains.items():
         texts = {doc_hash(token): token for token in tokens}
-        keep_texts(connection, texts)
+        keep_texts(connection, texts, at)
+        pin(connection, texts)
         row = (entity, ",".join(doc_hash(token) for token in tokens), at)
         connection.execute("INSERT OR IGNORE INTO standing (entity, chain, at_s) VALUES (?, ?, ?)", row)
 

@@ -11,7 +11,8 @@ from msgspec import structs
 from federation.broker.quotes.basis import NO_TEXTS
 from federation.broker.quotes.protocols import Claim, StoredQuote
 from federation.broker.store.claims import bind
-from federation.broker.store.documents import file_documents, find_document, find_texts, keep_texts
+from federation.broker.store.documents import file_documents, find_document
+from federation.broker.store.texts import find_texts, keep_texts
 from federation.node.sqlite import Database
 from federation.trust.jose import doc_hash
 from schemas.lease import State, move
@@ -32,7 +33,7 @@ class QuoteRows:
         """See `QuoteStore.put_quote`."""
 
         def work(connection: sqlite3.Connection) -> None:
-            keep_texts(connection, texts)
+            keep_texts(connection, texts, quote.claims.iat)
             _put(connection, quote, claim)
 
         await self._database.write(work)

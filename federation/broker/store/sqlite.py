@@ -14,15 +14,16 @@ from federation.broker.store.orders import OrderRows
 from federation.broker.store.quotes import QuoteRows
 from federation.broker.store.revocations import RevocationRows
 from federation.broker.store.spends import SpendRows
+from federation.broker.store.texts import TextRows
 from federation.broker.store.waiting import WaitingRows
 from federation.node.sqlite import Database
 
 
 class SqliteStore(
-    ClaimRows, QuoteRows, OrderRows, SpendRows, RevocationRows, DocumentRows, MeasurementRows, WaitingRows
+    ClaimRows, QuoteRows, OrderRows, SpendRows, RevocationRows, DocumentRows, MeasurementRows, WaitingRows, TextRows
 ):
     """Implements `ClaimStore`, `QuoteStore`, `OrderStore`, `SpendLedger`, `Revocations`, `Filing`, `Chronicle`,
-    `MeasurementStore` and `WaitingStore` over one open database."""
+    `MeasurementStore`, `WaitingStore` and `PruneStore` over one open database."""
 
 
 def open_database(path: Path) -> AbstractAsyncContextManager[Database]:

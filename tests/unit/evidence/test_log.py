@@ -301,5 +301,5 @@ async def test_a_new_key_signs_the_same_tree_again(world: World) -> None:
 
 
 def test_the_broker_has_the_same_tables() -> None:
-    (found,) = [script for script in migrations() if "log_queue" in script]
+    (found,) = [script for script in migrations() if "CREATE TABLE log_queue" in script]
     assert found.partition("\n")[2] == TABLES.lstrip("\n")

@@ -88,6 +88,14 @@ class QuoteKeys:
             await self._space.transact(functools.partial(_prune, quote_id))
         return len(ids[:limit])
 
+    async def prune_texts(self, before_s: int, limit: int) -> int:
+        """See `PruneStore.prune_texts`: here they are kept (docs/REPLICAS.md)."""
+        return 0
+
+    async def prune_chains(self, before_s: int, limit: int) -> int:
+        """See `PruneStore.prune_chains`: here they are kept."""
+        return 0
+
     async def move_quote(self, buyer: str, quote_id: str, present: State, to: State) -> bool:
         """See `QuoteStore.move_quote`. Raises INCOMPATIBLE_STATE for a move that the table of states does not have."""
         move(present, to)

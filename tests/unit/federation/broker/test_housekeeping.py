@@ -6,7 +6,16 @@ import asyncio
 
 import pytest
 
-from federation.broker.housekeeping import AT_ONCE, CLAIMS_KEPT_S, EVERY_S, QUOTES_KEPT_S, Housekeeping
+from federation.broker.housekeeping import (
+    AT_ONCE,
+    CHAINS_KEPT_S,
+    CLAIMS_KEPT_S,
+    EVERY_S,
+    QUOTES_KEPT_S,
+    TEXTS_EVERY_S,
+    TEXTS_KEPT_S,
+    Housekeeping,
+)
 from schemas.problem import Problem
 from tests.support.loops import run
 from tests.support.seams import NOW, FixedClock
@@ -26,11 +35,18 @@ class Old:
     async def prune_quotes(self, before_s: int, limit: int) -> int:
         return self._prune("quotes", before_s, limit)
 
+    async def prune_texts(self, before_s: int, limit: int) -> int:
+        return self._prune("texts", before_s, limit)
+
+    async def prune_chains(self, before_s: int, limit: int) -> int:
+        return self._prune("chains", before_s, limit)
+
     def _prune(self, what: str, before_s: int, limit: int) -> int:
         if self.away:
             raise Problem("UNAVAILABLE", "the disk is full")
-        count = min(limit, self.left[what])
-        self.left[what] -= count
+        count = min(limit, self.left.get(what, 0))
+        if count:
+            self.left[what] -= count
         self.asked.append((what, before_s, count))
         return count
 
@@ -42,7 +58,22 @@ def test_everything_that_is_old_goes_a_little_at_a_time() -> None:
     assert old.asked == [
         ("claims", claims, AT_ONCE), ("claims", claims, AT_ONCE), ("claims", claims, 5),
         ("quotes", quotes, AT_ONCE), ("quotes", quotes, 0),
+        ("chains", NOW - CHAINS_KEPT_S, 0), ("texts", NOW - TEXTS_KEPT_S, 0),
     ]  # fmt: skip
+
+
+def test_texts_are_gone_through_once_a_day() -> None:
+    old, clock = Old(0, 0), FixedClock()
+    house = Housekeeping(old, clock)
+    run(house.tidy())
+    old.asked.clear()
+    clock.advance(TEXTS_EVERY_S - 1)
+    run(house.tidy())
+    assert {what for what, _, _ in old.asked} == {"claims", "quotes"}
+    clock.advance(1)
+    old.left["texts"] = AT_ONCE + 1
+    run(house.tidy())
+    assert [count for what, _, count in old.asked if what == "texts"] == [AT_ONCE, 1]
 
 
 def test_a_store_that_is_away_is_asked_again_an_hour_later() -> None:

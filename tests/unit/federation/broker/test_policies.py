@@ -11,6 +11,7 @@ from msgspec import structs
 from federation.broker.market import searching
 from federation.broker.market.judging import policy_refusals, rules_of, subjects
 from federation.broker.quotes.extension import Extending
+from federation.broker.store.texts import names_of
 from federation.policy.engine import schema_h
 from federation.policy.facts import facts_h
 from federation.trust.jose import doc_hash, sha256_b64, verify_jws
@@ -73,6 +74,7 @@ def test_a_quote_carries_what_was_decided_about_everybody() -> None:
         assert (ref.name, sha256_b64(market.store.texts[ref.policy_h].encode())) == ("eu-only", ref.policy_h)
         assert decision.schema_h == schema_h()
         assert schema_h() in market.store.texts
+        assert set(market.store.texts) <= names_of(stored), "nothing that an order rests on is forgotten"
         parts = [(one.part, one.entity) for one in decision.judged]
         path = [ALPHA, BETA, GAMMA]
         assert parts == [
