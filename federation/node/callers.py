@@ -10,8 +10,6 @@ takes callers without a certificate, they are known by their bearer keys, under 
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import ipaddress
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
@@ -24,6 +22,7 @@ from federation.node.audit import STRANGER, Audit
 from federation.node.bearer import Keyring
 from federation.node.limits import Buckets, Rate
 from federation.node.seams import Clock
+from federation.trust.certificates import thumbprint
 from schemas.problem import Problem
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -136,12 +135,6 @@ def network_of(address: str) -> str:
     if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is None:
         return str(ipaddress.IPv6Network((int(found) >> 64 << 64, 64)))
     return str(getattr(found, "ipv4_mapped", None) or found)
-
-
-@lru_cache(maxsize=1024)
-def thumbprint(leaf: bytes) -> str:
-    """What a token that is bound to a certificate names it by: base64url SHA-256 of its DER (RFC 8705 section 3.1)."""
-    return base64.urlsafe_b64encode(hashlib.sha256(leaf).digest()).rstrip(b"=").decode()
 
 
 def check_rate(buckets: Buckets, caller: str, clock: Clock) -> None:

@@ -20,9 +20,10 @@ import grpc.aio
 import msgspec
 
 from federation.node.audit import STRANGER, Audit
-from federation.node.callers import Judge, check_rate, thumbprint
+from federation.node.callers import Judge, check_rate
 from federation.node.limits import AtOnce, Buckets
 from federation.node.seams import Clock
+from federation.trust.certificates import thumbprint
 from schemas.problem import CATALOGUE, Outcome, Problem, invalid
 
 MESSAGE_BYTES_MAX: Final = 64 * 1024

@@ -175,6 +175,12 @@ def der(certificate: Certificate) -> bytes:
     return certificate.public_bytes(Encoding.DER)
 
 
+@lru_cache(maxsize=1024)
+def thumbprint(leaf: bytes) -> str:
+    """What names a certificate (DER), also in a token bound to it: its base64url SHA-256 (RFC 8705 section 3.1)."""
+    return b64url(hashlib.sha256(leaf).digest())
+
+
 def x5c(certificate: Certificate) -> str:
     """A certificate as metadata hold it in `tls_ca`: base64 of its DER (RFC 7517 section 4.7)."""
     return base64.b64encode(der(certificate)).decode()

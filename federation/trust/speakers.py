@@ -6,7 +6,6 @@ other. What counts is decided here, after the handshake, by the authorities of t
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -18,6 +17,7 @@ from federation.trust.certificates import (
     entity_of,
     read_authority,
     read_certificate,
+    thumbprint,
     verify_leaf,
 )
 from federation.trust.chain import TrustDomain
@@ -39,7 +39,7 @@ class Speakers:
     """The authorities that are believed now, and what was found of the leaves seen lately."""
 
     def __init__(self, authorities: Iterable[Authority] = ()) -> None:
-        self._verdicts: OrderedDict[bytes, _Verdict] = OrderedDict()
+        self._verdicts: OrderedDict[str, _Verdict] = OrderedDict()
         self.authorities: Mapping[str, Authority] = MappingProxyType({})
         self.believe(authorities)
 
@@ -57,7 +57,7 @@ class Speakers:
 
         A leaf is verified once and remembered by its hash, at most until it expires.
         """
-        name = hashlib.sha256(leaf).digest()
+        name = thumbprint(leaf)
         verdict = self._verdicts.get(name)
         if verdict is None or verdict.until <= now:
             verdict = self._verify(leaf, now)
@@ -77,7 +77,7 @@ class Speakers:
             return _Verdict(None, problem.detail, now + REFUSED_S)
         return _Verdict(speaker, "", speaker.exp)
 
-    def _remember(self, name: bytes, verdict: _Verdict) -> None:
+    def _remember(self, name: str, verdict: _Verdict) -> None:
         self._verdicts[name] = verdict
         self._verdicts.move_to_end(name)
         if len(self._verdicts) > VERDICTS_MAX:

@@ -10,12 +10,12 @@ from msgspec import structs
 
 from federation.broker.peers.verify import verified_quote
 from federation.node.audit import Audit
-from federation.node.callers import thumbprint
 from federation.tokens.assertion import Chained, client_assertion, delegation_grant
 from federation.tokens.brokers import BrokerTokens
 from federation.tokens.endpoint import CLIENT_ASSERTION, JWT_BEARER, Connection
 from federation.tokens.narrows import passed_on, slice_for
 from federation.tokens.replay import Seen
+from federation.trust.certificates import thumbprint
 from federation.trust.jose import sign_jws
 from operators.access.admit import Caller, Shown
 from schemas.price import Money

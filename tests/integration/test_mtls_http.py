@@ -12,11 +12,11 @@ import pytest
 from aiohttp import web
 
 from federation.node.audit import FILE, Audit
-from federation.node.callers import address_rates, caller_of, callers, leaf_of, network_of, rates, refusals, thumbprint
+from federation.node.callers import address_rates, caller_of, callers, leaf_of, network_of, rates, refusals
 from federation.node.http import listen, problem_middleware, reply
 from federation.node.limits import Buckets, Rate
 from federation.node.mtls.renewed import session_to
-from federation.trust.certificates import der, entity_of, pem, read_certificate
+from federation.trust.certificates import der, entity_of, pem, read_certificate, thumbprint
 from federation.trust.destinations import Rules
 from federation.trust.egress import Egress
 from schemas.problem import Problem

@@ -19,12 +19,11 @@ from aiohttp import web
 from msgspec import structs
 
 from federation.node.bearer import key_digest
-from federation.node.callers import thumbprint
 from federation.sonata.answers import OrderAnswer, QuoteAnswer
 from federation.sonata.asking import BuyerProfile, Ordered
 from federation.sonata.buyer import SonataBuyer
 from federation.tokens.access import Holder, Issuer, issue_access
-from federation.trust.certificates import der, pem
+from federation.trust.certificates import der, pem, thumbprint
 from federation.trust.jose import doc_hash, sign_jws, verify_jws
 from federation.trust.keys import PrivateKey, dump_private
 from federation.trust.throwaway import ThrowawayDomain

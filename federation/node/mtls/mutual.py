@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from federation.node.callers import thumbprint
 from federation.node.mtls.own import AUTHORITY_KEY, Own, make_authority
 from federation.node.mtls.tls import Tls
 from federation.node.seams import Clock
-from federation.trust.certificates import der
+from federation.trust.certificates import der, thumbprint
 from federation.trust.chain import Member, TrustDomain
 from federation.trust.speakers import Speakers, authorities_of
 from schemas.problem import invalid
