@@ -56,7 +56,7 @@ CATALOGUE: Final[Mapping[str, Kind]] = MappingProxyType(
 )
 
 # Refusals that bind no Idempotency-Key: the same request is asked to come again under it, and may have an effect then.
-PASSING: Final = frozenset({"INTERNAL", "TOO_MANY_REQUESTS", "UNAUTHENTICATED", "UNAVAILABLE"})
+PASSING: Final = frozenset({"INTERNAL", "OPERATOR_UNREACHABLE", "TOO_MANY_REQUESTS", "UNAUTHENTICATED", "UNAVAILABLE"})
 
 
 class Problem(Exception):

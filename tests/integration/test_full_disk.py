@@ -20,7 +20,7 @@ from schemas.intent import Intent
 from schemas.lease import TERMINAL, State
 from schemas.problem import Outcome, Problem
 from tests.support.crashes.campaign import Campaign
-from tests.support.crashes.lives import ended, insisted
+from tests.support.crashes.lives import ended, insisted, quoted
 from tests.support.federation import ENDS, GBPS, BrokerPlan, TinyFederation, tiny_federation
 
 pytestmark = [
@@ -68,7 +68,7 @@ async def test_a_broker_without_room_refuses_what_changes_anything_and_loses_not
             assert (await client.search(INTENT)).found
         assert (await client.get_order(order.id)).state is State.ACTIVE
         assert [one.id for one in await client.orders()] == [order.id]
-        again = await insisted(partial(client.quote, INTENT, "another"))
+        again = await quoted(client, INTENT, "another")
         bought = await active(client, await insisted(partial(client.order, again.id, "that one's order")))
         for one in (order, bought):
             await insisted(partial(client.release, one.id, "its end" if one is order else "the other's"))

@@ -22,7 +22,7 @@ from schemas.answer import OrderView
 from schemas.intent import Intent
 from schemas.lease import TERMINAL, State
 from tests.support.crashes.campaign import Campaign
-from tests.support.crashes.lives import ended, insisted, still
+from tests.support.crashes.lives import ended, insisted, quoted, still
 from tests.support.federation import ENDS, LINE, BrokerPlan, TinyFederation, tiny_federation
 
 LONG = bool(os.environ.get("PEERWAY_TEST_LONG"))
@@ -57,7 +57,7 @@ async def placed(clients: tuple[BrokerClient, ...], federation: TinyFederation) 
 
     async def one(client: BrokerClient, number: int) -> str:
         async with gate:
-            return (await insisted(partial(client.quote, INTENT, f"quote-{number}"))).id
+            return (await quoted(client, INTENT, f"quote-{number}")).id
 
     async def order(client: BrokerClient, quote: str) -> tuple[BrokerClient, OrderView]:
         async with gate:
@@ -79,7 +79,7 @@ async def test_all_of_them_come_to_an_end_and_new_ones_do_not_wait_for_them(fede
         signalled(federation, signal.SIGCONT)
         await federation.start("broker")
 
-        fresh = await insisted(partial(clients[0].quote, INTENT, "fresh"))
+        fresh = await quoted(clients[0], INTENT, "fresh")
         fresh_order = await insisted(partial(clients[0].order, fresh.id, "fresh-order"))
         assert (await still(clients[0], fresh_order)).state is State.ACTIVE
 

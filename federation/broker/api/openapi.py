@@ -27,7 +27,7 @@ ABOUT: Final = (
     "availability parts per billion, time RFC 3339 UTC. Every write needs an Idempotency-Key; every failure is an "
     "RFC 9457 problem, and a failed write says what it left behind in `outcome`. A refusal is the answer of its key "
     "for good, so that no copy of the request has an effect later: try again with a new key, and with the same only "
-    "after 401, 429, 500 and 503. In signed documents and answers, members equal to their default may be left out."
+    "after 401, 429, 500, 503 and 504. In signed documents and answers, members equal to their default may be left out."
 )
 
 

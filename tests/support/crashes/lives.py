@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from functools import partial
 from random import Random
 from typing import NamedTuple, TypeVar
 
 from federation.client.broker import BrokerClient
-from schemas.answer import OrderView
+from schemas.answer import OrderView, QuoteView
 from schemas.intent import Intent
 from schemas.lease import TERMINAL, State
 from schemas.problem import Problem
@@ -19,10 +20,10 @@ T = TypeVar("T")
 INSISTING_S, PAUSE_S = 90, 0.1
 ROUNDS = 20
 WAIT_S = 2
-# What a node that is away may cause; anything else is an answer.
-PASSING = frozenset({"UNAVAILABLE", "OPERATOR_UNREACHABLE", "NO_FEASIBLE_PATH", "TOO_MANY_REQUESTS"})
-# Why a lease is not extended: also what a broker that was killed holds for the same extension, until that hold ends.
-KEEPS_ITS_END = frozenset({"OPERATOR_REFUSED", "CAPACITY_CHANGED", "LABEL_TAKEN"})
+# What a node that is away may cause, and binds no key; anything else is an answer.
+PASSING = frozenset({"UNAVAILABLE", "OPERATOR_UNREACHABLE", "TOO_MANY_REQUESTS"})
+# Why a lease is not extended; what a broker that was killed holds for the same extension is none.
+KEEPS_ITS_END = frozenset({"OPERATOR_REFUSED", "CAPACITY_CHANGED", "NO_FEASIBLE_PATH"})
 # Why a quote may come to nothing while nodes are away: a new one is taken.
 LOST = frozenset({"QUOTE_EXPIRED", "INCOMPATIBLE_STATE"})
 # A quote that was made while the store was away ends with its broker (docs/REPLICAS.md); an order never does.
@@ -51,6 +52,19 @@ async def insisted(ask: Callable[[], Awaitable[T]], passing: frozenset[str] = PA
             await asyncio.sleep(PAUSE_S)
 
 
+async def quoted(client: BrokerClient, intent: Intent, key: str) -> QuoteView:
+    """A quote. While there is no path, it is asked for under another key each time: a refusal binds its own."""
+    until = asyncio.get_running_loop().time() + INSISTING_S
+    for number in itertools.count():
+        try:
+            return await insisted(partial(client.quote, intent, f"{key}.{number}"))
+        except Problem as problem:
+            if problem.code != "NO_FEASIBLE_PATH" or asyncio.get_running_loop().time() > until:
+                raise
+        await asyncio.sleep(PAUSE_S)
+    raise AssertionError("numbers do not end")
+
+
 async def live(
     client: BrokerClient,
     intent: Intent,
@@ -66,7 +80,7 @@ async def live(
     quotes: tuple[str, ...] = ()
     for number in range(ROUNDS):
         key = f"{name}-{number}"
-        quote = await insisted(partial(client.quote, intent, f"quote-{key}"))
+        quote = await quoted(client, intent, f"quote-{key}")
         quotes += (quote.id,)
         try:
             order = await insisted(partial(client.order, quote.id, key))
