@@ -66,9 +66,9 @@ class Signed(NamedTuple):
 
 
 class Agreed(NamedTuple):
-    """The quote that an effect is about, and the permit to order it."""
+    """The quote that an effect is about, if it is about one, and the permit to order it."""
 
-    held: HeldQuote
+    held: HeldQuote | None
     permit: Permit | None
 
 
@@ -110,8 +110,9 @@ class Acts:
                 return None
         return Signed(sign_jws(self._key, claims), claims)
 
-    async def run(self, state: OrderState, act: Act, signed: Signed | None, quote: StoredQuote) -> Result:
-        """Ask the operator; exactly one answer, and never an exception but cancellation."""
+    async def run(self, state: OrderState, act: Act, signed: Signed | None, quote: StoredQuote | None) -> Result:
+        """Ask the operator; exactly one answer, and never an exception but cancellation. An act that is `of_quote` has
+        its quote."""
         if isinstance(act, TellOrder):
             return Result(await self._told(state, act))
         operator = state.terms.parts[act.leg].operator
@@ -119,10 +120,9 @@ class Acts:
             peer = self._peers.get(operator)
             if peer is None:
                 raise Problem("OPERATOR_UNREACHABLE", f"{operator} is not in the federation now", outcome=Outcome.NONE)
-            held = quote.held[act.leg]
-            permit = self._permit(quote, held) if isinstance(act, SendOrder) else None
+            agreed = self._agreed(act, quote)
             async with self._turns.turn(operator, act):
-                found = await _ask(peer, state, act, signed, Agreed(held, permit))
+                found = await _ask(peer, state, act, signed, agreed)
         except Problem as problem:
             return Result(self._problem(act, problem))
         except Exception:
@@ -141,6 +141,12 @@ class Acts:
         except Exception:
             log.exception("telling order %s failed, order %s", act.order, state.terms.id)
         return Untold(self._clock.now_us(), act)
+
+    def _agreed(self, act: Act, quote: StoredQuote | None) -> Agreed:
+        if quote is None:
+            return Agreed(None, None)
+        held = quote.held[act.leg]
+        return Agreed(held, self._permit(quote, held) if isinstance(act, SendOrder) else None)
 
     def _permit(self, quote: StoredQuote, held: HeldQuote) -> Permit | None:
         """What the operator is shown of the authority that its quote was asked under."""
@@ -163,6 +169,11 @@ class Acts:
         return kind(self._clock.now_us(), act, fault)
 
 
+def of_quote(act: Act | None) -> bool:
+    """Whether an act needs the quote that it is about; what follows a receipt needs no more than that."""
+    return isinstance(act, SendOrder | AskOutcome | DeclineHold)
+
+
 async def _ask(
     peer: OperatorPeer, state: OrderState, act: Act, signed: Signed | None, agreed: Agreed
 ) -> LeaseReceipt | None:
@@ -178,8 +189,8 @@ async def _ask(
             return await peer.order(jws, order, None)
         case AskLease(), _:
             return await _lease(peer, state, act)
-    quote_id = held.quote_id
-    await peer.decline(quote_id)
+    assert held is not None, "what is declined is a quote"
+    await peer.decline(held.quote_id)
     return None
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import structs
 
-from federation.broker.orders.acts import Acts, Signed
+from federation.broker.orders.acts import Acts, Signed, of_quote
 from federation.broker.orders.protocols import Filed, OrderStore, Outdated
 from federation.broker.orders.saga.decide import concluded
 from federation.broker.orders.saga.due import due
@@ -242,7 +242,7 @@ class Lane:
     async def _signed(self, state: OrderState, effects: Sequence[Effect]) -> dict[Act, Signed | None]:
         """The documents of the effects that will start, and the quotes that they are about."""
         starting = [act for act in effects if not isinstance(act, WaitUntil) and act not in self._running]
-        for act in starting:
+        for act in filter(of_quote, starting):
             await self._remember(state, act)
         return {act: self._shell.acts.document(state, act) for act in starting}
 
@@ -323,10 +323,13 @@ class Lane:
             elif effect not in self._running:
                 document = signed[effect] if effect in signed else self._shell.acts.document(self.state, effect)
                 name = f"order {self.state.terms.id} segment {effect.leg} {type(effect).__name__}"
-                self._running[effect] = self._shell.spawn(self._act(effect, self.state, document), name)
+                quote = self._quotes[_quote_id(self.state, effect)] if of_quote(effect) else None
+                self._running[effect] = self._shell.spawn(self._act(effect, self.state, document, quote), name)
+        if not any(map(of_quote, self._running)):
+            self._quotes.clear()  # a lease in force lasts for months, and its quote is several times as large
 
-    async def _act(self, act: Act, state: OrderState, document: Signed | None) -> None:
-        result = await self._shell.acts.run(state, act, document, self._quotes[_quote_id(state, act)])
+    async def _act(self, act: Act, state: OrderState, document: Signed | None, quote: StoredQuote | None) -> None:
+        result = await self._shell.acts.run(state, act, document, quote)
         self._put(News(result.event, result.filed, act))
 
     def _sleep(self, at_us: int) -> None:
