@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from redis.crc import key_slot
 
 from federation.broker.config import Store
 from federation.broker.store.redis.keys import Keyspace, RedisKeys, Transaction, commit_script, prefix
@@ -368,9 +369,10 @@ async def test_with_replicas_a_write_is_acknowledged_once_one_of_them_has_it(
             assert await space.transact(add) == 21
 
 
-async def test_every_commit_stays_in_one_slot_of_a_cluster() -> None:
+async def test_a_node_of_a_cluster_will_do_where_it_has_the_slot_of_all_our_keys() -> None:
     """A server that owns every slot, and refuses whatever touches two."""
     with RedisServer(cluster_enabled="yes") as server:
+        assert "does not serve the slot of this broker (Hash slot not served)" in await refused(server)
         with server.client() as client:
             client.execute_command("CLUSTER", "ADDSLOTS", *range(16384))
             await until(lambda: "cluster_state:ok" in str(client.execute_command("CLUSTER", "INFO")))
@@ -383,3 +385,17 @@ async def test_every_commit_stays_in_one_slot_of_a_cluster() -> None:
 
             await space.transact(work)
             assert await space.keys.get(["a", "b", "c"]) == ["1"] * 3
+
+
+async def test_a_node_of_a_cluster_that_has_another_slot_names_the_one_that_has_ours() -> None:
+    with RedisServer(cluster_enabled="yes") as server:
+        server.kill()
+        slot = key_slot(SCHEMA.encode())
+        mine, others = f"{'a' * 40} :0@0 myself,master - 0 0 1 connected {slot - 1}", f"0-{slot - 2} {slot}-16383"
+        other = f"{'b' * 40} 10.0.0.9:7000@17000 master - 0 0 2 connected {others}"
+        (server.folder / "nodes.conf").write_text(f"{mine}\n{other}\nvars currentEpoch 2 lastVoteEpoch 0\n")
+        server.start()
+        async with asyncio.timeout(60):
+            while "cluster is down" in (told := await refused(server)):
+                await asyncio.sleep(0.1)
+        assert f"does not serve the slot of this broker ({slot} 10.0.0.9:7000); name the node that does" in told

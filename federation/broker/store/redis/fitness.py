@@ -61,6 +61,12 @@ def forbidden(why: str) -> Problem:
     return Problem("UNAVAILABLE", detail, field=FIELD)
 
 
+def elsewhere(why: str) -> Problem:
+    """A node of a cluster without the slot of this broker's keys: `why` are its words, with slot and address."""
+    detail = f"it is a node of a cluster, and does not serve the slot of this broker ({why}); name the node that does"
+    return Problem("UNAVAILABLE", detail, field=FIELD)
+
+
 def _faults(facts: Facts) -> Iterator[str]:
     version = facts.info.get("redis_version", "0")
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < VERSION_MIN:

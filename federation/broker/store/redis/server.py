@@ -14,10 +14,10 @@ from types import TracebackType
 from typing import Final, Self
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, ClusterDownError, MovedError, RedisError, ResponseError
 
 from federation.broker.config import Store
-from federation.broker.store.redis.fitness import FIELD, SCHEMA, WANTED, Facts, forbidden, judge, read_info
+from federation.broker.store.redis.fitness import FIELD, SCHEMA, WANTED, Facts, elsewhere, forbidden, judge, read_info
 from federation.broker.store.redis.pipe import Command, Down, Pipe, Reply, judged, talk
 from federation.broker.store.redis.whereabouts import Unfound, Whereabouts
 from schemas.problem import Outcome, Problem
@@ -180,6 +180,8 @@ class Server:
             facts = Facts(read_info(info), dict(settings), schema, self._watched)
             self._told, self._replicas = None, judge(facts)
             await self._talk(connection, [("SCRIPT", "LOAD", script) for script in self._scripts])
+        except (MovedError, ClusterDownError) as error:
+            raise Unfit(elsewhere(str(error))) from error
         except ResponseError as error:
             raise Unfit(forbidden(str(error))) from error
         except Down as down:
