@@ -14,6 +14,7 @@ import pytest
 
 from federation.cli.demo.ports import LOOPBACK, PortReserve
 from federation.client.broker import BrokerClient
+from federation.client.lease import active
 from federation.node.hatch import hand_in
 from federation.node.seams import SystemClock, SystemEntropy
 from operators.config import load_config
@@ -23,6 +24,7 @@ from schemas.answer import OrderView, QuotePending, QuoteView
 from schemas.intent import Intent
 from schemas.lease import State
 from schemas.problem import Outcome, Problem
+from schemas.request import Extension
 from tests.support.federation import BROKER_ENTITY, ENDS, GBPS, TinyFederation, tiny_federation
 
 WAIT_S = 120
@@ -69,11 +71,6 @@ async def pending(client: BrokerClient, key: str, **changes: Any) -> QuotePendin
     return made
 
 
-async def bought(client: BrokerClient, quote: QuoteView) -> None:
-    """The quote ordered, ACTIVE, and released again."""
-    await used(client, await client.order(quote.id))
-
-
 async def used(client: BrokerClient, order: OrderView) -> None:
     """The order ACTIVE, and released again."""
     while order.state is not State.ACTIVE:
@@ -106,7 +103,11 @@ async def test_a_person_decides_while_brokers_and_operators_are_killed(tmp_path:
             quote = await client.get_quote(first.id, 20)
             assert isinstance(quote, QuoteView)
             assert (quote.id, quote.state) == (first.id, State.HELD)
-            await bought(client, quote)
+            order = await active(client, await client.order(quote.id))
+            with pytest.raises(Problem, match="another lease from the end of this one") as told:
+                await client.extend(order.id, Extension(by_s=60))
+            assert (told.value.code, told.value.outcome) == ("OPERATOR_REFUSED", Outcome.UNDONE)
+            await used(client, order)
 
             refused, dropped = await pending(client, "to-be-refused"), await pending(client, "to-be-dropped")
             asked = {one["quote"] for one in (await says(federation, "list"))["waiting"]}
