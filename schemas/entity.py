@@ -62,7 +62,8 @@ class OperatorMetadata(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Metadata of a `connectivity_operator`.
 
     `sonata_endpoint` is the base under which the API names and majors follow, `mesh_endpoint` the host:port of the
-    gRPC service, `documents_endpoint` the base of documents by hash; `jwks` are the keys that sign its documents.
+    gRPC service, `documents_endpoint` where confirms are handed in, and the base of documents by hash; `jwks` are the
+    keys that sign its documents.
     `tls_ca` holds the certificates of its own CA, base64 DER as in `x5c` (RFC 7517 section 4.7): its TLS leaves are
     checked against these alone.
     """

@@ -42,6 +42,7 @@ from federation.broker.once import Once
 from federation.broker.orders.coordinator import Coordinator
 from federation.broker.orders.recovery import Hints, recover
 from federation.broker.orders.statements import Statements
+from federation.broker.peers.confirms import Confirms
 from federation.broker.peers.logs import OperatorLogs
 from federation.broker.peers.mesh import MeshChannel
 from federation.broker.peers.news import BASE as TOLD
@@ -314,14 +315,14 @@ class _Broker:
         )
         session, dialled = reach.session(member.entity), reach.mesh(member.entity, role.mesh_endpoint)
         buyer = SonataBuyer(session, role.sonata_endpoint, profile, deadline_s=timeout_s)
-        mesh = MeshChannel(member.entity, dialled, timeout_s=timeout_s)
         here, members = self._config.entity, circle.members
         return SonataOperator(
             member.entity,
             here,
             lambda: members.domain,
             buyer=buyer,
-            mesh=mesh,
+            confirms=Confirms(member.entity, session, role.documents_endpoint, deadline_s=timeout_s),
+            mesh=MeshChannel(member.entity, dialled),
             clock=self._clock,
             right=right,
             heed=circle.heed,

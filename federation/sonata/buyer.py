@@ -7,17 +7,13 @@ as it did the first time.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from types import MappingProxyType
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 from urllib.parse import quote as escaped
-from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
-from yarl import URL
 
 from federation.sonata.answers import (
     CancelAnswer,
@@ -31,8 +27,9 @@ from federation.sonata.answers import (
     read_quote,
 )
 from federation.sonata.asking import BuyerProfile, Ordered, cancel_body, order_body, quote_body
+from federation.sonata.calls import ANSWER_BYTES_MAX, DEADLINE_S, NOTHING, Answer, Calls
 from schemas.order import Order
-from schemas.problem import Outcome, Problem
+from schemas.problem import Problem
 from schemas.quote import Rfq
 from schemas.sonata import inventory, order, quote
 from schemas.sonata.hub import Hub, Subscription
@@ -43,20 +40,8 @@ from schemas.sonata.states import ProductStatus, QuoteState
 
 T = TypeVar("T")
 _HUB: Final = msgspec.json.Decoder(Hub)
-DEADLINE_S: Final = 10.0
-NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
-ANSWER_BYTES_MAX: Final = 256 * 1024
 PAGE: Final = 100
 PAGES_MAX: Final = 1000
-RETRY_AFTER_S_MAX: Final = 3600
-# One deadline, ours, holds for everything from the connection to the last byte.
-NO_OTHER_DEADLINE: Final = aiohttp.ClientTimeout()
-
-
-class _Answer(NamedTuple):
-    status: int
-    body: bytes
-    retry_after_s: int | None
 
 
 class SonataBuyer:
@@ -77,14 +62,11 @@ class SonataBuyer:
         deadline_s: float = DEADLINE_S,
         answer_bytes_max: int = ANSWER_BYTES_MAX,
     ) -> None:
-        self._session = session
-        self._base = base_url.rstrip("/")
-        self._headers = {"Content-Type": "application/json;charset=utf-8"}
+        headers = {"Content-Type": "application/json;charset=utf-8"}
         if bearer is not None:
-            self._headers["Authorization"] = f"Bearer {bearer}"
+            headers["Authorization"] = f"Bearer {bearer}"
+        self._calls = Calls(session, base_url, headers, deadline_s=deadline_s, answer_bytes_max=answer_bytes_max)
         self._profile = profile
-        self._deadline_s = deadline_s
-        self._answer_bytes_max = answer_bytes_max
 
     async def quote(
         self,
@@ -168,7 +150,7 @@ class SonataBuyer:
         for _ in range(PAGES_MAX):
             got = await self._list(path, kind, {**wanted, "offset": str(len(found)), "limit": str(PAGE)})
             if len(got) > PAGE:
-                raise self._lost(f"it lists {len(got)} where {PAGE} were asked for", write=False)
+                raise self._calls.lost(f"it lists {len(got)} where {PAGE} were asked for", write=False)
             found += got
             if not got:
                 break
@@ -184,7 +166,7 @@ class SonataBuyer:
         shown: Mapping[str, str] = NOTHING,
     ) -> T:
         query = {} if buyer_id is None else {"buyerId": buyer_id}
-        return self._read(await self._exchange("POST", path, query, msgspec.json.encode(body), shown), read)
+        return self._read(await self._calls.call("POST", f"/{path}", query, msgspec.json.encode(body), shown), read)
 
     async def _get(self, path: str, read: Callable[[bytes], T]) -> T:
         return await self._call("GET", path, {}, read)
@@ -194,58 +176,15 @@ class SonataBuyer:
         return await self._call("GET", path, query, reader.decode)
 
     async def _call(self, method: str, path: str, query: Mapping[str, str], read: Callable[[bytes], T]) -> T:
-        return self._read(await self._exchange(method, path, query, None), read, write=False)
+        return self._read(await self._calls.call(method, f"/{path}", query, None), read, write=False)
 
-    def _read(self, answer: _Answer, read: Callable[[bytes], T], *, write: bool = True) -> T:
+    def _read(self, answer: Answer, read: Callable[[bytes], T], *, write: bool = True) -> T:
         if not 200 <= answer.status < 300:
             raise error_of(answer.status, answer.body, write=write, retry_after_s=answer.retry_after_s)
         try:
             return read(answer.body)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise self._lost(f"its answer is not Sonata: {error}", write) from error
-
-    async def _exchange(
-        self, method: str, path: str, query: Mapping[str, str], body: bytes | None, shown: Mapping[str, str] = NOTHING
-    ) -> _Answer:
-        """One request, one whole answer, within the deadline; foreign exceptions end here."""
-        write = body is not None
-        # As text, since whole URLs are remembered parsed.
-        url = URL(f"{self._base}/{path}?{urlencode(query)}" if query else f"{self._base}/{path}")
-        try:
-            async with (
-                asyncio.timeout(self._deadline_s),
-                self._session().request(
-                    method,
-                    url,
-                    data=body,
-                    headers={**self._headers, **shown},
-                    allow_redirects=False,
-                    timeout=NO_OTHER_DEADLINE,
-                ) as response,
-            ):
-                return _Answer(response.status, await self._body(response, write), _retry_after(response))
-        except aiohttp.ClientConnectorError as error:
-            raise self._lost(f"cannot connect: {_reason(error)}", write, Outcome.NONE) from error
-        except Problem as problem:
-            if problem.code == "OPERATOR_UNREACHABLE":
-                raise
-            raise self._lost(f"it is not called: {problem.detail}", write, Outcome.NONE) from problem
-        except TimeoutError as error:
-            raise self._lost(f"no answer within {self._deadline_s:g} s", write) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise self._lost(f"the connection broke: {type(error).__name__}", write) from error
-
-    async def _body(self, response: aiohttp.ClientResponse, write: bool) -> bytes:
-        body = bytearray()
-        while chunk := await response.content.readany():
-            body += chunk
-            if len(body) > self._answer_bytes_max:
-                raise self._lost(f"its answer is larger than {self._answer_bytes_max} bytes", write)
-        return bytes(body)
-
-    def _lost(self, why: str, write: bool, outcome: Outcome = Outcome.UNKNOWN) -> Problem:
-        detail = f"the operator at {self._base} is of no help: {why}"
-        return Problem("OPERATOR_UNREACHABLE", detail, outcome=outcome if write else None)
+            raise self._calls.lost(f"its answer is not Sonata: {error}", write) from error
 
 
 def _one(collection: str, name: str) -> str:
@@ -253,14 +192,3 @@ def _one(collection: str, name: str) -> str:
     if name in {"", ".", ".."}:
         raise Problem("NOT_FOUND", f"'{name}' is no id")
     return f"{collection}/{escaped(name, safe='')}"
-
-
-def _reason(error: aiohttp.ClientConnectorError) -> str:
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return "its certificate is not the one that its metadata promise"
-    return str(error.os_error.strerror or type(error.os_error).__name__)
-
-
-def _retry_after(response: aiohttp.ClientResponse) -> int | None:
-    text = response.headers.get("Retry-After", "")
-    return min(int(text), RETRY_AFTER_S_MAX) if text.isascii() and text.isdigit() and len(text) < 10 else None

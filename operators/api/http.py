@@ -1,5 +1,5 @@
-"""The operator's HTTP face: Sonata under its own base, `/peerway/v1/documents/{hash}` and `/peerway/v1/log/inclusion`,
-`/oauth/token`, `/healthz`.
+"""The operator's HTTP face: Sonata under its own base, `/peerway/v1/documents`, where confirms are handed in, with
+`/{hash}` below it, and `/peerway/v1/log/inclusion`, `/oauth/token`, `/healthz`.
 
 What stands in front of every handler (`guard`) lets known callers through, and is inside of what renders failures:
 Sonata has error bodies of its own.
@@ -14,9 +14,9 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from federation.node.callers import LEAF, caller_of
+from federation.node.callers import LEAF, caller_of, leaf_of
 from federation.node.health import add_health
-from federation.node.http import BODY_BYTES_MAX, problem_middleware, reply
+from federation.node.http import BODY_BYTES_MAX, problem_middleware, read_body, reply
 from federation.sonata.envelopes import SellerProfile
 from federation.sonata.seller import BASE, seller_app
 from federation.tokens.endpoint import Connection, TokenEndpoint
@@ -29,6 +29,7 @@ from schemas.segment import Hash
 
 PEERWAY: Final = "/peerway/v1"
 RIGHTS: Final = "/oauth"
+JOSE: Final = "application/jose"
 HASH: Final = re.compile(r"[A-Za-z0-9_\-]{43}")
 HASHES_MAX: Final = 64
 PENDING_S: Final = 2
@@ -49,6 +50,7 @@ def operator_app(
     add_health(app)
     ours = web.Application(middlewares=[*guard])
     documents = _Documents(desk, inclusions)
+    ours.router.add_post("/documents", documents.confirm)
     ours.router.add_get("/documents/{hash}", documents.get)
     ours.router.add_get("/log/inclusion", documents.inclusion)
     app.add_subapp(PEERWAY, ours)
@@ -65,7 +67,7 @@ def _connection(request: web.Request) -> Connection:
 
 
 class _Documents:
-    """Signed documents by hash, and where they stand in the log, for the parties they concern."""
+    """Confirms handed in; signed documents by hash, and where they stand in the log, for the parties they concern."""
 
     def __init__(self, desk: Desk, inclusions: Inclusions) -> None:
         self._desk, self._inclusions = desk, inclusions
@@ -74,7 +76,13 @@ class _Documents:
         name = request.match_info["hash"]
         if not HASH.fullmatch(name):
             raise not_found("this document")
-        return web.Response(text=await self._desk.document(caller_of(request), name), content_type="application/jose")
+        return web.Response(text=await self._desk.document(caller_of(request), name), content_type=JOSE)
+
+    async def confirm(self, request: web.Request) -> web.Response:
+        """A `confirm+jwt` handed in by a member: the `receipt+jwt` that answers it. The same again has the same."""
+        leaf_of(request)  # whoever is known by a key signs no documents
+        token = (await read_body(request)).decode("ascii", errors="replace")
+        return web.Response(text=await self._desk.confirm(caller_of(request), token), content_type=JOSE)
 
     async def inclusion(self, request: web.Request) -> web.Response:
         """`?hash=...&hash=...`: where documents of the caller stand in the log, all below one witnessed checkpoint.

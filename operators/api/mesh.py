@@ -1,4 +1,4 @@
-"""The mesh service: offer sheets and their deltas, confirms, lease events. Serves `schemas/proto/mesh/v1`.
+"""The mesh service: offer sheets and their deltas, lease events. Serves `schemas/proto/mesh/v1`.
 
 The guard in front of it knows the caller, and refuses calls without a deadline: a stream that nobody ends would keep
 its watcher for good.
@@ -44,11 +44,6 @@ class MeshService(MeshServicer):
                     yield pb.OfferDelta(delta=token.encode())
         except Behind as behind:
             await context.abort(grpc.StatusCode.OUT_OF_RANGE, str(behind))
-
-    async def Confirm(self, request: pb.ConfirmRequest, context: Context) -> pb.ConfirmReply:  # noqa: N802
-        """The receipt that answers a confirm."""
-        receipt = await self._desk.confirm(caller_of(), request.confirm.decode("ascii", errors="replace"))
-        return pb.ConfirmReply(receipt=receipt.encode())
 
     async def WatchLeases(self, request: pb.WatchLeasesRequest, context: Context) -> AsyncIterator[pb.LeaseEvent]:  # noqa: N802
         """State changes of the caller's leases."""

@@ -31,15 +31,20 @@ PLENTY = Rate(per_second=100_000, burst=100_000)
 DEADLINE_S = 10.0
 
 
-class Echo(MeshServicer):
+async def say(request: bytes, context: Any) -> bytes:
     """Says who called; `bad` and `odd` fail in the two ways a handler can."""
+    if request == b"bad":
+        raise Problem("DOCUMENT_INVALID", "iss is not the expected signer", field="text")
+    if request == b"odd":
+        raise RuntimeError("a secret of the handler")
+    return caller_of().encode() + request
 
-    async def Confirm(self, request: pb.ConfirmRequest, context: Any) -> pb.ConfirmReply:  # noqa: N802
-        if request.confirm == b"bad":
-            raise Problem("DOCUMENT_INVALID", "iss is not the expected signer", field="confirm")
-        if request.confirm == b"odd":
-            raise RuntimeError("a secret of the handler")
-        return pb.ConfirmReply(receipt=caller_of().encode() + request.confirm)
+
+SAYING = grpc.method_handlers_generic_handler("test.Echo", {"Say": grpc.unary_unary_rpc_method_handler(say)})
+
+
+class Echo(MeshServicer):
+    """Says who called, in a stream."""
 
     async def WatchLeases(self, request: pb.WatchLeasesRequest, context: Any) -> AsyncIterator[pb.LeaseEvent]:  # noqa: N802
         for number in range(3):
@@ -54,6 +59,7 @@ async def serving(
         guard = Guard(judge or node.judge, Buckets(rate), audit, node.clock)
         server = guarded_server(guard)
         add_MeshServicer_to_server(Echo(), server)
+        server.add_generic_rpc_handlers((SAYING,))
         port = server.add_secure_port("127.0.0.1:0", node.tls.server_credentials())
         await server.start()
         try:
@@ -66,14 +72,14 @@ def target(port: int, name: str = "surf.example") -> Callable[[], Target]:
     return lambda: Target(f"127.0.0.1:{port}", name)
 
 
-async def confirm(channel: grpc.aio.Channel, text: bytes = b"", timeout: float | None = DEADLINE_S) -> bytes:
-    stub: Any = MeshStub(channel)
-    return bytes((await stub.Confirm(pb.ConfirmRequest(confirm=text), timeout=timeout)).receipt)
+async def said(channel: grpc.aio.Channel, text: bytes = b"", timeout: float | None = DEADLINE_S, **more: Any) -> bytes:
+    call: Any = channel.unary_unary("/test.Echo/Say")
+    return bytes(await call(text, timeout=timeout, **more))
 
 
 async def refused(channel: grpc.aio.Channel, text: bytes = b"", timeout: float | None = DEADLINE_S) -> Any:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await confirm(channel, text, timeout)
+        await said(channel, text, timeout)
     return caught.value
 
 
@@ -93,7 +99,7 @@ async def test_the_caller_is_the_entity_of_its_own_authority_in_answers_and_stre
     surf, broker, _ = members(tmp_path, FixedClock())
     async with serving(surf, tmp_path) as port:
         held = channel_to(broker.tls, SURF, target(port))
-        assert await confirm(held.get()) == BROKER.encode()
+        assert await said(held.get()) == BROKER.encode()
         stub: Any = MeshStub(held.get())
         events = [event async for event in stub.WatchLeases(pb.WatchLeasesRequest(), timeout=DEADLINE_S)]
         assert [(event.product, event.at_ms) for event in events] == [(BROKER, number) for number in range(3)]
@@ -118,7 +124,7 @@ async def test_t13_an_evil_members_leaf_in_anothers_name_passes_tls_and_not_the_
     assert "does not verify" not in error.details()
     assert "does not verify" in (tmp_path / FILE).read_text()
     async with serving(surf, tmp_path, judge=name_only) as port, showing(evil, surf, path, port) as channel:
-        assert await confirm(channel) == BROKER.encode()
+        assert await said(channel) == BROKER.encode()
 
 
 async def test_a_stranger_does_not_get_past_the_handshake(tmp_path: Path) -> None:
@@ -141,7 +147,7 @@ async def test_a_server_that_is_another_member_is_not_taken_for_the_one_called(t
         ):
             held = channel_to(broker.tls, entity, target(port, name))
             if good:
-                assert await confirm(held.get()) == BROKER.encode()
+                assert await said(held.get()) == BROKER.encode()
             else:
                 assert (await refused(held.get())).code() is grpc.StatusCode.UNAVAILABLE
             await held.close()
@@ -168,7 +174,7 @@ async def test_a_handlers_failure_says_no_more_than_it_must(tmp_path: Path, capl
     assert "field" not in told
     record = msgspec.json.decode((tmp_path / FILE).read_bytes())
     assert (record["ref"], record["caller"]) == (told["ref"], BROKER)
-    assert (record["why"], record["field"]) == ("iss is not the expected signer", "confirm")
+    assert (record["why"], record["field"]) == ("iss is not the expected signer", "text")
     assert odd.code() is grpc.StatusCode.INTERNAL
     assert "secret" not in odd.details()
     assert "a secret of the handler" in caplog.text
@@ -212,10 +218,9 @@ async def test_what_is_too_large_is_refused_by_the_transport(tmp_path: Path) -> 
     async with serving(surf, tmp_path) as port:
         held = channel_to(broker.tls, SURF, target(port), options=options)
         big = await refused(held.get(), bytes(8 * 1024 * 1024))
-        stub: Any = MeshStub(held.get())
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await stub.Confirm(pb.ConfirmRequest(), timeout=DEADLINE_S, metadata=(("x-filler", "a" * 40_000),))
-        assert await confirm(held.get(), bytes(MESSAGE_BYTES_MAX // 2))
+            await said(held.get(), metadata=(("x-filler", "a" * 40_000),))
+        assert await said(held.get(), bytes(MESSAGE_BYTES_MAX // 2))
         await held.close()
     assert big.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -226,9 +231,9 @@ async def test_one_caller_too_hasty_is_told_to_wait_and_another_is_not(tmp_path:
     async with serving(surf, tmp_path, rate=Rate(per_second=1, burst=2)) as port:
         hasty, calm = channel_to(evil.tls, SURF, target(port)), channel_to(broker.tls, SURF, target(port))
         for _ in range(2):
-            assert await confirm(hasty.get()) == EVIL.encode()
+            assert await said(hasty.get()) == EVIL.encode()
         error = await refused(hasty.get())
-        assert await confirm(calm.get()) == BROKER.encode()
+        assert await said(calm.get()) == BROKER.encode()
         await hasty.close()
         await calm.close()
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -249,7 +254,7 @@ async def test_leaves_and_authorities_rotate_under_load_without_a_failed_call(tm
         answers: list[bytes] = []
 
         async def call(number: int) -> None:
-            answers.append(await confirm(held.get()))
+            answers.append(await said(held.get()))
 
         await rotating(surf, broker, evil, call)
         await held.close()
@@ -272,10 +277,10 @@ async def test_an_operator_that_moves_is_found_again_where_its_name_leads(tmp_pa
                 held.get()
             await address.refresh()
             first = held.get()
-            assert await confirm(first) == BROKER.encode()
+            assert await said(first) == BROKER.encode()
             names["surf.example:443"] = f"127.0.0.1:{other}"
             await address.refresh()
-            assert await confirm(held.get()) == BROKER.encode()
+            assert await said(held.get()) == BROKER.encode()
             while first.get_state() is not grpc.ChannelConnectivity.SHUTDOWN:
                 await asyncio.sleep(0)
             await held.close()
@@ -291,5 +296,5 @@ async def test_new_connections_are_judged_by_the_authorities_believed_now(tmp_pa
             if status:
                 assert (await refused(held.get())).code().name == status
             else:
-                assert await confirm(held.get()) == BROKER.encode()
+                assert await said(held.get()) == BROKER.encode()
             await held.close()

@@ -205,7 +205,7 @@ async def test_one_callers_haste_is_its_own_by_http_and_grpc_together(tmp_path: 
                 await hasty.sonata.products()
             assert (http.value.code, http.value.retry_after_s) == ("TOO_MANY_REQUESTS", 1)
             with pytest.raises(grpc.aio.AioRpcError) as rpc:
-                await mesh.Confirm(pb.ConfirmRequest(confirm=b"x"), timeout=WAIT_S)
+                await mesh.GetSheet(pb.GetSheetRequest(), timeout=WAIT_S).read()
             assert rpc.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             assert ("retry-after", "1") in tuple(rpc.value.trailing_metadata() or ())
             assert await patient.sonata.products() == ()

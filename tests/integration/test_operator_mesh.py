@@ -104,25 +104,6 @@ async def test_calls_without_a_deadline_are_refused(tmp_path: Path) -> None:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await call.read()
             assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await mesh.Confirm(pb.ConfirmRequest(confirm=b"x.y.z"))
-        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-
-
-@pytest.mark.parametrize("token", [b"", b"x.y.z", b"\xff\xfe", b"x" * 60_000])
-async def test_a_confirm_that_is_none_is_refused_with_a_problem(tmp_path: Path, token: bytes) -> None:
-    async with OperatorWorld(tmp_path).run() as world:
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await world.broker.mesh.Confirm(pb.ConfirmRequest(confirm=token), timeout=WAIT_S)
-        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-        assert msgspec.json.decode(caught.value.details() or "")["code"] == "DOCUMENT_INVALID"
-
-
-async def test_a_message_over_the_cap_is_refused(tmp_path: Path) -> None:
-    async with OperatorWorld(tmp_path).run() as world:
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await world.broker.send_confirm("x" * 70_000)
-        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 async def test_a_port_in_use_is_said_so(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ class Load:
         base = f"{world.origin}/mefApi/sonata"
         self._broker = world.broker
         self._broker.sonata = self._sonata = self._broker.licensed(base, reach.session(ENTITY))
-        self._mesh = MeshChannel(ENTITY, reach.mesh(ENTITY, f"127.0.0.1:{world.running.grpc}"), timeout_s=10)
+        self._mesh = MeshChannel(ENTITY, reach.mesh(ENTITY, f"127.0.0.1:{world.running.grpc}"))
         self.rounds = dict.fromkeys(("reads", "quotes", "sheets"), 0)
         self._news = asyncio.Condition()
 

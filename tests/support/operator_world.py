@@ -18,22 +18,24 @@ import grpc.aio
 from aiohttp import web
 from msgspec import structs
 
+from federation.broker.peers.confirms import Confirms
 from federation.node.bearer import key_digest
 from federation.sonata.answers import OrderAnswer, QuoteAnswer
 from federation.sonata.asking import BuyerProfile, Ordered
 from federation.sonata.buyer import SonataBuyer
+from federation.sonata.seller import BASE
 from federation.tokens.access import Holder, Issuer, issue_access
 from federation.trust.certificates import der, pem, thumbprint
 from federation.trust.jose import doc_hash, sign_jws, verify_jws
 from federation.trust.keys import PrivateKey, dump_private
 from federation.trust.throwaway import ThrowawayDomain
+from operators.api.http import PEERWAY
 from operators.config import OperatorConfig, load_config
 from operators.daemon import Running, operator
 from operators.fabric.null import NullDriver
 from operators.inventory.footprint import Footprint, dump
 from schemas.access import Actor, Confirmation
 from schemas.authority import AUTHORITY_TYPE, Authority, Deed, Spend
-from schemas.gen.mesh.v1 import mesh_pb2 as pb
 from schemas.gen.mesh.v1.mesh_pb2_grpc import MeshStub
 from schemas.order import CONFIRM_WITHIN_S, Confirm, Order, Receipt
 from schemas.price import MICRO_MAX
@@ -206,6 +208,7 @@ class Broker:
         self._jti = CountingEntropy(f"j{len(entity)}")
         self.session: aiohttp.ClientSession
         self.sonata: SonataBuyer
+        self.confirms: Confirms
         self.mesh: Any = None
 
     def party(self, sub: str = BUYER, life_s: int = 60) -> dict[str, Any]:
@@ -272,8 +275,7 @@ class Broker:
         return sign_jws(self.key, Confirm(**self.party(deal.rfq.sub), **(claims | changes)))
 
     async def send_confirm(self, token: str) -> str:
-        reply = await self.mesh.Confirm(pb.ConfirmRequest(confirm=token.encode()), timeout=10)
-        return str(reply.receipt.decode())
+        return (await self.confirms.confirm(token.encode())).decode()
 
     async def release(self, deal: Deal, **changes: Any) -> Receipt:
         """The release of what was ordered."""
@@ -327,6 +329,8 @@ class Broker:
             grpc.aio.secure_channel(f"127.0.0.1:{grpc_port}", credentials) as channel,
         ):
             self.sonata, self.mesh = self.licensed(base), MeshStub(channel)
+            documents = base.removesuffix(BASE) + f"{PEERWAY}/documents"
+            self.confirms = Confirms(ENTITY, lambda: self.session, documents, deadline_s=10)
             yield
 
 
@@ -379,7 +383,7 @@ class OperatorWorld:
         async with AsyncExitStack() as stack:
             self.running = await stack.enter_async_context(operator(self.config, self.clock, self.entropy, self.driver))
             self.origin = f"https://127.0.0.1:{self.running.http}"
-            base = f"{self.origin}/mefApi/sonata"
+            base = f"{self.origin}{BASE}"
             for broker in self.brokers:
                 await stack.enter_async_context(broker.connected(base, self.running.grpc))
                 if official_folder():

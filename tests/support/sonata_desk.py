@@ -220,7 +220,7 @@ class MemoryDesk:
         self._move(self._leases[product_id], State.FAILED, "the fabric failed")
 
     def confirm(self, product_id: str) -> None:
-        """What `confirm` over the mesh does: billable, and pending extensions valid."""
+        """What a `confirm` does: billable, and pending extensions valid."""
         lease = self._leases[product_id]
         if lease.state is State.UP:
             self._move(lease, State.ACTIVE)

@@ -56,9 +56,8 @@ class Dialling(Protocol):
 class MeshChannel:
     """Calls one operator's mesh service."""
 
-    def __init__(self, operator: str, dialling: Dialling, *, timeout_s: float) -> None:
+    def __init__(self, operator: str, dialling: Dialling) -> None:
         self._operator, self._dialling = operator, dialling
-        self._timeout_s = timeout_s
         self._found = False
         self._used: tuple[grpc.aio.Channel, Any] | None = None
 
@@ -89,15 +88,6 @@ class MeshChannel:
         async with aclosing(self._stream(call, lambda event: event, lasting=True)) as events:
             async for event in events:
                 yield event
-
-    async def confirm(self, document: bytes) -> bytes:
-        """Hand in a confirm; its receipt document. A lost answer has the outcome `unknown`."""
-        request = pb.ConfirmRequest(confirm=document)
-        try:
-            answer = await (await self._stub()).Confirm(request, timeout=self._timeout_s)
-        except grpc.aio.AioRpcError as error:
-            raise self._problem(error, write=True) from error
-        return bytes(answer.receipt)
 
     async def _stub(self) -> Any:
         """The service on the present channel. Raises `OPERATOR_UNREACHABLE`: nothing was sent."""
@@ -132,15 +122,14 @@ class MeshChannel:
     def _invalid(self, why: str) -> Problem:
         return Problem("DOCUMENT_INVALID", why, extra={"operator": self._operator})
 
-    def _problem(self, error: grpc.aio.AioRpcError, *, write: bool = False) -> Problem:
+    def _problem(self, error: grpc.aio.AioRpcError) -> Problem:
         if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and TOO_LARGE in (error.details() or ""):
             return self._invalid(f"a message is larger than {MESSAGE_BYTES_MAX} bytes")
         self._found = self._found and error.code() is not grpc.StatusCode.UNAVAILABLE
         said = _problem_of(error)
         if said is None and error.code() not in _CODES:
-            outcome = Outcome.UNKNOWN if write else None
             why = f"{self._operator} did not answer ({error.code().name.lower()})"
-            return Problem("OPERATOR_UNREACHABLE", why, outcome=outcome, extra={"operator": self._operator})
+            return Problem("OPERATOR_UNREACHABLE", why, extra={"operator": self._operator})
         problem = said or Problem(_CODES[error.code()], (error.details() or "no reason given")[:DETAIL_CHARS_MAX])
         return problem.with_outcome(Outcome.NONE, operator=self._operator)
 

@@ -1,4 +1,4 @@
-"""One operator as this broker really reaches it: Sonata over HTTP for commerce, gRPC for the mesh.
+"""One operator as this broker really reaches it: Sonata and confirms over HTTP, gRPC for the mesh.
 
 Nothing leaves here unverified, and no exception but `Problem`. What the operator says of our request (a field, a bad
 key, a shape) is its refusal, not the buyer's mistake, and is told as such.
@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from msgspec import Struct
 
+from federation.broker.peers.confirms import Confirms
 from federation.broker.peers.mesh import MeshChannel
 from federation.broker.peers.protocols import (
     Deferred,
@@ -92,6 +93,7 @@ class SonataOperator:
         domain: Callable[[], TrustDomain],
         *,
         buyer: SonataBuyer,
+        confirms: Confirms,
         mesh: MeshChannel,
         clock: Clock,
         right: Right | None = None,
@@ -102,7 +104,7 @@ class SonataOperator:
         self.name = domain().member(entity, clock.now()).name
         self._broker, self._domain = broker, domain
         self._buyer, self._mesh, self._clock, self._right = buyer, mesh, clock, right
-        self._heed = heed
+        self._confirms, self._heed = confirms, heed
         self._callback, self._listening = callback, False
         self._asked = OrderedDict[str, Rfq]()
 
@@ -248,7 +250,7 @@ class SonataOperator:
     async def confirm(self, confirm_jws: str, confirm: Confirm) -> LeaseReceipt:
         """See `OperatorPeer.confirm`."""
         try:
-            answer = await self._mesh.confirm(confirm_jws.encode())
+            answer = await self._confirms.confirm(confirm_jws.encode())
         except Problem as problem:
             raise self._translated(problem) from problem
         jws = answer.decode("ascii", errors="replace")

@@ -140,7 +140,7 @@ class SimBroker(Lived):
         session: Any = Session(self.wire, self, operator)
         mesh: Any = Mesh(self.wire, self, operator)
         buyer = SonataBuyer(lambda: session, operator.entity + BASE, PROFILE)
-        return JournaledPeer(self, operator, buyer=buyer, mesh=mesh, clock=self.clock)
+        return JournaledPeer(self, operator, buyer=buyer, confirms=mesh, mesh=mesh, clock=self.clock)
 
 
 def _desk(**parts: Any) -> Desk:

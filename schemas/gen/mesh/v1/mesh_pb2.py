@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eschemas/gen/mesh/v1/mesh.proto\x12\x07mesh.v1\"\x11\n\x0fGetSheetRequest\"7\n\tSheetPart\x12\x12\n\x08manifest\x18\x01 \x01(\x0cH\x00\x12\x0e\n\x04page\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"*\n\x12WatchOffersRequest\x12\x14\n\x0c\x66rom_version\x18\x01 \x01(\x03\"\x1b\n\nOfferDelta\x12\r\n\x05\x64\x65lta\x18\x01 \x01(\x0c\"!\n\x0e\x43onfirmRequest\x12\x0f\n\x07\x63onfirm\x18\x01 \x01(\x0c\"\x1f\n\x0c\x43onfirmReply\x12\x0f\n\x07receipt\x18\x01 \x01(\x0c\"\x14\n\x12WatchLeasesRequest\";\n\nLeaseEvent\x12\x0f\n\x07product\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\r\n\x05\x61t_ms\x18\x03 \x01(\x03\x32\x83\x02\n\x04Mesh\x12:\n\x08GetSheet\x12\x18.mesh.v1.GetSheetRequest\x1a\x12.mesh.v1.SheetPart0\x01\x12\x41\n\x0bWatchOffers\x12\x1b.mesh.v1.WatchOffersRequest\x1a\x13.mesh.v1.OfferDelta0\x01\x12\x39\n\x07\x43onfirm\x12\x17.mesh.v1.ConfirmRequest\x1a\x15.mesh.v1.ConfirmReply\x12\x41\n\x0bWatchLeases\x12\x1b.mesh.v1.WatchLeasesRequest\x1a\x13.mesh.v1.LeaseEvent0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eschemas/gen/mesh/v1/mesh.proto\x12\x07mesh.v1\"\x11\n\x0fGetSheetRequest\"7\n\tSheetPart\x12\x12\n\x08manifest\x18\x01 \x01(\x0cH\x00\x12\x0e\n\x04page\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"*\n\x12WatchOffersRequest\x12\x14\n\x0c\x66rom_version\x18\x01 \x01(\x03\"\x1b\n\nOfferDelta\x12\r\n\x05\x64\x65lta\x18\x01 \x01(\x0c\"\x14\n\x12WatchLeasesRequest\";\n\nLeaseEvent\x12\x0f\n\x07product\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\r\n\x05\x61t_ms\x18\x03 \x01(\x03\x32\xc8\x01\n\x04Mesh\x12:\n\x08GetSheet\x12\x18.mesh.v1.GetSheetRequest\x1a\x12.mesh.v1.SheetPart0\x01\x12\x41\n\x0bWatchOffers\x12\x1b.mesh.v1.WatchOffersRequest\x1a\x13.mesh.v1.OfferDelta0\x01\x12\x41\n\x0bWatchLeases\x12\x1b.mesh.v1.WatchLeasesRequest\x1a\x13.mesh.v1.LeaseEvent0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,14 +39,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHOFFERSREQUEST']._serialized_end=161
   _globals['_OFFERDELTA']._serialized_start=163
   _globals['_OFFERDELTA']._serialized_end=190
-  _globals['_CONFIRMREQUEST']._serialized_start=192
-  _globals['_CONFIRMREQUEST']._serialized_end=225
-  _globals['_CONFIRMREPLY']._serialized_start=227
-  _globals['_CONFIRMREPLY']._serialized_end=258
-  _globals['_WATCHLEASESREQUEST']._serialized_start=260
-  _globals['_WATCHLEASESREQUEST']._serialized_end=280
-  _globals['_LEASEEVENT']._serialized_start=282
-  _globals['_LEASEEVENT']._serialized_end=341
-  _globals['_MESH']._serialized_start=344
-  _globals['_MESH']._serialized_end=603
+  _globals['_WATCHLEASESREQUEST']._serialized_start=192
+  _globals['_WATCHLEASESREQUEST']._serialized_end=212
+  _globals['_LEASEEVENT']._serialized_start=214
+  _globals['_LEASEEVENT']._serialized_end=273
+  _globals['_MESH']._serialized_start=276
+  _globals['_MESH']._serialized_end=476
 # @@protoc_insertion_point(module_scope)

@@ -100,46 +100,6 @@ class OfferDelta(_message.Message):
 Global___OfferDelta: _TypeAlias = OfferDelta  # noqa: Y015
 
 @_typing.final
-class ConfirmRequest(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    CONFIRM_FIELD_NUMBER: _builtins.int
-    confirm: _builtins.bytes
-    """`confirm+jwt`"""
-    def __init__(
-        self,
-        *,
-        confirm: _builtins.bytes = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirm", b"confirm"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ConfirmRequest: _TypeAlias = ConfirmRequest  # noqa: Y015
-
-@_typing.final
-class ConfirmReply(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    RECEIPT_FIELD_NUMBER: _builtins.int
-    receipt: _builtins.bytes
-    """`receipt+jwt`"""
-    def __init__(
-        self,
-        *,
-        receipt: _builtins.bytes = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ConfirmReply: _TypeAlias = ConfirmReply  # noqa: Y015
-
-@_typing.final
 class WatchLeasesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -45,11 +45,6 @@ class MeshStub:
                 request_serializer=schemas_dot_gen_dot_mesh_dot_v1_dot_mesh__pb2.WatchOffersRequest.SerializeToString,
                 response_deserializer=schemas_dot_gen_dot_mesh_dot_v1_dot_mesh__pb2.OfferDelta.FromString,
                 _registered_method=True)
-        self.Confirm = channel.unary_unary(
-                '/mesh.v1.Mesh/Confirm',
-                request_serializer=schemas_dot_gen_dot_mesh_dot_v1_dot_mesh__pb2.ConfirmRequest.SerializeToString,
-                response_deserializer=schemas_dot_gen_dot_mesh_dot_v1_dot_mesh__pb2.ConfirmReply.FromString,
-                _registered_method=True)
         self.WatchLeases = channel.unary_stream(
                 '/mesh.v1.Mesh/WatchLeases',
                 request_serializer=schemas_dot_gen_dot_mesh_dot_v1_dot_mesh__pb2.WatchLeasesRequest.SerializeToString,
@@ -75,13 +70,6 @@ class MeshServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def Confirm(self, request, context):
-        """Makes a segment that is UP ACTIVE, and billable. Idempotent: the same document has the same receipt.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def WatchLeases(self, request, context):
         """State changes of the caller's leases that it did not ask for. Only a hint: the inventory is the truth.
         """
@@ -101,11 +89,6 @@ def add_MeshServicer_to_server(servicer, server):
                     servicer.WatchOffers,
                     request_deserializer=schemas_dot_gen_dot_mesh_dot_v1_dot_mesh__pb2.WatchOffersRequest.FromString,
                     response_serializer=schemas_dot_gen_dot_mesh_dot_v1_dot_mesh__pb2.OfferDelta.SerializeToString,
-            ),
-            'Confirm': grpc.unary_unary_rpc_method_handler(
-                    servicer.Confirm,
-                    request_deserializer=schemas_dot_gen_dot_mesh_dot_v1_dot_mesh__pb2.ConfirmRequest.FromString,
-                    response_serializer=schemas_dot_gen_dot_mesh_dot_v1_dot_mesh__pb2.ConfirmReply.SerializeToString,
             ),
             'WatchLeases': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchLeases,
@@ -168,33 +151,6 @@ class Mesh:
             '/mesh.v1.Mesh/WatchOffers',
             schemas_dot_gen_dot_mesh_dot_v1_dot_mesh__pb2.WatchOffersRequest.SerializeToString,
             schemas_dot_gen_dot_mesh_dot_v1_dot_mesh__pb2.OfferDelta.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def Confirm(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/mesh.v1.Mesh/Confirm',
-            schemas_dot_gen_dot_mesh_dot_v1_dot_mesh__pb2.ConfirmRequest.SerializeToString,
-            schemas_dot_gen_dot_mesh_dot_v1_dot_mesh__pb2.ConfirmReply.FromString,
             options,
             channel_credentials,
             insecure,

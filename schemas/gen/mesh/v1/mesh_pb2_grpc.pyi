@@ -39,8 +39,6 @@ class MeshStub:
     """The current offer sheet: one SheetPart with the manifest, then one per page, in order."""
     WatchOffers: _grpc.UnaryStreamMultiCallable[_mesh_pb2.WatchOffersRequest, _mesh_pb2.OfferDelta]
     """Delta batches from `from_version` on, as they happen. Fails with OUT_OF_RANGE when that version is too old."""
-    Confirm: _grpc.UnaryUnaryMultiCallable[_mesh_pb2.ConfirmRequest, _mesh_pb2.ConfirmReply]
-    """Makes a segment that is UP ACTIVE, and billable. Idempotent: the same document has the same receipt."""
     WatchLeases: _grpc.UnaryStreamMultiCallable[_mesh_pb2.WatchLeasesRequest, _mesh_pb2.LeaseEvent]
     """State changes of the caller's leases that it did not ask for. Only a hint: the inventory is the truth."""
 
@@ -53,8 +51,6 @@ class MeshAsyncStub(MeshStub):
     """The current offer sheet: one SheetPart with the manifest, then one per page, in order."""
     WatchOffers: _aio.UnaryStreamMultiCallable[_mesh_pb2.WatchOffersRequest, _mesh_pb2.OfferDelta]  # type: ignore[assignment]
     """Delta batches from `from_version` on, as they happen. Fails with OUT_OF_RANGE when that version is too old."""
-    Confirm: _aio.UnaryUnaryMultiCallable[_mesh_pb2.ConfirmRequest, _mesh_pb2.ConfirmReply]  # type: ignore[assignment]
-    """Makes a segment that is UP ACTIVE, and billable. Idempotent: the same document has the same receipt."""
     WatchLeases: _aio.UnaryStreamMultiCallable[_mesh_pb2.WatchLeasesRequest, _mesh_pb2.LeaseEvent]  # type: ignore[assignment]
     """State changes of the caller's leases that it did not ask for. Only a hint: the inventory is the truth."""
 
@@ -76,14 +72,6 @@ class MeshServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_mesh_pb2.OfferDelta], _abc.AsyncIterator[_mesh_pb2.OfferDelta]]:
         """Delta batches from `from_version` on, as they happen. Fails with OUT_OF_RANGE when that version is too old."""
-
-    @_abc_1.abstractmethod
-    def Confirm(
-        self,
-        request: _mesh_pb2.ConfirmRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_mesh_pb2.ConfirmReply, _abc.Awaitable[_mesh_pb2.ConfirmReply]]:
-        """Makes a segment that is UP ACTIVE, and billable. Idempotent: the same document has the same receipt."""
 
     @_abc_1.abstractmethod
     def WatchLeases(

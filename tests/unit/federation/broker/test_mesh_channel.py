@@ -36,11 +36,6 @@ class Scripted(MeshServicer):
 
     WatchOffers = WatchLeases = GetSheet  # type: ignore[assignment]
 
-    async def Confirm(self, request: Any, context: Any) -> Any:  # noqa: N802
-        async for answer in self.act(context):
-            return answer
-        return None
-
 
 class Plain:
     """A channel without TLS, looked up as often as asked."""
@@ -65,7 +60,7 @@ async def talking(act: Act) -> AsyncIterator[tuple[MeshChannel, Scripted]]:
     add_MeshServicer_to_server(scripted, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    channel = MeshChannel(OPERATOR, Plain(f"127.0.0.1:{port}"), timeout_s=5)
+    channel = MeshChannel(OPERATOR, Plain(f"127.0.0.1:{port}"))
     try:
         yield channel, scripted
     finally:
@@ -137,18 +132,6 @@ async def test_a_stream_that_reached_its_deadline_just_ends() -> None:
         assert [delta async for delta in channel.deltas(1)] == []
 
 
-async def test_a_refused_confirm_says_what_the_operator_said_and_a_lost_one_that_nobody_knows() -> None:
-    told = json.dumps({"code": "INCOMPATIBLE_STATE", "detail": "it lapsed"})
-    async with talking(refusing(grpc.StatusCode.FAILED_PRECONDITION, told)) as (channel, _):
-        with pytest.raises(Problem, match="it lapsed") as caught:
-            await channel.confirm(b"c")
-        assert (caught.value.code, caught.value.outcome) == ("INCOMPATIBLE_STATE", Outcome.NONE)
-    async with talking(refusing(grpc.StatusCode.UNAVAILABLE)) as (channel, _):
-        with pytest.raises(Problem) as caught:
-            await channel.confirm(b"c")
-        assert (caught.value.code, caught.value.outcome) == ("OPERATOR_UNREACHABLE", Outcome.UNKNOWN)
-
-
 @pytest.mark.parametrize(
     "told",
     [
@@ -170,7 +153,7 @@ async def test_details_of_a_status_that_are_made_to_hurt_are_a_problem_too(told:
 
 async def test_nobody_there_is_looked_up_again_the_next_time() -> None:
     dialling = Plain("127.0.0.1:1")
-    channel = MeshChannel(OPERATOR, dialling, timeout_s=5)
+    channel = MeshChannel(OPERATOR, dialling)
     for _ in range(2):
         with pytest.raises(Problem) as caught:
             await channel.sheet()
@@ -184,8 +167,8 @@ async def test_an_endpoint_that_must_not_be_called_is_not() -> None:
         async def refresh(self) -> None:
             raise Problem("INVALID_ARGUMENT", "an address behind the name is not public", field="url")
 
-    channel = MeshChannel(OPERATOR, Refused("127.0.0.1:1"), timeout_s=5)
+    channel = MeshChannel(OPERATOR, Refused("127.0.0.1:1"))
     with pytest.raises(Problem, match="is not called") as caught:
-        await channel.confirm(b"x")
+        await channel.sheet()
     assert (caught.value.code, caught.value.outcome) == ("OPERATOR_UNREACHABLE", Outcome.NONE)
     await channel.close()

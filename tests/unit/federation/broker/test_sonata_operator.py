@@ -54,7 +54,7 @@ def peer(answer: Any = None) -> tuple[SonataOperator, Seller]:
     member = Member(OPERATOR, "Alpha", Metadata(), public_keys(Jwks((KEY.jwk(),))), NOW + 1000)
     domain = TrustDomain({OPERATOR: member})
     both: Any = seller
-    return SonataOperator(OPERATOR, BROKER, lambda: domain, buyer=both, mesh=both, clock=clock), seller
+    return SonataOperator(OPERATOR, BROKER, lambda: domain, buyer=both, confirms=both, mesh=both, clock=clock), seller
 
 
 def quoted(**changes: Any) -> QuoteAnswer:
