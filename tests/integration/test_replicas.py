@@ -259,6 +259,22 @@ async def test_the_last_replica_carries_what_all_others_began(replicas: Replicas
 
 
 @pytest.mark.long
+async def test_whoever_sweeps_is_killed_and_another_one_sweeps(replicas: Replicas) -> None:
+    def sweeps() -> str | None:
+        with replicas.server.client() as client:
+            found = client.hget(f"{PREFIX}lease:office:sweeping", "holder")
+            return None if found is None else str(found)
+
+    await replicas.until(lambda: sweeps() is not None)
+    first = sweeps()
+    dead = next(number for number in range(3) if replicas.name(number) == first)
+    replicas.kill(dead)
+    await replicas.until(lambda: sweeps() not in {None, first})
+    assert sweeps() in {replicas.name(number) for number in range(3) if number != dead}
+    await replicas.start(dead)
+
+
+@pytest.mark.long
 async def test_whatever_befalls_whom(replicas: Replicas, server: RedisServer) -> None:
     seed = int(os.environ.get("PEERWAY_SEED", "0")) or random.randrange(1, 10**9)
     print(f"PEERWAY_SEED={seed}")  # shown where it fails
