@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from msgspec import structs
 
 from federation.broker.config import Store
 from federation.broker.replicas.news import News
@@ -135,7 +137,7 @@ async def test_what_no_replica_had_was_not_acknowledged_and_is_gone(
     await service.healed(before)
 
 
-async def test_what_is_wrong_is_said_by_its_key(service: Watched) -> None:
+async def test_what_is_wrong_is_said_by_its_key(service: Watched, tmp_path: Path) -> None:
     right = service.store
     free = f"{LOOPBACK}:1"
     other = Store(redis="redis://orders", sentinels=right.sentinels)
@@ -146,6 +148,20 @@ async def test_what_is_wrong_is_said_by_its_key(service: Watched) -> None:
     assert "store.sentinels: one of them is no sentinel" in await refused(server)
     async with impatient(Store(redis=right.redis, sentinels=(free, *right.sentinels))):
         pass  # one that is gone is passed over
+    alone, word = Store(redis=right.redis, sentinels=right.sentinels[:1]), tmp_path / "word"
+    word.write_text("guessed\n")
+    service.guard(0, "secret")
+    try:
+        assert "store.sentinels: none of them can be asked: Authentication required" in await refused(alone)
+        known = structs.replace(alone, sentinel_password_file=str(word))
+        told = await refused(known)
+        assert "store.sentinels: none of them can be asked" in told
+        assert "guessed" not in told
+        word.write_text("secret\n")
+        async with impatient(known):
+            pass
+    finally:
+        service.guard(0, None)
 
 
 async def test_a_primary_that_waits_for_nobody_is_refused_though_it_has_no_replica_now(service: Watched) -> None:

@@ -35,6 +35,7 @@ class Watched:
     def __init__(self, servers: int = 3, sentinels: int = 3) -> None:
         self._counts, self._stack = (servers, sentinels), ExitStack()
         self._sentinels: list[subprocess.Popen[bytes]] = []
+        self._word: str | None = None
         self.servers: list[RedisServer] = []
         self.ports: list[int] = []
         self.sentinel_ports: list[int] = []
@@ -121,6 +122,13 @@ class Watched:
         words = dict(zip(found[::2], found[1::2], strict=True))
         known = int(words["num-other-sentinels"]), int(words["num-slaves"])
         return known == (len(self.sentinel_ports) - 1, len(self.servers) - 1) and words["flags"] == "master"
+
+    def guard(self, place: int, password: str | None) -> None:
+        """Have a sentinel want a password from whoever comes next, or none."""
+        word = f">{password}" if password else "nopass"
+        with Redis(LOOPBACK, self.sentinel_ports[place], protocol=2, password=self._word) as client:
+            client.execute_command("ACL", "SETUSER", "default", "resetpass", word)
+        self._word = password
 
     def _said(self, port: int, *words: str) -> Any:
         """What a sentinel answers, as it was sent."""
