@@ -1,7 +1,8 @@
 """From COMMITTED to RELEASED: what happens to a lease after it was ordered, asked for or because it is time.
 
-Whoever calls holds the lock of the lease. Each step is written down before the network is touched on the way down and
-after it on the way up, so a restart finds every segment that may still carry traffic and finishes what was begun.
+Whoever calls holds the lock of the lease. On the way up each step is written down before the network is touched and
+after it, so a restart finds every segment that may carry traffic. On the way down it is too, but where the network does
+it at once: then both are written in one (ADR 0036).
 """
 
 from __future__ import annotations
@@ -118,24 +119,57 @@ class Lifecycle:
         return await self._settle(lease, waiting, Batch(orders=orders, documents=documents))
 
     async def release(self, lease: Lease, why: str, batch: Batch, void: EntityId | None = None) -> Lease:
-        """Take a segment down for good. `batch` holds what the release itself writes down beside it."""
+        """Take a segment down for good. `batch` holds what the release itself writes down beside it.
+
+        What a network does at once is written down once, together with what came of it; before that nobody was told.
+        """
         going = fsm.release(lease, self._shop.now(), why, void)
         if lease.amendment is not None:
             batch.orders += await self.dropped(lease, why)
-        batch.leases.append(going)
-        await self._shop.commit(batch)
-        return await self.finish(going)
+        if lease.state not in IN_FORCE:
+            batch.leases.append(going)
+            await self._shop.commit(batch)
+            return await self.finish(going)
+        down = asyncio.ensure_future(self._lowered(lease))
+        await asyncio.wait({down}, timeout=SOON_S)
+        try:
+            if down.done() and not down.result():
+                return await self._close(going, batch)
+            batch.leases.append(going)
+            await self._shop.commit(batch)
+        except BaseException:  # nothing was written down, so the lease is what it was
+            await down
+            await self.wire(lease)
+            raise
+        return await self._lower(going, await down)
 
     async def finish(self, lease: Lease) -> Lease:
         """The last steps of a segment on its way down; tried again later while the network does not do it."""
         await self._shop.fall(lease.id)
-        why = await self._drive(self._shop.driver.take_down(lease.id), f"take down {lease.id}")
+        return await self._lower(lease, await self._lowered(lease))
+
+    async def _lowered(self, lease: Lease) -> str:
+        """Why the network did not take it down; nothing when it did."""
+        return await self._drive(self._shop.driver.take_down(lease.id), f"take down {lease.id}")
+
+    async def _lower(self, lease: Lease, why: str) -> Lease:
+        """Write down that a segment on its way is down, if it is."""
         if why:
             self._shop.timers.arm(self._shop.now() + RETRY_S, (LEASE, lease.id))
             return lease
         closed, documents = receipted(self._shop.signer, fsm.close(lease, self._shop.now()))
         orders = await self._ended(closed)
         return await self._settle(lease, closed, Batch(orders=orders, documents=documents, freed=[lease.claim]))
+
+    async def _close(self, lease: Lease, batch: Batch) -> Lease:
+        """Write down a release and its end in one."""
+        closed, documents = receipted(self._shop.signer, fsm.close(lease, self._shop.now()))
+        batch.leases.append(closed)
+        batch.documents += documents
+        batch.freed.append(lease.claim)
+        batch.orders = [self._done(order, closed) if order.id == closed.release_id else order for order in batch.orders]
+        await self._shop.commit(batch)
+        return closed
 
     async def lapse_amendment(self, lease: Lease) -> Lease:
         """A change that was not confirmed in time leaves the lease as it was, free of charge.
@@ -232,9 +266,14 @@ class Lifecycle:
         """The orders that a closed lease brings to their end: its release, or the order that failed to add it."""
         orders = await self._answered(lease.order_id, lease) if lease.state is State.FAILED else []
         if lease.release_id is not None:
-            (order,) = await self._answered(lease.release_id, lease)
-            orders.append(structs.replace(order, outcome=OrderState.COMPLETED, ended_at=self._shop.now()))
+            order = await self._shop.store.order(lease.release_id)
+            assert order is not None, "a release was written with its order"
+            orders.append(self._done(order, lease))
         return orders
+
+    def _done(self, order: OrderRow, lease: Lease) -> OrderRow:
+        """The order that released a lease, now that it is closed."""
+        return structs.replace(order, document=lease.receipt, outcome=OrderState.COMPLETED, ended_at=self._shop.now())
 
     async def _drive(self, act: Coroutine[Any, Any, None], what: str, most_s: float = FABRIC_S) -> str:
         """Why the network did not do it; nothing when it did."""

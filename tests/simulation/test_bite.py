@@ -15,13 +15,16 @@ from federation.broker.orders.lane import Lane
 from federation.broker.orders.saga import advance, agree, bill, claims, extension, fold, pace
 from federation.broker.peers import verify
 from federation.broker.quotes.quoting import Attempt
+from federation.broker.quotes.slow import Slow
 from federation.broker.spend import rules
+from federation.broker.sweeping.sweeper import Sweeper
 from operators.inventory import calendar
 from operators.orders import fsm, receipts
 from operators.orders import recovery as restored
 from operators.orders.lifecycle import Lifecycle
 from operators.orders.ordering import Ordering
 from operators.orders.shop import Shop
+from operators.orders.sweeping import Sweeper as OwnSweeper
 from tests.simulation.world.buyers import Wishes
 from tests.simulation.world.plans import PLANS
 from tests.simulation.world.run import Plan, play
@@ -71,10 +74,19 @@ BROKER = (
     Bent("no second try", "settled", (
         (pace.again, "not_before_us=at_us + wait_us", "not_before_us=at_us + 10**15"),
     ), ROUGH),
+    Bent("no second try where nodes stand still", "settled", (
+        (pace.again, "not_before_us=at_us + wait_us", "not_before_us=at_us + 10**15"),
+    ), PLANS["stopped"]),
+    Bent("what is waited for is forgotten at a restart", "settled", (
+        (Slow.resume, "for waiting in await self._store.open_waiting():", "for waiting in ():"),
+    ), PLANS["by hand"]),
+    Bent("what lives is swept", "all_or_nothing", (
+        (Sweeper._look, "ours(await store.unfinished(), quotes, waiting)", "ours((), quotes, waiting)"),
+    ), PLANS["swept"]),
     Bent("bill without its first segment", "honest_bills", (
         (bill.path_bill, "total=Money(currency, total(lines))", "total=Money(currency, total(lines[1:]))"),
     )),
-    Bent("the end is not noticed", "all_or_nothing", (
+    Bent("the end is only heard of", "all_or_nothing", (
         (advance.active, "and state.now_s >= state.end_s and not", "and False and not"),
     )),
     Bent("a budget that is never taken", "within_authority", (
@@ -140,7 +152,7 @@ OPERATOR = (
     Bent(
         "released in the books alone",
         "no_orphan",
-        ((Lifecycle.finish, "self._shop.driver.take_down(lease.id)", "asyncio.sleep(0)"),),
+        ((Lifecycle._lowered, "self._shop.driver.take_down(lease.id)", "asyncio.sleep(0)"),),
     ),
     Bent(
         "acknowledged before it is on disk",
@@ -164,6 +176,12 @@ OPERATOR = (
         "receipts not kept",
         "nothing_lost",
         ((receipts.receipted, "return kept, [Document(signed.hash, lease.broker, signed.token)]", "return kept, []"),),
+    ),
+    Bent(
+        "strays swept in the books alone",
+        "no_orphan",
+        ((OwnSweeper._act, "await self._drive(shop.driver.take_down(orphan.what))", "await asyncio.sleep(0)"),),
+        PLANS["swept"],
     ),
     Bent("declined and still claimed", "no_orphan", ((Lifecycle.close_quote, "freed=[quote.id]", "freed=[]"),)),
     Bent(
