@@ -496,6 +496,8 @@ async def test_sqlite_keeps_everything_over_a_restart(tmp_path: Path, world: Wor
     async with open_database(path) as database:
         store = SqliteStore(database)
         assert await store.unfinished() == (placed(quote, "o1"),)
+        ordered = structs.replace(quote, state=State.COMMITTED, order="o1")
+        assert await store.get_quote(quote.buyer, quote.id) == ordered
         assert await store.claim(claim("k"), NOW) == "o1"
         with pytest.raises(Problem, match="it became order o1"):
             await store.begin(placed(quote, "o2"), quote.id, None, [])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
 from msgspec import structs
@@ -20,14 +22,19 @@ from schemas.segment import Hash
 
 UNORDERED = "state != 'COMMITTED'"  # as the index says it
 WHOLE = "SELECT state, order_id, body FROM quotes JOIN quote_bodies USING (id)"
+RECENT_MAX: Final = 64  # quotes that may be ordered any moment
 _DECODER = msgspec.json.Decoder(StoredQuote)
 
 
 class QuoteRows:
-    """Implements `QuoteStore`."""
+    """Implements `QuoteStore`.
+
+    A body never changes, so those of the latest quotes need not be read to order them; their states are, every time.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._recent: OrderedDict[str, StoredQuote] = OrderedDict()
 
     async def put_quote(self, quote: StoredQuote, claim: Claim | None, texts: Mapping[Hash, str] = NO_TEXTS) -> None:
         """See `QuoteStore.put_quote`."""
@@ -37,6 +44,9 @@ class QuoteRows:
             _put(connection, quote, claim)
 
         await self._database.write(work)
+        self._recent[quote.id] = quote
+        if len(self._recent) > RECENT_MAX:
+            self._recent.popitem(last=False)
 
     async def get_texts(self, hashes: Iterable[Hash]) -> dict[Hash, str]:
         """See `QuoteStore.get_texts`."""
@@ -44,7 +54,8 @@ class QuoteRows:
 
     async def get_quote(self, buyer: str, quote_id: str) -> StoredQuote | None:
         """See `QuoteStore.get_quote`."""
-        return await self._database.look(lambda connection: _get(connection, buyer, quote_id))
+        known = self._recent.get(quote_id)
+        return await self._database.look(lambda connection: _get(connection, buyer, quote_id, known))
 
     async def quotes_of(self, buyer: str, order_id: str) -> tuple[StoredQuote, ...]:
         """See `EvidenceStore.quotes_of`."""
@@ -97,13 +108,20 @@ def _put(connection: sqlite3.Connection, quote: StoredQuote, claim: Claim | None
         bind(connection, claim, quote.id)
 
 
-def _get(connection: sqlite3.Connection, buyer: str, quote_id: str) -> StoredQuote | None:
-    row = connection.execute(f"{WHOLE} WHERE id = ? AND buyer = ?", (quote_id, buyer)).fetchone()
-    return None if row is None else _decoded(row)
+def _get(connection: sqlite3.Connection, buyer: str, quote_id: str, known: StoredQuote | None) -> StoredQuote | None:
+    query = WHOLE if known is None else "SELECT state, order_id FROM quotes"
+    row = connection.execute(f"{query} WHERE id = ? AND buyer = ?", (quote_id, buyer)).fetchone()
+    if row is None:
+        return None
+    return _decoded(row) if known is None else _standing(known, row)
 
 
 def _decoded(row: sqlite3.Row) -> StoredQuote:
-    return structs.replace(_DECODER.decode(row["body"]), state=State(row["state"]), order=row["order_id"])
+    return _standing(_DECODER.decode(row["body"]), row)
+
+
+def _standing(quote: StoredQuote, row: sqlite3.Row) -> StoredQuote:
+    return structs.replace(quote, state=State(row["state"]), order=row["order_id"])
 
 
 def _of_order(connection: sqlite3.Connection, buyer: str, order_id: str) -> tuple[StoredQuote, ...]:

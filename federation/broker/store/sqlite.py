@@ -25,6 +25,10 @@ class SqliteStore(
     """Implements `ClaimStore`, `QuoteStore`, `OrderStore`, `SpendLedger`, `Revocations`, `Filing`, `Chronicle`,
     `MeasurementStore`, `WaitingStore` and `PruneStore` over one open database."""
 
+    def __init__(self, database: Database) -> None:
+        ClaimRows.__init__(self, database)
+        QuoteRows.__init__(self, database)
+
 
 def open_database(path: Path) -> AbstractAsyncContextManager[Database]:
     """The broker's database, migrated forward when entered. Raises `Problem` where it is in use, or newer than this."""
