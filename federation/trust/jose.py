@@ -162,15 +162,17 @@ class _Document:
 
     def is_signed_by(self, key: PublicKey) -> bool:
         """Whether this very key made the signature."""
-        if self._signer is not key and _verifies(key, self._signature, self.signing_input):
-            self._signer = key
-        return self._signer is key
+        if self._signer is key:
+            return True
+        if not _verifies(key, self._signature, self.signing_input):
+            return False
+        self._signer = key
+        return True
 
     def read(self, claims: type[T]) -> T:
         """The claims, which are frozen. Raises `DOCUMENT_INVALID`."""
-        if type(self._claims) is not claims:
-            self._claims = _read(self.payload, claims)
-        found: T = self._claims
+        if type(found := self._claims) is not claims:
+            found = self._claims = _read(self.payload, claims)
         return found
 
 
