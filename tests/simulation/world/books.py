@@ -16,6 +16,7 @@ from federation.broker.orders.protocols import Filed
 from federation.broker.orders.saga.state import OrderState, came_to_nothing
 from federation.broker.quotes.basis import NO_TEXTS
 from federation.broker.quotes.protocols import Claim, StoredQuote
+from federation.broker.quotes.waiting import Waiting
 from federation.broker.spend.protocols import Charge, Spent
 from federation.broker.spend.rules import check_same, expense_id, expense_of, nothing, settled, shares
 from schemas.lease import TERMINAL
@@ -24,7 +25,7 @@ from schemas.problem import Problem
 from tests.support.spend_model import MemoryLedger
 from tests.support.world.memory import MemoryStore
 
-WRITES: Final = frozenset({"claim", "answer", "put_quote", "move_quote", "begin", "save"})
+WRITES: Final = frozenset({"claim", "answer", "put_quote", "put_waiting", "move_quote", "begin", "save"})
 
 
 @lru_cache(maxsize=4096)
@@ -39,6 +40,7 @@ class Books(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.ledger = MemoryLedger()
+        self.waiting: dict[str, Waiting] = {}
         self.complaints: list[str] = []
 
     def states(self) -> list[OrderState]:
@@ -52,6 +54,28 @@ class Books(MemoryStore):
     async def put_quote(self, quote: StoredQuote, claim: Claim | None, texts: Mapping[str, str] = NO_TEXTS) -> None:
         """See `QuoteStore.put_quote`: the quote of an extension answers no claim."""
         await super().put_quote(quote, claim or Claim(buyer=quote.buyer, key=f"quote {quote.id}", digest=""), texts)
+
+    async def put_waiting(self, waiting: Waiting, claim: Claim | None = None) -> bool:
+        """See `WaitingStore.put_waiting`."""
+        present = self.waiting.get(waiting.id)
+        if waiting.version != (present.version if present else 0) + 1:
+            return False
+        if claim is not None:
+            await self.answer(claim, waiting.id)
+        self.waiting[waiting.id] = waiting
+        return True
+
+    async def get_waiting(self, buyer: str, quote_id: str) -> Waiting | None:
+        """See `WaitingStore.get_waiting`."""
+        return self._mine(self.waiting.get(quote_id), buyer, lambda waiting: waiting.buyer)
+
+    async def open_waiting(self) -> tuple[Waiting, ...]:
+        """See `WaitingStore.open_waiting`."""
+        return tuple(sorted((one for one in self.waiting.values() if one.open), key=lambda one: one.id))
+
+    async def prune_waiting(self, before_s: int) -> None:
+        """See `WaitingStore.prune_waiting`."""
+        self.waiting = {name: one for name, one in self.waiting.items() if one.open or one.beat_s >= before_s}
 
     async def begin(
         self,

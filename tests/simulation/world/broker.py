@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,12 +15,15 @@ from federation.broker.market.searching import Searching
 from federation.broker.once import Once
 from federation.broker.orders.coordinator import Coordinator
 from federation.broker.orders.recovery import Hints, recover
+from federation.broker.peers.news import News
 from federation.broker.peers.operator import SonataOperator
 from federation.broker.peers.protocols import HeldQuote, LeaseReceipt, Permit
 from federation.broker.quotes.ask import Author
 from federation.broker.quotes.extension import Extending
 from federation.broker.quotes.permits import Permits
 from federation.broker.quotes.quoting import Quoting, QuotingLimits
+from federation.broker.quotes.slow import Slow
+from federation.broker.sweeping.sweeper import Sweeper, Tools
 from federation.sonata.asking import BuyerProfile
 from federation.sonata.buyer import SonataBuyer
 from federation.sonata.seller import BASE
@@ -29,6 +32,7 @@ from federation.trust.jose import doc_hash
 from federation.trust.keys import PrivateKey
 from schemas.order import Confirm, Order
 from schemas.price import RateTable
+from schemas.problem import Problem
 from tests.simulation.world.books import Disk
 from tests.simulation.world.clocks import SimClock
 from tests.simulation.world.lives import Lived
@@ -90,6 +94,8 @@ class SimBroker(Lived):
     snapshot: Snapshot
     facts: Mapping[str, Any]
     number: int = 0
+    patient: bool = False
+    sweeps: bool = False
     shared: Shared | None = None
     faults: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
@@ -101,6 +107,7 @@ class SimBroker(Lived):
         self.name = self.entity
         self.unborn()
         self.coordinator: Coordinator | None = None
+        self.news = News(SECRET)
 
     async def live(self) -> None:
         store: Any = self.disk
@@ -121,26 +128,49 @@ class SimBroker(Lived):
                 ownership=replica.ownership if replica else None,
             )  # fmt: skip
             quoting = Quoting(searching, peers, author, store, QuotingLimits())
+            slow = self._slow(quoting, tasks) if self.patient else None
             once = Once(store, self.clock, tasks, replica.turns if replica else None)
             desk = _desk(
                 searching=searching, quoting=quoting, extending=Extending(quoting), quotes=store,
-                orders=self.coordinator, order_store=store, once=once, clock=self.clock,
+                orders=self.coordinator, order_store=store, once=once, clock=self.clock, slow=slow,
             )  # fmt: skip
             if replica is not None:
                 replica.start(self.coordinator, tasks)
             else:
                 await recover(store, self.coordinator)
+            if self.sweeps:
+                tools = Tools(lambda: peers, store, self.coordinator, author, self._swept)
+                tasks.create_task(Sweeper(tools).run(), name="sweeper")
             hints = Hints(self.coordinator, tasks)
             for peer in peers.values():
                 hints.join(peer)
             self.desk = desk
             await asyncio.get_running_loop().create_future()
 
+    def _swept(self, what: Problem, operator: str) -> None:
+        self.disk.told[f"swept by a broker: {what.detail.partition(' ')[0]}"] += 1
+
+    def _slow(self, quoting: Quoting, tasks: asyncio.TaskGroup) -> Slow:
+        """Quotes that operators take long for, taken up again after a crash."""
+        self.news = News(SECRET)
+
+        def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+            return tasks.create_task(work, name=name)
+
+        store: Any = self.disk
+        slow = Slow(quoting, store, self.news, spawn, ready=_known)
+        tasks.create_task(slow.run(), name="slow quotes")
+        return slow
+
     def _peer(self, operator: SimOperator) -> JournaledPeer:
         session: Any = Session(self.wire, self, operator)
         mesh: Any = Mesh(self.wire, self, operator)
         buyer = SonataBuyer(lambda: session, operator.entity + BASE, PROFILE)
         return JournaledPeer(self, operator, buyer=buyer, confirms=mesh, mesh=mesh, clock=self.clock)
+
+
+async def _known() -> None:
+    """The offers are known from the beginning."""
 
 
 def _desk(**parts: Any) -> Desk:

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from federation.broker.authority.power import Buyer
 from federation.broker.desk import Desk
-from schemas.answer import OrderView, QuoteView, ResizeView
+from schemas.answer import OrderView, QuotePending, QuoteView, ResizeView
 from schemas.intent import Intent
 from schemas.jurisdiction import Sovereignty
 from schemas.price import Money
@@ -24,6 +24,7 @@ from tests.simulation.world.lives import Life
 from tests.simulation.world.wire import Broken, Refused, Wire
 
 PATIENCE_S: Final = 15.0
+WAITS_S: Final = 1_000  # longer than any operator is given to answer
 SURE: Final = frozenset({Outcome.NONE, Outcome.UNDONE})
 AGAIN: Final = frozenset({"UNAVAILABLE", "TOO_MANY_REQUESTS"})
 GBPS: Final = 10**9
@@ -43,13 +44,14 @@ class Deed(NamedTuple):
 @dataclass(frozen=True)
 class Wishes:
     """What buyers want: seconds from now to the start, how long, the chance that a wish is a release, and of the
-    others that it is another bandwidth."""
+    others that it is another bandwidth. Some let operators take up to `patience_s` to answer."""
 
     start_in_s: int | None = None
     lasts_s: int | None = None
     release: float = 0.4
     later: bool = True
     resize: float = 0.3
+    patience_s: int | None = None
 
 
 @dataclass
@@ -82,12 +84,12 @@ class SimBuyer:
             await asyncio.sleep(self.rng.uniform(0, 20))
 
     async def _path(self) -> None:
-        quoted: QuoteView | None = await self.ask("quote", self._quote_call(self.intent()))
+        quoted = await self._waited(await self.ask("quote", self._quote_call(self.intent())))
         if quoted is None:
             return
         await asyncio.sleep(self.rng.choice((0, 0, 0, self.rng.uniform(0, 40))))
         if self.rng.random() < 0.05:
-            await self.ask("decline", lambda desk, key: desk.decline(self.me, quoted.id, key))
+            await self.ask("decline", self._decline(quoted.id))
         order: OrderView | None = await self.ask("order", lambda desk, key: desk.order(self.me, quoted.id, key))
         if order is None:
             return
@@ -96,6 +98,29 @@ class SimBuyer:
         for _ in range(self.rng.choice((0, 1, 2)) if self.wishes.later else 0):
             await asyncio.sleep(self.rng.expovariate(1 / 30))
             await self._wish(order.id)
+
+    async def _waited(self, quoted: QuoteView | QuotePending | None) -> QuoteView | None:
+        """The quote once all have answered, unless there is none, or the buyer has enough."""
+        until = self.broker.clock.now() + WAITS_S
+        while isinstance(quoted, QuotePending):
+            if self.broker.clock.now() > until:
+                self.complaints.append(f"quote {quoted.id} is asked for without end")
+                return None
+            if quoted.outcome is not Outcome.PENDING:
+                return None
+            given_up = self.rng.random() < 0.03
+            quoted = await (self.ask("decline", self._decline(quoted.id)) if given_up else self._wait(quoted.id))
+        return quoted
+
+    def _decline(self, quote_id: str) -> Call:
+        return lambda desk, key: desk.decline(self.me, quote_id, key)
+
+    async def _wait(self, quote_id: str) -> QuoteView | QuotePending | None:
+        """Ask once more what has become of it; it is gone where that is refused."""
+        found: QuoteView | QuotePending | None = await self.ask(
+            "wait", lambda desk, _: desk.get_quote(self.me, quote_id, 10)
+        )
+        return found
 
     async def buy(self, intent: Intent) -> str | None:
         """A quote and its order: the id of the order."""
@@ -149,6 +174,7 @@ class SimBuyer:
             budget=Money("EUR", 10 ** rng.randrange(6, 9)) if rng.random() < 0.12 else None,
             idle_release_s=rng.choice((None,) * 9 + (60,)),
             operators_denied=rng.choice(((),) * 6 + (("Cedar",), ("Birch",))),
+            answer_within_s=rng.choice((None, *(self.wishes.patience_s,) * 3)) if self.wishes.patience_s else None,
             sovereignty=rng.choice((NOWHERE,) * 7 + (Sovereignty(countries=("NL", "DE", "IT", "BE", "CH")),)),
         )  # fmt: skip
 
@@ -191,7 +217,7 @@ class SimBuyer:
 
     async def _again(self, what: str, key: str, call: Call, answer_id: str) -> None:
         """The same key has the same answer; with another request it has none."""
-        if self.rng.random() > 0.2:
+        if self.rng.random() > 0.2 or what == "wait":
             return
         try:
             again = await self._once(lambda desk: call(desk, key), key)

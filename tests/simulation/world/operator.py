@@ -15,15 +15,17 @@ from federation.trust.chain import TrustDomain
 from operators.access.gate import Gate
 from operators.access.signer import Signed, Signer
 from operators.catalog.items import span
-from operators.config import Holds
+from operators.config import Approval, Holds, Sales
 from operators.fabric.driver import Wiring
 from operators.inventory.ledger import Inventory
 from operators.orders.caps import HoldCaps
 from operators.orders.desk import Desk
 from operators.orders.events import LeaseChange
 from operators.orders.keeping import Batch
+from operators.orders.orphans import Orphan
 from operators.orders.recovery import bring_back, recover
 from operators.orders.shop import Shop
+from operators.orders.sweeping import Sweeper
 from operators.orders.timers import Timers
 from schemas.order import Receipt
 from schemas.problem import Problem
@@ -105,6 +107,10 @@ class Fabric:
         self.up.pop(product, None)
         await asyncio.sleep(0)
 
+    async def carried(self) -> tuple[str, ...]:
+        """See `Driver.carried`."""
+        return tuple(self.up)
+
     async def _try(self, what: str) -> None:
         rng, temper, told = self._operator.rng, self._operator.temper, self._operator.told
         if temper.fabric_slow and rng.random() < temper.fabric_slow:
@@ -160,6 +166,8 @@ class SimOperator(Lived):
     domain: TrustDomain
     told: Counter[str]
     holds: Holds = field(default_factory=Holds)
+    sales: Sales = field(default_factory=Sales)
+    sweeps: bool = False
     temper: Temper = field(default_factory=Temper)
     lied: bool = False
     faults: list[str] = field(default_factory=list)
@@ -172,6 +180,11 @@ class SimOperator(Lived):
         self.store, self.fabric = Disk(self), Fabric(self)
         self._entropy = CountingEntropy(self.name[:3].lower())
         self.unborn()
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person answers for new leases."""
+        return self.sales.approval is Approval.MANUAL
 
     async def confirm(self, broker: str, token: str) -> str:
         """What the mesh asks the desk."""
@@ -189,8 +202,13 @@ class SimOperator(Lived):
         await recover(desk.shop)
         self.desk = self.life.desk = desk
         timers = asyncio.ensure_future(desk.shop.timers.run(desk.lifecycle.step))
+        if self.sweeps:
+            self._sweeping = asyncio.ensure_future(Sweeper(desk.shop, self._swept).run())
         await bring_back(desk.shop)
         await timers
+
+    def _swept(self, orphan: Orphan) -> None:
+        self.told[f"swept at an operator: {orphan.kind}"] += 1
 
     def look(self) -> None:
         """The clock was set: have the timers look at it."""
@@ -210,6 +228,7 @@ class SimOperator(Lived):
             driver=self.fabric,
             timers=Timers(clock, FOREVER_S),
             holds=self.holds,
+            sales=self.sales,
             horizon=lambda: span(clock.now(), HORIZON_DAYS).to_s,
             changed=lambda resources: None,
         )

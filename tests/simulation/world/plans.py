@@ -20,6 +20,9 @@ PLANS: Final[Mapping[str, Plan]] = MappingProxyType(
         "crowd": Plan(buyers=6, paths=3, fault=0.05, steps=0),
         "liars": Plan(wishes=Wishes(start_in_s=0), fault=0.05, steps=0, lies=0.08),
         "replicas": Plan(brokers=1, replicas=3, wishes=Wishes(start_in_s=0, lasts_s=400), fault=0.1, steps=1500),
+        "by hand": Plan(by_hand=0.5, wishes=Wishes(start_in_s=0, lasts_s=400, patience_s=200), fault=0.1, steps=400),
+        "swept": Plan(sweeps=True, wishes=Wishes(start_in_s=0, lasts_s=1200), fault=0.1, steps=3000),
+        "stopped": Plan(stands=1.0, wishes=Wishes(start_in_s=0), fault=0.0, steps=0),
         "real keys": Plan(real_keys=True, buyers=2),
     }
 )

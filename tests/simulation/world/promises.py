@@ -49,9 +49,9 @@ class Quiet(NamedTuple):
         found: Lease | None = self.operators[part.operator].store.rows["leases"].get(leg.product)
         return found
 
-    def ending(self, state: OrderState) -> bool:
+    def ending(self, one: OrderState | Lease) -> bool:
         """Whether its window ends about now: every clock has an end of its own, and releases take a moment."""
-        return -END_GRACE_S - SKEW_S < state.end_s - self.now_s < SKEW_S
+        return -END_GRACE_S - SKEW_S < one.end_s - self.now_s < SKEW_S
 
     def believable(self, state: OrderState) -> bool:
         """Whether its operators' word is their deed. A broker must not believe what does not verify, so the order of a
@@ -78,6 +78,8 @@ def settled(world: Quiet) -> Iterator[str]:
             yield f"order {state.terms.id} is {state.state}, legs {[str(leg.state) for leg in state.legs]}"
         if state.state in TERMINAL and any(leg.state not in TERMINAL for leg in state.legs):
             yield f"order {state.terms.id} is over, legs {[str(leg.state) for leg in state.legs]}"
+    for books in world.books():
+        yield from (f"quote {one.id} is still asked for" for one in books.waiting.values() if one.open)
     for node in (*world.brokers, *world.operators.values()):
         yield from (f"{node.entity} stopped: {fault}" for fault in node.faults)
 
@@ -140,7 +142,8 @@ def no_orphan(world: Quiet) -> Iterator[str]:
         if claimed != sorted(rows["claims"]):
             yield f"{operator.name} keeps claims {sorted(rows['claims'])}, its leases own {claimed}"
         up = {lease.id for lease in leases if lease.state in IN_FORCE}
-        if up != set(operator.fabric.up):
+        on_the_way = {lease.id for lease in rows["leases"].values() if world.ending(lease)}
+        if (up ^ operator.fabric.up.keys()) - on_the_way:
             yield f"{operator.name} has {set(operator.fabric.up)} up in its network, and leases {up}"
 
 
@@ -165,13 +168,15 @@ def truthful(world: Quiet) -> Iterator[str]:
     """5. Whoever was told that nothing came of a request finds nothing, though a copy of it was still on its way; but
     after a refusal that may pass, the request may run again under its key."""
     for buyer in world.buyers:
-        claims = buyer.broker.disk.books.claims
+        books = buyer.broker.disk.books
         for deed in buyer.deeds:
             if deed.problem is None or deed.problem.outcome not in SURE:
                 continue
             if deed.key in buyer.wire.strays and deed.problem.code in PASSING:
                 continue
-            _, answer = claims.get((buyer.me.asker, deed.key), ("", None))
+            _, answer = books.claims.get((buyer.me.asker, deed.key), ("", None))
+            if answer in books.waiting.keys() - books.quotes.keys():
+                continue  # what was waited for came to nothing
             if answer is not None and not answer.startswith(REFUSAL):
                 yield f"{deed.what} was refused with {deed.problem.code}, outcome none, and answered by {answer}"
 
@@ -183,7 +188,8 @@ def nothing_lost(world: Quiet) -> Iterator[str]:
         for deed in buyer.deeds:
             if deed.answer is None:
                 continue
-            kept = books.quotes if deed.what in {"quote", "decline"} else books.journal
+            asked = deed.what in {"quote", "wait", "decline"}
+            kept = books.quotes.keys() | books.waiting.keys() if asked else books.journal.keys()
             if deed.answer not in kept:
                 yield f"{deed.what} was acknowledged as {deed.answer}, which is not there"
                 continue

@@ -17,7 +17,7 @@ from federation.broker.authority.power import Buyer, Power
 from federation.broker.orders.saga.state import OrderState
 from federation.trust.chain import Member, TrustDomain
 from federation.trust.keys import PrivateKey
-from operators.config import Holds
+from operators.config import Approval, Holds, Sales
 from schemas.authority import AUTHORITY_TYPE, Authority, Deed, Spend
 from schemas.lease import BILLABLE, TERMINAL
 from tests.simulation.world import promises
@@ -28,7 +28,9 @@ from tests.simulation.world.clocks import SimClock, SimLoop
 from tests.simulation.world.geography import DRAWN, Geography, Room, geography
 from tests.simulation.world.keys import real_key, sim_key
 from tests.simulation.world.operator import SimOperator, Temper
+from tests.simulation.world.people import Person
 from tests.simulation.world.replicas import Shared
+from tests.simulation.world.strays import Strays
 from tests.simulation.world.weather import Weather
 from tests.simulation.world.wire import Wire
 from tests.support.seams import NOW
@@ -40,7 +42,8 @@ CALM_S = 700  # longer than every deadline and backoff within a run
 @dataclass(frozen=True)
 class Plan:
     """What a run is like; `None` is drawn from the seed. `fault` is the chance of one per call, `steps` how many steps
-    a crashing incarnation lives on average, 0 for no crashes; `stands` how much of what blows is nodes that stand still.
+    a crashing incarnation lives on average, 0 for no crashes; `stands` how much of what blows is nodes standing still,
+    `by_hand` the chance that an operator sells by hand. Where everybody `sweeps`, there is something to be swept.
     """
 
     brokers: int = 2
@@ -55,6 +58,8 @@ class Plan:
     trouble_s: int = 200
     lies: float | None = None
     stands: float = 0.18
+    by_hand: float = 0.0
+    sweeps: bool = False
     room: Room | None = None
     budget_micro: int = 150_000_000
     real_keys: bool = False
@@ -108,7 +113,7 @@ class World:
         country, rng = self.map.operators[index], self.rng
         operator = SimOperator(
             country, self._key(country.entity), rng, SimClock(self.loop, self._skew()), self.domain, self.told,
-            Holds(per_buyer=rng.choice((500, 500, 3))),
+            Holds(per_buyer=rng.choice((500, 500, 3))), self._sales(), self.plan.sweeps,
         )  # fmt: skip
         if self.plan.trouble:
             lies = rng.choice((0, 0, 0, 0, 0.1))
@@ -118,6 +123,10 @@ class World:
             )  # fmt: skip
         return operator
 
+    def _sales(self) -> Sales:
+        by_hand = self.plan.by_hand and self.rng.random() < self.plan.by_hand
+        return Sales(approval=Approval.MANUAL if by_hand else Approval.AUTOMATIC)
+
     def _replicas(self, name: str) -> list[SimBroker]:
         disk = Disk(self.rng, self.told, fails=self.rng.choice((0, 0, 0.03)) if self.plan.trouble else 0.0)
         shared = Shared(self.rng) if self.plan.replicas > 1 else None
@@ -125,6 +134,8 @@ class World:
             SimBroker(
                 name, self._key(name), SimClock(self.loop, self._skew() // 4), disk, self.wire, self.operators,
                 self.domain, self.map.snapshot, self.map.facts, number=number, shared=shared,
+                patient=self.plan.by_hand > 0,
+                sweeps=self.plan.sweeps,
             )
             for number in range(self.plan.replicas)
         ]  # fmt: skip
@@ -158,6 +169,8 @@ class World:
     async def through(self, work: Coroutine[Any, Any, T]) -> T:
         """Start every node, do something, and clear the lives away."""
         self._nodes = [asyncio.create_task(self.weather.watch(one)) for one in (*self.operators, *self.brokers)]
+        people = [Person(one, self.brokers, self.wire, self.rng, self.told) for one in self.operators if one.by_hand]
+        self._people = [asyncio.create_task(one.sell()) for one in people]
         await asyncio.sleep(1)
         try:
             return await work
@@ -168,11 +181,13 @@ class World:
 
     async def _play(self) -> Outcome:
         plan = self.plan
-        storm = asyncio.create_task(self.weather.blow()) if plan.trouble else None
+        storms = [self.weather.blow()] if plan.trouble else []
+        storms += [Strays(self.operators, self.rng, self.told).stray()] if plan.sweeps else []
+        blowing = [asyncio.create_task(storm) for storm in storms]
         self._introduce()
         alive = [asyncio.create_task(b.live(self.rng.uniform(0, 60), plan.paths)) for b in self.buyers]
         await asyncio.sleep(plan.trouble_s)
-        if storm is not None:
+        for storm in blowing:
             storm.cancel()
         self.weather.quieten()
         await asyncio.wait({asyncio.gather(*alive), *self._nodes}, return_when=asyncio.FIRST_COMPLETED)
