@@ -19,7 +19,7 @@ from federation.broker.quotes.basis import canonical, kept_of
 from federation.broker.quotes.protocols import Claim, ClaimStore, QuoteStore, StoredQuote
 from federation.broker.standing import Standing
 from federation.broker.store.redis.store import RedisStore
-from federation.broker.store.sqlite import SqliteStore, migrations, open_database
+from federation.broker.store.sqlite import SqliteStore
 from federation.tokens.access import Holder, issue_access
 from federation.trust.belief import Belief
 from federation.trust.chain import TrustDomain
@@ -484,21 +484,3 @@ async def test_redis_keeps_everything_over_a_power_cut(emptied: RedisServer, wor
         assert await store.claim(claim("k"), NOW) == "o1"
         with pytest.raises(Problem, match="it became order o1"):
             await store.begin(placed(quote, "o2"), quote.id, None, [])
-
-
-@pytest.mark.asyncio
-async def test_sqlite_keeps_everything_over_a_restart(tmp_path: Path, world: World) -> None:
-    path = tmp_path / "broker.sqlite"
-    async with open_database(path) as database:
-        store = SqliteStore(database)
-        quote = await quoted(store, world)
-        await store.begin(placed(quote, "o1"), quote.id, claim("k"), [])
-    async with open_database(path) as database:
-        store = SqliteStore(database)
-        assert await store.unfinished() == (placed(quote, "o1"),)
-        ordered = structs.replace(quote, state=State.COMMITTED, order="o1")
-        assert await store.get_quote(quote.buyer, quote.id) == ordered
-        assert await store.claim(claim("k"), NOW) == "o1"
-        with pytest.raises(Problem, match="it became order o1"):
-            await store.begin(placed(quote, "o2"), quote.id, None, [])
-        assert await database.read(lambda c: c.execute("PRAGMA user_version").fetchone()[0]) == len(migrations())

@@ -1,4 +1,4 @@
-"""Files that an earlier version of the broker wrote: what was in them is found where it is looked for now."""
+"""Files that a broker wrote before, or an earlier version of it: all that was in them is found again."""
 
 from __future__ import annotations
 
@@ -13,13 +13,42 @@ from msgspec import structs
 
 from federation.broker.authority.filing import Party
 from federation.broker.orders.saga.decide import begin
+from federation.broker.orders.saga.state import OrderState
 from federation.broker.orders.terms import order_terms
+from federation.broker.quotes.protocols import Claim, StoredQuote
 from federation.broker.store.sqlite import SqliteStore, migrations, open_database
 from federation.node.sqlite import Database
 from schemas.lease import State
+from schemas.problem import Problem
 from schemas.segment import window
 from tests.support.seams import NOW
 from tests.support.world.run import RATES, Plan, World
+
+
+def ordered() -> tuple[StoredQuote, OrderState]:
+    """A quote, and the first entry of its order `o1`."""
+    world = World(1, Plan(operators=3, trouble=False), asyncio.get_running_loop())
+    quote = world.path_quote(window(NOW, NOW + 60))
+    return quote, begin(order_terms(quote, "o1", RATES, NOW), NOW + 60, NOW * 1_000_000)[0]
+
+
+@pytest.mark.asyncio
+async def test_sqlite_keeps_everything_over_a_restart(tmp_path: Path) -> None:
+    path, (quote, state) = tmp_path / "broker.sqlite", ordered()
+    claim = Claim(buyer=quote.buyer, key="k", digest="d")
+    async with open_database(path) as database:
+        store = SqliteStore(database)
+        await store.put_quote(quote, None)
+        await store.begin(state, quote.id, claim, [])
+    async with open_database(path) as database:
+        store = SqliteStore(database)
+        assert await store.unfinished() == (state,)
+        used = structs.replace(quote, state=State.COMMITTED, order="o1")
+        assert await store.get_quote(quote.buyer, quote.id) == used
+        assert await store.claim(claim, NOW) == "o1"
+        with pytest.raises(Problem, match="it became order o1"):
+            await store.begin(structs.replace(state, terms=structs.replace(state.terms, id="o2")), quote.id, None, [])
+        assert await database.read(lambda c: c.execute("PRAGMA user_version").fetchone()[0]) == len(migrations())
 
 
 @pytest.mark.asyncio
@@ -42,9 +71,7 @@ async def test_documents_filed_by_their_hashes_are_found_as_they_were_and_logged
 @pytest.mark.asyncio
 async def test_quotes_and_products_kept_in_other_rows_before_are_found(tmp_path: Path) -> None:
     before = list(takewhile(lambda one: "TABLE quote_bodies" not in one, migrations()))
-    world = World(1, Plan(operators=3, trouble=False), asyncio.get_running_loop())
-    quote = world.path_quote(window(NOW, NOW + 60))
-    state, _ = begin(order_terms(quote, "o1", RATES, NOW), NOW + 60, NOW * 1_000_000)
+    quote, state = ordered()
     part, body = state.terms.parts[0], msgspec.json.encode
     async with Database(tmp_path / "old.sqlite3", before) as database:
 
