@@ -117,7 +117,7 @@ def decode(body: bytes, kind: type[T]) -> T:
 
 
 def parse(body: bytes) -> Any:
-    """JSON as plain values. Raises `Problem`.
+    """JSON as plain values, which can be written again. Raises `Problem`.
 
     What comes out as the very same bytes when it is written again holds no member twice and no half of a character;
     whatever is spelled otherwise is read in the strict way, which is slower and says what is wrong.
@@ -135,8 +135,7 @@ def _parse_strictly(body: bytes) -> Any:
     try:
         # As text: json.loads would also guess UTF-16 from bytes, and let halves of characters pass.
         data = json.loads(body.decode(), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
-        if b"\\u" in body:
-            _no_lone_surrogates(data)
+        _check_writable(data)
     except (ValueError, RecursionError) as error:
         raise invalid("body", f"no valid JSON: {error}") from error
     return data
@@ -216,10 +215,10 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _no_lone_surrogates(data: Any) -> None:
+def _check_writable(data: Any) -> None:
     """Escapes can spell half a character, which no answer could repeat."""
     try:
-        json.dumps(data, ensure_ascii=False).encode()
+        msgspec.json.encode(data)
     except UnicodeEncodeError:
         raise ValueError("an escape stands for half a character") from None
 
