@@ -22,7 +22,7 @@ NOTHING: dict[str, dict[str, str]] = {"north": {}, "middle": {}, "south": {}}
 def forget(store: Path, order_id: str) -> None:
     """The journal of a broker that does not run loses an order."""
     with closing(sqlite3.connect(store)) as database:
-        for table, column in (("uses", "order_id"), ("segments", "order_id"), ("orders", "id")):
+        for table, column in (("uses", "order_id"), ("products", "order_id"), ("orders", "id")):
             database.execute(f"DELETE FROM {table} WHERE {column} = ?", (order_id,))
         database.commit()
 
