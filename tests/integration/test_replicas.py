@@ -8,44 +8,28 @@ import asyncio
 import json
 import os
 import random
-import re
-import shutil
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
-from itertools import count
-from pathlib import Path
-from typing import Final, TypeVar
+from collections.abc import AsyncIterator, Iterator
+from typing import Final
 
 import pytest
 import pytest_asyncio
 from msgspec import structs
 
 from federation.broker.replicas.lives import earlier
-from federation.broker.store.redis.keys import prefix
-from federation.cli.demo.ports import LOOPBACK, PortReserve
-from federation.cli.demo.processes import BROKER
 from federation.client.broker import BrokerClient
 from federation.client.lease import active, extended, released
 from federation.node.hatch import hand_in
-from schemas.answer import OrderView, QuotePending, QuoteView
+from schemas.answer import QuotePending, QuoteView
 from schemas.intent import Intent
-from schemas.lease import BILLABLE, TERMINAL, State
+from schemas.lease import BILLABLE, State
 from schemas.problem import Problem
 from schemas.request import Extension
-from tests.support.federation import BROKER_ENTITY, ENDS, GBPS, BrokerPlan, TinyFederation, tiny_federation
 from tests.support.redis_server import RedisServer
+from tests.support.replicas import INTENT, NOTHING, PREFIX, TAKEOVER_S, Replicas, all_released, replicated
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-T = TypeVar("T")
-TAKEOVER_S: Final = 2
 INJECTIONS: Final = 20
-PREFIX: Final = prefix(BROKER_ENTITY)
-PATIENCE_S: Final = 8.0  # for one answer of a replica that may be stopped
-INTENT = Intent(a=ENDS[0], z=ENDS[1], bandwidth_bps=GBPS // 10, duration_s=3600)
-NOTHING: dict[str, dict[str, str]] = {"north": {}, "middle": {}, "south": {}}
-# After a refusal that will not change, a buyer asks for a new quote; anything else may be asked again.
-FINAL: Final = frozenset({"QUOTE_EXPIRED", "INCOMPATIBLE_STATE", "OPERATOR_REFUSED", "NOT_FOUND"})
 
 
 @pytest.fixture(scope="module")
@@ -54,137 +38,10 @@ def server() -> Iterator[RedisServer]:
         yield running
 
 
-@dataclass
-class Replicas:
-    """The replicas by number; 0 is the federation's own broker."""
-
-    federation: TinyFederation
-    server: RedisServer
-    addresses: list[str]
-
-    def client(self, number: int) -> BrokerClient:
-        return BrokerClient(self.addresses[number % len(self.addresses)], "alice-key", timeout_s=600)
-
-    async def start(self, number: int) -> None:
-        processes, nodes, name = self.federation.processes, self.federation.nodes, self._name(number)
-        command = [*BROKER, "--config", str(self.federation.folder / name / "config.toml")]
-        nodes[name] = processes.start(name, command)
-        await processes.ready(nodes[name])
-
-    def kill(self, number: int) -> None:
-        self.federation.kill(self._name(number))
-
-    def name(self, number: int) -> str:
-        """What a replica calls itself in this life, or did in its last one."""
-        said = json.loads((self.federation.folder / self._name(number) / "data" / "replica").read_text())
-        return f"{said['replica']}.{said['life']}"
-
-    def signal(self, number: int, what: signal.Signals) -> None:
-        self.federation.nodes[self._name(number)].process.send_signal(what)
-
-    async def until(self, so: Callable[[], bool]) -> None:
-        while not so():
-            await asyncio.sleep(0.02)
-
-    async def begun(self, orders: int) -> None:
-        """So many are announced, and not over."""
-        with self.server.client() as client:
-            await self.until(lambda: int(client.xlen(f"{PREFIX}to-carry")) >= orders)
-
-    def taken(self, order_id: str) -> int:
-        """How often an order was taken over."""
-        with self.server.client() as client:
-            return int(json.loads(client.get(f"{PREFIX}order:{order_id}")).get("taken", 0))
-
-    async def anywhere(self, first: int, ask: Callable[[BrokerClient], Awaitable[T]]) -> T:
-        """The answer of whichever replica gives one, from `first` on."""
-        for number in count(first):
-            try:
-                async with asyncio.timeout(PATIENCE_S), self.client(number) as client:
-                    return await ask(client)
-            except TimeoutError:
-                continue
-            except Problem as problem:
-                if problem.code in FINAL:
-                    raise
-                await asyncio.sleep(0.1)
-        raise AssertionError
-
-    async def bought(self, first: int, key: str) -> OrderView:
-        """One lease, asked for under one key for each step, wherever there is an answer."""
-        for attempt in count():
-            name = f"{key}-{attempt}"
-            quote: QuoteView = await self.anywhere(first, lambda broker, n=name: broker.quote(INTENT, f"quote-{n}"))
-            try:
-                order: OrderView = await self.anywhere(
-                    first, lambda broker, q=quote.id, n=name: broker.order(q, f"order-{n}")
-                )
-            except Problem:
-                continue  # also where it is not found: quoted while the store was away, and not written yet
-            try:
-                return await self.settled(first + 1, order.id)
-            except Problem as problem:
-                if problem.code == "NOT_FOUND":
-                    raise
-        raise AssertionError
-
-    async def settled(self, first: int, order_id: str) -> OrderView:
-        """The order once it is in force. Raises `OPERATOR_REFUSED` where it came to nothing."""
-        return await self.anywhere(first, lambda broker: _active(broker, order_id))
-
-    async def released(self, first: int, order_id: str) -> OrderView:
-        async def ask(broker: BrokerClient) -> OrderView:
-            return await released(broker, await broker.get_order(order_id))
-
-        return await self.anywhere(first, ask)
-
-    def _name(self, number: int) -> str:
-        return "broker" if number == 0 else f"broker{number}"
-
-
-async def _active(broker: BrokerClient, order_id: str) -> OrderView:
-    return await active(broker, await broker.get_order(order_id, 1))
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def replicas(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Replicas]:
-    desk, folder = BrokerPlan(redis=server.store.redis).patient(), tmp_path_factory.mktemp("federation")
-    async with tiny_federation(folder, desk=desk, start=False) as made:
-        with PortReserve() as ports:
-            siblings = [_sibling(folder, number, ports.take()) for number in (1, 2)]
-            _shortened(folder / "broker" / "config.toml")
-            await made.start(*(plan.name for plan in made.plans))
-            running = Replicas(made, server, [made.broker, *siblings])
-            await asyncio.gather(*(running.start(number) for number in range(3)))
-            yield running
-
-
-def _sibling(folder: Path, number: int, port: int) -> str:
-    """A replica has the keys and settings of the broker, and a listener and a folder of its own."""
-    own = folder / f"broker{number}"
-    shutil.copytree(folder / "broker", own)
-    config = own / "config.toml"
-    config.write_text(re.sub(r"http_port = \d+", f"http_port = {port}", config.read_text()))
-    _shortened(config)
-    return f"http://{LOOPBACK}:{port}"
-
-
-def _shortened(config: Path) -> None:
-    text = config.read_text()
-    config.write_text(text.replace("store = { ", f"store = {{ takeover_s = {TAKEOVER_S}, "))
-    assert "takeover_s" in config.read_text()
-
-
-async def all_released(replicas: Replicas, orders: list[OrderView]) -> None:
-    """Every one is in force on every operator, then on none."""
-    assert {order.state for order in orders} <= BILLABLE
-    there = await replicas.federation.products()
-    assert {name: len(found) for name, found in there.items()} == dict.fromkeys(NOTHING, len(orders))
-    ended = await asyncio.gather(*(replicas.released(n, order.id) for n, order in enumerate(orders)))
-    assert {order.state for order in ended} == {State.RELEASED}
-    assert await replicas.federation.products() == NOTHING
-    listed = await replicas.anywhere(0, lambda broker: broker.orders())
-    assert {order.state for order in listed} <= TERMINAL
+    async with replicated(tmp_path_factory.mktemp("federation"), server) as running:
+        yield running
 
 
 async def test_any_replica_answers_for_any_order_and_a_key_has_one_effect(replicas: Replicas) -> None:
@@ -284,11 +141,11 @@ async def test_whatever_befalls_whom(replicas: Replicas, server: RedisServer) ->
         await replicas.begun(rng.randint(1, 4))
         fate, number, for_s = rng.choice(fates), rng.randrange(3), rng.uniform(0, 2 * TAKEOVER_S)
         print(f"{turn}: {fate} {number} for {for_s:.1f} s")
-        await befall(replicas, fate, number, for_s)
+        await befall(replicas, server, fate, number, for_s)
         await all_released(replicas, await asyncio.gather(*buying))
 
 
-async def befall(replicas: Replicas, fate: str, number: int, for_s: float) -> None:
+async def befall(replicas: Replicas, server: RedisServer, fate: str, number: int, for_s: float) -> None:
     """Something happens to a replica or to the store, and ends after a while."""
     match fate:
         case "killed":
@@ -300,13 +157,13 @@ async def befall(replicas: Replicas, fate: str, number: int, for_s: float) -> No
             await asyncio.sleep(for_s)
             replicas.signal(number, signal.SIGCONT)
         case "store killed":
-            replicas.server.kill()
+            server.kill()
             await asyncio.sleep(for_s)
-            replicas.server.start()
+            server.start()
         case "store stopped":
-            replicas.server.pause()
+            server.pause()
             await asyncio.sleep(for_s)
-            replicas.server.resume()
+            server.resume()
 
 
 async def test_a_replica_that_waits_for_a_person_is_killed_and_another_one_goes_on_waiting(replicas: Replicas) -> None:

@@ -73,6 +73,10 @@ class Watched:
         named = [str(self._said(port, "get-master-addr-by-name", SERVICE)[1]) for port in self.sentinel_ports]
         return self.servers[self.ports.index(int(max(named, key=named.count)))]
 
+    def client(self) -> Redis:
+        """Somebody else who talks to the primary of now."""
+        return self.primary.client()
+
     async def watch(self) -> None:
         """Have everything follow its primary, and the sentinels know each other and all of it."""
         copies = len(self.servers) - 1
