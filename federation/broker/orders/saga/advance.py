@@ -14,7 +14,7 @@ from msgspec import structs
 
 from federation.broker.orders.saga import extension, handing, idle
 from federation.broker.orders.saga.agree import disagreement
-from federation.broker.orders.saga.bill import disputes, path_bill
+from federation.broker.orders.saga.bill import disputes, owed, path_bill
 from federation.broker.orders.saga.fold import RANK, with_legs
 from federation.broker.orders.saga.pace import (
     END_GRACE_S,
@@ -102,16 +102,17 @@ def releasing(state: OrderState) -> OrderState:
     """RELEASED once every segment is settled; then the bill."""
     if not _settled(state):
         return _prepared(state)
-    for why in disputes(state):
+    claimed = owed(state)
+    for why in disputes(state, claimed):
         state = noted(state, why)
-    return structs.replace(moved(state, State.RELEASED), bill=path_bill(state))
+    return structs.replace(moved(state, State.RELEASED), bill=path_bill(state, claimed))
 
 
 def compensating(state: OrderState) -> OrderState:
     """FAILED once every segment is settled; nothing is billed."""
     if not _settled(state):
         return _prepared(state)
-    return structs.replace(moved(state, State.FAILED), bill=path_bill(state))
+    return structs.replace(moved(state, State.FAILED), bill=path_bill(state, owed(state)))
 
 
 RULES: Final[Mapping[State, Callable[[OrderState], OrderState]]] = MappingProxyType(

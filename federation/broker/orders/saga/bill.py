@@ -17,21 +17,27 @@ from schemas.price import Line, Money, total, usage
 from schemas.token import SKEW_S
 
 ROUNDED_UP: Final = 2  # micro-units at most, of the two lines of use
+Owed = tuple[tuple[int, Bill, Money], ...]  # position in the path, what an operator bills, and what that comes to
 
 
-def path_bill(state: OrderState) -> Bill:
+def owed(state: OrderState) -> Owed:
+    """The bills of a path that was ACTIVE, each with its segment's position and what it comes to for the buyer."""
+    bills = [(index, bill) for index, leg in enumerate(state.legs) if (bill := leg.bill)]
+    return tuple((index, bill, due(state, index, bill)) for index, bill in bills) if state.was_active else ()
+
+
+def path_bill(state: OrderState, claimed: Owed) -> Bill:
     """The buyer's bill once every segment is settled: one line per segment, named by its operator.
 
     A path that never was ACTIVE costs nothing, whatever an operator claims.
     """
     currency = state.total.currency
-    bills = [(index, bill) for index, leg in enumerate(state.legs) if (bill := leg.bill)]
-    if not state.was_active or not bills:
+    if not claimed:
         return Bill(start=None, end=None, lines=(), total=Money(currency, 0))
-    owed = [(state.terms.parts[index].operator, due(state, index, bill)) for index, bill in bills]
-    lines = tuple(Line(name, state.terms.rates.convert(money, currency).micro) for name, money in owed)
-    starts = [bill.start for _, bill in bills if bill.start]
-    ends = [bill.end for _, bill in bills if bill.end]
+    named = [(state.terms.parts[index].operator, money) for index, _, money in claimed]
+    lines = tuple(Line(name, state.terms.rates.convert(money, currency).micro) for name, money in named)
+    starts = [bill.start for _, bill, _ in claimed if bill.start]
+    ends = [bill.end for _, bill, _ in claimed if bill.end]
     return Bill(
         start=min(starts, default=None),
         end=max(ends, default=None),
@@ -40,12 +46,11 @@ def path_bill(state: OrderState) -> Bill:
     )
 
 
-def disputes(state: OrderState) -> Iterator[str]:
+def disputes(state: OrderState, claimed: Owed) -> Iterator[str]:
     """A sentence for every operator that bills more than it sold."""
-    for index, leg in enumerate(state.legs):
-        if state.was_active and leg.bill and (owed := due(state, index, leg.bill)) != leg.bill.total:
-            name = state.terms.parts[index].name
-            yield f"{name} bills {leg.bill.total}; by its quote it is at most {owed}"
+    for index, bill, money in claimed:
+        if money != bill.total:
+            yield f"{state.terms.parts[index].name} bills {bill.total}; by its quote it is at most {money}"
 
 
 def due(state: OrderState, index: int, bill: Bill) -> Money:
