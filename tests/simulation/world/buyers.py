@@ -193,7 +193,7 @@ class SimBuyer:
             except Problem as told:
                 # As the HTTP face does: what says nothing else was refused before it did anything.
                 problem = told.with_outcome(told.outcome or Outcome.NONE)
-                if problem.outcome not in SURE or problem.code in AGAIN:
+                if problem.outcome not in SURE or (problem.code in AGAIN and not _over(what, problem)):
                     await asyncio.sleep(self.rng.uniform(0.5, 3))
                     continue
                 self.told[f"refused: {problem.code}"] += 1
@@ -256,6 +256,11 @@ class SimBuyer:
             if problem.code in {"NOT_FOUND", *AGAIN}:
                 return
         self.complaints.append(f"{self.me.asker} could touch {order_id}, which belongs to another")
+
+
+def _over(what: str, problem: Problem) -> bool:
+    """Whether a quote that was waited for came to nothing, though its code, that of a full disk, says to ask again."""
+    return what == "wait" and problem.outcome is Outcome.UNDONE
 
 
 def _id(answer: Any) -> str:
