@@ -28,7 +28,8 @@ class Events:
     """Changes to watchers, by broker."""
 
     def __init__(self) -> None:
-        self._watchers: dict[EntityId, set[asyncio.Queue[LeaseChange]]] = {}
+        # Told in the order in which they came, the same in every run.
+        self._watchers: dict[EntityId, dict[asyncio.Queue[LeaseChange], None]] = {}
 
     def publish(self, broker: EntityId, change: LeaseChange) -> None:
         """Tell everyone who watches this broker's leases; one that does not read loses the oldest."""
@@ -40,10 +41,10 @@ class Events:
     async def watch(self, broker: EntityId) -> AsyncGenerator[LeaseChange, None]:
         """Changes from now on."""
         queue: asyncio.Queue[LeaseChange] = asyncio.Queue(WAITING_MAX)
-        watchers = self._watchers.setdefault(broker, set())
-        watchers.add(queue)
+        watchers = self._watchers.setdefault(broker, {})
+        watchers[queue] = None
         try:
             while True:
                 yield await queue.get()
         finally:
-            watchers.discard(queue)
+            watchers.pop(queue, None)

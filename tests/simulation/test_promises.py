@@ -68,9 +68,9 @@ def early(state: object) -> bool:
     return not getattr(state, "was_active", False)
 
 
-@pytest.mark.parametrize("seed", [7, 8])
-def test_a_seed_replays(seed: int) -> None:
-    first, again = play(seed), play(seed)
+@pytest.mark.parametrize(("seed", "plan"), [(7, "drawn"), (8, "replicas"), (16, "by hand"), (18, "swept")])
+def test_a_seed_replays(seed: int, plan: str) -> None:
+    first, again = play(seed, PLANS[plan]), play(seed, PLANS[plan])
     assert first.told == again.told
     assert [state.history for state in first.states] == [state.history for state in again.states]
 

@@ -32,7 +32,7 @@ class Life:
         self.tasks: set[asyncio.Task[Any]] = set()  # the loop itself keeps only weak references
         self._parked: list[asyncio.Future[None]] = []
         self._standing: list[asyncio.Future[None]] = []
-        self._asked: set[asyncio.Future[Any]] = set()
+        self._asked: dict[asyncio.Future[Any], None] = {}  # in order, so that they end in the same one in every run
         self._context: Context = copy_context()
         self._context.run(CURRENT.set, self)
 
@@ -73,8 +73,8 @@ class Life:
             work.close()
             answer.set_exception(Ended(self.name))
             return answer
-        self._asked.add(answer)
-        answer.add_done_callback(self._asked.discard)
+        self._asked[answer] = None
+        answer.add_done_callback(self._asked.pop)
         self.run(work).add_done_callback(lambda task: _hand_over(task, answer))
         return answer
 
