@@ -37,6 +37,7 @@ IMPORTED = (
 )  # fmt: skip
 MAINS = (OPERATOR[2], BROKER[2])
 ADOPT = 36  # PR_SET_CHILD_SUBREAPER: what loses its parent becomes a child of ours, not of init
+FOLLOW = 1  # PR_SET_PDEATHSIG: what is sent to this process when its parent ends
 WAIT_S = 0.01
 SIZE = 4  # bytes of a length or an id
 
@@ -117,8 +118,12 @@ def _adopting() -> Iterator[None]:
 
 
 def _adopt(on: bool) -> None:
+    _prctl(ADOPT, int(on))
+
+
+def _prctl(option: int, value: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.prctl(ADOPT, int(on), 0, 0, 0) == 0, os.strerror(ctypes.get_errno())
+    assert libc.prctl(option, value, 0, 0, 0) == 0, os.strerror(ctypes.get_errno())
 
 
 def _exactly(peer: socket.socket, size: int) -> bytes:
@@ -154,10 +159,12 @@ def _grandchild() -> int:
     told, tell = os.pipe()
     between = os.fork()
     if between == 0:
+        born_of = os.getpid()
         pid = os.fork()
         if pid:
             os.write(tell, pid.to_bytes(SIZE))
             os._exit(0)
+        _follow_from(born_of)
     os.close(tell)
     if between == 0:
         os.close(told)
@@ -165,6 +172,13 @@ def _grandchild() -> int:
     os.waitpid(between, 0)
     with open(told, "rb") as pipe:
         return int.from_bytes(pipe.read(SIZE))
+
+
+def _follow_from(born_of: int) -> None:
+    """Once adopted, end with whoever adopted: a suite that is killed leaves no daemons behind."""
+    while os.getppid() == born_of:
+        time.sleep(WAIT_S / 10)
+    _prctl(FOLLOW, signal.SIGKILL)
 
 
 def _become(files: Sequence[int], environment: dict[str, str], folder: str) -> None:
