@@ -37,6 +37,7 @@ PRUNE_S: Final = 3_600
 DECLINE_TRIES: Final = 8
 KEEP_S: Final = 7 * 86_400  # how long it is told why a quote came to nothing
 ANSWERED: Final = frozenset({State.HELD, State.QUOTED})
+PASSED: Final = frozenset({"UNAVAILABLE", "TOO_MANY_REQUESTS"})  # what passes, but not for a quote that is over
 log = logging.getLogger(__name__)
 
 
@@ -227,8 +228,7 @@ class Slow:
         try:
             stored = await self._made(journal, sight)
         except Problem as problem:
-            left = problem.with_outcome(Outcome.UNDONE)
-            await journal.write(state=State.DECLINED, problem=msgspec.to_builtins(left.as_dict()))
+            await journal.write(state=State.DECLINED, problem=msgspec.to_builtins(_final(problem).as_dict()))
         except (TakenOver, asyncio.CancelledError):
             raise
         except Exception:
@@ -313,3 +313,11 @@ class Slow:
             await asyncio.sleep(LOOK_S)
         else:
             await carried[0].settled.wait()
+
+
+def _final(problem: Problem) -> Problem:
+    """Why there is no quote and never will be: who is told to come again would ask for this one without end."""
+    if problem.code not in PASSED:
+        return problem.with_outcome(Outcome.UNDONE)
+    why = f"this quote came to nothing ({problem.detail}); ask for another one"
+    return Problem("INCOMPATIBLE_STATE", why, outcome=Outcome.UNDONE, extra=problem.extra)

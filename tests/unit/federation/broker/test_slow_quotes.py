@@ -41,6 +41,7 @@ class Store(RedisStore):
     def __init__(self, space: Keyspace) -> None:
         super().__init__(space)
         self.left: int | None = None
+        self.full = False
         self.writes = 0
 
     async def put_waiting(self, waiting: Waiting, claim: Claim | None = None) -> bool:
@@ -49,6 +50,8 @@ class Store(RedisStore):
         return done
 
     async def put_quote(self, quote: StoredQuote, claim: Claim | None, texts: Any = ()) -> None:
+        if self.full:
+            raise Problem("UNAVAILABLE", "the store cannot write", retry_after_s=1)
         await super().put_quote(quote, claim, dict(texts))
         self._count()
 
@@ -236,6 +239,22 @@ async def test_at_the_deadline_everything_is_let_go_and_the_buyer_told_why() -> 
         assert problem is not None
         assert (problem.code, problem.outcome) == ("OPERATOR_UNREACHABLE", "undone")
         assert "Beta did not answer in the time that was given" in problem.detail
+        nothing_left(operators)
+
+
+@pytest.mark.asyncio
+async def test_nobody_is_told_to_come_again_for_a_quote_that_came_to_nothing() -> None:
+    async with office("Beta") as (broker, operators):
+        waiting = await broker.quote()
+        assert isinstance(waiting, Waiting)
+        broker.store.full = True
+        await operators["Beta"].grant()
+        over = await broker.settled(waiting.id)
+        assert isinstance(over, Waiting)
+        problem = failure(over)
+        assert problem is not None
+        assert (problem.code, problem.outcome, problem.retry_after_s) == ("INCOMPATIBLE_STATE", "undone", None)
+        assert "the store cannot write" in problem.detail
         nothing_left(operators)
 
 
