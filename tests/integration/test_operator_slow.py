@@ -220,15 +220,21 @@ async def test_a_person_answers_at_the_command_line(tmp_path: Path) -> None:
         assert await said("list") == "nothing waits\n"
 
 
+async def leased(world: OperatorWorld, **wanted: int) -> Deal:
+    """A lease in force, to which a person said yes."""
+    asked = await world.broker.ask(plan(**wanted), answer_by=NOW + 600)
+    await world.running.desk.grant(asked.answer.id)
+    deal = await world.broker.look(asked)
+    await world.broker.order(deal)
+    await world.broker.confirm(deal)
+    return deal
+
+
 @pytest.mark.asyncio
 async def test_nobody_has_more_bandwidth_than_a_person_granted(tmp_path: Path) -> None:
     world = OperatorWorld(tmp_path, selling=MANUAL)
     async with world.run():
-        asked = await world.broker.ask(plan(gbps=10), answer_by=NOW + 600)
-        await world.running.desk.grant(asked.answer.id)
-        deal = await world.broker.look(asked)
-        await world.broker.order(deal)
-        await world.broker.confirm(deal)
+        deal = await leased(world, gbps=10)
         held = deal.receipts[-1].segment
 
         async def change(gbps: int) -> Deal:
@@ -248,11 +254,7 @@ async def test_nobody_has_more_bandwidth_than_a_person_granted(tmp_path: Path) -
 async def test_more_time_waits_for_a_person_like_a_new_lease(tmp_path: Path) -> None:
     world = OperatorWorld(tmp_path, selling=MANUAL)
     async with world.run():
-        asked = await world.broker.ask(plan(duration_s=800), answer_by=NOW + 600)
-        await world.running.desk.grant(asked.answer.id)
-        deal = await world.broker.look(asked)
-        await world.broker.order(deal)
-        await world.broker.confirm(deal)
+        deal = await leased(world, duration_s=800)
         held = deal.receipts[-1].segment
 
         async def longer(until: int, by: int | None = NOW + 700) -> Deal:
