@@ -132,10 +132,11 @@ class Once:
             return await _repeated(answered, again)
         try:
             answer = await self._once(claim, work, again)
-        except Problem:
+        except Problem as problem:
             await turns.leave(claim)
-            if (answered := await self._known(claim)) is None:
-                raise
+            if (answered := await self._known(claim)) in {None, _refusal(problem)}:
+                raise  # with all its members, of which fewer may be kept
+            assert answered is not None, "or it would have been raised"
             return await _repeated(answered, again)
         if await turns.leave(claim) or (answered := await self._known(claim)) is None:
             return answer

@@ -273,3 +273,21 @@ async def test_a_refusal_stays_one_and_the_turn_is_left() -> None:
 
     await in_turn(turns, main)
     assert turns.left == 1
+
+
+@pytest.mark.asyncio
+async def test_who_is_refused_first_reads_all_of_it_among_replicas_too() -> None:
+    async def main(runs: Runs, once: Once) -> None:
+        claim, binding = claim_of("ann", "k", "quote", 1), ["x" * 100] * 20
+
+        async def refused() -> str:
+            raise Problem("NO_FEASIBLE_PATH", "none", extra={"binding": binding})
+
+        told = []
+        for _ in range(2):
+            with pytest.raises(Problem, match="none") as caught:
+                await once.run(claim, refused, runs.again)
+            told.append(caught.value.extra.get("binding"))
+        assert told == [binding, None], "the first time, and where only what is short is kept"
+
+    await in_turn(OneTurn(), main)
