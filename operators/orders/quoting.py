@@ -207,8 +207,9 @@ class Quoting:
 
     def _in_hand(self, wish: _Wish) -> Quote | None:
         """What this buyer holds for a change of the same lease. A lease has one change in hand, so a question that
-        comes again takes the place of the one whose answer was lost, as if it had named it."""
-        if wish.ask.product is None:
+        comes again takes the place of the one whose answer was lost, as if it had named it. One for a price alone takes
+        nobody's place."""
+        if wish.ask.product is None or not wish.hold_s:
             return None
         whose, now = (wish.broker, wish.buyer, wish.ask.product), self._shop.now()
         for one in self._shop.quotes.values():

@@ -366,6 +366,15 @@ async def test_a_change_that_is_asked_for_again_takes_the_place_of_the_hold_whos
         assert world.free(UNI_A, after) == 100
 
 
+async def test_to_ask_what_a_change_costs_lets_go_of_no_hold(tmp_path: Path) -> None:
+    async with OperatorWorld(tmp_path).run() as world:
+        deal = await world.broker.lease(plan(gbps=60))
+        held = await world.broker.ask(**extension(deal, 600))
+        await world.broker.ask(**extension(deal, 700), hold_s=0)
+        await world.broker.order(held)
+        assert (await world.broker.confirm(held)).segment.window == window(NOW, NOW + HOUR + 600)
+
+
 async def test_release_lets_a_waiting_extension_go(tmp_path: Path) -> None:
     async with OperatorWorld(tmp_path).run() as world:
         deal = await world.broker.lease(plan())
