@@ -176,12 +176,14 @@ async def test_leases_that_ended_long_ago_are_forgotten_with_what_is_theirs_alon
         found.requests += [(row.id, b"{}") for row in (*quotes, order, longer)]
         return found
 
+    ahead = ended("ahead", NOW + 20)  # made while the clock was wrong
+    await store.commit(Batch(leases=[structs.replace(ahead.leases[0], created_at=NOW + 90)]))
     for name, at in (("old", NOW + 10), ("older", NOW + 5), ("young", NOW + 20)):
         await store.commit(ended(name, at))
     await store.commit(ended("live", NOW, State.UP))
     assert await store.prune_ended(NOW + 5, 10) == 0
     assert [await store.prune_ended(NOW + 15, 1) for _ in range(3)] == [1, 1, 0]
-    assert {row.id for row in await store.leases(BROKER)} == {"young", "live"}
+    assert {row.id for row in await store.leases(BROKER)} == {"ahead", "young", "live"}
     assert {row.id for row in await store.orders(BROKER, None)} == {"o-young", "m-young", "o-live", "m-live"}
     assert {row.id for row in await store.quotes(BROKER, None)} == {"q-young", "mq-young", "q-live", "mq-live"}
     assert {*await store.requests(["q-old", "mq-old", "o-older", "m-older", "o-live"])} == {"o-live"}
