@@ -371,7 +371,11 @@ async def test_texts_that_nobody_needs_are_forgotten(whole: BrokerStore, world: 
     assert await whole.prune_texts(NOW + 4 * DAY, 100) < 100
     assert {*(await whole.get_texts(every)).values()} == {"a.b.c", "both.b.c", "chain.b.c"}
     assert await whole.prune_chains(NOW, 10) == 0
-    assert (await whole.prune_chains(NOW + 1, 10), await whole.chains("https://op.example")) == (1, ())
+    await whole.put_chains(NOW + DAY, {"https://op.example": ("later.b.c", "chain.b.c")})
+    assert await whole.prune_chains(NOW + 1, 10) == 1
+    await whole.prune_texts(NOW + 4 * DAY, 100)
+    assert [one.tokens for one in await whole.chains("https://op.example")] == [("later.b.c", "chain.b.c")], "shared"
+    assert (await whole.prune_chains(NOW + 2 * DAY, 10), await whole.chains("https://op.example")) == (1, ())
     await whole.prune_texts(NOW + 4 * DAY, 100)
     assert {*(await whole.get_texts(every)).values()} == {"a.b.c", "both.b.c"}
     assert {*(await whole.get_texts(ordered[1])).values()} == {*ordered[1].values()}, "what an order rests on is there"

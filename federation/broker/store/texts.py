@@ -20,6 +20,7 @@ from schemas.decision import Decision
 from schemas.segment import Hash
 
 NOTED_S: Final = 86_400  # how exactly it is known when a text was used last
+STATEMENT_S: Final = 8 * 86_400  # a chain that was believed so much later has no statement of before
 _QUOTE: Final = msgspec.json.Decoder(StoredQuote)
 
 
@@ -99,8 +100,12 @@ def _forget(connection: sqlite3.Connection, after: Hash, before_s: int, limit: i
 
 
 def _forget_chains(connection: sqlite3.Connection, before_s: int, limit: int) -> int:
+    """A chain shares statements with others, and those after it: what these rest on stays pinned."""
     rows = connection.execute("SELECT entity, chain FROM standing WHERE at_s < ? LIMIT ?", (before_s, limit)).fetchall()
     for row in rows:
         connection.execute("DELETE FROM standing WHERE entity = ? AND chain = ?", tuple(row))
         connection.executemany("DELETE FROM pinned WHERE hash = ?", [(name,) for name in row["chain"].split(",")])
+    if rows:
+        others = connection.execute("SELECT chain FROM standing WHERE at_s < ?", (before_s + STATEMENT_S,)).fetchall()
+        pin(connection, {name for row in others for name in row["chain"].split(",")})
     return len(rows)
