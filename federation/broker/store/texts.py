@@ -29,11 +29,15 @@ class TextRows:
 
     _database: Database
     _looked_at: Hash = ""
+    _pinned_for_s: int | None = None
 
     async def prune_texts(self, before_s: int, limit: int) -> int:
-        """See `PruneStore.prune_texts`. None is forgotten before all orders have pinned theirs."""
-        if await self._database.write(lambda connection: _pin(connection, limit), long=True) == limit:
-            return limit
+        """See `PruneStore.prune_texts`. None is forgotten before all orders have pinned theirs, once for a moment: what
+        is ordered from then on rests on texts that are younger."""
+        if self._pinned_for_s != before_s:
+            if await self._database.write(lambda connection: _pin(connection, limit), long=True) == limit:
+                return limit
+            self._pinned_for_s = before_s
         after = self._looked_at
         looked = await self._database.write(lambda connection: _forget(connection, after, before_s, limit), long=True)
         self._looked_at = looked[-1] if len(looked) == limit else ""

@@ -1,0 +1,51 @@
+"""How much is read to forget texts: whoever writes waits for it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from federation.broker.store import sqlite
+from federation.broker.store.texts import TextRows
+
+NOW = 1_795_000_000
+
+
+class Counted:
+    """A database in memory that counts the steps of SQLite."""
+
+    def __init__(self) -> None:
+        self.connection, self.steps = sqlite3.connect(":memory:", isolation_level=None), 0
+        self.connection.row_factory = sqlite3.Row
+        for script in sorted((Path(sqlite.__file__).parent / "migrations").glob("*.sql")):
+            self.connection.executescript(script.read_text())
+        self.connection.set_progress_handler(self._count, 1)
+
+    def _count(self) -> int:
+        self.steps += 1
+        return 0
+
+    async def write(self, work: Callable[[sqlite3.Connection], Any], *, long: bool) -> Any:
+        return work(self.connection)
+
+
+async def steps(orders: int) -> int:
+    """Steps to look at the next texts, of which there are none, after that many orders were found to be pinned."""
+    rows, database = TextRows(), Counted()
+    rows._database = database  # type: ignore[assignment]
+    names = [(str(number),) for number in range(orders)]
+    database.connection.executemany("INSERT INTO uses (quote_id, order_id) VALUES (?1, ?1)", names)
+    database.connection.executemany("INSERT INTO pinned_quotes (quote_id) VALUES (?)", names)
+    assert await rows.prune_texts(NOW, 10) == 0
+    database.steps = 0
+    assert await rows.prune_texts(NOW, 10) == 0
+    return database.steps
+
+
+@pytest.mark.asyncio
+async def test_orders_are_looked_through_once_for_all_texts() -> None:
+    assert await steps(1_000) == await steps(10)
