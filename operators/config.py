@@ -311,7 +311,7 @@ refresh_s = 300                       # how often anchors are asked for their me
 [listen]
 host = "127.0.0.1"
 http_port = 8100                      # Sonata and documents; 0 lets the system choose
-grpc_port = 8101                      # the mesh: offer sheets, deltas, confirm
+grpc_port = 8101                      # the mesh: offer sheets, deltas, news of leases
 public_port = 8102                    # who this operator is: https://surf.example/.well-known/ leads here
 # health_port = 8103                  # GET /healthz in plain HTTP for what watches over the process, and nothing else
 hosts = ["surf.example"]              # what others dial: in its endpoints and its TLS leaf

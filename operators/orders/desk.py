@@ -1,4 +1,4 @@
-"""The desk: what the Sonata machinery calls, and the mesh's confirm. Every act runs to its end once begun."""
+"""The desk: what the Sonata machinery calls, and confirms. Every act runs to its end once begun."""
 
 from __future__ import annotations
 
