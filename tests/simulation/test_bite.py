@@ -111,7 +111,7 @@ BROKER = (
         (extension._ordering, "return state if waiting else", "return"),
     ), LONGER),
     Bent("a key that is good for two answers", "once", (
-        (Once._into, "await work() if answered is None else await again(answered)", "await work()"),
+        (Once._once, "return await _repeated(answered, again)", "pass"),
     )),
 )  # fmt: skip
 
@@ -125,7 +125,7 @@ OPERATOR = (
     Bent(
         "a label is given twice",
         "no_oversell",
-        ((calendar.LabelCalendar.take, "exists and self._is_free(interface, label, start_s, end_s)", "exists"),),
+        ((calendar.LabelCalendar.take, "exists and labels.is_free(label, start_s, end_s)", "exists"),),
         CROWD,
     ),
     Bent(

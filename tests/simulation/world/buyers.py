@@ -188,6 +188,7 @@ class SimBuyer:
             try:
                 answer = await self._once(lambda desk: call(desk, key), key)
             except (Refused, Broken, TimeoutError):
+                self.wire.strays.add(key)  # a replica that stands still may go on with it while another one answers
                 await asyncio.sleep(self.rng.uniform(0.5, 3))
                 continue
             except Problem as told:
