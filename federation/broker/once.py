@@ -16,13 +16,12 @@ from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
-from federation.broker.quotes.protocols import Claim, ClaimStore
+from federation.broker.quotes.protocols import REFUSAL, Claim, ClaimStore
 from federation.node.seams import Clock
 from federation.trust.jose import sha256_b64
 from schemas.problem import PASSING, Outcome, Problem, from_dict
 
 T = TypeVar("T")
-REFUSAL: Final = "!"  # how an answer begins that is a refusal; an id never does
 REFUSAL_BYTES_MAX: Final = 1_024  # kept as long as its key, of however many requests
 WAIT_S: Final = 10.0  # for the answer of another replica
 LOOK_AGAIN_S: Final = 0.05

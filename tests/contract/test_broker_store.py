@@ -207,6 +207,15 @@ async def test_a_key_is_taken_once(store: Store) -> None:
 
 
 @pytest.mark.asyncio
+async def test_what_was_refused_has_no_effect_later(whole: BrokerStore, world: World) -> None:
+    quote = await quoted(whole, world)
+    await whole.answer(claim("k"), "!no")
+    with pytest.raises(Problem, match="refused meanwhile"):
+        await whole.begin(placed(quote, "o1"), quote.id, claim("k"), [])
+    assert (await whole.get_order(BUYER, "o1"), await whole.claim(claim("k"), NOW)) == (None, "!no")
+
+
+@pytest.mark.asyncio
 async def test_of_32_orders_of_one_quote_exactly_one_begins(store: Store, world: World) -> None:
     quote = await quoted(store, world)
 

@@ -6,7 +6,7 @@ One transaction per method; a method returns only after a durable commit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -17,6 +17,7 @@ from federation.broker.quotes.grants import granted_to
 from schemas.answer import DecisionView, PathView
 from schemas.intent import Intent
 from schemas.lease import State
+from schemas.problem import Outcome, Problem
 from schemas.quote import PathQuote
 from schemas.segment import Hash
 
@@ -87,8 +88,19 @@ class Claim(Struct, frozen=True, kw_only=True):
     digest: str
 
 
+REFUSAL: Final = "!"  # how an answer begins that is a refusal; an id never does
+
+
+def check_unrefused(answered: str | None, answer_id: str) -> None:
+    """Raises IDEMPOTENCY_CONFLICT where an effect is to be written under a key that was refused for good meanwhile, by
+    another replica whose turn it was before."""
+    if (answered or "").startswith(REFUSAL) and not answer_id.startswith(REFUSAL):
+        why = "a copy of this request was refused meanwhile; use a new key to ask again"
+        raise Problem("IDEMPOTENCY_CONFLICT", why, field="Idempotency-Key", outcome=Outcome.NONE)
+
+
 class ClaimStore(Protocol):
-    """Idempotency keys: one effect per (buyer, key)."""
+    """Idempotency keys: one effect per (buyer, key), and none once it was refused."""
 
     async def claim(self, claim: Claim, now_s: int) -> str | None:
         """Take the key, or find it taken: the answer when there is one, None when there is none yet (what kept the

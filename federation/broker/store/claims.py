@@ -6,7 +6,7 @@ import sqlite3
 from collections import OrderedDict
 from typing import Final
 
-from federation.broker.quotes.protocols import Claim
+from federation.broker.quotes.protocols import Claim, check_unrefused
 from federation.node.sqlite import Database
 from schemas.problem import Outcome, Problem
 
@@ -69,10 +69,12 @@ def _take(connection: sqlite3.Connection, claim: Claim, now_s: int) -> None:
 
 
 def bind(connection: sqlite3.Connection, claim: Claim, answer_id: str) -> None:
-    """Make `answer_id` the answer of a claim, taking the claim where it was not yet. The first answer stays."""
+    """Make `answer_id` the answer of a claim, taking the claim where it was not yet. The first answer stays.
+    Raises IDEMPOTENCY_CONFLICT."""
     row = _find(connection, claim)
     if row is not None:
         _check(row["digest"], claim)
+        check_unrefused(row["answer"], answer_id)
     connection.execute(
         "INSERT INTO claims (buyer, key, digest, answer, at_s) VALUES (?, ?, ?, ?, 0) "
         "ON CONFLICT (buyer, key) DO UPDATE SET answer = coalesce(answer, excluded.answer)",

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from federation.broker.housekeeping import CLAIMS_KEPT_S
-from federation.broker.quotes.protocols import Claim
+from federation.broker.quotes.protocols import Claim, check_unrefused
 from federation.broker.store.redis.keys import Keyspace, Transaction, named
 from schemas.problem import Outcome, Problem
 
@@ -50,8 +50,10 @@ class ClaimKeys:
 
 
 async def bind(transaction: Transaction, claim: Claim, answer_id: str) -> None:
-    """Make `answer_id` the answer of a claim, taking the claim where it was not yet. The first answer stays."""
+    """Make `answer_id` the answer of a claim, taking the claim where it was not yet. The first answer stays.
+    Raises IDEMPOTENCY_CONFLICT."""
     found = await _find(transaction, claim)
+    check_unrefused(found.answer if found else None, answer_id)
     if found is None or found.answer is None:
         _write(transaction, claim, answer_id, found.at_s if found else 0)
 
