@@ -121,6 +121,7 @@ async def test_thirty_two_buyers_race_for_the_last_labels_and_gigabits(ring: Tin
 async def test_a_killed_operator_is_gone_around_and_named_where_there_is_no_other_way(ring: TinyFederation) -> None:
     async with ring.client(BUYERS[1]) as client:
         await shown(client, OVER_MIDDLE)
+        await shown(client, intent(operators_denied=("middle",)))
         ring.kill("middle")
         view = await client.quote(intent(), "around")
         assert over(view) == ["North", "Side", "South"]

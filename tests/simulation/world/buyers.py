@@ -203,7 +203,7 @@ class SimBuyer:
                 self.deeds.append(Deed(what, key, None, problem))
                 return None
             self.deeds.append(Deed(what, key, _id(answer), None))
-            await self._again(what, key, call, _id(answer))
+            await self._again(what, key, call, answer)
             return answer
 
     async def _once(self, work: Callable[[Desk], Coroutine[Any, Any, Any]], key: str = "") -> Any:
@@ -216,8 +216,9 @@ class SimBuyer:
         async with asyncio.timeout(PATIENCE_S):
             return await self.wire.send(self, broker, asked, key)
 
-    async def _again(self, what: str, key: str, call: Call, answer_id: str) -> None:
-        """The same key has the same answer; with another request it has none."""
+    async def _again(self, what: str, key: str, call: Call, answer: Any) -> None:
+        """The same key has the same answer; with another request it has none. What was waited for has come to nothing,
+        perhaps."""
         if self.rng.random() > 0.2 or what == "wait":
             return
         try:
@@ -225,11 +226,12 @@ class SimBuyer:
         except (Refused, Broken, TimeoutError):
             return
         except Problem as problem:
-            if problem.code not in AGAIN:
+            nothing = isinstance(answer, QuotePending) and problem.outcome is Outcome.UNDONE
+            if problem.code not in AGAIN and not nothing:
                 self.complaints.append(f"{what} was answered, and then refused under the same key: {problem}")
             return
-        if _id(again) != answer_id:
-            self.complaints.append(f"{what} has two answers under one key: {answer_id} and {_id(again)}")
+        if _id(again) != _id(answer):
+            self.complaints.append(f"{what} has two answers under one key: {_id(answer)} and {_id(again)}")
         if what == "heartbeat":
             return  # no key is written down for it
         try:
