@@ -26,10 +26,12 @@ Owner = TypeVar("Owner")
 class _Hour(NamedTuple):
     """What a holder did in one hour of the clock."""
 
-    hour: int
     quotes: int = 0
     orders: int = 0
     voids: int = 0
+
+
+NOTHING: Final = _Hour()
 
 
 class HoldCaps:
@@ -39,7 +41,8 @@ class HoldCaps:
         self._holds, self._speeds_bps = holds, speeds_bps
         self._by_broker: dict[EntityId, dict[Id, Quote]] = {}
         self._by_buyer: dict[Holder, dict[Id, Quote]] = {}
-        self._hours: dict[Holder, _Hour] = {}
+        self._now_hour = 0
+        self._hours: dict[Holder, _Hour] = {}  # of that one
 
     def check(self, wanted: Quote, replaced: Id | None, now: int) -> None:
         """Whether one more hold is within every cap; `TOO_MANY_REQUESTS` with the time to wait otherwise."""
@@ -95,11 +98,9 @@ class HoldCaps:
             self._hours[holder] = hour._replace(voids=hour.voids + 1)
 
     def _hour(self, holder: Holder, now: int) -> _Hour:
-        found = self._hours.get(holder)
-        if found is None or found.hour != now // HOUR_S:
-            self._hours = {key: hour for key, hour in self._hours.items() if hour.hour == now // HOUR_S}
-            return _Hour(now // HOUR_S)
-        return found
+        if now // HOUR_S != self._now_hour:
+            self._now_hour, self._hours = now // HOUR_S, {}
+        return self._hours.get(holder, NOTHING)
 
     def _check_ratio(self, holder: Holder, free: int, now: int) -> None:
         hour = self._hour(holder, now)
