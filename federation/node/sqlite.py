@@ -139,7 +139,9 @@ class Database:
             await self.write(_nothing)
 
     def _wait_again(self, works: list[Work]) -> None:
-        self._soon[:0] = works
+        if works:
+            self._soon[:0] = works
+            self._loop.call_later(SOON_S, self._begin_soon)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on the reading connection, which sees every finished `write`."""

@@ -120,6 +120,12 @@ async def test_what_was_to_be_written_soon_waits_for_a_disk_that_can_write(
         assert await db.look(count) == 0
         await db.write(insert(2))
         assert await db.look(count) == 2
+        db.soon(insert(3))
+        monkeypatch.setattr("federation.node.sqlite.SOON_S", 0)
+        with pytest.raises(Problem, match="full"):
+            await db.write(full)
+        while await db.look(count) < 3:  # by itself, though nobody writes
+            await asyncio.sleep(0)
 
 
 @pytest.mark.asyncio
