@@ -75,7 +75,7 @@ def main(arguments: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         asyncio.run(measured(options.only, SHORT if options.short else FULL, Path(name), told))
     table("Figures", told.lines())
-    versions = {package: version(package) for package in PACKAGES}
+    versions = {"python": sys.version} | {package: version(package) for package in PACKAGES}
     write(ORDERS, {"figures": told.figures(), "short": options.short, "versions": versions, "rows": told.rows})
 
 
