@@ -6,6 +6,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -32,7 +33,7 @@ def read_books(stores: Sequence[Path], capacity_bps: Mapping[str, int]) -> Books
     """The books of operators in path order; `capacity_bps` of every interface and stretch inside."""
     leases, claims = [], []
     for store in stores:
-        with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:
+        with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as connection:
             leases.append(_all(connection, "leases", Lease))
             claims.append(_all(connection, "claims", Claim))
     return Books(

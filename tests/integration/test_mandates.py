@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import aiohttp
@@ -24,7 +25,7 @@ from schemas.jurisdiction import Sovereignty
 from schemas.lease import State
 from schemas.price import Money, RateTable
 from schemas.problem import Outcome, Problem
-from schemas.request import Extension
+from schemas.request import Extension, Resize
 from tests.support.agents import Principal, wide
 from tests.support.federation import CLIENT_S, BrokerPlan, Plan, TinyFederation, tiny_federation
 
@@ -58,7 +59,7 @@ class Market:
     def expenses(self) -> list[tuple[str, int]]:
         """State and amount of every expense, read beside the broker."""
         path = self.federation.folder / "broker" / "data" / "broker.sqlite3"
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as store:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as store:
             return list(store.execute("SELECT state, micro FROM expenses ORDER BY rowid"))
 
 
@@ -201,6 +202,18 @@ async def test_a_proof_counts_once_for_one_url_and_a_write_wants_a_nonce(market:
         assert (await asked("GET", "/peerway/v1/orders", bearer))[0] == 401, "a bound token is no bearer token"
         status, said = await asked("POST", "/peerway/v1/orders", proof("POST", "/peerway/v1/orders"))
         assert (status, "use_dpop_nonce" in said) == (401, True)
+
+
+@pytest.mark.asyncio
+async def test_more_bandwidth_than_a_mandate_allows_is_refused_by_its_name(market: Market) -> None:
+    agent = market.carol.agent(wide(max_bandwidth_bps=INTENT.bandwidth_bps))
+    async with market.client(agent) as client:
+        order = await active(client, await client.order((await client.quote(INTENT)).id))
+        with pytest.raises(Problem) as caught:
+            await client.resize(order.id, Resize(bandwidth_bps=2 * INTENT.bandwidth_bps))
+        said = caught.value
+        assert (said.code, said.field, said.outcome) == ("POLICY_DENIED", "mandate.max_bandwidth_bps", Outcome.NONE)
+        await released(client, order)
 
 
 @pytest.mark.asyncio

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -47,7 +48,7 @@ def test_books_find_what_was_given_twice(tmp_path: Path) -> None:
         for name in ("a", "b")
     ]
     store = tmp_path / "operator.sqlite"
-    with sqlite3.connect(store) as connection:
+    with closing(sqlite3.connect(store)) as connection, connection:
         connection.executescript("CREATE TABLE leases (body BLOB); CREATE TABLE claims (body BLOB)")
         connection.executemany("INSERT INTO claims VALUES (?)", [(msgspec.json.encode(one),) for one in claims])
     books = read_books([store], capacity(3))

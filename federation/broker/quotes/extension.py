@@ -157,6 +157,11 @@ class Extending:
                 extra = {"operator": leased.operator, "rule": refusal.rule}
                 raise Problem("POLICY_DENIED", why, outcome=Outcome.NONE, extra=extra)
         self._judgement(longer)
+        if longer.power is not None:  # before operators are asked, who would not say what stands in the way
+            bps = longer.bandwidth_bps or longer.quote.claims.bandwidth_bps
+            path = [(leased.operator, leased.segment.route_class) for leased in longer.leased]
+            within = Within(longer.power.authority, self._terms)
+            within.check_path(bps, path, longer.quote.intent.data_class)
 
     def _judgement(self, longer: Longer) -> Judgement:
         """What the policies of the intent say now. Raises POLICY_DENIED naming whom one does not permit, and why."""

@@ -55,7 +55,11 @@ class Within(NamedTuple):
         segments = [(one.operator, one.quote.segment.route_class) for one in quote.held]
         self._check(claims.bandwidth_bps, segments, Money(claims.total.currency, most), quote.intent.data_class)
 
-    def _check(self, bandwidth_bps: int, segments: list[tuple[str, str]], most: Money, data_class: str | None) -> None:
+    def check_path(self, bandwidth_bps: int, segments: list[tuple[str, str]], data_class: str | None) -> None:
+        """A path of (operator, route class), whatever it costs. Raises POLICY_DENIED naming the axis."""
         facts, marks = self.terms.facts, self.terms.marks
         check_segments(self.authority, bandwidth_bps, segments, facts, marks, data_class=data_class)
+
+    def _check(self, bandwidth_bps: int, segments: list[tuple[str, str]], most: Money, data_class: str | None) -> None:
+        self.check_path(bandwidth_bps, segments, data_class)
         check_price(self.authority, most, self.terms.rates)

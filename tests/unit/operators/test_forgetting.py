@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 from operators.store.forgetting import forget_ended
 from operators.store.tables import MIGRATIONS
@@ -12,7 +13,12 @@ NOW = 1_795_000_000
 
 def steps(made_at: list[int]) -> int:
     """Steps of SQLite to find that of leases made at these times, all over, none ended long enough ago."""
-    connection, counted = sqlite3.connect(":memory:", isolation_level=None), [0]
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        return _steps(connection, made_at)
+
+
+def _steps(connection: sqlite3.Connection, made_at: list[int]) -> int:
+    counted = [0]
     connection.executescript("".join(MIGRATIONS))
     rows = [(str(place), at, b"no lease: never to be read") for place, at in enumerate(made_at)]
     connection.executemany("INSERT INTO leases (id, broker, created_at, body, over) VALUES (?, 'b', ?, ?, 1)", rows)

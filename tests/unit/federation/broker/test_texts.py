@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,13 @@ class Counted:
 
 async def steps(orders: int) -> int:
     """Steps to look at the next texts, of which there are none, after that many orders were found to be pinned."""
-    rows, database = TextRows(), Counted()
+    database = Counted()
+    with closing(database.connection):
+        return await _steps(database, orders)
+
+
+async def _steps(database: Counted, orders: int) -> int:
+    rows = TextRows()
     rows._database = database  # type: ignore[assignment]
     names = [(str(number),) for number in range(orders)]
     database.connection.executemany("INSERT INTO uses (quote_id, order_id) VALUES (?1, ?1)", names)
