@@ -111,7 +111,7 @@ class Once:
     async def _bound(self, claim: Claim, problem: Problem) -> Problem:
         """A refusal as it is told: where it cannot be bound, a copy of the request may still have an effect."""
         try:
-            await self._store.answer(claim, _refusal(problem))
+            await self._store.answer(claim, _refusal(problem), self._clock.now())
         except Problem:
             return problem.with_outcome(Outcome.UNKNOWN)
         return problem

@@ -138,8 +138,12 @@ class Database:
         if self._soon:
             await self.write(_nothing)
 
-    def _wait_again(self, works: list[Work]) -> None:
-        if works:
+    def _wait_again(self, works: tuple[Work, ...]) -> None:
+        """Put back what was not written: still before everything that came after it."""
+        if works and self._items:
+            first = self._items[0]
+            self._items[0] = first._replace(before=works + first.before)
+        elif works:
             self._soon[:0] = works
             self._loop.call_later(SOON_S, self._begin_soon)
 
@@ -165,31 +169,38 @@ class Database:
             self._ended(items, self._rolled_back(items, error))
 
     def _done(self, items: Sequence[_Item]) -> list[Outcome | None]:
-        """What came of the items, but of those that take long.
+        """What came of the items. Those that take long are left, but not what goes before them: others rely on it.
 
         A savepoint has every page copied that is changed after it, so there are none while nothing fails. Where
         something does, all of it is done once more, with a savepoint each.
         """
         try:
-            return [None if one.long else (self._bare(one), None) for one in items]
+            return [self._bare(one) for one in items]
         except sqlite3.OperationalError:
             raise
         except Exception:  # noqa: BLE001 - whose it is shows when each is done by itself
             self._writes.rollback()
             self._writes.execute("BEGIN IMMEDIATE")
-            return [None if one.long else self._with_before(one) for one in items]
+            return [self._guarded(one) for one in items]
 
-    def _bare(self, item: _Item) -> Any:
+    def _bare(self, item: _Item) -> Outcome | None:
         for work in item.before:
             work(self._writes)
-        return item.work(self._writes)
+        return None if item.long else (item.work(self._writes), None)
+
+    def _guarded(self, item: _Item) -> Outcome | None:
+        for work in item.before:
+            _, error = self._one(work)
+            if error is not None:
+                log.error("what was to be written soon cannot be", exc_info=error)
+        return None if item.long else self._one(item.work)
 
     def _run(self) -> None:
         """The thread that commits: it alone uses the connection from the end of `_begin` until `_ended`."""
         while (group := self._queue.get()) is not None:
             try:
                 pairs = zip(group.items, group.outcomes, strict=True)
-                outcomes = [self._with_before(item) if known is None else known for item, known in pairs]
+                outcomes = [self._one(item.work) if known is None else known for item, known in pairs]
                 self._writes.execute("COMMIT")
             except sqlite3.Error as error:
                 outcomes = self._rolled_back(group.items, error)
@@ -199,7 +210,7 @@ class Database:
         if self._writes.in_transaction:
             self._writes.execute("ROLLBACK")
         problem = Problem("UNAVAILABLE", f"the store cannot write ({error}); nothing was changed")
-        again = [work for item in items for work in item.before]
+        again = tuple(work for item in items for work in item.before)
         self._loop.call_soon_threadsafe(self._wait_again, again)
         return [(None, problem)] * len(items)
 
@@ -211,13 +222,6 @@ class Database:
             self._loop.call_soon(self._begin)
         else:
             self._idle.set()
-
-    def _with_before(self, item: _Item) -> Outcome:
-        for work in item.before:
-            _, error = self._one(work)
-            if error is not None:
-                log.error("what was to be written soon cannot be", exc_info=error)
-        return self._one(item.work)
 
     def _one(self, work: Work) -> Outcome:
         self._writes.execute("SAVEPOINT work")

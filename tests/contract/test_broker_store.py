@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from msgspec import structs
 
-from federation.broker.authority.filing import Party, Stood
 from federation.broker.orders.protocols import Filed, OrderStore, Outdated
 from federation.broker.orders.saga.decide import begin
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.orders.terms import order_terms, rates_hash
 from federation.broker.quotes.basis import canonical, kept_of
 from federation.broker.quotes.protocols import Claim, ClaimStore, QuoteStore, StoredQuote
-from federation.broker.standing import Standing
 from federation.broker.store.redis.store import RedisStore
 from federation.broker.store.sqlite import SqliteStore
-from federation.tokens.access import Holder, issue_access
 from federation.trust.belief import Belief
-from federation.trust.chain import TrustDomain
 from federation.trust.jose import doc_hash
-from schemas.access import Confirmation
 from schemas.answer import MeasurementView
 from schemas.lease import State
 from schemas.problem import Problem
 from schemas.segment import moment, window
-from tests.support.authority import AUTHORITY, BROKER, Cast
 from tests.support.broker_stores import KINDS, BrokerStore, broker_store
 from tests.support.redis_server import RedisServer, emptied, redis_server, redis_space
-from tests.support.seams import NOW, FixedClock
+from tests.support.seams import NOW
 from tests.support.world.memory import MemoryStore
 from tests.support.world.run import BUYER, RATES, Plan, World
 
@@ -123,84 +117,14 @@ async def test_a_quote_that_is_not_stored_leaves_no_text(store: Store, world: Wo
 
 
 @pytest.mark.asyncio
-async def test_documents_are_filed_for_one_party(whole: BrokerStore) -> None:
-    for _ in range(2):
-        await whole.file(Party(BUYER, "k" * 43), None, ("a.b.c", "d.e.f"))
-    await whole.file(Party(BUYER, None), "https://op0.example", ("g.h.i",))
-    assert await whole.get_document(BUYER, doc_hash("a.b.c"), "k" * 43) == "a.b.c"
-    assert await whole.get_document(BUYER, doc_hash("g.h.i")) == "g.h.i"
-    assert await whole.get_document(BUYER, doc_hash("g.h.i"), "k" * 43) is None
-    assert await whole.get_document("bob", doc_hash("a.b.c")) is None
-    names = [doc_hash("g.h.i"), "n" * 43, doc_hash("a.b.c")]
-    assert await whole.get_documents(BUYER, names) == {names[0]: "g.h.i", names[2]: "a.b.c"}
-    assert await whole.get_documents("bob", names) == {}
-
-
-@pytest.mark.asyncio
-async def test_tokens_are_found_by_their_mandate_and_their_time(whole: BrokerStore) -> None:
-    issuer, holder = Cast().issuer(BROKER), Holder("agent-7", "https://buyer.example", Confirmation(jkt="j" * 43))
-    mandate_h, iat = "h" * 43, NOW
-    token = issue_access(issuer, holder, AUTHORITY, mandate_h=mandate_h, txn="txn-1", now=iat, life_s=60)
-    await whole.file(Party(BUYER, None), None, (token, "no.token.at-all"))
-    assert await whole.get_passes(BUYER, mandate_h, iat, iat) == (token,)
-    assert await whole.get_passes(BUYER, mandate_h, iat + 1, iat + 9) == ()
-    assert await whole.get_passes("bob", mandate_h, iat, iat) == ()
-    assert await whole.get_passes(BUYER, "m" * 43, iat, iat) == ()
-
-
-@pytest.mark.asyncio
-async def test_every_chain_that_was_believed_can_be_found_later(whole: BrokerStore) -> None:
-    one, two = ("own1.x.s", "about.y.s", "root.z.s"), ("own2.x.s", "about.y.s", "root.z.s")
-    clock = FixedClock()
-    standing = Standing(whole, clock)
-    for chains in ({"https://a": one}, {"https://a": one}, {"https://a": two, "https://b": one}, {}):
-        standing.follow(TrustDomain({}, chains=chains))
-        await standing.write()
-        clock.advance(60)
-    assert await whole.chains("https://a") == (Stood(NOW, one), Stood(NOW + 120, two))
-    assert await whole.chains("https://b") == (Stood(NOW + 120, one),)
-    assert await whole.chains("https://c") == ()
-    again = Standing(whole, clock)  # as after a restart, which has forgotten what it wrote
-    again.follow(TrustDomain({}, chains={"https://a": two}))
-    await again.write()
-    assert await whole.chains("https://a") == (Stood(NOW, one), Stood(NOW + 120, two))
-
-
-@pytest.mark.asyncio
-async def test_while_the_store_cannot_write_it_is_tried_again() -> None:
-    class Sulky:
-        """Writes at the second attempt."""
-
-        def __init__(self) -> None:
-            self.tried: list[Mapping[str, Sequence[str]]] = []
-
-        async def put_chains(self, at: int, chains: Mapping[str, Sequence[str]]) -> None:
-            self.tried.append(dict(chains))
-            if len(self.tried) == 1:
-                raise Problem("UNAVAILABLE", "the disk is full")
-
-        async def chains(self, entity: str) -> tuple[Stood, ...]:
-            raise AssertionError("nobody asks")
-
-    sulky = Sulky()
-    standing = Standing(sulky, FixedClock())
-    standing.follow(TrustDomain({}, chains={"https://a": ("x.y.z",)}))
-    with pytest.raises(Problem):
-        await standing.write()
-    await standing.write()
-    await standing.write()
-    assert sulky.tried == [{"https://a": ("x.y.z",)}] * 2
-
-
-@pytest.mark.asyncio
 async def test_a_key_is_taken_once(store: Store) -> None:
     assert await store.claim(claim("k"), NOW) is None
     assert await store.claim(claim("k"), NOW) is None
-    await store.answer(claim("k"), "a1")
-    await store.answer(claim("k"), "a2")
+    await store.answer(claim("k"), "a1", NOW)
+    await store.answer(claim("k"), "a2", NOW)
     assert await store.claim(claim("k"), NOW) == "a1"
     assert await store.claim(claim("k", buyer="bob"), NOW) is None
-    for again in (store.claim(claim("k", "other"), NOW), store.answer(claim("k", "other"), "a3")):
+    for again in (store.claim(claim("k", "other"), NOW), store.answer(claim("k", "other"), "a3", NOW)):
         with pytest.raises(Problem) as found:
             await again
         assert (found.value.code, found.value.outcome) == ("IDEMPOTENCY_CONFLICT", "none")
@@ -209,7 +133,7 @@ async def test_a_key_is_taken_once(store: Store) -> None:
 @pytest.mark.asyncio
 async def test_what_was_refused_has_no_effect_later(whole: BrokerStore, world: World) -> None:
     quote = await quoted(whole, world)
-    await whole.answer(claim("k"), "!no")
+    await whole.answer(claim("k"), "!no", NOW)
     with pytest.raises(Problem, match="refused meanwhile"):
         await whole.begin(placed(quote, "o1"), quote.id, claim("k"), [])
     assert (await whole.get_order(BUYER, "o1"), await whole.claim(claim("k"), NOW)) == (None, "!no")
@@ -391,10 +315,24 @@ async def test_texts_that_nobody_needs_are_forgotten(whole: BrokerStore, world: 
 
 
 @pytest.mark.asyncio
+async def test_a_key_that_was_bound_at_once_is_as_young_as_one_that_was_taken_first(
+    whole: BrokerStore, world: World
+) -> None:
+    """What is forgotten first would have an effect twice."""
+    quote = await quoted(whole, world)
+    await whole.begin(placed(quote, "o1"), quote.id, claim("k"), [])
+    await whole.answer(claim("refused"), "!no", NOW)
+    await whole.prune_claims(NOW - 1, 10)
+    assert await whole.claim(claim("k"), NOW) == "o1"
+    assert await whole.claim(claim("refused"), NOW) == "!no"
+    assert await whole.claim(claim(f"quote {quote.id}"), NOW) == quote.id
+
+
+@pytest.mark.asyncio
 async def test_old_idempotency_keys_are_forgotten(whole: BrokerStore) -> None:
     for number in range(5):
         await whole.claim(claim(f"k{number}"), NOW + number)
-        await whole.answer(claim(f"k{number}"), f"answer {number}")
+        await whole.answer(claim(f"k{number}"), f"answer {number}", NOW + 9)
     assert await whole.prune_claims(NOW, 10) == 0
     if isinstance(whole, RedisStore):
         return  # there each has its time, and goes by itself

@@ -69,6 +69,18 @@ async def test_documents_filed_by_their_hashes_are_found_as_they_were_and_logged
 
 
 @pytest.mark.asyncio
+async def test_keys_without_a_time_are_as_young_as_the_migration(tmp_path: Path) -> None:
+    before = list(takewhile(lambda one: "UPDATE claims" not in one, migrations()))
+    row = "INSERT INTO claims (buyer, key, digest, answer, at_s) VALUES ('alice', 'k', 'd', 'o1', 0)"
+    async with Database(tmp_path / "old.sqlite3", before) as database:
+        await database.write(lambda connection: connection.execute(row).rowcount)
+    async with open_database(tmp_path / "old.sqlite3") as database:
+        store = SqliteStore(database)
+        assert await store.prune_claims(NOW, 10) == 0
+        assert await store.claim(Claim(buyer="alice", key="k", digest="d"), NOW) == "o1"
+
+
+@pytest.mark.asyncio
 async def test_quotes_and_products_kept_in_other_rows_before_are_found(tmp_path: Path) -> None:
     before = list(takewhile(lambda one: "TABLE quote_bodies" not in one, migrations()))
     quote, state = ordered()

@@ -30,7 +30,7 @@ class MemoryStore:
             raise Problem("IDEMPOTENCY_CONFLICT", "another request")
         return answer
 
-    async def answer(self, claim: Claim, answer_id: str) -> None:
+    async def answer(self, claim: Claim, answer_id: str, now_s: int) -> None:
         """See `ClaimStore`."""
         if self.fail:
             raise self.fail
@@ -46,7 +46,7 @@ class MemoryStore:
             self.documents[quote.buyer, doc_hash(document)] = document
         self.texts |= texts
         if claim:
-            await self.answer(claim, quote.id)
+            await self.answer(claim, quote.id, quote.claims.iat)
 
     async def get_texts(self, hashes: Iterable[str]) -> dict[str, str]:
         """See `QuoteStore`."""

@@ -109,9 +109,9 @@ class ClaimStore(Protocol):
         """
         ...
 
-    async def answer(self, claim: Claim, answer_id: str) -> None:
+    async def answer(self, claim: Claim, answer_id: str, now_s: int) -> None:
         """Bind the answer of a claim whose effect was not stored together with it, an id or a refusal. The first one
-        stays."""
+        stays. A key that is not taken, is now."""
         ...
 
 

@@ -49,9 +49,9 @@ class ClaimRows:
             self._fresh.pop(name, None)
         return gone
 
-    async def answer(self, claim: Claim, answer_id: str) -> None:
+    async def answer(self, claim: Claim, answer_id: str, now_s: int) -> None:
         """See `ClaimStore.answer`."""
-        await self._database.write(lambda connection: bind(connection, claim, answer_id))
+        await self._database.write(lambda connection: bind(connection, claim, answer_id, now_s))
 
 
 def prune_claims(connection: sqlite3.Connection, before_s: int, limit: int) -> int:
@@ -68,17 +68,17 @@ def _take(connection: sqlite3.Connection, claim: Claim, now_s: int) -> None:
     )
 
 
-def bind(connection: sqlite3.Connection, claim: Claim, answer_id: str) -> None:
-    """Make `answer_id` the answer of a claim, taking the claim where it was not yet. The first answer stays.
+def bind(connection: sqlite3.Connection, claim: Claim, answer_id: str, now_s: int) -> None:
+    """Make `answer_id` the answer of a claim, taking the claim now where it was not yet. The first answer stays.
     Raises IDEMPOTENCY_CONFLICT."""
     row = _find(connection, claim)
     if row is not None:
         _check(row["digest"], claim)
         check_unrefused(row["answer"], answer_id)
     connection.execute(
-        "INSERT INTO claims (buyer, key, digest, answer, at_s) VALUES (?, ?, ?, ?, 0) "
+        "INSERT INTO claims (buyer, key, digest, answer, at_s) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT (buyer, key) DO UPDATE SET answer = coalesce(answer, excluded.answer)",
-        (claim.buyer, claim.key, claim.digest, answer_id),
+        (claim.buyer, claim.key, claim.digest, answer_id, now_s),
     )
 
 

@@ -88,7 +88,7 @@ class Meanwhile:
 
         return here() if name in self._claims else await self._or(lambda: self._store.claim(claim, now_s), here)
 
-    async def answer(self, claim: Claim, answer_id: str) -> None:
+    async def answer(self, claim: Claim, answer_id: str, now_s: int) -> None:
         """See `ClaimStore.answer`."""
 
         def here() -> None:
@@ -97,7 +97,7 @@ class Meanwhile:
             self._answers[claim] = answer_id
             self._kept.set()
 
-        await self._or(lambda: self._store.answer(claim, answer_id), here)
+        await self._or(lambda: self._store.answer(claim, answer_id, now_s), here)
 
     async def put_quote(self, quote: StoredQuote, claim: Claim | None, texts: Mapping[Hash, str] = NO_TEXTS) -> None:
         """See `QuoteStore.put_quote`."""
@@ -212,7 +212,7 @@ class Meanwhile:
 
     async def _bind(self, claim: Claim, answer: str) -> None:
         try:
-            await self._store.answer(claim, answer)
+            await self._store.answer(claim, answer, self._clock.now())
         except Problem as problem:
             if problem.code != "IDEMPOTENCY_CONFLICT":  # another replica had the key for something else
                 raise

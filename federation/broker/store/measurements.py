@@ -46,4 +46,4 @@ def _put(connection: sqlite3.Connection, view: MeasurementView, claim: Claim) ->
         "INSERT INTO measurements (id, order_id, body) VALUES (?, ?, ?)",
         (view.id, view.order, msgspec.json.encode(view)),
     )
-    bind(connection, claim, view.id)
+    bind(connection, claim, view.id, int(view.at.timestamp()))

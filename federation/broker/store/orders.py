@@ -115,7 +115,7 @@ def _save(connection: sqlite3.Connection, state: OrderState, claims: Sequence[Cl
     rows = [(one.document_h, one.operator, one.document) for one in filed]
     file_documents(connection, terms.buyer, terms.agent, rows)
     for claim in claims:
-        bind(connection, claim, terms.id)
+        bind(connection, claim, terms.id, state.now_s)
     _settle(connection, state)
 
 

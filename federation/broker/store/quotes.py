@@ -105,7 +105,7 @@ def _put(connection: sqlite3.Connection, quote: StoredQuote, claim: Claim | None
     rows = [(doc_hash(document), between.get(document), document) for document in quote.documents()]
     file_documents(connection, quote.buyer, quote.agent, rows)
     if claim is not None:
-        bind(connection, claim, quote.id)
+        bind(connection, claim, quote.id, quote.claims.iat)
 
 
 def _get(connection: sqlite3.Connection, buyer: str, quote_id: str, known: StoredQuote | None) -> StoredQuote | None:

@@ -49,7 +49,7 @@ def _put(connection: sqlite3.Connection, waiting: Waiting, claim: Claim | None) 
             "INSERT INTO waiting (buyer, version, open, beat_s, body, id) VALUES (?, ?, ?, ?, ?, ?)", row
         )
         if claim is not None:
-            bind(connection, claim, waiting.id)
+            bind(connection, claim, waiting.id, waiting.beat_s)
         return True
     update = "UPDATE waiting SET buyer = ?, version = ?, open = ?, beat_s = ?, body = ? WHERE id = ? AND version = ?"
     return connection.execute(update, (*row, waiting.version - 1)).rowcount == 1

@@ -61,7 +61,7 @@ class Books(MemoryStore):
         if waiting.version != (present.version if present else 0) + 1:
             return False
         if claim is not None:
-            await self.answer(claim, waiting.id)
+            await self.answer(claim, waiting.id, waiting.beat_s)
         self.waiting[waiting.id] = waiting
         return True
 

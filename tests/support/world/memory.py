@@ -39,7 +39,7 @@ class MemoryStore:
         self._check(claim, digest)
         return answer
 
-    async def answer(self, claim: Claim, answer_id: str) -> None:
+    async def answer(self, claim: Claim, answer_id: str, now_s: int) -> None:
         digest, answer = self.claims.get((claim.buyer, claim.key), (claim.digest, None))
         self._check(claim, digest)
         self.claims[claim.buyer, claim.key] = (digest, answer or answer_id)
@@ -52,7 +52,7 @@ class MemoryStore:
 
     async def put_quote(self, quote: StoredQuote, claim: Claim, texts: Mapping[str, str] = NO_TEXTS) -> None:
         assert quote.id not in self.quotes
-        await self.answer(claim, quote.id)
+        await self.answer(claim, quote.id, quote.claims.iat)
         self.texts |= texts
         self.quotes[quote.id] = quote
         for document in quote.documents():
@@ -119,7 +119,7 @@ class MemoryStore:
         if state.version != present + 1:
             raise Outdated(state.terms.id)
         for claim in claims:
-            await self.answer(claim, state.terms.id)
+            await self.answer(claim, state.terms.id, state.now_s)
         self.journal[state.terms.id] = msgspec.json.encode(state)
         for one in filed:
             self.documents[state.terms.buyer, one.document_h] = one.document

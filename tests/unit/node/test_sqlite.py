@@ -129,6 +129,46 @@ async def test_what_was_to_be_written_soon_waits_for_a_disk_that_can_write(
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_is_written_soon_is_there_for_whoever_came_after_it_though_long_work_carries_it(
+    tmp_path: Path, fails: bool
+) -> None:
+    async with Database(tmp_path / "x.db", MIGRATIONS) as db:
+        db.soon(insert(1))
+        late = asyncio.ensure_future(db.write(count, long=True))
+        next_one = asyncio.ensure_future(db.write(count))
+        refused = [asyncio.ensure_future(db.write(insert(1)))] if fails else []
+        assert await asyncio.gather(late, next_one) == [1, 1]
+        for one in refused:
+            with pytest.raises(sqlite3.IntegrityError):
+                await one
+
+
+@pytest.mark.asyncio
+async def test_what_could_not_be_written_soon_still_goes_before_what_came_after_it(tmp_path: Path) -> None:
+    """Its group fails while the next one waits already."""
+    async with Database(tmp_path / "x.db", MIGRATIONS) as db:
+        seen = list[asyncio.Future[int]]()
+
+        def full(_: sqlite3.Connection) -> None:
+            asyncio.run_coroutine_threadsafe(waiting(), loop)
+            assert came.wait(60)
+            raise sqlite3.OperationalError("database or disk is full")
+
+        async def waiting() -> None:
+            seen.append(asyncio.ensure_future(db.write(count)))
+            loop.call_soon(came.set)
+
+        loop, came = asyncio.get_running_loop(), threading.Event()
+        db.soon(insert(1))
+        with pytest.raises(Problem, match="full"):
+            await db.write(full, long=True)
+        while not seen:
+            await asyncio.sleep(0)
+        assert await seen[0] == 1
+
+
+@pytest.mark.asyncio
 async def test_long_work_shares_a_commit_and_leaves_the_loop_free(tmp_path: Path) -> None:
     async with Database(tmp_path / "x.db", MIGRATIONS) as db:
         begun, free = threading.Event(), threading.Event()

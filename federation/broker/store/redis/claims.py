@@ -44,18 +44,18 @@ class ClaimKeys:
         """See `PruneStore.prune_claims`: here each goes by itself."""
         return 0
 
-    async def answer(self, claim: Claim, answer_id: str) -> None:
+    async def answer(self, claim: Claim, answer_id: str, now_s: int) -> None:
         """See `ClaimStore.answer`."""
-        await self._space.transact(lambda transaction: bind(transaction, claim, answer_id))
+        await self._space.transact(lambda transaction: bind(transaction, claim, answer_id, now_s))
 
 
-async def bind(transaction: Transaction, claim: Claim, answer_id: str) -> None:
-    """Make `answer_id` the answer of a claim, taking the claim where it was not yet. The first answer stays.
+async def bind(transaction: Transaction, claim: Claim, answer_id: str, now_s: int) -> None:
+    """Make `answer_id` the answer of a claim, taking the claim now where it was not yet. The first answer stays.
     Raises IDEMPOTENCY_CONFLICT."""
     found = await _find(transaction, claim)
     check_unrefused(found.answer if found else None, answer_id)
     if found is None or found.answer is None:
-        _write(transaction, claim, answer_id, found.at_s if found else 0)
+        _write(transaction, claim, answer_id, found.at_s if found else now_s)
 
 
 async def _find(transaction: Transaction, claim: Claim) -> Taken | None:

@@ -31,7 +31,7 @@ class MeasurementKeys:
                 why = f"{KEPT_MAX} measurements of one order are kept, and no more"
                 raise Problem("TOO_MANY_REQUESTS", why, outcome=Outcome.NONE)
             transaction.append(name, msgspec.json.encode(view).decode())
-            await bind(transaction, claim, view.id)
+            await bind(transaction, claim, view.id, int(view.at.timestamp()))
 
         await self._space.transact(work)
 

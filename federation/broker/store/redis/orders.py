@@ -119,7 +119,7 @@ async def _save(transaction: Transaction, state: OrderState, claims: Sequence[Cl
     rows = [(one.document_h, one.operator, one.document) for one in filed]
     file_documents(transaction, terms.buyer, terms.agent, rows)
     for claim in claims:
-        await bind(transaction, claim, terms.id)
+        await bind(transaction, claim, terms.id, state.now_s)
     await _settle(transaction, state)
 
 

@@ -53,7 +53,7 @@ class QuoteKeys:
             keep_texts(transaction, texts)
             _put(transaction, quote)
             if claim is not None:
-                await bind(transaction, claim, quote.id)
+                await bind(transaction, claim, quote.id, quote.claims.iat)
 
         await self._space.transact(work)
 

@@ -35,7 +35,7 @@ class WaitingKeys:
                 transaction.drop(OPEN, waiting.id)
                 transaction.rank(OVER, waiting.id, waiting.beat_s)
             if claim is not None:
-                await bind(transaction, claim, waiting.id)
+                await bind(transaction, claim, waiting.id, waiting.beat_s)
             return True
 
         return await self._space.transact(work)

@@ -121,7 +121,7 @@ async def test_a_key_that_another_replica_had_keeps_no_quote_from_being_written(
 async def test_a_refusal_binds_its_key_here_meanwhile_and_everywhere_afterwards(away: Away) -> None:
     await away.meanwhile.claim(claim("k"), NOW)
     away.keys.away = True
-    await away.meanwhile.answer(claim("k"), "!no")
+    await away.meanwhile.answer(claim("k"), "!no", 0)
     assert await away.meanwhile.claim(claim("k"), NOW) == "!no"
     await away.back()
     assert await away.replica().claim(claim("k"), NOW) == "!no"

@@ -53,7 +53,7 @@ async def test_an_answered_key_is_answered_again() -> None:
         claim = claim_of("ann", "k", "quote", 1)
         runs.gate.set()
         await once.run(claim, runs.work, runs.again)
-        await runs.store.answer(claim, "q-1")
+        await runs.store.answer(claim, "q-1", 0)
         assert await once.run(claim, runs.work, runs.again) == "again q-1"
         assert runs.done == 1
 
@@ -232,7 +232,7 @@ async def test_what_another_replica_answers_meanwhile_is_the_answer() -> None:
     async def main(runs: Runs, once: Once) -> None:
         claim = claim_of("ann", "k", "quote", 1)
         await runs.store.claim(claim, 0)
-        await runs.store.answer(claim, "theirs")
+        await runs.store.answer(claim, "theirs", 0)
         assert await once.run(claim, runs.work, runs.again) == "again theirs"
         assert runs.done == 0
 
@@ -245,13 +245,13 @@ async def test_who_lost_the_turn_gives_the_answer_that_was_bound() -> None:
         claim = claim_of("ann", "k", "quote", 1)
 
         async def overtaken() -> str:
-            await runs.store.answer(claim, "theirs")
+            await runs.store.answer(claim, "theirs", 0)
             return await runs.work()
 
         assert await once.run(claim, overtaken, runs.again) == "again theirs"
 
         async def refused() -> str:
-            await runs.store.answer(other, "theirs too")
+            await runs.store.answer(other, "theirs too", 0)
             raise Problem("QUOTE_USED", "somebody was faster")
 
         other = claim_of("ann", "l", "order", 1)
