@@ -83,6 +83,7 @@ class Watched:
         await until(lambda: _of(self.servers[0])["connected_slaves"] == copies)
         await until(lambda: all(_of(one)["master_link_status"] == "up" for one in self.servers[1:]))
         await until(lambda: _of(self.servers[0])["min_slaves_good_slaves"] == copies)
+        await until(lambda: all(_on_disk(server) for server in self.servers))
         for place, port in enumerate(self.sentinel_ports):
             self._start(place, port)
         await until(lambda: all(self._knows(port) for port in self.sentinel_ports))
@@ -104,6 +105,7 @@ class Watched:
             server.start()
         copies = sum(server.runs for server in self.servers) - 1
         await until(lambda: _of(primary).get("min_slaves_good_slaves", 0) == copies)
+        await until(lambda: all(_on_disk(server) for server in self.servers if server.runs))
 
     def _start(self, place: int, port: int) -> None:
         own = self.folder / str(place)
@@ -146,6 +148,14 @@ def _of(server: RedisServer) -> dict[str, Any]:
     """What a server says of its replication."""
     with server.client() as client:
         return dict(client.info("replication"))
+
+
+def _on_disk(server: RedisServer) -> bool:
+    """Whether it would find again what it has: one that was just taken in has an old file, or none, until it has written
+    the whole of it."""
+    with server.client() as client:
+        said = client.info("persistence")
+    return not said["aof_rewrite_in_progress"] and not said["aof_rewrite_scheduled"]
 
 
 async def until(true: Callable[[], bool]) -> None:
