@@ -151,8 +151,8 @@ def _of(server: RedisServer) -> dict[str, Any]:
 
 
 def _on_disk(server: RedisServer) -> bool:
-    """Whether it would find again what it has: one that was just taken in has an old file, or none, until it has written
-    the whole of it."""
+    """Whether it would find again what it has: one that was just taken in has an old file, or none, until the whole
+    of it is written."""
     with server.client() as client:
         said = client.info("persistence")
     return not said["aof_rewrite_in_progress"] and not said["aof_rewrite_scheduled"]
