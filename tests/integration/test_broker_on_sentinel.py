@@ -23,21 +23,15 @@ from schemas.intent import Intent
 from schemas.lease import BILLABLE, State
 from schemas.problem import Problem
 from tests.support.federation import BROKER_ENTITY, ENDS, GBPS, BrokerPlan, TinyFederation, tiny_federation
-from tests.support.redis_sentinel import Watched, until
+from tests.support.redis_sentinel import Watched, service, until
 from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+__all__ = ["service"]
 T = TypeVar("T")
 INTENT = Intent(a=ENDS[0], z=ENDS[1], bandwidth_bps=GBPS // 10, duration_s=3600)
 NOTHING: dict[str, dict[str, str]] = {"north": {}, "middle": {}, "south": {}}
 PREFIX = prefix(BROKER_ENTITY)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service() -> AsyncIterator[Watched]:
-    with Watched() as made:
-        await made.watch()
-        yield made
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from msgspec import structs
 
 from federation.broker.config import Store
@@ -17,18 +15,12 @@ from federation.broker.store.redis.server import Server
 from federation.cli.demo.ports import LOOPBACK
 from federation.node.seams import SystemEntropy
 from schemas.problem import Outcome, Problem
-from tests.support.redis_sentinel import SERVICE, Watched, until
+from tests.support.redis_sentinel import SERVICE, Watched, service, until
 from tests.support.redis_server import ENTITY, RedisServer
 from tests.support.sagas import Saga
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service() -> AsyncIterator[Watched]:
-    with Watched() as made:
-        await made.watch()
-        yield made
+__all__ = ["service"]
 
 
 def impatient(store: Store, patience_s: float = 0.3) -> Server:

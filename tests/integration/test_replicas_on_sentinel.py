@@ -8,17 +8,11 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.support.redis_sentinel import Watched
+from tests.support.redis_sentinel import Watched, service
 from tests.support.replicas import Replicas, all_released, replicated
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service() -> AsyncIterator[Watched]:
-    with Watched() as made:
-        await made.watch()
-        yield made
+__all__ = ["service"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

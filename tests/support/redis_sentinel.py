@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import pytest_asyncio
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -142,6 +143,14 @@ class Watched:
             connection = client.connection_pool.get_connection()
             connection.send_command("SENTINEL", *words)
             return connection.read_response()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service() -> AsyncIterator[Watched]:
+    """One for all tests of a module."""
+    with Watched() as made:
+        await made.watch()
+        yield made
 
 
 def _of(server: RedisServer) -> dict[str, Any]:
