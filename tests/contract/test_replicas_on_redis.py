@@ -101,6 +101,24 @@ async def test_looking_writes_nothing(both: Two) -> None:
     assert written.stat().st_size == before
 
 
+async def test_what_a_dead_replica_had_is_found_behind_thousands_that_others_have(both: Two) -> None:
+    """The server looks through so many entries for each that it may give, and says where it stopped."""
+    one, two = announcements(both)
+    await one.mine()
+    with both.redis.client() as client, client.pipeline() as pipeline:
+        for number in range(2_100):
+            pipeline.xadd(STREAM, {"buyer": "alice", "order": f"o{number}"})
+        pipeline.xreadgroup(GROUP, "one", {STREAM: ">"})
+        pipeline.execute()
+    for order in ("last", "very last"):
+        await one.add("bob", order)
+        idle(both, order, 2 * LONG_MS)
+    await two.take_over(LONG_MS, 1)
+    assert await ids(two) == ["last"]
+    await two.take_over(LONG_MS, 200)
+    assert await ids(two) == ["last", "very last"]
+
+
 async def test_what_is_over_goes_and_what_is_handed_back_is_had_at_once(both: Two) -> None:
     one, two = announcements(both)
     for order in ("o1", "o2"):
