@@ -87,7 +87,7 @@ class Watched:
         await until(lambda: all(_on_disk(server) for server in self.servers))
         for place, port in enumerate(self.sentinel_ports):
             self._start(place, port)
-        await until(lambda: all(self._knows(port) for port in self.sentinel_ports))
+        await until(lambda: all(self._knows(port, self.servers[0]) for port in self.sentinel_ports))
 
     async def promoted(self, before: RedisServer) -> RedisServer:
         """The server that took the place of another."""
@@ -99,7 +99,8 @@ class Watched:
         await until(lambda: self._said(self.sentinel_ports[0], "FAILOVER", SERVICE) == "OK")
 
     async def healed(self, *again: RedisServer) -> None:
-        """Start servers again, behind the primary of now, and wait until all that run follow it."""
+        """Start servers again, behind the primary of now, until all that run follow it and every sentinel trusts it: one
+        that has not heard of a failover yet calls the primary before it dead."""
         primary = self.primary
         for server in again:
             server.set(replicaof=f"{LOOPBACK} {self.ports[self.servers.index(primary)]}")
@@ -107,6 +108,7 @@ class Watched:
         copies = sum(server.runs for server in self.servers) - 1
         await until(lambda: _of(primary).get("min_slaves_good_slaves", 0) == copies)
         await until(lambda: all(_on_disk(server) for server in self.servers if server.runs))
+        await until(lambda: all(self._knows(port, primary) for port in self.sentinel_ports))
 
     def _start(self, place: int, port: int) -> None:
         own = self.folder / str(place)
@@ -121,14 +123,15 @@ class Watched:
         with (own / "log").open("ab") as log:
             self._sentinels.append(subprocess.Popen(command, stdout=log, stderr=log))
 
-    def _knows(self, port: int) -> bool:
+    def _knows(self, port: int, primary: RedisServer) -> bool:
         try:
             (found,) = self._said(port, "masters")
         except RedisError:
             return False
         words = dict(zip(found[::2], found[1::2], strict=True))
         known = int(words["num-other-sentinels"]), int(words["num-slaves"])
-        return known == (len(self.sentinel_ports) - 1, len(self.servers) - 1) and words["flags"] == "master"
+        named = int(words["port"]) == self.ports[self.servers.index(primary)] and words["flags"] == "master"
+        return named and known == (len(self.sentinel_ports) - 1, len(self.servers) - 1)
 
     def guard(self, place: int, password: str | None) -> None:
         """Have a sentinel want a password from whoever comes next, or none."""
