@@ -21,6 +21,7 @@ from schemas.segment import End, Segment
 
 AFTER_ADD: Final = IN_FORCE | {State.COMMITTED}
 AFTER_RELEASE: Final = frozenset({State.RELEASING, State.RELEASED, State.DECLINED, State.FAILED, State.EXPIRED})
+OF_LEASES: Final = AFTER_ADD | AFTER_RELEASE | {State.COMPENSATING}
 Keys = Mapping[str, PublicKey]
 
 
@@ -108,9 +109,11 @@ def verified_confirmation(receipt_jws: str, confirm_jws: str, confirm: Confirm, 
 
 
 def verified_standing(receipt_jws: str, product: str, *, operator: str, broker: str, keys: Keys, now: int) -> Receipt:
-    """The claims of the latest receipt of `product`, as an inventory shows it; DOCUMENT_INVALID otherwise."""
+    """The claims of the latest receipt of `product`, as an inventory shows it; DOCUMENT_INVALID otherwise, also where
+    its state is none that a lease may have."""
     receipt = verify_jws(receipt_jws, Receipt, keys, now=now, iss=operator, aud=broker)
     _same("product", receipt.product, product)
+    _check_state(receipt.state, OF_LEASES)
     _check_bill(receipt)
     return receipt
 

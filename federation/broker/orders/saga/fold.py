@@ -53,8 +53,11 @@ assert TRANSITIONS.keys() - {State.ASKED, State.QUOTED} == RANK.keys()
 
 
 def fold(state: OrderState, event: Event) -> OrderState:
-    """The state with what `event` says; no conclusion is drawn for the path yet."""
+    """The state with what `event` says; no conclusion is drawn for the path yet. Of an order that is over nothing is
+    learnt any more: its bill is given."""
     state = structs.replace(state, at_us=max(state.at_us, event.at_us))
+    if state.state in TERMINAL:
+        return state
     match event:
         case Restarted():
             if handing.owed(state):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from federation.broker.orders.saga.fold import RANK
 from federation.broker.peers.verify import verified_confirmation, verified_quote, verified_receipt, verified_standing
 from federation.trust.jose import doc_hash, sign_jws
 from federation.trust.keys import generate, public_keys
@@ -219,3 +220,15 @@ def test_an_inventory_shows_the_product_asked_for() -> None:
             assert not right
         else:
             assert right
+
+
+@pytest.mark.parametrize("state", State)
+def test_an_inventory_shows_no_state_that_a_lease_cannot_have(state: State) -> None:
+    """A rule that has no rank for it would end the broker, and again with every start."""
+    jws = sign_jws(KEY, receipt(order(), state=state))
+    if state in {State.ASKED, State.QUOTED, State.HELD}:
+        with pytest.raises(Problem, match="does not follow"):
+            verified_standing(jws, "p-1", operator=OPERATOR, broker=BROKER, keys=KEYS, now=NOW)
+        return
+    verified_standing(jws, "p-1", operator=OPERATOR, broker=BROKER, keys=KEYS, now=NOW)
+    assert RANK[state] > RANK[State.HELD]

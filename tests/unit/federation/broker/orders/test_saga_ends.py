@@ -198,3 +198,14 @@ def test_a_hint_that_is_wrong_is_harmless() -> None:
     saga = Saga(2).active().hint(1).got("AskLease 1", ACTIVE)
     assert (saga.is_, saga.wants) == ("ACTIVE", [])
     assert Saga(2).hint(0).wants == ["SendOrder 0", "SendOrder 1"]
+
+
+def test_an_order_that_is_over_learns_nothing_more() -> None:
+    """An operator that is asked twice at once may answer twice: the statement adds up to the bill that was given."""
+    saga = Saga(1).active().hint(0)
+    first = saga.flying["AskLease 0"]
+    saga.release().got("AskLease 0", RELEASED, billed(7))
+    assert saga.is_ == "RELEASED"
+    before, saga.flying["AskLease 0"] = saga.state, first
+    saga.at(1).got("AskLease 0", RELEASED, billed(3))
+    assert saga.state == structs.replace(before, at_us=saga.at_us)
