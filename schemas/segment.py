@@ -21,7 +21,8 @@ _LONGEST: Final = timedelta(seconds=WINDOW_S_MAX)
 
 Bps = Annotated[int, Meta(ge=1, le=BANDWIDTH_BPS_MAX)]
 Mtu = Annotated[int, Meta(ge=64, le=65535)]
-Micros = Annotated[int, Meta(ge=0, le=10**10)]
+MICROS_MAX: Final = 10**10
+Micros = Annotated[int, Meta(ge=0, le=MICROS_MAX)]
 Ppb = Annotated[int, Meta(ge=0, le=PPB)]
 Label = Annotated[int, Meta(ge=1, le=4094)]
 Id = Annotated[str, Meta(min_length=1, max_length=120, pattern=r"^[A-Za-z0-9._:\-]+\Z")]

@@ -24,7 +24,7 @@ from federation.broker.quotes.hand import Ask, Hand
 from federation.broker.quotes.protocols import StoredQuote
 from federation.broker.quotes.quoting import Quoting
 from federation.broker.quotes.seal import Bought, Sealed, path_view, seal
-from federation.broker.quotes.tally import labels_agree, tally
+from federation.broker.quotes.tally import beyond_words, labels_agree, tally
 from federation.broker.quotes.within import Within
 from federation.policy.limits import judge, lacking_marks
 from schemas.answer import OrderView
@@ -219,6 +219,9 @@ class Extending:
             why_not = self._terms.doubt(one.operator, *ends, one.quote.promise)
             if why_not is not None:
                 raise Problem("OPERATOR_REFUSED", f"{self._name(one.operator)} {why_not}; the lease stays as it is")
+        if (absurd := beyond_words(held, found)) is not None:
+            why = f"{self._name(absurd.operator)} quotes more than a path can be said to have"
+            raise Problem("OPERATOR_REFUSED", f"{why}; the lease stays as it is")
         self._check_price(longer, held, found.total)
         judged = self._judgement(longer)
         bought = Bought(before.buyer, before.intent, held, found, judged, 1, longer.order, longer.power, before.grants)

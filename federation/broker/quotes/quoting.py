@@ -31,7 +31,7 @@ from federation.broker.quotes.hand import Ask, Hand
 from federation.broker.quotes.labels import Labels, repick, spread
 from federation.broker.quotes.protocols import Claim, QuoteStore, StoredQuote
 from federation.broker.quotes.seal import Bought, Sealed, path_view, seal
-from federation.broker.quotes.tally import Tally, broken, labels_agree, tally, too_slow, worse
+from federation.broker.quotes.tally import Tally, beyond_words, broken, labels_agree, tally, too_slow, worse
 from federation.broker.quotes.within import Within
 from federation.node.limits import AtOnce
 from schemas.intent import Intent
@@ -250,6 +250,9 @@ class Attempt:
         found = tally(held, route.interconnect_us, query.currency, query.rates)
         if self._beyond_light(route, held, terms) or self._beyond_patience(route, held):
             return None
+        if (absurd := beyond_words(held, found)) is not None:
+            self._refuse(route, held.index(absurd), "DOCUMENT_INVALID", "quotes more than a path can be said to have")
+            return None
         over = broken(found, query.limits, query.budget_micro)
         if over:
             self._fell_short(route, held, found, over)
@@ -282,10 +285,14 @@ class Attempt:
         out."""
         if (hasty := too_slow(held)) is None:
             return False
-        name, place = self._name(hasty.operator), held.index(hasty)
-        why = f"{name} keeps nothing without a confirm for as long as others on the path need"
-        self._ruled = self._ruled.refused(route.segments[place], name, Problem("OPERATOR_REFUSED", why))
+        why = "keeps nothing without a confirm for as long as others on the path need"
+        self._refuse(route, held.index(hasty), "OPERATOR_REFUSED", why)
         return True
+
+    def _refuse(self, route: Route, place: int, code: str, why: str) -> None:
+        """Rule out what one operator said."""
+        name = self._name(route.segments[place].operator)
+        self._ruled = self._ruled.refused(route.segments[place], name, Problem(code, f"{name} {why}"))
 
     def _judgement(self, held: tuple[HeldQuote, ...], terms: Terms) -> Judgement:
         rules = rules_of(self._intent, terms, self._buyer, self._quoting.author.clock.now())

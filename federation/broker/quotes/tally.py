@@ -15,9 +15,10 @@ from federation.broker.paths.route import Route, RouteSegment
 from federation.broker.peers.protocols import HeldQuote
 from schemas.order import CONFIRM_WITHIN_S
 from schemas.price import MICRO_MAX, Money, RateTable
-from schemas.segment import Limits, Promise
+from schemas.segment import MICROS_MAX, Limits, Promise
 
 UP_BEFORE_S: Final = 15  # what is left for confirms once the last segment is up
+SAYABLE: Final = Limits(latency_us=MICROS_MAX, jitter_us=MICROS_MAX, carbon_mg_gb=MICROS_MAX)
 
 
 class Tally(NamedTuple):
@@ -44,6 +45,13 @@ def broken(found: Tally, limits: Limits, budget_micro: int | None) -> tuple[str,
     """Names of the limits that the quotes together break."""
     over = found.total.micro > (MICRO_MAX if budget_micro is None else budget_micro)
     return (*limits.broken_by(found.promise), *(("budget",) if over else ()))
+
+
+def beyond_words(held: Sequence[HeldQuote], found: Tally) -> HeldQuote | None:
+    """Whose quote makes a sum larger than a document can say, where one is: who brings most of what it may be at all.
+    Each number by itself may stand in a quote, and what was signed over their sum nobody could read."""
+    sayable = found.total.micro + found.exit_total.micro <= MICRO_MAX and not SAYABLE.broken_by(found.promise)
+    return None if sayable else max(held, key=_share)
 
 
 def worse(route: Route, held: Sequence[HeldQuote], found: Tally) -> tuple[RouteSegment, ...]:
@@ -74,6 +82,11 @@ def too_slow(held: Sequence[HeldQuote]) -> HeldQuote | None:
     if (slowest.quote.up_within_s or 0) <= within - UP_BEFORE_S:
         return None
     return min(held, key=lambda one: one.quote.confirm_within_s or CONFIRM_WITHIN_S)
+
+
+def _share(one: HeldQuote) -> int:
+    promise, money = one.quote.promise, one.quote.total.micro + one.quote.tariff.exit_micro
+    return max(money * MICROS_MAX, max(promise.latency_us, promise.jitter_us, promise.carbon_mg_gb) * MICRO_MAX)
 
 
 def _sum(amounts: Sequence[Money], currency: str) -> Money:

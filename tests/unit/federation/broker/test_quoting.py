@@ -7,11 +7,13 @@ import random
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import structs
 
 from federation.broker.once import claim_of
 from federation.broker.quotes.hand import Ask, fits
+from federation.broker.quotes.protocols import StoredQuote
 from federation.broker.quotes.quoting import QuotingLimits
 from federation.broker.quotes.tally import labels_agree
 from federation.trust.jose import verify_jws
@@ -410,5 +412,26 @@ def test_the_claim_is_answered_with_the_quote() -> None:
         claim = claim_of("ann", "k", "quote", intent())
         stored = await market.quoting.quote("ann", intent(), claim)
         assert await market.store.claim(claim, 0) == stored.id
+
+    world(main)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda beta: beta.beside.update(exit_micro=10**18),
+        lambda beta: setattr(beta, "slower_us", 10**10 - 500),
+    ],
+)
+def test_what_no_document_can_say_is_not_signed(change: Callable[[FakeOperator], object]) -> None:
+    """Each number of an operator is one that may stand in a quote, and their sum is not: nobody could read it again."""
+
+    async def main(market: SmallMarket) -> None:
+        change(market.beta)
+        market.alpha.beside["exit_micro"] = 1
+        stored = await market.quote()
+        assert [one.operator for one in stored.held] == [ALPHA, DELTA, GAMMA]
+        assert "Beta quotes more than a path can be said to have" in stored.path.why
+        assert msgspec.json.decode(msgspec.json.encode(stored), type=StoredQuote) == stored
 
     world(main)
