@@ -12,6 +12,8 @@ from schemas.problem import Outcome
 class SimulatedKeys:
     """Implements `Keys`. Nothing is forgotten by itself, so a test sees what would be kept too long."""
 
+    followed = False
+
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
         self.sets: dict[str, dict[str, int]] = {}

@@ -36,6 +36,8 @@ class ClaimKeys:
             found = await _find(transaction, claim)
             if found is None:
                 _write(transaction, claim, None, now_s)
+            elif found.answer is not None:
+                transaction.rely()
             return None if found is None else found.answer
 
         return await self._space.transact(work)
@@ -56,6 +58,8 @@ async def bind(transaction: Transaction, claim: Claim, answer_id: str, now_s: in
     check_unrefused(found.answer if found else None, answer_id)
     if found is None or found.answer is None:
         _write(transaction, claim, answer_id, found.at_s if found else now_s)
+    else:
+        transaction.rely()
 
 
 async def _find(transaction: Transaction, claim: Claim) -> Taken | None:

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from federation.broker.store.redis.pipe import Command
 from federation.broker.store.redis.server import Server, unavailable
 from federation.node.seams import Entropy
-from schemas.problem import Outcome
+from schemas.problem import Outcome, Problem
 from schemas.segment import EntityId
 
 T = TypeVar("T")
@@ -40,6 +40,11 @@ class Step(NamedTuple):
 
 class Keys(Protocol):
     """Where keys are kept. Every method raises `UNAVAILABLE`."""
+
+    @property
+    def followed(self) -> bool:
+        """Whether servers follow this one: what was read may be known to it alone until a later commit is durable."""
+        ...
 
     async def get(self, names: Sequence[str]) -> list[str | None]:
         """The values of keys at one moment."""
@@ -78,6 +83,11 @@ class RedisKeys:
     def __init__(self, server: Server, entity: EntityId, entropy: Entropy) -> None:
         self.server, self._prefix, self._entropy = server, prefix(entity), entropy
         self._digest = hashlib.sha1(commit_script().encode(), usedforsecurity=False).hexdigest()
+
+    @property
+    def followed(self) -> bool:
+        """See `Keys`."""
+        return self.server.followed
 
     async def get(self, names: Sequence[str]) -> list[str | None]:
         """See `Keys.get`."""
@@ -138,6 +148,7 @@ class Transaction:
         self._keys, self._seen = keys, dict[str, str | None]()
         self._now, self._steps = dict[str, str | None](), list[Step]()
         self._reads = 0
+        self.relied = False
 
     async def get(self, *names: str) -> list[str | None]:
         """The values of keys; the commit depends on them."""
@@ -161,6 +172,11 @@ class Transaction:
         if self._reads < 2:
             return False
         return await self._keys.get([*self._seen]) != [*self._seen.values()]
+
+    def rely(self) -> None:
+        """The result acknowledges what was read, as what somebody wrote who may not have been told that it is durable:
+        where nothing is written, that is made sure of."""
+        self.relied = True
 
     def absent(self, name: str) -> None:
         """The commit fails if this key is there; nobody need have looked."""
@@ -196,12 +212,15 @@ class Transaction:
         """Take a member out of a ranked set."""
         self._steps.append(Step("drop", name, member))
 
-    def steps(self) -> list[Step]:
-        """All of it, what is expected first; nothing where nothing is written."""
-        expected = [
+    def expected(self) -> list[Step]:
+        """That what was read is still so."""
+        return [
             Step("absent", name) if value is None else Step("is", name, value) for name, value in self._seen.items()
         ]
-        return [*expected, *self._steps] if self._steps else []
+
+    def steps(self) -> list[Step]:
+        """All of it, what is expected first; nothing where nothing is written."""
+        return [*self.expected(), *self._steps] if self._steps else []
 
 
 class Lost(Enum):
@@ -241,8 +260,18 @@ class Keyspace:
             if await transaction.torn():
                 return Lost.RACE
             raise
-        steps = transaction.steps()
-        return result if not steps or await self.keys.commit(steps) else Lost.RACE
+        if steps := transaction.steps():
+            done = await self.keys.commit(steps)
+        else:
+            done = not (transaction.relied and self.keys.followed) or await self._sure(transaction)
+        return result if done else Lost.RACE
+
+    async def _sure(self, transaction: Transaction) -> bool:
+        """Whether what was read is still so, and as durable as what is acknowledged: what comes later is."""
+        try:
+            return await self.keys.commit(transaction.expected())
+        except Problem as problem:
+            raise unavailable(Outcome.UNKNOWN) from problem
 
     async def all(self, names: Sequence[str]) -> list[str | None]:
         """Many keys, some at a time, so that nobody else waits long."""

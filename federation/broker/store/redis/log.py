@@ -80,10 +80,16 @@ class LogKeys:
         return found.size, found.root
 
     async def checkpoint(self, kind: str) -> Kept | None:
-        """See `LogStore.checkpoint`."""
-        (body,) = await self._space.keys.get([named("log-checkpoint", kind)])
-        found = None if body is None else _NOTE.decode(body)
-        return None if found is None else Kept(found.size, found.note)
+        """See `LogStore.checkpoint`. What another replica signed and could not keep for certain is shown to nobody."""
+        name = named("log-checkpoint", kind)
+
+        async def work(transaction: Transaction) -> Kept | None:
+            (body,) = await transaction.get(name)
+            transaction.rely()
+            found = None if body is None else _NOTE.decode(body)
+            return None if found is None else Kept(found.size, found.note)
+
+        return await self._space.transact(work)
 
     async def keep(self, kind: str, kept: Kept) -> None:
         """See `LogStore.keep`."""
@@ -91,6 +97,7 @@ class LogKeys:
 
         async def work(transaction: Transaction) -> None:
             (body,) = await transaction.get(name)
+            transaction.rely()
             if body is None or _NOTE.decode(body).size <= kept.size:
                 transaction.put(name, msgspec.json.encode(Note(*kept)).decode())
 

@@ -24,6 +24,7 @@ class RevocationKeys:
             for name, since in zip(names, found, strict=True):
                 if since is None:
                     transaction.put(name, str(now))
+            transaction.rely()
             return min(now if since is None else int(since) for since in found)
 
         return await self._space.transact(work)

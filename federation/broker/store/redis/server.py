@@ -85,6 +85,11 @@ class Server:
     ) -> None:
         await self._close()
 
+    @property
+    def followed(self) -> bool:
+        """Whether an acknowledged write is one that replicas of the server have."""
+        return self._replicas > 0
+
     async def ask(self, commands: Sequence[Command]) -> list[Reply]:
         """What the server answers to commands that may be sent twice. Raises `UNAVAILABLE`."""
         try:

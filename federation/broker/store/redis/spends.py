@@ -57,6 +57,7 @@ async def reserve(transaction: Transaction, budget: Budget, wanted: Wanted, now:
     """`SpendLedger.reserve` within a transaction."""
     body, taken = await transaction.get(expense_name(wanted.id), budget_name(budget.mandate_h))
     if body is not None:
+        transaction.rely()
         return check_same(_DECODER.decode(body), budget, wanted)
     expense = expense_of(budget, wanted, int(taken or 0), now)
     await _take(transaction, expense.mandate_h, expense.micro)
@@ -88,6 +89,7 @@ async def _settle(transaction: Transaction, expense_id: Id, bill: Money | None) 
         raise not_found(f"expense {expense_id}")
     found = _DECODER.decode(body)
     after = settled(found, nothing(found) if bill is None else bill)
+    transaction.rely()
     if after is not found:
         await _take(transaction, found.mandate_h, after.micro - found.micro)
         _write(transaction, after)
