@@ -122,7 +122,9 @@ def _sold(state: OrderState, index: int) -> tuple[tuple[Pledge, ...], ...]:
 
 
 def _agreed(state: OrderState, index: int) -> tuple[Pledge, ...]:
-    return (state.terms.parts[index].pledge, *state.legs[index].longer)
+    """What the path has; more time that one operator gave and another did not is nobody's to pay."""
+    sold = (state.terms.parts[index].pledge, *state.legs[index].longer)
+    return tuple(pledge for pledge in sold if pledge.quoted.window.start_s < state.end_s)
 
 
 def spans(sold: Sequence[Pledge]) -> Iterator[tuple[Pledge, int, int]]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
+from federation.broker.orders.saga.bill import unused
 from federation.broker.orders.saga.claims import confirm_claims, order_claims, release_claims
 from federation.broker.orders.saga.state import came_to_nothing
 from schemas.lease import State
+from schemas.price import Tariff
 from schemas.quote import Action
-from tests.support.sagas import HOUR_S, Saga, billed, until
+from tests.support.sagas import HOUR_S, Saga, bill, billed, until
 from tests.support.seams import NOW
 
 ACTIVE, RELEASED = State.ACTIVE, State.RELEASED
@@ -103,6 +107,20 @@ def test_where_one_lapsed_the_others_are_released_at_the_old_end() -> None:
     assert saga.is_ == "RELEASED"
     assert saga.state.bill is not None
     assert saga.state.bill.total.micro == 11
+
+
+def test_nobody_pays_for_time_that_the_path_did_not_get() -> None:
+    """Whoever was given more time than the others, and releases late, bills what nobody had."""
+    tariff = Tariff(currency="EUR", set_up_micro=10, hourly_micro=3_600)
+    saga = Saga(2, tariff=tariff).active().at(100).extend().all("SendOrder", ACTIVE)
+    saga.got("SendConfirm 0+", ACTIVE, LONGER).refused("SendConfirm 1+", "INCOMPATIBLE_STATE")
+    assert unused(saga.state, NOW + HOUR_S).micro == 0
+    saga.at(HOUR_S).got("AskLease 1", RELEASED, billed(10)).lost("SendRelease 0").at(2 * HOUR_S)
+    whole = bill(10 + 2 * 3_600, end=NOW + 2 * HOUR_S)
+    saga.got("AskLease 0", RELEASED, lambda receipt: structs.replace(receipt, bill=whole))
+    assert saga.is_ == "RELEASED"
+    assert saga.state.bill is not None
+    assert saga.state.bill.total.micro == 10 + 3_600 + 10
 
 
 def test_once_one_confirm_lapsed_no_other_is_repeated() -> None:
