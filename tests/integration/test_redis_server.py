@@ -67,6 +67,7 @@ async def failed(work: Awaitable[object]) -> Problem:
     [
         ({"appendonly": "no"}, "set appendonly yes"),
         ({"appendfsync": "everysec"}, "appendfsync everysec); set appendfsync always"),
+        ({"no_appendfsync_on_rewrite": "yes"}, "(no-appendfsync-on-rewrite yes); set no-appendfsync-on-rewrite no"),
         ({"maxmemory_policy": "allkeys-lru"}, "maxmemory-policy allkeys-lru); set maxmemory-policy noeviction"),
         ({"replicaof": "127.0.0.1 1", "masterauth": "x"}, "replica of another one; name the one that takes writes"),
     ],

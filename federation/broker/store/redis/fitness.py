@@ -14,12 +14,15 @@ from schemas.problem import Problem
 FIELD: Final = "store.redis"
 SCHEMA: Final = 1  # of the keys; a newer one is of a newer Peerway
 VERSION_MIN: Final = (6, 2)
-WANTED: Final = ("appendonly", "appendfsync", "maxmemory-policy", "min-replicas-to-write")
+WANTED: Final = (
+    *("appendonly", "appendfsync", "no-appendfsync-on-rewrite"),
+    *("maxmemory-policy", "min-replicas-to-write"),
+)
 ALLOW: Final = "+@read +@write +@connection +@scripting +@pubsub +wait +info +config|get"
 
 
 class Facts(NamedTuple):
-    """What a server says: INFO, the four settings `WANTED`, and the version of the keys in it, if there are any.
+    """What a server says: INFO, the settings `WANTED`, and the version of the keys in it, if there are any.
     `watched` says that sentinels may put a replica of it into its place."""
 
     info: Mapping[str, str]
@@ -78,6 +81,9 @@ def _faults(facts: Facts) -> Iterator[str]:
     if facts.settings.get("appendfsync") != "always":
         found = facts.settings.get("appendfsync")
         yield f"it acknowledges what is not on disk yet (appendfsync {found}); set appendfsync always"
+    if facts.settings.get("no-appendfsync-on-rewrite") != "no":
+        why = "it acknowledges what is not on disk yet whenever it writes its file anew"
+        yield f"{why} (no-appendfsync-on-rewrite yes); set no-appendfsync-on-rewrite no"
     if facts.settings.get("maxmemory-policy") != "noeviction":
         found = facts.settings.get("maxmemory-policy")
         yield f"it throws keys away when memory runs out (maxmemory-policy {found}); set maxmemory-policy noeviction"
