@@ -161,9 +161,10 @@ class Quoting:
     def _for_a_person(self, wish: _Wish, replaced: Quote | None) -> bool:
         """Whether a person has to answer: for every new lease and for more time, but not to go on holding what one has
         granted. More bandwidth than was granted is not sold at all."""
-        manual = self._shop.sales.approval is Approval.MANUAL
-        goes_on = replaced is not None and same_segment(wish.ask.segment, replaced.segment)
-        return manual and wish.ask.firm and not goes_on and (wish.ask.action is Action.ADD or self._prolongs(wish))
+        manual, ask = self._shop.sales.approval is Approval.MANUAL, wish.ask
+        same = replaced is not None and (replaced.action, replaced.product) == (ask.action, ask.product)
+        goes_on = same and replaced is not None and same_segment(ask.segment, replaced.segment)
+        return manual and ask.firm and not goes_on and (ask.action is Action.ADD or self._prolongs(wish))
 
     def _prolongs(self, wish: _Wish) -> bool:
         lease = self._shop.leases.get(wish.ask.product or "")

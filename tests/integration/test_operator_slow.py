@@ -19,12 +19,13 @@ from click.testing import CliRunner
 from msgspec import structs
 
 from federation.node.hatch import hand_in
+from federation.trust.jose import doc_hash
 from operators.api import hatch
 from operators.cli.main import main
 from operators.fabric.null import NullDriver
 from schemas.problem import Problem
 from schemas.quote import Action
-from schemas.segment import window
+from schemas.segment import End, window
 from schemas.sonata import order, quote
 from schemas.sonata.hub import EventType
 from tests.support.operator_world import ENNI_B, NOW, UNI_A, Deal, OperatorWorld, plan
@@ -248,6 +249,22 @@ async def test_nobody_has_more_bandwidth_than_a_person_granted(tmp_path: Path) -
         await world.broker.order(less)
         await world.broker.confirm(less)
         assert (await change(10)).answer.refusal is None, "which was granted"
+
+
+@pytest.mark.asyncio
+async def test_a_change_that_nobody_has_to_grant_does_not_become_a_lease(tmp_path: Path) -> None:
+    """Who holds less bandwidth for a lease, which is answered at once, may not go on with it as with another lease."""
+    world = OperatorWorld(tmp_path, selling=MANUAL)
+    async with world.run():
+        deal = await leased(world, gbps=10)
+        held = deal.receipts[-1].segment
+        wanted = structs.replace(held, bandwidth_bps=4 * 10**9, window=window(NOW, held.window.end_s))
+        less = await world.broker.ask(wanted, action=Action.MODIFY, product=deal.product)
+        assert less.answer.quote_jws is not None
+        again = structs.replace(wanted, a=End(held.a.interface), z=End(held.z.interface))
+        another = await world.broker.ask(again, replaces=doc_hash(less.answer.quote_jws))
+        assert another.answer.refusal is not None
+        assert "a person answers here" in another.answer.refusal.detail
 
 
 @pytest.mark.asyncio
