@@ -99,8 +99,8 @@ class Watched:
         await until(lambda: self._said(self.sentinel_ports[0], "FAILOVER", SERVICE) == "OK")
 
     async def healed(self, *again: RedisServer) -> None:
-        """Start servers again, behind the primary of now, until all that run follow it and every sentinel trusts it: one
-        that has not heard of a failover yet calls the primary before it dead."""
+        """Start servers again, behind the primary of now, until all that run follow it and every sentinel trusts it.
+        One that has not heard of a failover yet calls the primary before it dead."""
         primary = self.primary
         for server in again:
             server.set(replicaof=f"{LOOPBACK} {self.ports[self.servers.index(primary)]}")
