@@ -58,6 +58,7 @@ class FakeOperator:
     surcharge_micro: int = 0
     beside: dict[str, int] = field(default_factory=dict)  # of the tariff that it quotes, not of its sheet
     slower_us: int = 0
+    up_within_s: int | None = None
     # Seconds that each answer takes, from a generator with the test's seed; None answers at once.
     delays: random.Random | None = None
     down: bool = False
@@ -271,6 +272,7 @@ class FakeOperator:
             total=Money(self.currency, total(lines)),
             held=True,
             product=rfq.product,
+            up_within_s=self.up_within_s,
         )
 
     def _offer(self, rfq: Rfq) -> Offer:

@@ -31,7 +31,7 @@ from federation.broker.quotes.hand import Ask, Hand
 from federation.broker.quotes.labels import Labels, repick, spread
 from federation.broker.quotes.protocols import Claim, QuoteStore, StoredQuote
 from federation.broker.quotes.seal import Bought, Sealed, path_view, seal
-from federation.broker.quotes.tally import Tally, beyond_words, broken, labels_agree, tally, too_slow, worse
+from federation.broker.quotes.tally import Tally, beyond_words, broken, labels_agree, tally, too_late, too_slow, worse
 from federation.broker.quotes.within import Within
 from federation.node.limits import AtOnce
 from schemas.intent import Intent
@@ -281,12 +281,14 @@ class Attempt:
         return found
 
     def _beyond_patience(self, route: Route, held: tuple[HeldQuote, ...]) -> bool:
-        """Whether a segment may come up later than somebody keeps another one without a confirm; who does not is ruled
-        out."""
-        if (hasty := too_slow(held)) is None:
+        """Whether a segment may come up later than was asked for, or than somebody keeps another one without a confirm;
+        who needs so long, or does not wait, is ruled out."""
+        late = too_late(held, self._intent.up_within_s)
+        if (other := late or too_slow(held)) is None:
             return False
-        why = "keeps nothing without a confirm for as long as others on the path need"
-        self._refuse(route, held.index(hasty), "OPERATOR_REFUSED", why)
+        hasty = "keeps nothing without a confirm for as long as others on the path need"
+        why = "needs longer than was asked for" if late else hasty
+        self._refuse(route, held.index(other), "OPERATOR_REFUSED", why)
         return True
 
     def _refuse(self, route: Route, place: int, code: str, why: str) -> None:

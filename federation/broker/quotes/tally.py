@@ -76,6 +76,12 @@ def confirm_within_s(held: Sequence[HeldQuote]) -> int:
     return min(one.quote.confirm_within_s or CONFIRM_WITHIN_S for one in held)
 
 
+def too_late(held: Sequence[HeldQuote], asked_s: int | None) -> HeldQuote | None:
+    """A segment that comes up later than was asked for (null: 60 s), if there is one: others need not wait for it."""
+    latest = max(held, key=lambda one: one.quote.up_within_s or 0)
+    return latest if (latest.quote.up_within_s or 0) > (asked_s or CONFIRM_WITHIN_S) - UP_BEFORE_S else None
+
+
 def too_slow(held: Sequence[HeldQuote]) -> HeldQuote | None:
     """A segment that may come up too late to be confirmed everywhere, or rather one that others do not wait for."""
     within, slowest = confirm_within_s(held), max(held, key=lambda one: one.quote.up_within_s or 0)

@@ -435,3 +435,13 @@ def test_what_no_document_can_say_is_not_signed(change: Callable[[FakeOperator],
         assert msgspec.json.decode(msgspec.json.encode(stored), type=StoredQuote) == stored
 
     world(main)
+
+
+def test_who_is_up_later_than_asked_for_keeps_nobody_else_from_the_path() -> None:
+    async def main(market: SmallMarket) -> None:
+        market.beta.up_within_s = 3_600
+        stored = await market.quote()
+        assert [one.operator for one in stored.held] == [ALPHA, DELTA, GAMMA]
+        assert stored.path.why == "the best that could be held; Beta needs longer than was asked for"
+
+    world(main)

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from federation.broker.orders.saga.decide import begin
 from federation.broker.peers.protocols import HeldQuote
-from federation.broker.quotes.tally import confirm_within_s, too_slow
+from federation.broker.quotes.tally import confirm_within_s, too_late, too_slow
 from schemas.lease import State
 from tests.support.sagas import HOUR_S, Saga
 from tests.support.seams import NOW
@@ -64,3 +64,5 @@ def test_a_path_waits_as_long_as_the_least_patient_of_its_operators() -> None:
     assert too_slow([patient, hasty]) is None
     assert too_slow([slow, patient, hasty]) is hasty
     assert too_slow([held(600, 590)]) is not None
+    assert too_late([patient, slow], 600) is None
+    assert too_late([patient, slow], None) is slow
