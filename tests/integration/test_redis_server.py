@@ -224,6 +224,33 @@ async def test_one_that_became_a_replica_of_another_is_left_at_once(emptied: Red
             await failed(space.keys.get(["sum"]))
             client.replicaof("no", "one")
         assert await space.transact(add) == 2
+    async with redis_space(emptied) as space:
+        assert isinstance(space.keys, RedisKeys)
+        with emptied.client() as client:
+            client.replicaof("127.0.0.1", "1")
+            await failed(space.keys.server.ask([("SET", "turn", "mine")]))
+            await failed(space.keys.get(["sum"]))
+            client.replicaof("no", "one")
+
+
+async def test_what_is_read_comes_from_where_it_is_written(emptied: RedisServer) -> None:
+    """The server of before was not killed: it answers for as long as anybody asks it."""
+    with RedisServer() as another:
+        address = emptied.folder / "here"
+        address.symlink_to(emptied.socket)
+        async with impatient(Store(redis=f"unix://{address}")) as space:
+            assert isinstance(space.keys, RedisKeys)
+            assert await space.transact(add) == 1
+            before = space.keys.server.life
+            address.unlink()
+            address.symlink_to(another.socket)
+            with emptied.client() as client:
+                writing = [one for one in client.client_list() if one["cmd"] == "evalsha"]
+                client.client_kill_filter(_id=writing[0]["id"])
+            assert await space.transact(add) == 1
+            assert await space.keys.get(["sum"]) == ["1"]
+            assert space.keys.server.life != before
+            assert await space.transact(add) == 2
 
 
 async def test_one_that_says_nothing_leaves_it_unknown_and_then_it_is_known(emptied: RedisServer) -> None:

@@ -71,6 +71,11 @@ class Announcements:
     def __init__(self, server: Server, prefix: str, replica: str) -> None:
         self._server, self._key, self._replica = server, f"{prefix}to-carry", replica
 
+    @property
+    def server(self) -> str:
+        """Which server answered last: one that came back, or took the place of another, does not know who looked."""
+        return self._server.life
+
     async def add(self, buyer: str, order_id: str) -> None:
         """Announce an order, and have it. Twice is harmless."""
         await self._server.write([("EVAL", ADD, 1, self._key, GROUP, self._replica, buyer, order_id)])
@@ -90,9 +95,10 @@ class Announcements:
             found += page
         return found
 
-    async def take_over(self, idle_ms: int, count: int) -> None:
+    async def take_over(self, idle_ms: int, count: int) -> int:
         """Have what nobody looked at for so long: so many, or some more, but fewer than twice as many. The server looks
-        through ten times `count` entries at once and says where it stopped, so what others keep hides nothing.
+        through ten times `count` entries at once and says where it stopped, so what others keep hides nothing. Returns
+        how many those are.
         """
         after, had = "0-0", 0
         while had < count:
@@ -100,7 +106,8 @@ class Announcements:
             _, (after, found, *_) = await self._server.ask([("EVAL", OPEN, 1, self._key, GROUP), claim])
             had += len(found)
             if after == "0-0":
-                return
+                break
+        return had
 
     async def heard(self, within_ms: int) -> frozenset[str]:
         """The replicas that looked within so long."""

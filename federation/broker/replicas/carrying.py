@@ -1,8 +1,9 @@
 """Carries this replica's share of the orders: `Ownership` over a stream, and the loop that keeps it true.
 
 A replica that stops being looked for is one that does not look: what it carried is taken over after `takeover_s`. A
-replica takes over only after having been in touch with the server for that long itself, because after an outage nobody
-could look. Whoever was stopped and wakes up finds with its next write, or its next look, that it carries less.
+replica takes over only after having been in touch with the server for that long itself: after an outage nobody could
+look, and a server that came back does not know who did. Whoever was stopped and wakes up finds with its next write, or
+its next look, that it carries less.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Carrying:
         self._mine: list[Announced] = []
         self._without: dict[str, float] = {}
         self._in_touch_since: float | None = None
+        self._in_touch_with = ""
         self._rounds = 0
 
     # --- what the coordinator calls --------------------------------------------------------------------------
@@ -102,11 +104,11 @@ class Carrying:
 
     async def _round(self, coordinator: Coordinator) -> None:
         now = asyncio.get_running_loop().time()
-        if self.settled:
-            await self._announcements.take_over(round(self._takeover_s * 1000), AT_ONCE)
         self._mine = await self._announcements.mine()
-        if self._in_touch_since is None:
-            self._in_touch_since = now
+        if self._in_touch_since is None or self._announcements.server != self._in_touch_with:
+            self._in_touch_since, self._in_touch_with = now, self._announcements.server
+        elif self.settled and await self._announcements.take_over(round(self._takeover_s * 1000), AT_ONCE):
+            self._mine = await self._announcements.mine()
         await self._turns.keep()
         await self._leadership.keep()
         await self._announcements.drop([one.entry for one in self._mine if await self._is_over(one, coordinator)])

@@ -57,6 +57,8 @@ class Stream:
 class WorldStream:
     """Announcements, leadership, turns and news of one incarnation of one replica."""
 
+    server = "the only one"
+
     def __init__(self, stream: Stream, gate: Gate, name: str) -> None:
         self._stream, self._gate, self._name = stream, gate, name
 
@@ -82,11 +84,14 @@ class WorldStream:
         found = [*self._stream.entries.items()]
         return [Announced(entry, one[0], one[1]) for entry, one in found if one[2] == self._name]
 
-    async def take_over(self, idle_ms: int, limit: int) -> None:
+    async def take_over(self, idle_ms: int, limit: int) -> int:
         await self._passed()
+        had = 0
         for entry, (buyer, order_id, _, seen) in [*self._stream.entries.items()][:limit]:
             if self._now() - seen >= idle_ms / 1000:
                 self._stream.entries[entry] = (buyer, order_id, self._name, self._now())
+                had += 1
+        return had
 
     async def drop(self, entries: Sequence[str]) -> None:
         await self._passed()

@@ -64,6 +64,7 @@ class Server:
         self._schema, self._scripts = f"{prefix}schema", scripts
         self._told: Problem | None = None
         self._replicas, self._watched = 0, bool(settings.sentinels)
+        self._life = ""
         self._whereabouts = Whereabouts(settings)
         self._answer_s = answer_s
         # What is read waits for no replica to have what others write.
@@ -86,6 +87,11 @@ class Server:
         await self._close()
 
     @property
+    def life(self) -> str:
+        """Which process it was when it was looked at last; another one does not know who looked at what before."""
+        return self._life
+
+    @property
     def followed(self) -> bool:
         """Whether an acknowledged write is one that replicas of the server have."""
         return self._replicas > 0
@@ -95,6 +101,7 @@ class Server:
         try:
             return await self._twice(commands)
         except (Down, ResponseError) as error:
+            self._drop()
             raise self._failed(error, None) from error
 
     async def write(self, commands: Sequence[Command]) -> list[Reply]:
@@ -158,7 +165,7 @@ class Server:
         return made
 
     def _drop(self) -> None:
-        """What refuses a write, or has forgotten what it was told, may have become another server."""
+        """What refuses something, or has forgotten what it was told, may have become another server."""
         self._reads.drop()
         self._writes.drop()
 
@@ -184,6 +191,7 @@ class Server:
             *settings, info, schema = await self._talk(connection, commands)
             facts = Facts(read_info(info), dict(settings), schema, self._watched)
             self._told, self._replicas = None, judge(facts)
+            self._live(facts.info.get("run_id", ""))
             await self._talk(connection, [("SCRIPT", "LOAD", script) for script in self._scripts])
         except (MovedError, ClusterDownError) as error:
             raise Unfit(elsewhere(str(error))) from error
@@ -193,6 +201,12 @@ class Server:
             raise Unfit(Problem("UNAVAILABLE", str(down), field=FIELD)) from down
         except Problem as problem:
             raise Unfit(problem) from problem
+
+    def _live(self, life: str) -> None:
+        """What is read and what is written is one server's: where one connection finds another, so does the other."""
+        if life != self._life:
+            self._life = life
+            self._drop()
 
     async def _talk(self, connection: AbstractConnection, commands: Sequence[Command]) -> list[Reply]:
         answers: list[Reply] = []

@@ -29,12 +29,11 @@ class Around:
         self.looked: list[str] = []
         self.handed_back: list[str] = []
         self.token, self.away = 1, False
+        self.server, self.taken_over = "first", list[str]()
 
-    def carrying(self) -> Carrying:
-        around = cast(Any, self)
-        return Carrying(
-            around, around, around, unfinished=self.unfinished_ids, leadership=around, turns=around, takeover_s=10
-        )
+    def carrying(self, takeover_s: float = 10) -> Carrying:
+        around, ids = cast(Any, self), self.unfinished_ids
+        return Carrying(around, around, around, unfinished=ids, leadership=around, turns=around, takeover_s=takeover_s)
 
     def order(self, order_id: str, state: State = State.ACTIVE) -> None:
         found = Saga().state
@@ -57,8 +56,10 @@ class Around:
     async def add(self, buyer: str, order_id: str) -> None:
         self.announced.append(Announced(f"e{len(self.announced)}", buyer, order_id))
 
-    async def take_over(self, idle_ms: int, count: int) -> None:
-        raise AssertionError("nobody was in touch for so long")
+    async def take_over(self, idle_ms: int, count: int) -> int:
+        assert idle_ms == 0, "nobody was in touch for so long"
+        self.taken_over.append(self.server)
+        return 0
 
     async def tidy(self) -> None:
         pass
@@ -139,6 +140,19 @@ async def test_a_store_that_is_away_is_no_fault() -> None:
     around.away = False
     await rounds(around, carrying)
     assert around.took == ["going"]
+
+
+async def test_nothing_is_taken_over_from_those_who_could_not_tell_a_server_that_came_back() -> None:
+    """It was away between two looks, and nobody saw that; who looked when it does not know any more."""
+    around = Around()
+    carrying = around.carrying(takeover_s=0)
+    await rounds(around, carrying, 3)
+    assert around.taken_over == ["first", "first"]
+    around.server = "second"
+    await rounds(around, carrying)
+    assert "second" not in around.taken_over
+    await rounds(around, carrying)
+    assert around.taken_over[-1] == "second"
 
 
 async def test_who_ends_in_good_order_hands_back_what_it_carried() -> None:
