@@ -66,14 +66,14 @@ def signed(case: Case) -> Iterator[Item[Any]]:
 
 
 def moment_of(case: Case, item: Item[Any]) -> int:
-    """The Unix second at which the signer's keys count."""
+    """The Unix second at which the signer's keys count. What authorises and is younger than every decision, as a token
+    may be that an order came with, counts from when it was made."""
     if isinstance(item.claims, BillingStatement):
         return _written_at(case, item)
+    made: int = item.claims.iat
     if not isinstance(item.claims, AUTHORISING):
-        made: int = item.claims.iat
         return made
-    used = [one.claims.at for one in case.decisions if item.claims.iat - SKEW_S <= one.claims.at]
-    return used[0] if used else case.now
+    return next((one.claims.at for one in case.decisions if made - SKEW_S <= one.claims.at), made)
 
 
 def _written_at(case: Case, item: Item[Any]) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 
 from federation.trust.chain import Chain, Member, member_of, verify_chain
@@ -52,7 +53,7 @@ class Standing:
                 entity,
                 "none is shown, and its keys were not given (--key)" if entity not in self.spells else "none held then",
             )
-            raise Problem("DOCUMENT_INVALID", f"no chain of {entity} at Unix second {at}: {why}")
+            raise Problem("DOCUMENT_INVALID", f"no chain of {entity} at {_instant(at)}: {why}")
         begun = [spell for spell in holding if spell.since <= at]
         return max(begun, key=_age) if begun else min(holding, key=_age)
 
@@ -78,6 +79,14 @@ def _spell(entity: EntityId, tokens: Sequence[str], anchors: Mapping[str, Jwks])
     spell = Spell(chain, since, chain.exp)
     assert spell.member.entity == entity, "read once, so that metadata of another shape are refused here"
     return spell
+
+
+def _instant(at: int) -> str:
+    """A Unix second as a person reads it; documents may name ones that no calendar has."""
+    try:
+        return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except (ValueError, OverflowError, OSError):
+        return f"Unix second {at}"
 
 
 def _age(spell: Spell) -> tuple[int, int, tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,6 +19,7 @@ from tests.support.evidence.papers import Plan, papers
 
 TOKENS = ("at+jwt", "authorization-grant+jwt")
 NOT_NAMED = ("endpoint-grant+jwt", "billing-statement+jwt")  # by any document
+AFTER_S = 28
 PLANS = [Plan(), Plan(mandated=False), Plan(extended=True), Plan(released=False)]
 
 
@@ -76,3 +78,18 @@ def _closure(kept: dict[str, str], roots: Iterable[str]) -> set[str]:
             found.add(name)
             waiting += names_in(kept[name])
     return found
+
+
+def test_a_token_of_after_the_decision_counts_when_it_was_made_whoever_looks_whenever() -> None:
+    # An order may come half a minute after what was decided, and of several tokens that fit the latest counts: here one
+    # that was asked for with the agent's next quote.
+    def after(claims: Any) -> Any:
+        return structs.replace(claims, iat=claims.iat + AFTER_S, exp=claims.exp + AFTER_S)
+
+    made = papers(Plan(bends={"operator-token:0:0": after, "delegation:0:0": lambda claims: after(after(claims))}))
+    good = bundle_of(made)
+    logs = {BROKER: log_of([*good.documents, *(text.signed for text in good.policies if text.signed)], WITNESSES)}
+    found = bundled(Profile.BUYER, good.documents, beside_of(good, good), logs, anchors())
+    for days in (0, 400):
+        report = verify(found, anchors(), later(LOOKED + days * 86400), known())
+        assert report.ok, report.checks
