@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from types import MappingProxyType
 from typing import Final
@@ -154,7 +154,10 @@ def window_of(intent: Intent, now: int) -> Window:
     """The window in whole seconds; without a start it begins `now`."""
     start = now if intent.start is None else whole(intent.start, "start")
     if intent.start is not None and start < now:
-        raise invalid("start", f"{intent.start.isoformat()} is past; name a later start, or none to begin now")
+        raise invalid(
+            "start",
+            f"{intent.start.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} is past; name a later start, or none to begin now",
+        )
     if start - now > START_AHEAD_S_MAX:
         raise invalid("start", "a lease that starts more than five years from now is not sold")
     if intent.end is None:

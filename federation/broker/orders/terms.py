@@ -63,7 +63,9 @@ def extend_asked(quote: StoredQuote, state: OrderState, at_us: int) -> ExtendAsk
         raise Problem("INCOMPATIBLE_STATE", f"the order was changed {CHANGES_MAX} times, and is not again; order anew")
     resized = claims.bandwidth_bps != state.bandwidth_bps
     if state.end_s != (claims.window.end_s if resized else claims.window.start_s):
-        raise Problem("INCOMPATIBLE_STATE", f"the order ends at {moment(state.end_s).isoformat()}; ask for a new quote")
+        raise Problem(
+            "INCOMPATIBLE_STATE", f"the order ends at {moment(state.end_s):%Y-%m-%dT%H:%M:%SZ}; ask for a new quote"
+        )
     if at_us // SECOND_US >= state.end_s - EXTEND_BEFORE_S:
         raise Problem("INCOMPATIBLE_STATE", f"too late: a change needs {EXTEND_BEFORE_S} s before the end")
     _same_path(quote, state)
@@ -91,7 +93,9 @@ def rates_hash(rates: RateTable) -> str:
 
 def _in_time(quote: StoredQuote, now_s: int) -> None:
     if now_s >= quote.claims.exp:
-        raise Problem("QUOTE_EXPIRED", f"it was firm until {moment(quote.claims.exp).isoformat()}; ask for a new one")
+        raise Problem(
+            "QUOTE_EXPIRED", f"it was firm until {moment(quote.claims.exp):%Y-%m-%dT%H:%M:%SZ}; ask for a new one"
+        )
 
 
 def _same_path(quote: StoredQuote, state: OrderState) -> None:
