@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from heapq import heappop, heappush
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from federation.broker.authority.filing import Filing, Party
@@ -29,6 +30,7 @@ from schemas.segment import EntityId, Hash
 T = TypeVar("T")
 QUOTES_MAX: Final = 1_000  # kept by one replica until the store is back
 RATE: Final = Rate(per_second=2, burst=20)  # quotes of one buyer meanwhile
+KEY_S: Final = 300  # a key without a quote that still counts is forgotten after so long where others need the room
 AGAIN_S: Final = 1.0  # a store that was away is not asked again before
 log = logging.getLogger(__name__)
 
@@ -44,10 +46,10 @@ class Kept(NamedTuple):
 class Proof(NamedTuple):
     """A proof that this replica alone has seen."""
 
+    until: int
     role: str
     iss: str
     jti: str
-    until: int
 
 
 class Whole(ClaimStore, QuoteStore, Revocations, Filing, Protocol):
@@ -61,7 +63,7 @@ class Meanwhile:
     def __init__(self, store: Whole, replay: Replay, clock: Clock) -> None:
         self._store, self._replay, self._clock = store, replay, clock
         self._quotes: dict[str, Kept] = {}
-        self._claims: dict[tuple[str, str], Claim] = {}
+        self._claims: dict[tuple[str, str], tuple[Claim, int]] = {}
         self._answers: dict[Claim, str] = {}
         self._files: list[tuple[Party, EntityId | None, tuple[str, ...]]] = []
         self._seen, self._proofs = Seen(), list[Proof]()
@@ -77,10 +79,10 @@ class Meanwhile:
 
         def here() -> str | None:
             check_rate(self._buckets, claim.buyer, self._clock)
-            if len(self._claims) >= QUOTES_MAX:
-                raise _full()
+            if name not in self._claims:
+                self._make_room()
             self._kept.set()
-            if self._claims.setdefault(name, claim).digest != claim.digest:
+            if self._claims.setdefault(name, (claim, self._clock.now()))[0].digest != claim.digest:
                 why = "this key came with another request before; use a new key for a new request"
                 raise Problem("IDEMPOTENCY_CONFLICT", why, field="Idempotency-Key", outcome=Outcome.NONE)
             made = next((kept.quote.id for kept in self._quotes.values() if kept.claim == claim), None)
@@ -146,7 +148,9 @@ class Meanwhile:
             return False
 
         def here() -> bool:
-            self._proofs.append(Proof(role, iss, jti, until))
+            while self._proofs and self._proofs[0].until < now:
+                heappop(self._proofs)
+            heappush(self._proofs, Proof(until, role, iss, jti))
             self._kept.set()
             return True
 
@@ -181,12 +185,13 @@ class Meanwhile:
         """Write what was kept, again and again until it is written; until cancelled."""
         while True:
             await self._kept.wait()
+            self._kept.clear()  # before, because something may be kept while the rest is written
             try:
                 count = len(self._quotes)
                 await self.write()
-                self._kept.clear()
                 log.info("the store is back; %d quotes were made meanwhile", count)
             except Problem as problem:
+                self._kept.set()
                 log.debug("the store is still away: %s", problem)
                 await asyncio.sleep(AGAIN_S)
 
@@ -194,10 +199,7 @@ class Meanwhile:
         """Write what was kept. Raises `UNAVAILABLE`; what is written then is written."""
         now = self._clock.now()
         while self._proofs:
-            proof = self._proofs[0]
-            if proof.until >= now:
-                await self._replay.first(proof.role, proof.iss, proof.jti, until=proof.until, now=now)
-            self._proofs.pop(0)
+            await self._tell(heappop(self._proofs), now)
         while self._files:
             await self._store.file(*self._files[0])
             self._files.pop(0)
@@ -209,6 +211,27 @@ class Meanwhile:
             await self._bind(claim, answer)
             self._answers.pop(claim, None)
         self._claims.clear()
+
+    async def _tell(self, proof: Proof, now: int) -> None:
+        if proof.until < now:
+            return
+        try:
+            await self._replay.first(proof.role, proof.iss, proof.jti, until=proof.until, now=now)
+        except Problem:
+            heappush(self._proofs, proof)
+            raise
+
+    def _make_room(self) -> None:
+        """For one more key. Raises `UNAVAILABLE` where all that are here may still be asked about."""
+        if len(self._claims) < QUOTES_MAX:
+            return
+        now = self._clock.now()
+        live = {kept.claim for kept in self._quotes.values() if kept.quote.claims.exp > now}
+        self._claims = {
+            name: (claim, at) for name, (claim, at) in self._claims.items() if now - at < KEY_S or claim in live
+        }
+        if len(self._claims) >= QUOTES_MAX:
+            raise _full()
 
     async def _bind(self, claim: Claim, answer: str) -> None:
         try:

@@ -100,6 +100,41 @@ async def test_it_is_written_by_itself_once_and_only_while_it_counts(away: Away)
     assert await away.store.get_quote(BUYER, third.id) is None, "it has ended"
 
 
+async def test_what_is_kept_while_the_rest_is_written_is_written_too(
+    away: Away, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that was away a moment ago is not asked again at once, though it is back."""
+    early, late = away.quote(), away.quote()
+    away.keys.away = True
+    await away.meanwhile.put_quote(early, None)
+    away.keys.away, put = False, away.store.put_quote
+
+    async def slowly(*quote: object) -> None:
+        monkeypatch.undo()
+        await away.meanwhile.put_quote(late, None)
+        assert await away.meanwhile.first("dpop", "i", "late", until=NOW + 60, now=NOW)
+        await put(*quote)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(away.store, "put_quote", slowly)
+    writer = asyncio.create_task(away.meanwhile.run())
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert [one.id for one in (early, late) if await away.store.get_quote(BUYER, one.id) is None] == []
+    assert not await away.replica().first("dpop", "i", "late", until=NOW + 60, now=NOW)
+    writer.cancel()
+
+
+async def test_what_has_ended_makes_room_for_what_comes(away: Away) -> None:
+    """However long the store is away."""
+    away.keys.away = True
+    for number in range(QUOTES_MAX + 200):
+        await away.meanwhile.claim(claim(f"k{number}"), NOW)
+        assert await away.meanwhile.first("dpop", "i", f"j{number}", until=away.clock.now() + 60, now=away.clock.now())
+        away.clock.advance(1)
+    assert len(away.meanwhile._proofs) <= 61
+    assert len(away.meanwhile._claims) <= QUOTES_MAX
+
+
 async def test_a_write_whose_answer_was_lost_is_not_done_twice(away: Away) -> None:
     quote = away.quote()
     await away.store.put_quote(quote, claim("k"))
