@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from itertools import count
 
 import pytest
 import pytest_asyncio
 
 from federation.broker.store.redis.keys import Keys, Keyspace, RedisKeys, Step, Transaction, named, prefix
+from federation.broker.store.redis.pipe import Command, Reply
 from federation.broker.store.redis.replay import ReplayKeys
 from federation.node.seams import SystemEntropy
 from schemas.problem import Outcome, Problem
@@ -152,6 +154,25 @@ async def test_replicas_that_want_the_same_thing_all_get_on(emptied: RedisServer
     async with redis_space(emptied) as one, redis_space(emptied) as other:
         await asyncio.gather(*(space.transact(add) for space in (one, other) for _ in range(50)))
         assert await one.keys.get(["sum"]) == ["100"]
+
+
+async def test_a_page_is_of_one_moment(emptied: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody puts another member on top whenever the server was asked."""
+    async with redis_space(emptied) as space:
+        keys, numbers = space.keys, count(10)
+        assert isinstance(keys, RedisKeys)
+        await keys.commit([Step("rank", "s", name, str(score)) for score, name in enumerate("abcd")])
+        ask = keys.server.ask
+
+        async def asked(commands: Sequence[Command]) -> list[Reply]:
+            answers = await ask(commands)
+            number = next(numbers)
+            await keys.commit([Step("rank", "s", f"new{number}", str(number))])
+            return answers
+
+        monkeypatch.setattr(keys.server, "ask", asked)
+        assert await keys.below("s", "d", 2) == ["c", "b"]
+        assert await keys.below("s", "b", 2) == ["a"]
 
 
 async def test_brokers_of_one_server_never_meet_and_no_two_names_are_one(emptied: RedisServer) -> None:

@@ -27,6 +27,11 @@ T = TypeVar("T")
 MARK_S: Final = 300  # far longer than a commit is sent again
 TRIES_MAX: Final = 64
 CHUNK: Final = 256  # keys read at once
+BELOW: Final = """
+local rank = redis.call('ZREVRANK', KEYS[1], ARGV[1])
+if not rank then return {} end
+return redis.call('ZREVRANGE', KEYS[1], rank + 1, rank + ARGV[2])
+"""
 
 
 class Step(NamedTuple):
@@ -103,12 +108,10 @@ class RedisKeys:
 
     async def below(self, name: str, member: str | None, count: int) -> list[str]:
         """See `Keys.below`."""
-        rank: int | None = -1
-        if member is not None:
-            (rank,) = await self.server.ask([("ZREVRANK", self._full(name), member)])
-        if rank is None:
-            return []
-        (found,) = await self.server.ask([("ZREVRANGE", self._full(name), rank + 1, rank + count)])
+        if member is None:
+            (found,) = await self.server.ask([("ZREVRANGE", self._full(name), 0, count - 1)])
+            return list(found)
+        (found,) = await self.server.ask([("EVAL", BELOW, 1, self._full(name), member, count)])
         return list(found)
 
     async def between(self, name: str, least: int, most: int) -> list[str]:
