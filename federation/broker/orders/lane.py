@@ -295,6 +295,7 @@ class Lane:
         for item in items:
             if isinstance(item, Wish):
                 _refuse(item, problem)
+        self._stale = self._stale or problem.outcome is Outcome.UNKNOWN  # it may be there, and wants its effects
         news: list[Wish | News] = [item for item in items if isinstance(item, News)]
         if news:
             self._queue[:0] = news
