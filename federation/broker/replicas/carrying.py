@@ -103,7 +103,7 @@ class Carrying:
             log.debug("could not say good-bye: %s", problem.detail)
 
     async def _round(self, coordinator: Coordinator) -> None:
-        now = asyncio.get_running_loop().time()
+        now, over = asyncio.get_running_loop().time(), frozenset(self._over)
         self._mine = await self._announcements.mine()
         if self._in_touch_since is None or self._announcements.server != self._in_touch_with:
             self._in_touch_since, self._in_touch_with = now, self._announcements.server
@@ -112,6 +112,10 @@ class Carrying:
         await self._turns.keep()
         await self._leadership.keep()
         await self._announcements.drop([one.entry for one in self._mine if await self._is_over(one, coordinator)])
+        self._over -= over  # what was not ours to drop is another's, or was never announced
+        self._without = {
+            one.order_id: self._without[one.order_id] for one in self._mine if one.order_id in self._without
+        }
         self._look_again(coordinator)
         self._rounds += 1
         if self._rounds % SWEEP_ROUNDS == 0 and await self._leadership.lead(OFFICE):

@@ -142,6 +142,15 @@ async def test_a_store_that_is_away_is_no_fault() -> None:
     assert around.took == ["going"]
 
 
+async def test_nothing_is_remembered_of_what_is_gone() -> None:
+    around = Around(("e1", "unwritten"))
+    carrying = around.carrying(takeover_s=0)
+    carrying.over("never announced")
+    await rounds(around, carrying, 3)
+    assert around.announced == []
+    assert (carrying._over, carrying._without) == (set(), {})
+
+
 async def test_nothing_is_taken_over_from_those_who_could_not_tell_a_server_that_came_back() -> None:
     """It was away between two looks, and nobody saw that; who looked when it does not know any more."""
     around = Around()
