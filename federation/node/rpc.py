@@ -41,7 +41,7 @@ SERVER_OPTIONS: Final = (
     ("grpc.max_concurrent_streams", STREAMS_MAX),
     ("grpc.max_connection_age_ms", CONNECTION_AGE_MS),  # then a caller shows its certificate again
     ("grpc.max_connection_age_grace_ms", CONNECTION_AGE_MS // 6),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),  # watchers keep quiet streams alive by pings
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # watchers keep quiet streams alive by pings
 )
 CHANNEL_OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -50,6 +50,7 @@ CHANNEL_OPTIONS: Final = (
     ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),  # as many as it takes; or a quiet stream is looked after once a minute
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 5_000),
     ("grpc.enable_http_proxy", 0),
