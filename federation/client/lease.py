@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
-from schemas.answer import OrderView, QuoteView, ResizeView
+from schemas.answer import OrderView, QuotePending, QuoteView, ResizeView
 from schemas.intent import Intent
 from schemas.lease import BILLABLE, TERMINAL
 from schemas.order import CONFIRM_WITHIN_S
@@ -28,6 +29,10 @@ class Buyer(Protocol):
 
     async def quote(self, intent: Intent) -> QuoteView:
         """A firm quote."""
+        ...
+
+    async def decline(self, quote_id: str) -> QuoteView | QuotePending:
+        """A quote let go."""
         ...
 
     async def order(self, quote_id: str) -> OrderView:
@@ -78,11 +83,11 @@ class Lease:
 
     async def __aenter__(self) -> Self:
         quote = await self._broker.quote(self._intent)
-        self._view = await self._broker.order(quote.id)
         try:
+            self._view = await self._broker.order(quote.id)
             self._view = await active(self._broker, self._view, self._intent.up_within_s or CONFIRM_WITHIN_S)
         except BaseException:
-            await self._release()
+            await (self._release() if self._view else _finished(_let_go(self._broker, quote.id)))
             raise
         if self._intent.idle_release_s is not None:
             pause_s = self._intent.idle_release_s / BEATS
@@ -97,13 +102,17 @@ class Lease:
         await self._release()
 
     async def _beat(self, pause_s: float) -> None:
-        """Until the lease is over, or the block."""
+        """Until the lease is over, or the block. What is heard while the lease is changed is older than the change."""
         while self.view.state not in TERMINAL:
             await asyncio.sleep(pause_s)
+            before = self.view
             try:
-                self._view = await self._broker.heartbeat(self.view.id)
+                heard = await beat(self._broker, before.id)
             except Problem as problem:
-                log.warning("no heartbeat was heard for %s: %s", self.view.id, problem)
+                log.warning("no heartbeat was heard for %s: %s", before.id, problem)
+                continue
+            if self._view is before:
+                self._view = heard
 
     async def extend(self, by_s: int) -> OrderView:
         """Make it last `by_s` seconds longer. Raises `Problem` when it does not."""
@@ -120,13 +129,10 @@ class Lease:
         return answer.way
 
     async def _release(self) -> None:
-        # A lease costs money: releasing it goes on when the block was cancelled, and is waited for.
-        task = asyncio.ensure_future(_all_released(self._broker, self.view))
-        try:
-            self._view = await asyncio.shield(task)
-        except asyncio.CancelledError:
-            self._view = await task
-            raise
+        async def released_all() -> None:
+            self._view = await _all_released(self._broker, self.view)
+
+        await _finished(released_all())
 
 
 async def active(broker: Buyer, order: OrderView, within_s: int = CONFIRM_WITHIN_S_MAX) -> OrderView:
@@ -185,13 +191,44 @@ async def resized(broker: Buyer, order_id: str, asked: Resize, key: str | None =
     raise Problem("OPERATOR_REFUSED", detail, outcome=Outcome.UNDONE, extra={"order": order.id})
 
 
-async def beaten(broker: Buyer, order_id: str) -> OrderView:
-    """Send heartbeats until the lease is over; once, where it needs none. Raises `Problem`."""
+async def beat(broker: Buyer, order_id: str) -> OrderView:
+    """One heartbeat; where another order has taken the place of this one meanwhile, for that one. Raises `Problem`."""
     order = await broker.heartbeat(order_id)
+    while order.state in TERMINAL and order.replaced_by is not None:
+        order = await broker.heartbeat(order.replaced_by)
+    return order
+
+
+async def beaten(broker: Buyer, order_id: str) -> OrderView:
+    """Send heartbeats until the lease is over, over whatever path it goes; once, where it needs none. Raises
+    `Problem`."""
+    order = await beat(broker, order_id)
     while order.state not in TERMINAL and order.idle_release_s is not None:
         await asyncio.sleep(order.idle_release_s / BEATS)
-        order = await broker.heartbeat(order_id)
+        order = await beat(broker, order.id)
     return order
+
+
+async def _finished(work: Coroutine[Any, Any, None]) -> None:
+    """A lease costs money: what ends it goes on when the block was cancelled, and is waited for."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
+
+
+async def _let_go(broker: Buyer, quote_id: str) -> None:
+    """Leave nothing of a quote that may have been ordered: the answer was lost, or the block left before it came."""
+    try:
+        await broker.decline(quote_id)
+    except Problem as problem:
+        ordered = problem.extra.get("order")
+        if not isinstance(ordered, str):
+            log.warning("quote %s was not let go, and may have been ordered: %s", quote_id, problem)
+            return
+        await _all_released(broker, await broker.get_order(ordered, 0))
 
 
 async def _all_released(broker: Buyer, order: OrderView) -> OrderView:

@@ -204,6 +204,8 @@ class FakeExchange:
 
     async def decline(self, quote_id: str, key: str) -> QuoteView:
         view = structs.replace(await self.get_quote(quote_id), state=State.DECLINED)
+        if view.order:
+            raise Problem("INCOMPATIBLE_STATE", f"quote {quote_id} was ordered", extra={"order": view.order})
         self.quotes[quote_id] = view
         return view
 

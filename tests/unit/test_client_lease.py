@@ -29,6 +29,9 @@ class Client:
     async def quote(self, intent: Intent) -> QuoteView:
         return await self.exchange.quote(intent, "q")
 
+    async def decline(self, quote_id: str) -> QuoteView:
+        return await self.exchange.decline(quote_id, "d")
+
     async def order(self, quote_id: str) -> OrderView:
         return await self.exchange.order(quote_id, "o")
 
@@ -135,3 +138,80 @@ def test_a_change_in_place_shows_in_the_view() -> None:
             assert lease.view.bandwidth_bps == 2 * 10**10
 
     run(main())
+
+
+class Silent(Client):
+    """A broker whose answer to an order, which it took or not, never comes."""
+
+    def __init__(self, *, taken: bool) -> None:
+        super().__init__()
+        self.taken = taken
+
+    async def order(self, quote_id: str) -> OrderView:
+        if self.taken:
+            await super().order(quote_id)
+        await asyncio.sleep(60)
+        raise Problem("UNAVAILABLE", "the broker does not answer")
+
+
+@pytest.mark.parametrize("patience_s", [30, 90])
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_block_that_never_began_leaves_no_order_behind(taken: bool, patience_s: int) -> None:
+    client = Silent(taken=taken)
+
+    async def main() -> None:
+        async with asyncio.timeout(patience_s), Lease(client, INTENT):
+            raise AssertionError("nobody said that it is in force")
+
+    with pytest.raises(Problem if patience_s > 60 else TimeoutError):
+        run(main())
+    assert [one.state for one in client.exchange.all_orders.values()] == [State.RELEASED] * taken
+    assert [one.state for one in client.exchange.quotes.values()] == [State.COMMITTED if taken else State.DECLINED]
+
+
+class Late(Moving):
+    """A broker that has taken a new path before it says so, and whose answers to heartbeats take a while."""
+
+    async def resize(self, order_id: str, asked: Resize, key: str | None = None) -> ResizeView:
+        await super().resize(order_id, asked, key)
+        orders = self.exchange.all_orders
+        orders["o2"] = structs.replace(orders["o2"], state=State.ACTIVE)
+        orders[order_id] = structs.replace(orders[order_id], state=State.RELEASED)
+        await asyncio.sleep(40)
+        return ResizeView(way=Way.NEW_PATH, order=orders["o2"])
+
+    async def heartbeat(self, order_id: str) -> OrderView:
+        heard = await super().heartbeat(order_id)
+        await asyncio.sleep(2)
+        return heard
+
+
+@pytest.mark.parametrize("begin_s", [1, 29, 31])
+def test_heartbeats_go_on_for_the_order_that_took_the_place_of_another(begin_s: int) -> None:
+    client = Late()
+
+    async def main() -> None:
+        async with Lease(client, INTENT) as lease:
+            await asyncio.sleep(begin_s)
+            await lease.resize(2 * 10**10)
+            assert lease.view.id == "o2"
+            await asyncio.sleep(200)
+            assert lease.view.id == "o2"
+
+    run(main())
+    assert client.exchange.beats[-5:] == ["o2"] * 5
+    assert {one.state for one in client.exchange.all_orders.values()} == {State.RELEASED}
+
+
+def test_beats_follow_an_order_over_its_new_path() -> None:
+    client = Late(lasts=9)
+
+    async def main() -> OrderView:
+        order = await client.order((await client.quote(INTENT)).id)
+        beating = asyncio.create_task(beaten(client, order.id))
+        await asyncio.sleep(5)
+        await client.resize(order.id, Resize(bandwidth_bps=2 * 10**10))
+        return await beating
+
+    assert run(main()).id == "o2"
+    assert client.exchange.beats.count("o2") == 7
