@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
-from schemas.problem import Problem, invalid
+from schemas.problem import Outcome, Problem, invalid
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
@@ -32,10 +32,15 @@ GROUP_MAX: Final = 256
 MODE: Final = 0o600
 BESIDE: Final = ("-wal", "-shm")
 SOON_S: Final = 0.5
+SOON_MAX: Final = 2_048  # each try does all of it anew, and a disk may be full for hours
+# Only after these is it certain that a commit is not in the file: it was not written to its end. What was, and could
+# not be kept safe or looked up, a start after a crash reads as one, unless the next commit has taken its place, which
+# is tried until it has.
+UNWRITTEN: Final = frozenset({"SQLITE_FULL", "SQLITE_IOERR_WRITE"})
 log = logging.getLogger(__name__)
 
 
-Outcome = tuple[Any, BaseException | None]
+Came = tuple[Any, BaseException | None]
 
 
 class _Item(NamedTuple):
@@ -51,7 +56,7 @@ class _Group(NamedTuple):
     """What shares a commit, with the outcomes of what was done already."""
 
     items: Sequence[_Item]
-    outcomes: list[Outcome | None]
+    outcomes: list[Came | None]
 
 
 class Database:
@@ -64,6 +69,8 @@ class Database:
         self._idle = asyncio.Event()
         self._queue: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
         self._soon: list[Work] = []
+        self._soon_count = 0
+        self._closed = False
         self._reader = ThreadPoolExecutor(1, thread_name_prefix=f"read-{path.name}")
         self._thread = threading.Thread(target=self._run, name=f"write-{path.name}", daemon=True)
         self._open = ExitStack()
@@ -76,10 +83,14 @@ class Database:
             lock_fd = _lock(self._path)
             stack.callback(os.close, lock_fd)
             _keep_private(self._path)
-            self._writes = stack.enter_context(closing(_connect(self._path)))
-            _migrate(self._writes, self._migrations, self._path)
-            self._reads = stack.enter_context(closing(_connect(self._path)))
-            self._looks = stack.enter_context(closing(_connect(self._path)))
+            try:
+                self._writes = stack.enter_context(closing(_connect(self._path)))
+                _migrate(self._writes, self._migrations, self._path)
+                self._reads = stack.enter_context(closing(_connect(self._path)))
+                self._looks = stack.enter_context(closing(_connect(self._path)))
+            except sqlite3.Error as error:
+                why = "see whether there is room, and whether it is the file that it was"
+                raise invalid(str(self._path), f"cannot be opened ({error}); {why}") from error
             self._thread.start()
             self._open = stack.pop_all()
         return self
@@ -92,6 +103,7 @@ class Database:
         while self._items or self._committing:
             self._idle.clear()
             await self._idle.wait()
+        self._closed = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._reader.shutdown()
@@ -101,9 +113,12 @@ class Database:
         """Run `work` in the next transaction; returns its result once the commit is on disk.
 
         An exception of `work` reaches this caller alone, its changes undone. A failing commit (a full disk) is
-        `UNAVAILABLE`, nothing of the group kept. `work` may be undone and run again: it changes only what is behind the
-        connection. `long` work, such as what grows with a table, runs beside the loop.
+        `UNAVAILABLE`, nothing of the group kept; with the outcome `unknown` where a crash before the next commit may
+        keep it. `work` may be undone and run again: it changes only what is behind the connection. `long`
+        work, such as what grows with a table, runs beside the loop.
         """
+        if self._closed:
+            raise Problem("UNAVAILABLE", "the store is closed", outcome=Outcome.NONE)
         future: asyncio.Future[T] = self._loop.create_future()
         before, self._soon = tuple(self._soon), []
         self._items.append(_Item(work, future, before, long))
@@ -116,23 +131,28 @@ class Database:
         """Have `work` done before the next `write` and in its transaction, or by itself after `SOON_S`.
 
         So whatever a caller writes afterwards is on disk with it or not at all. Where the disk cannot write, it waits
-        for the next try.
+        for the next try; `UNAVAILABLE` once too much does.
         """
+        if self._soon_count >= SOON_MAX:
+            why = "the store cannot write for now, and much waits for it already"
+            raise Problem("UNAVAILABLE", why, outcome=Outcome.NONE, retry_after_s=1)
+        self._soon_count += 1
         self._soon.append(work)
         if len(self._soon) == 1:
             self._loop.call_later(SOON_S, self._begin_soon)
 
     def _begin_soon(self) -> None:
-        if self._soon and not self._flush:
+        if self._soon and not self._flush and not self._closed:
             self._flush = self._loop.create_task(self._flushed(), name="written soon")
 
     async def _flushed(self) -> None:
         try:
-            await self._write_soon()
-        except Problem:
-            self._loop.call_later(SOON_S, self._begin_soon)
+            with suppress(Problem):  # then it waits again
+                await self._write_soon()
         finally:
             self._flush = None
+            if self._soon:  # come meanwhile
+                self._loop.call_later(SOON_S, self._begin_soon)
 
     async def _write_soon(self) -> None:
         if self._soon:
@@ -140,6 +160,7 @@ class Database:
 
     def _wait_again(self, works: tuple[Work, ...]) -> None:
         """Put back what was not written: still before everything that came after it."""
+        self._soon_count += len(works)
         if works and self._items:
             first = self._items[0]
             self._items[0] = first._replace(before=works + first.before)
@@ -148,8 +169,9 @@ class Database:
             self._loop.call_later(SOON_S, self._begin_soon)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` on the reading connection, which sees every finished `write`."""
-        return await self._loop.run_in_executor(self._reader, work, self._reads)
+        """Run `work` on the reading connection, which sees every finished `write`. A disk that cannot read is
+        `UNAVAILABLE`."""
+        return await self._loop.run_in_executor(self._reader, _read, work, self._reads)
 
     async def look(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """As `read`, at once and on this thread: for a row or a few found by an index, which takes less time than to
@@ -157,18 +179,22 @@ class Database:
 
         The connection that writes still has in memory what it wrote; another one reads it from the file again.
         """
-        return work(self._looks if self._committing else self._writes)
+        return _read(work, self._looks if self._committing else self._writes)
 
     def _begin(self) -> None:
         """Do what came since the last commit, and have it committed."""
         items, self._items = self._items[:GROUP_MAX], self._items[GROUP_MAX:]
         try:
+            if self._writes.in_transaction:  # the last one could not even be undone
+                self._writes.execute("ROLLBACK")
             self._writes.execute("BEGIN IMMEDIATE")
-            self._queue.put(_Group(items, self._done(items)))
-        except sqlite3.Error as error:
+            group = _Group(items, self._done(items))
+        except Exception as error:  # noqa: BLE001 - whoever waits is told, and whoever comes next is not kept waiting
             self._ended(items, self._rolled_back(items, error))
+        else:
+            self._queue.put(group)
 
-    def _done(self, items: Sequence[_Item]) -> list[Outcome | None]:
+    def _done(self, items: Sequence[_Item]) -> list[Came | None]:
         """What came of the items. Those that take long are left, but not what goes before them: others rely on it.
 
         A savepoint has every page copied that is changed after it, so there are none while nothing fails. Where
@@ -183,12 +209,12 @@ class Database:
             self._writes.execute("BEGIN IMMEDIATE")
             return [self._guarded(one) for one in items]
 
-    def _bare(self, item: _Item) -> Outcome | None:
+    def _bare(self, item: _Item) -> Came | None:
         for work in item.before:
             work(self._writes)
         return None if item.long else (item.work(self._writes), None)
 
-    def _guarded(self, item: _Item) -> Outcome | None:
+    def _guarded(self, item: _Item) -> Came | None:
         for work in item.before:
             _, error = self._one(work)
             if error is not None:
@@ -201,21 +227,35 @@ class Database:
             try:
                 pairs = zip(group.items, group.outcomes, strict=True)
                 outcomes = [self._one(item.work) if known is None else known for item, known in pairs]
-                self._writes.execute("COMMIT")
-            except sqlite3.Error as error:
+                self._commit()
+            except Exception as error:  # noqa: BLE001 - nobody else could commit after this thread
                 outcomes = self._rolled_back(group.items, error)
             self._loop.call_soon_threadsafe(self._ended, group.items, outcomes)
 
-    def _rolled_back(self, items: Sequence[_Item], error: sqlite3.Error) -> list[Outcome]:
-        if self._writes.in_transaction:
-            self._writes.execute("ROLLBACK")
-        problem = Problem("UNAVAILABLE", f"the store cannot write ({error}); nothing was changed")
+    def _commit(self) -> None:
+        try:
+            self._writes.execute("COMMIT")
+        except Exception as error:
+            if getattr(error, "sqlite_errorname", "") in UNWRITTEN:
+                raise
+            why = f"the store cannot say whether it has written ({error}); ask again with the same key"
+            raise Problem("UNAVAILABLE", why, outcome=Outcome.UNKNOWN) from error
+
+    def _rolled_back(self, items: Sequence[_Item], error: Exception) -> list[Came]:
+        with suppress(sqlite3.Error, MemoryError):  # the next group cannot begin then, and tries it again
+            if self._writes.in_transaction:
+                self._writes.execute("ROLLBACK")
+        why = f"the store cannot write ({error}); nothing was changed"
+        problem = error if isinstance(error, Problem) else Problem("UNAVAILABLE", why)
         again = tuple(work for item in items for work in item.before)
+        if problem.outcome is Outcome.UNKNOWN and not again:
+            again = (_overwrite,)
         self._loop.call_soon_threadsafe(self._wait_again, again)
         return [(None, problem)] * len(items)
 
-    def _ended(self, items: Sequence[_Item], outcomes: Sequence[Outcome]) -> None:
+    def _ended(self, items: Sequence[_Item], outcomes: Sequence[Came]) -> None:
         for item, outcome in zip(items, outcomes, strict=True):
+            self._soon_count -= len(item.before)
             _answer(item.done, *outcome)
         self._committing = bool(self._items)
         if self._committing:
@@ -223,7 +263,7 @@ class Database:
         else:
             self._idle.set()
 
-    def _one(self, work: Work) -> Outcome:
+    def _one(self, work: Work) -> Came:
         self._writes.execute("SAVEPOINT work")
         try:
             result = work(self._writes)
@@ -238,8 +278,21 @@ class Database:
         return result, None
 
 
+def _read(work: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+    try:
+        return work(connection)
+    except sqlite3.OperationalError as error:  # the disk or the file, not the work
+        raise Problem("UNAVAILABLE", f"the store cannot read ({error})", retry_after_s=1) from error
+
+
 def _nothing(connection: sqlite3.Connection) -> None:
     """For a commit of what was to be written soon."""
+
+
+def _overwrite(connection: sqlite3.Connection) -> None:
+    """For a commit that takes the place of one of which nobody knows whether it is in the file."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.execute(f"PRAGMA user_version = {version}")
 
 
 def _answer(done: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:

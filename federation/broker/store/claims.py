@@ -35,10 +35,10 @@ class ClaimRows:
         if name in self._fresh:
             _check(self._fresh[name], claim)
             return None
+        self._database.soon(lambda connection: _take(connection, claim, now_s))
         self._fresh[name] = claim.digest
         if len(self._fresh) > FRESH_MAX:
             self._fresh.popitem(last=False)
-        self._database.soon(lambda connection: _take(connection, claim, now_s))
         return None
 
     async def prune_claims(self, before_s: int, limit: int) -> int:
