@@ -31,6 +31,21 @@ from tests.simulation.world.run import Plan, play
 from tests.support.world.bent import bend
 
 SEEDS = int(os.environ.get("PEERWAY_BITE_SEEDS", "150"))
+# Where the search begins for what few seeds notice: with one that did. Any other may, once the rules differ.
+KNOWN = {
+    "active when one segment is confirmed": 42,
+    "unknown taken for not ordered": 9,
+    "one jti for every release": 61,
+    "no recovery": 10,
+    "what is waited for is forgotten at a restart": 10,
+    "a budget that is never taken": 7,
+    "labels not compared": 34,
+    "worse than asked is good enough": 18,
+    "extended when one segment is": 12,
+    "capacity is not counted": 23,
+    "leases forgotten at a restart": 19,
+    "acknowledged before it is on disk": 35,
+}
 Edit = tuple[Callable[..., Any], str, str]
 
 
@@ -206,7 +221,7 @@ def test_a_bent_rule_is_found(bent: Bent, monkeypatch: pytest.MonkeyPatch) -> No
     for function, straight, crooked in bent.edits:
         bend(monkeypatch, function, straight, crooked)
     others: set[str] = set()
-    for seed in range(SEEDS):
+    for seed in dict.fromkeys([KNOWN.get(bent.name, 0), *range(SEEDS)]):
         broken = play(seed, bent.plan).broken
         if found := [what for what in broken if what.startswith((bent.promise, f"in the end {bent.promise}"))]:
             print(f"{bent.name}: seed {seed}: {found[0]}")
