@@ -56,6 +56,16 @@ class Journal:
             self.deferred.set()
 
     async def _put(self, changes: dict[str, Any], claim: Claim | None) -> None:
+        """Once begun it is waited for: the store goes on though its caller is cancelled, and the version after a lost
+        one would look like another broker's."""
+        putting = asyncio.ensure_future(self._stored(changes, claim))
+        try:
+            await asyncio.shield(putting)
+        except asyncio.CancelledError:
+            await asyncio.gather(putting, return_exceptions=True)
+            raise
+
+    async def _stored(self, changes: dict[str, Any], claim: Claim | None) -> None:
         present = self.waiting
         after = structs.replace(present, **changes, version=present.version + 1, beat_s=self._now(), by=self._by)
         if not await self._store.put_waiting(after, claim):
