@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -18,6 +18,9 @@ from schemas.statement import BillingStatement, StatedSegment
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+NUMBERS: Final = ("Used", "Set-up", "Usage", "Minimum", "Exit", "Claimed", "Due", "Total")
+ALWAYS: Final = frozenset({"Used", "Set-up", "Usage", "Exit", "Total"})
 
 
 @click.command(cls=NamesCommand, epilog="\b\nExample:\n  peerway statement 0P8vTt2cQ5WJ9kVjv7n1fg --json")
@@ -55,11 +58,12 @@ def statement_lines(stated: BillingStatement) -> Iterator[str | Table]:
     from federation.cli.screen import plain_table
     from federation.cli.tables import state_text
 
-    numbers = ("Used", "Set-up", "Usage", "Minimum", "Exit", "Claimed", "Due", "Total")
-    table = plain_table("Operator", "State", *numbers, right=numbers, whole=("Operator", "State"))
+    numbers = tuple(name for name in NUMBERS if name in ALWAYS or any(_says(name, one) for one in stated.segments))
+    states = ("State",) if any(one.state is not stated.state for one in stated.segments) else ()
+    table = plain_table("Operator", *states, *numbers, right=numbers, whole=("Operator", "State"))
     for segment in stated.segments:
-        host = escape(segment.operator.removeprefix("https://"))
-        table.add_row(host, state_text(segment.state), *_cells(segment))
+        host, cells = escape(segment.operator.removeprefix("https://")), _cells(segment)
+        table.add_row(host, *(state_text(segment.state) for _ in states), *(cells[name] for name in numbers))
     yield f"Order [bold]{stated.order}[/]  {state_text(stated.state)}"
     yield table
     yield f"[bold]{units.exact_money(stated.total)}[/]" + (
@@ -67,15 +71,24 @@ def statement_lines(stated: BillingStatement) -> Iterator[str | Table]:
     )
 
 
-def _cells(segment: StatedSegment) -> Iterator[str]:
+def _says(name: str, segment: StatedSegment) -> bool:
+    """Whether a column tells of a segment what the others do not."""
+    if name == "Minimum":
+        return any(line.name == "minimum" and line.micro for line in segment.lines)
+    if name == "Claimed":
+        return segment.claimed is not None and segment.claimed != segment.due
+    return segment.due != segment.total
+
+
+def _cells(segment: StatedSegment) -> dict[str, str]:
     from federation.cli import units
 
     currency = segment.due.currency
     once = {line.name: line.micro for line in segment.lines}
     usage = sum(line.micro for use in segment.uses for line in use.lines)
-    yield units.duration(sum(use.seconds for use in segment.uses))
-    for micro in (once.get("set_up", 0), usage, once.get("minimum", 0), once.get("exit", 0)):
-        yield units.exact_money(Money(currency, micro))
-    yield units.exact_money(segment.claimed) if segment.claimed else ""
-    yield units.exact_money(segment.due)
-    yield units.exact_money(segment.total)
+    heads = {"Set-up": once.get("set_up", 0), "Usage": usage, "Minimum": once.get("minimum", 0)}
+    heads |= {"Exit": once.get("exit", 0)}
+    cells = {name: units.exact_money(Money(currency, micro)) for name, micro in heads.items()}
+    cells["Used"] = units.duration(sum(use.seconds for use in segment.uses))
+    cells["Claimed"] = units.exact_money(segment.claimed) if segment.claimed else ""
+    return cells | {"Due": units.exact_money(segment.due), "Total": units.exact_money(segment.total)}
