@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import pytest_asyncio
 from redis import Redis
@@ -22,6 +22,7 @@ from redis.retry import Retry
 
 from federation.broker.config import Store
 from federation.cli.demo.ports import LOOPBACK, PortReserve
+from federation.node.settings import ListenTls
 from tests.support.redis_server import RedisServer
 
 SERVICE: Final = "Orders"
@@ -30,11 +31,28 @@ LATEST_S: Final = 60
 TIMING: Final = {"repl_diskless_sync_delay": "0", "min_replicas_to_write": "1", "min_replicas_max_lag": "3"}
 
 
+class Secured(NamedTuple):
+    """That all of them speak TLS alone: under which name, with which certificate, and who vouches for it."""
+
+    host: str
+    files: ListenTls
+    root: Path
+
+    def settings(self) -> dict[str, str]:
+        """Of a server or a sentinel."""
+        own = {"cert": self.files.certificate, "key": self.files.private_key, "ca-cert": str(self.root)}
+        return {f"tls-{name}-file": path for name, path in own.items()} | {
+            "tls-auth-clients": "no",
+            "tls-replication": "yes",
+        }
+
+
 class Watched:
     """Three servers and three sentinels; `servers[0]` is the primary at first."""
 
-    def __init__(self, servers: int = 3, sentinels: int = 3) -> None:
-        self._counts, self._stack = (servers, sentinels), ExitStack()
+    def __init__(self, servers: int = 3, sentinels: int = 3, tls: Secured | None = None) -> None:
+        self._counts, self._tls, self._stack = (servers, sentinels), tls, ExitStack()
+        self.host = tls.host if tls else LOOPBACK
         self._sentinels: list[subprocess.Popen[bytes]] = []
         self._word: str | None = None
         self.servers: list[RedisServer] = []
@@ -49,8 +67,10 @@ class Watched:
             self.sentinel_ports = [reserve.take() for _ in range(sentinels)]
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="peerway-sentinel-")))
             for place, port in enumerate(self.ports):
-                follows = {"replicaof": f"{LOOPBACK} {self.ports[0]}"} if place else {}
-                self.servers.append(stack.enter_context(RedisServer(port=str(port), **TIMING, **follows)))
+                follows = {"replicaof": f"{self.host} {self.ports[0]}"} if place else {}
+                self.servers.append(
+                    stack.enter_context(RedisServer(**self._listens(port), **self._announces(), **TIMING, **follows))
+                )
             self._stack = stack.pop_all()
         return self
 
@@ -65,7 +85,9 @@ class Watched:
     @property
     def store(self) -> Store:
         """What a broker's configuration says of it."""
-        sentinels = tuple(f"{LOOPBACK}:{port}" for port in self.sentinel_ports)
+        sentinels = tuple(f"{self.host}:{port}" for port in self.sentinel_ports)
+        if self._tls:
+            return Store(redis=f"rediss://{SERVICE}", sentinels=sentinels, roots=str(self._tls.root))
         return Store(redis=f"redis://{SERVICE}", sentinels=sentinels)
 
     @property
@@ -103,20 +125,32 @@ class Watched:
         One that has not heard of a failover yet calls the primary before it dead."""
         primary = self.primary
         for server in again:
-            server.set(replicaof=f"{LOOPBACK} {self.ports[self.servers.index(primary)]}")
+            server.set(replicaof=f"{self.host} {self.ports[self.servers.index(primary)]}")
             server.start()
         copies = sum(server.runs for server in self.servers) - 1
         await until(lambda: _of(primary).get("min_slaves_good_slaves", 0) == copies)
         await until(lambda: all(_on_disk(server) for server in self.servers if server.runs))
         await until(lambda: all(self._knows(port, primary) for port in self.sentinel_ports))
 
+    def _listens(self, port: int) -> dict[str, str]:
+        """The settings of a server or a sentinel at this port."""
+        return {"port": "0", "tls-port": str(port), **self._tls.settings()} if self._tls else {"port": str(port)}
+
+    def _announces(self) -> dict[str, str]:
+        """A replica is known by its address unless it says otherwise, and the name has to stand in its certificate."""
+        return {"replica-announce-ip": self.host} if self._tls else {}
+
     def _start(self, place: int, port: int) -> None:
         own = self.folder / str(place)
         own.mkdir()
         config = own / "sentinel.conf"
+        lines = [f"{name} {value}\n" for name, value in self._listens(port).items()]
+        if self._tls:  # what they tell is the name that stands in the certificate
+            lines += ["sentinel resolve-hostnames yes\n", "sentinel announce-hostnames yes\n"]
+            lines += [f"sentinel announce-ip {self.host}\n"]
         config.write_text(
-            f"port {port}\nbind {LOOPBACK}\ndir {own}\n"
-            f"sentinel monitor {SERVICE} {LOOPBACK} {self.ports[0]} {len(self.sentinel_ports) // 2 + 1}\n"
+            f"{''.join(lines)}bind {LOOPBACK}\ndir {own}\n"
+            f"sentinel monitor {SERVICE} {self.host} {self.ports[0]} {len(self.sentinel_ports) // 2 + 1}\n"
             f"sentinel down-after-milliseconds {SERVICE} {DOWN_MS}\nsentinel failover-timeout {SERVICE} 5000\n"
         )
         command = [self.servers[0].program, str(config), "--sentinel"]
@@ -142,7 +176,8 @@ class Watched:
 
     def _said(self, port: int, *words: str) -> Any:
         """What a sentinel answers, as it was sent."""
-        with Redis(LOOPBACK, port, decode_responses=True, protocol=2, retry=Retry(NoBackoff(), 0)) as client:
+        tls: dict[str, Any] = {"ssl": True, "ssl_ca_certs": str(self._tls.root)} if self._tls else {}
+        with Redis(self.host, port, decode_responses=True, protocol=2, retry=Retry(NoBackoff(), 0), **tls) as client:
             connection = client.connection_pool.get_connection()
             connection.send_command("SENTINEL", *words)
             return connection.read_response()
