@@ -54,6 +54,7 @@ class Inventory:
     def __init__(self, capacity_bps: Mapping[str, int], label_masks: Mapping[str, int]) -> None:
         self._capacity = Calendar(capacity_bps)
         self._labels = LabelCalendar(label_masks)
+        self._known = frozenset(capacity_bps)
         self._claims: dict[str, Claim] = {}
 
     @classmethod
@@ -102,6 +103,10 @@ class Inventory:
         for interface, label in claim.ends:
             self._labels.restore(claim.id, interface, label, claim.start_s, claim.end_s)
         self._claims[claim.id] = claim
+
+    def fit(self, claim: Claim) -> bool:
+        """Take up a hold's claim from the store, unless the footprint or another claim leaves no room for it."""
+        return self._known.issuperset(claim.bps()) and self.admit(claim) is None
 
     def put(self, claim: Claim) -> None:
         """Make a claim what the store says of it: one that is there already, or was until now another."""

@@ -52,7 +52,11 @@ class Lifecycle:
                 await self.expire(name)
 
     async def expire(self, quote_id: Id) -> None:
-        """Let a quote expire, with its hold, once its time has come. The lock of the quote is held."""
+        """Let a quote expire, with its hold, once its time has come, or its hold is lost. The lock of the quote is
+        held."""
+        if (lost := self._shop.lost.get(quote_id)) is not None:
+            await self.close_quote(lost, State.DECLINED, "the hold was lost")
+            return
         quote = self._shop.quotes.get(quote_id)
         if quote is not None and quote.exp <= self._shop.now():
             await self.close_quote(quote, State.EXPIRED)

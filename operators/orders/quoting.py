@@ -251,7 +251,7 @@ class Quoting:
     def _take_back(self, claim: Claim | None) -> None:
         """After a write that failed, others may have taken what the swapped hold gave up: then that hold is lost."""
         if claim is not None and self._shop.inventory.admit(claim) is not None:
-            self._shop.quotes.pop(claim.id, None)
+            self._shop.lose(self._shop.quotes[claim.id])
 
     def _held(self, quote_id: Id, wish: _Wish, replaced: Quote | None) -> tuple[Quote, Claim | None, list[Document]]:
         """The quote with its claim admitted, in place of the one replaced. Nothing is awaited in here."""

@@ -15,16 +15,18 @@ log = logging.getLogger(__name__)
 async def recover(shop: Shop) -> None:
     """Restore claims, quotes and leases from the store, and arm their timers; to be called before anything is served.
 
-    A hold that expired meanwhile is still restored: its timer is due at once and lets it expire like any other.
+    A hold that expired meanwhile is still restored: its timer is due at once and lets it expire like any other. Of two
+    that do not fit beside each other, because one was lost while the disk could not say so, the later one counts.
     """
     live = await shop.store.live()
     shop.telling.remember(live.hubs)
+    claims = {claim.id: claim for claim in live.claims}
+    holds = {quote.id for quote in live.quotes if quote.state is State.HELD}
     for claim in live.claims:
-        shop.inventory.restore(claim)
-    for quote in live.quotes:
-        shop.remember_quote(quote)
-        if quote.state is State.HELD:
-            shop.caps.add(quote)
+        if claim.id not in holds:
+            shop.inventory.restore(claim)
+    for quote in sorted(live.quotes, key=lambda quote: quote.created_at)[::-1]:
+        shop.take_up(quote, claims.get(quote.id))
     for lease in live.leases:
         shop.remember_lease(lease)
         if due(lease, shop.now()) is not None:

@@ -16,7 +16,7 @@ from operators.access.gate import Gate
 from operators.access.signer import Signer
 from operators.config import Holds, Sales
 from operators.fabric.driver import Driver
-from operators.inventory.ledger import Inventory
+from operators.inventory.ledger import Claim, Inventory
 from operators.orders.caps import HoldCaps
 from operators.orders.events import Events
 from operators.orders.fsm import Lease, Quote, wake_at
@@ -38,8 +38,8 @@ QUOTE, LEASE = "quote", "lease"
 
 @dataclass(frozen=True)
 class Shop:
-    """One operator's tools, its rows that are not over (leases by their ends too), and the segments that a slow network
-    is bringing up.
+    """One operator's tools, its rows that are not over (leases by their ends too), the segments that a slow network is
+    bringing up, and quotes whose holds are lost, which is not on disk yet.
 
     Without an `admission` whoever signs may ask: that is for tests of what comes after it.
     """
@@ -67,6 +67,7 @@ class Shop:
     ends: dict[End, dict[Id, Lease]] = field(default_factory=dict)
     acts: set[asyncio.Task[Any]] = field(default_factory=set)
     rising: dict[Id, asyncio.Task[str]] = field(default_factory=dict)
+    lost: dict[Id, Quote] = field(default_factory=dict)
 
     def now(self) -> int:
         """Unix seconds."""
@@ -126,11 +127,30 @@ class Shop:
         """Keep a quote while it waits, and look at it again when it expires."""
         if quote.state not in WAITING:
             self.quotes.pop(quote.id, None)
+            self.lost.pop(quote.id, None)
             self.caps.drop(quote)
             self.timers.forget((QUOTE, quote.id))
             return
         self.quotes[quote.id] = quote
         self.timers.arm(quote.exp, (QUOTE, quote.id))
+
+    def take_up(self, quote: Quote, claim: Claim | None) -> None:
+        """Go on with a quote from the store. What one that holds would take may be somebody else's by now."""
+        self.remember_quote(quote)
+        if quote.state is not State.HELD:
+            return
+        if claim is None or self.inventory.claim(claim.id) is not None or self.inventory.fit(claim):
+            self.lost.pop(quote.id, None)
+            self.caps.add(quote)
+        else:
+            self.lose(quote)
+
+    def lose(self, quote: Quote) -> None:
+        """What a quote held is somebody else's: nobody orders it any more, and soon the disk says so too."""
+        self.quotes.pop(quote.id, None)
+        self.caps.drop(quote)
+        self.lost[quote.id] = quote
+        self.timers.arm(self.now(), (QUOTE, quote.id))
 
     def remember_lease(self, lease: Lease) -> None:
         """Keep a lease until it is over, and look at it again when time makes its next step: whoever brought it here

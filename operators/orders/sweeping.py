@@ -105,7 +105,7 @@ class Sweeper:
             case Kind.OVERDUE:
                 shop.timers.arm(shop.now(), (orphan.row, orphan.what))
             case Kind.FORGOTTEN if (row := await self._row(orphan)) is not None:
-                self._remember(row)
+                await self._remember(row)
             case Kind.NETWORK if await shop.store.lease(orphan.what) is None or orphan.what not in shop.leases:
                 await self._drive(shop.driver.take_down(orphan.what))
             case Kind.DARK if (lease := shop.leases.get(orphan.what)) is not None:
@@ -124,12 +124,18 @@ class Sweeper:
         return next((row for row in rows if row.id == orphan.what), None)
 
     async def _claim(self, row: Quote | Lease) -> None:
-        """Keep for a row what was sold to it, even where somebody else has some of it by now."""
-        await self._shop.commit(Batch(claims=[_claim_of(row)]))
-
-    def _remember(self, row: Quote | Lease) -> None:
+        """Keep for a lease what was sold to it, even where somebody else has some of it by now; a hold only what
+        nobody else has."""
+        claim = _claim_of(row)
         if isinstance(row, Quote):
-            self._shop.remember_quote(row)
+            self._shop.take_up(row, claim)
+        if row.id not in self._shop.lost:
+            await self._shop.commit(Batch(claims=[claim]))
+
+    async def _remember(self, row: Quote | Lease) -> None:
+        if isinstance(row, Quote):
+            live = await self._shop.store.live()
+            self._shop.take_up(row, next((claim for claim in live.claims if claim.id == row.id), None))
         else:
             self._shop.remember_lease(row)
         step: Row = (QUOTE if isinstance(row, Quote) else LEASE, row.id)
