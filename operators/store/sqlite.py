@@ -240,8 +240,9 @@ def _upsert(table: str, first: tuple[str, ...], changing: tuple[str, ...]) -> st
 
 
 def _prune(connection: sqlite3.Connection, before_s: int) -> None:
-    lost = f"SELECT id FROM quotes WHERE state IN ({_marks(LOST)}) AND created_at < ?"  # noqa: S608
-    values = (*LOST, before_s)
+    ended_at = "json_extract(CAST(body AS TEXT), '$.history[#-1].at')"  # of one that waited for a person, days later
+    lost = f"SELECT id FROM quotes WHERE state IN ({_marks(LOST)}) AND created_at < ? AND {ended_at} < ?"  # noqa: S608
+    values = (*LOST, before_s, before_s)
     connection.execute(f"DELETE FROM requests WHERE id IN ({lost})", values)  # noqa: S608
     # An rfq's jti is the external id of its quote.
     named = lost.replace("SELECT id", "SELECT broker, external_id, id")
@@ -249,4 +250,4 @@ def _prune(connection: sqlite3.Connection, before_s: int) -> None:
     for column in ("hash", "rfq_hash"):
         hashes = lost.replace("SELECT id", f"SELECT {column}")
         connection.execute(f"DELETE FROM documents WHERE hash IN ({hashes})", values)  # noqa: S608
-    connection.execute(f"DELETE FROM quotes WHERE state IN ({_marks(LOST)}) AND created_at < ?", values)  # noqa: S608
+    connection.execute(lost.replace("SELECT id", "DELETE"), values)

@@ -165,6 +165,18 @@ async def test_quotes_that_came_to_nothing_are_forgotten(store: Store) -> None:
     assert [row.id for row in await store.quotes(BROKER, None)] == ["q-HELD", "q-COMMITTED", "q-young"]
 
 
+async def test_a_quote_that_waited_long_is_there_for_as_long_after_its_end_as_any_other(store: Store) -> None:
+    """Who asked for it comes back to see why it was refused, and would ask anew for what nobody knows."""
+    asked = quote("q-asked", State.ASKED)
+    refused = structs.replace(asked, state=State.DECLINED, history=(*asked.history, Entry(State.DECLINED, NOW + 90)))
+    for row in (asked, refused):
+        await store.commit(Batch(quotes=[row]))
+    await store.prune(NOW + 90)
+    assert await store.quote("q-asked") == refused
+    await store.prune(NOW + 91)
+    assert await store.quote("q-asked") is None
+
+
 async def test_leases_that_ended_long_ago_are_forgotten_with_what_is_theirs_alone(store: Store) -> None:
     def ended(name: str, at: int, state: State = OVER) -> Batch:
         made = structs.replace(lease(name, state), claim=f"q-{name}", order_id=f"o-{name}")

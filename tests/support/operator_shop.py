@@ -105,7 +105,7 @@ class MemoryStore:
         return self._of("leases", broker, None)
 
     async def prune(self, before_s: int) -> None:
-        lost = [q for q in self.rows["quotes"].values() if q.state not in WAITING and q.created_at < before_s]
+        lost = [q for q in self.rows["quotes"].values() if q.state not in WAITING and q.history[-1].at < before_s]
         for quote in (q for q in lost if q.state in {"EXPIRED", "DECLINED"}):
             del self.rows["quotes"][quote.id]
             self.rows["seen"] = {key: one for key, one in self.rows["seen"].items() if one.ref != quote.id}
