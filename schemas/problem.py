@@ -105,6 +105,17 @@ class Problem(Exception):
         optional = {"field": self.field, "outcome": self.outcome, "retry_after_s": self.retry_after_s}
         return body | {k: v for k, v in optional.items() if v is not None} | self.extra
 
+    def with_field(self, field: str) -> Problem:
+        """The same problem, naming the part at fault as whoever asked calls it."""
+        return Problem(
+            self.code,
+            self.detail,
+            field=field,
+            outcome=self.outcome,
+            retry_after_s=self.retry_after_s,
+            extra=self.extra,
+        )
+
     def with_outcome(self, outcome: Outcome, **extra: Any) -> Problem:
         """The same problem, saying what a failed write left behind."""
         return Problem(

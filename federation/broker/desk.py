@@ -19,6 +19,7 @@ from federation.broker.once import Once, claim_of
 from federation.broker.orders.protocols import PAGE_MAX, Orders, OrderStore
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.orders.statements import Statements
+from federation.broker.orders.terms import not_active
 from federation.broker.policies import Policies
 from federation.broker.quotes.extension import Extending, Longer
 from federation.broker.quotes.grants import check_grants
@@ -326,8 +327,7 @@ class Desk:
         if state is None or not state.terms.of_agent(buyer.agent):
             raise not_found(f"order {order_id}")
         if state.state is not State.ACTIVE:
-            why = f"the order is {state.state}; only an ACTIVE one can be extended"
-            raise Problem("INCOMPATIBLE_STATE", why, outcome=Outcome.NONE)
+            raise Problem("INCOMPATIBLE_STATE", not_active(state, "can be extended"), outcome=Outcome.NONE)
         added = added_window(state, extension)
         return Longer(
             order=order_id,

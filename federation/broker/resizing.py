@@ -15,6 +15,7 @@ from federation.broker.market.asking import ceiling
 from federation.broker.orders.protocols import Orders
 from federation.broker.orders.saga.bill import unused
 from federation.broker.orders.saga.state import OrderState, Phase
+from federation.broker.orders.terms import not_active
 from federation.broker.quotes.extension import Extending, Leased, Longer
 from federation.broker.quotes.protocols import Claim, StoredQuote
 from federation.broker.quotes.quoting import Quoting
@@ -109,13 +110,13 @@ class Resizing:
 def check_resizable(state: OrderState, asked: Resize) -> None:
     """Whether an order may get another bandwidth now. Raises INVALID_ARGUMENT, INCOMPATIBLE_STATE."""
     if state.state is not State.ACTIVE:
-        why = f"the order is {state.state}; only an ACTIVE one gets another bandwidth"
+        why = not_active(state, "gets another bandwidth")
         hint = "; release it, which costs nothing before its start, and order anew" if before_start(state) else ""
         raise Problem("INCOMPATIBLE_STATE", why + hint, outcome=Outcome.NONE)
     if state.extension is not None and state.extension.phase is not Phase.DROPPED:
         raise Problem("INCOMPATIBLE_STATE", "another change is under way; wait for its outcome", outcome=Outcome.NONE)
     if asked.bandwidth_bps == state.bandwidth_bps:
-        raise invalid("bandwidth_bps", f"the lease has {state.bandwidth_bps} bit/s already; name another bandwidth")
+        raise invalid("bandwidth_bps", f"the lease has {state.bandwidth_bps:,} bit/s already; name another bandwidth")
 
 
 def before_start(state: OrderState) -> bool:

@@ -69,21 +69,27 @@ def evidence(  # noqa: PLR0917 - the options in their order
         return await client.evidence(order, Profile(profile))
 
     found = ask(broker, key, question)
+    path = output or (None if as_json else Path(f"{order}.evidence"))
+    printed = str(path) == "-"
+    if path is not None and not printed:
+        _write(path, found.bundle.encode())
     if as_json:
         print_json(found)
-    elif str(output) == "-":
+    elif printed:
         click.echo(found.bundle, nl=False)
-    else:
-        _write(output or Path(f"{order}.evidence"), found)
+    elif path is not None:
+        _say(path, found)
 
 
-def _write(path: Path, found: EvidenceView) -> None:
-    data = found.bundle.encode()
+def _write(path: Path, data: bytes) -> None:
     try:
         path.write_bytes(data)
     except OSError as error:
         raise invalid("--output", f"{path} cannot be written ({error.strerror})") from error
-    click.echo(f"Wrote {path}: {len(data)} bytes for the profile {found.profile}.")
+
+
+def _say(path: Path, found: EvidenceView) -> None:
+    click.echo(f"Wrote {path}: {len(found.bundle.encode())} bytes for the profile {found.profile}.")
     # Only this profile shows a mandate, whose buyer need not be a member.
     whose = " --key BUYER=JWKS" if found.profile == Profile.BUYER else ""
     click.echo(f"Check it with: peerway verify {path} --anchor ANCHORS{whose}")

@@ -50,11 +50,39 @@ OPTION_OF_FIELD: Final = {
     "budget": "--budget",
     "operators_allowed": "--only",
     "operators_denied": "--without",
+    "operators_required": "--via",
+    "cities_denied": "--avoid-city",
+    "sites_denied": "--avoid-site",
+    "marks_required": "--mark",
+    "policy": "--policy",
+    "data_class": "--data-class",
+    "boundary": "--boundary",
+    "bandwidth_bps": "bandwidth",
+    "duration_s": "--for",
+    "by_s": "--by",
+    "hops": "--hops",
+    "objective": "--best",
+    "idle_release_s": "--idle-release",
+    "answer_within_s": "--answer-within",
+    "up_within_s": "--up-within",
+    "limits.latency_us": "--latency",
+    "limits.jitter_us": "--jitter",
+    "limits.loss_ppb": "--loss",
+    "limits.availability_ppb": "--availability",
+    "limits.carbon_mg_gb": "--carbon",
+    "grants": "--grant",
+    "Idempotency-Key": "--idempotency-key",
     "route_classes": "--class",
     "sovereignty.countries": "--countries",
     "sovereignty.domicile": "--domicile",
     "sovereignty.parents": "--parents",
 }
+
+
+def option_of(field: str) -> str:
+    """The word of the command line for a field of a request; the field itself where there is none."""
+    name = field.removeprefix("intent.").partition("[")[0]
+    return OPTION_OF_FIELD.get(name, field)
 
 
 def exit_of(problem: Problem) -> Exit:

@@ -10,11 +10,12 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Final, NamedTuple
 
 import click
 
-from federation.cli.exits import MEANING, OPTION_OF_FIELD, Exit, exit_of
+from federation.cli.exits import MEANING, Exit, exit_of, option_of
 from schemas.problem import Outcome, Problem
 
 DEBUG: Final = "PEERWAY_DEBUG"
@@ -72,6 +73,14 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(found.module), found.name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is asked for, or which was meant."""
+        if args and args[0] not in COMMANDS and (meant := get_close_matches(args[0], COMMANDS, n=1)):
+            ctx.fail(f"No such command '{args[0]}'. Did you mean {meant[0]}?")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List without importing."""
         with formatter.section("Commands"):
@@ -125,7 +134,7 @@ def _explain(error: BaseException, *, as_json: bool) -> int:
     if as_json:
         sys.stderr.write(json.dumps(problem.as_dict(), default=str) + "\n")
     else:
-        part = OPTION_OF_FIELD.get(problem.field or "", problem.field)
+        part = option_of(problem.field) if problem.field else None
         sys.stderr.write(f"peerway: {part}: {problem.detail}\n" if part else f"peerway: {problem.detail}\n")
         if problem.outcome in {Outcome.UNKNOWN, Outcome.PENDING}:
             sys.stderr.write("The outcome is not known yet; `peerway orders` shows what came of it.\n")

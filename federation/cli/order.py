@@ -151,8 +151,8 @@ def extend(
 @click.command(cls=NamesCommand, epilog="\b\nExample:\n  peerway resize 0P8vTt2cQ5WJ9kVjv7n1fg 20G")
 @click.argument("order")
 @click.argument("bandwidth", type=BANDWIDTH)
-@click.option("--in-place", "way", flag_value=Way.IN_PLACE, type=Way, help="Only where every operator can change it.")
-@click.option("--new-path", "way", flag_value=Way.NEW_PATH, type=Way, help="Only over a new path.")
+@click.option("--in-place", is_flag=True, help="Only where every operator can change it.")
+@click.option("--new-path", is_flag=True, help="Only over a new path.")
 @click.option("--budget", type=MONEY, help="At most, from now to the end, with leaving the old path: 250EUR.")
 @key_option
 @broker_options
@@ -164,13 +164,19 @@ def resize(
     idempotency_key: str | None,
     order: str,
     bandwidth: int,
-    way: Way | None,
+    in_place: bool,
+    new_path: bool,
     budget: Money | None,
 ) -> None:
     """Give the lease of an ORDER another BANDWIDTH: in place, or over a new path before the old one ends.
 
     A new path is another order, with labels of its own; it is shown, and is the one to use. The old one is released.
     """
+    if in_place and new_path:
+        raise invalid(
+            "--in-place", "give --in-place or --new-path; without either the broker tries both, in this order"
+        )
+    way = Way.IN_PLACE if in_place else Way.NEW_PATH if new_path else None
     asked = Resize(bandwidth_bps=bandwidth, way=way, budget=budget)
     answer = ask(broker, key, lambda client: resized(client, order, asked, idempotency_key))
     if as_json:

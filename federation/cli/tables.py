@@ -133,6 +133,8 @@ def exclusion_table(excluded: tuple[Exclusion, ...]) -> Table:
 def quote_lines(quote: QuoteView) -> Iterator[str | Table]:
     """A firm quote."""
     yield f"Quote [bold]{quote.id}[/]  {state_text(quote.state)}  until {units.clock(quote.expires_at)}"
+    if quote.order:
+        yield f"ordered: see order {quote.order}"
     yield path_line(quote.path, quote.window.duration_s)
     yield f"from {units.clock(quote.window.start)} until {units.clock(quote.window.end)}"
     yield path_table(quote.path)

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from federation.cli.exits import MEANING, Exit
+from federation.cli.options import ENTITY
 from schemas.problem import invalid
 
 T = TypeVar("T")
@@ -74,7 +75,7 @@ def trust() -> None:
 
 
 @trust.command(epilog=EXAMPLES)
-@click.argument("entity")
+@click.argument("entity", type=ENTITY)
 @anchor_options()
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for a program.")
 def show(*, entity: str, as_json: bool, **sources: Any) -> int:
@@ -107,7 +108,7 @@ def members(**sources: Any) -> None:
 
 
 @trust.command(epilog=EXAMPLES)
-@click.argument("entity")
+@click.argument("entity", type=ENTITY)
 @anchor_options()
 def history(*, entity: str, **sources: Any) -> None:
     """The federation keys that a trusted ENTITY no longer uses, from when to when they counted, and why they ended."""

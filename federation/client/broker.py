@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, overload
@@ -31,7 +32,7 @@ from schemas.answer import (
 from schemas.backup import BackupRequest
 from schemas.evidence import Profile
 from schemas.intent import Intent, Objective
-from schemas.problem import Problem, from_dict, invalid
+from schemas.problem import Problem, from_dict, invalid, not_found
 from schemas.request import PATHS_DEFAULT, Extension, Measurement, OrderRequest, QuoteRequest, Resize, SearchRequest
 
 T = TypeVar("T")
@@ -39,6 +40,7 @@ BASE: Final = "/peerway/v1"
 TIMEOUT_S: Final = 90
 LATER: Final = 202
 PAGE: Final = 100  # orders in one answer
+NAME: Final = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9._:-]*")
 
 
 class BrokerClient:
@@ -122,11 +124,11 @@ class BrokerClient:
 
     async def get_quote(self, quote_id: str, wait_s: int = 0) -> QuoteView | QuotePending:
         """A quote as it stands, or what is waited for; waits up to `wait_s` seconds. Raises why there will be none."""
-        return await self._either("GET", f"/quotes/{quote_id}", wait_s=wait_s)
+        return await self._either("GET", _at("quote", quote_id), wait_s=wait_s)
 
     async def decline(self, quote_id: str, key: str | None = None) -> QuoteView | QuotePending:
         """Let a quote and its holds go, or stop waiting for it."""
-        return await self._either("POST", f"/quotes/{quote_id}/decline", key=key or self._entropy.token())
+        return await self._either("POST", _at("quote", quote_id, "/decline"), key=key or self._entropy.token())
 
     async def order(self, quote_id: str, key: str | None = None, wait_s: int = 0) -> OrderView:
         """Turn a quote into an order; it may not be ACTIVE yet. Waits up to `wait_s` seconds until it stands still."""
@@ -135,7 +137,7 @@ class BrokerClient:
     async def get_order(self, order_id: str, wait_s: int = 0) -> OrderView:
         """An order as it stands; waits up to `wait_s` seconds while it is on its way to another state."""
         query = {"wait_s": str(wait_s)} if wait_s else {}
-        return await self._ask("GET", f"/orders/{order_id}", OrderView, query=query, wait_s=wait_s)
+        return await self._ask("GET", _at("order", order_id), OrderView, query=query, wait_s=wait_s)
 
     async def orders(self, limit: int | None = None, after: str | None = None) -> tuple[OrderView, ...]:
         """Orders of this buyer, or of the agent's key, latest first: `limit` of them below `after`, or all."""
@@ -151,43 +153,45 @@ class BrokerClient:
 
     async def extend(self, order_id: str, extension: Extension, key: str | None = None) -> OrderView:
         """Make a lease last longer."""
-        return await self._write(f"/orders/{order_id}/extend", OrderView, extension, key)
+        return await self._write(_at("order", order_id, "/extend"), OrderView, extension, key)
 
     async def resize(self, order_id: str, asked: Resize, key: str | None = None) -> ResizeView:
         """Give a lease another bandwidth, in place or over a new path; the answer names the order to use."""
-        return await self._write(f"/orders/{order_id}/resize", ResizeView, asked, key)
+        return await self._write(_at("order", order_id, "/resize"), ResizeView, asked, key)
 
     async def release(self, order_id: str, key: str | None = None, wait_s: int = 0) -> OrderView:
         """End a lease everywhere; legal in every state, and again. Waits up to `wait_s` seconds until it is over."""
-        return await self._write(f"/orders/{order_id}/release", OrderView, None, key, wait_s)
+        return await self._write(_at("order", order_id, "/release"), OrderView, None, key, wait_s)
 
     async def heartbeat(self, order_id: str, key: str | None = None) -> OrderView:
         """Say that whoever holds a lease is still there; `Lease` does it by itself."""
-        return await self._write(f"/orders/{order_id}/heartbeat", OrderView, None, key)
+        return await self._write(_at("order", order_id, "/heartbeat"), OrderView, None, key)
 
     async def measure(self, order_id: str, measured: Measurement, key: str | None = None) -> MeasurementView:
         """Report what was measured of a lease in force; the answer says what that contradicts, if anything."""
-        return await self._write(f"/orders/{order_id}/measurements", MeasurementView, measured, key)
+        return await self._write(_at("order", order_id, "/measurements"), MeasurementView, measured, key)
 
     async def measurements(self, order_id: str) -> tuple[MeasurementView, ...]:
         """What was measured of an order, the first first."""
-        return await self._ask("GET", f"/orders/{order_id}/measurements", tuple[MeasurementView, ...])
+        return await self._ask("GET", _at("order", order_id, "/measurements"), tuple[MeasurementView, ...])
 
     async def revoke(self, mandate_h: str, key: str | None = None) -> RevocationView:
         """Take back a mandate by its hash, as the buyer that signed it."""
-        return await self._write(f"/mandates/{mandate_h}/revoke", RevocationView, None, key)
+        return await self._write(_at("mandate", mandate_h, "/revoke"), RevocationView, None, key)
 
     async def evidence(self, order_id: str, profile: Profile = Profile.BUYER) -> EvidenceView:
         """The bundle that proves an order, as the file that `peerway verify` reads.
 
         Raises UNAVAILABLE with `extra` `pending` while the order, or a checkpoint of the broker's log, is on its way.
         """
-        return await self._ask("GET", f"/orders/{order_id}/evidence", EvidenceView, query={"profile": profile.value})
+        return await self._ask(
+            "GET", _at("order", order_id, "/evidence"), EvidenceView, query={"profile": profile.value}
+        )
 
     async def statement(self, order_id: str) -> StatementView:
         """What an order that is over came to, signed. Raises INCOMPATIBLE_STATE before that, UNAVAILABLE while it is
         being released."""
-        return await self._ask("GET", f"/orders/{order_id}/statement", StatementView)
+        return await self._ask("GET", _at("order", order_id, "/statement"), StatementView)
 
     async def audit(self) -> AuditView:
         """What operators keep for this buyer that no live order of its owns; `clean` where that is nothing."""
@@ -203,7 +207,7 @@ class BrokerClient:
 
     async def document(self, document_h: str) -> str:
         """A signed document of this buyer's quotes and orders, by its hash."""
-        answer = await self._ask("GET", f"/documents/{document_h}", dict[str, str])
+        answer = await self._ask("GET", _at("document", document_h), dict[str, str])
         return answer["document"]
 
     def lease(self, intent: Intent) -> Lease:
@@ -256,23 +260,31 @@ class BrokerClient:
                     told = await response.read()
                 if not self._identity.heard(response.status, response.headers) or attempt == ATTEMPTS - 1:
                     wanted: type[T] = later if response.status == LATER else kind
-                    return _answer(response.status, told, wanted)
+                    return _answer(response.status, told, wanted, self._address)
             raise AssertionError("the last attempt returns")
 
         return await persistent(once, self._address, write=key is not None)
+
+
+def _at(kind: str, name: str, part: str = "") -> str:
+    """Where an order, quote, mandate or document stands. Raises NOT_FOUND for a name that nothing has: as a part of an
+    address it could lead elsewhere."""
+    if not NAME.fullmatch(name):
+        raise not_found(f"{kind} {name}")
+    return f"/{kind}s/{name}{part}"
 
 
 def _identity(who: str | Agent, address: str, entropy: Entropy) -> Identity:
     return Bearer(who) if isinstance(who, str) else Proving(who, address, SystemClock(), entropy)
 
 
-def _answer(status: int, body: bytes, kind: type[T]) -> T:
+def _answer(status: int, body: bytes, kind: type[T], address: str) -> T:
     try:
         if status < 300:
             return msgspec.json.decode(body, type=kind)
         problem = msgspec.json.decode(body, type=dict[str, Any])
     except msgspec.MsgspecError as error:
-        why = f"what answers there is no Peerway broker of this version (status {status}: {error})"
+        why = f"what answers at {address} is no Peerway broker of this version (status {status}: {error})"
         raise Problem("INTERNAL", why) from error
     raise from_dict(problem)
 

@@ -95,6 +95,10 @@ async def test_a_lease_grows_in_place_then_onto_a_new_path_and_shrinks_there(dia
         again = await alice.resize(first.id, Resize(bandwidth_bps=12 * GBPS), "r2")
         assert (again.way, again.order.id) == (Way.NEW_PATH, wide.order.id)
 
+        for change in (alice.extend(first.id, Extension(by_s=60)), alice.resize(first.id, Resize(bandwidth_bps=GBPS))):
+            with pytest.raises(Problem, match=f"the order is RELEASED; order {wide.order.id} took its place"):
+                await change
+
         less = await resized(alice, wide.order.id, Resize(bandwidth_bps=2 * GBPS))
         assert (less.way, less.order.bandwidth_bps) == (Way.IN_PLACE, 2 * GBPS)
         await alice.release(wide.order.id)

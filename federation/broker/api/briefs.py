@@ -20,8 +20,9 @@ from schemas.jurisdiction import Sovereignty
 from schemas.lease import BILLABLE, TERMINAL, State
 from schemas.order import Bill
 from schemas.price import Currency, Micro, Money
+from schemas.problem import invalid
 from schemas.quote import ConfirmWithin
-from schemas.request import Objectives, Resize, Way, check_front
+from schemas.request import Extension, Objectives, Resize, Way, check_front
 from schemas.segment import BANDWIDTH_BPS_MAX, WINDOW_S_MAX, Id, Limits, Micros, Mtu, Ppb, Time, Window
 
 MBPS: Final = 10**6
@@ -29,6 +30,32 @@ EXCLUDED_MAX: Final = 8
 COSTS_MAX: Final = 3
 PlaceArg = Annotated[Place, Meta(description="PLACE or PLACE@OPERATOR: Utrecht@SURF; any gpu in DE,FR; nearest edge")]
 Countries = tuple[str, ...] | None
+
+
+# What an intent calls its members, and an agent's arguments the same: a problem names the argument.
+ARGUMENT_OF: Final = {
+    "a": "from_place",
+    "z": "to_place",
+    "bandwidth_bps": "bandwidth_mbps",
+    "mtu": "mtu_bytes",
+    "hops": "max_segments",
+    "budget": "budget_micro",
+    "limits.latency_us": "max_latency_us",
+    "limits.jitter_us": "max_jitter_us",
+    "limits.loss_ppb": "max_loss_ppb",
+    "limits.availability_ppb": "min_availability_ppb",
+    "limits.carbon_mg_gb": "max_carbon_mg_per_gb",
+    "sovereignty.countries": "countries_crossed",
+    "sovereignty.domicile": "operator_domiciles",
+    "sovereignty.parents": "operator_parents",
+    "operators_allowed": "only_operators",
+    "operators_denied": "without_operators",
+    "operators_required": "via_operators",
+    "cities_denied": "avoid_cities",
+    "sites_denied": "avoid_sites",
+    "marks_required": "operator_marks",
+    "objective": "best",
+}
 
 
 class IntentArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -186,6 +213,27 @@ class HeartbeatArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     order_id: Id
 
 
+class ExtendArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which order, and its new end: naming it instead of how much longer makes a repetition harmless."""
+
+    order_id: Id
+    end: Annotated[Time, Meta(description="the new end, RFC 3339 with zone, whole seconds")]
+
+    def extension(self) -> Extension:
+        """As the broker is asked for it. Raises `INVALID_ARGUMENT`."""
+        try:
+            return Extension(end=self.end)
+        except ValueError as error:
+            raise invalid("end", str(error)) from error
+
+
+class ListArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How many, and where to go on."""
+
+    limit: Annotated[int, Meta(ge=1, le=8)] = 5
+    after: Annotated[Id | None, Meta(description="order_id of the last one of the page before")] = None
+
+
 class ResizeArgs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which order, its new bandwidth, and perhaps the only way that will do and the most that it may cost."""
 
@@ -249,6 +297,7 @@ class QuoteBrief(Struct, frozen=True, kw_only=True):
 
     quote_id: str
     state: State
+    order_id: str | None = None
     expires_at: Time | None = None
     window: Window | None = None
     total: Money | None = None
@@ -275,6 +324,24 @@ class OrderBrief(Struct, frozen=True, kw_only=True):
     idle_release_at: Time | None = None
     replaces: str | None = None
     replaced_by: str | None = None
+    next_actions: tuple[str, ...] = ()
+
+
+class OrderLine(Struct, frozen=True, kw_only=True):
+    """An order in a line; `total` is that of its bill once there is one."""
+
+    order_id: str
+    state: State
+    end: Time
+    bandwidth_bps: int
+    total: Money
+    operators: tuple[str, ...]
+
+
+class OrdersBrief(Struct, frozen=True, kw_only=True):
+    """The latest orders first."""
+
+    orders: tuple[OrderLine, ...]
     next_actions: tuple[str, ...] = ()
 
 
@@ -332,13 +399,14 @@ def quote_brief(quote: QuoteView | QuotePending) -> QuoteBrief:
     return QuoteBrief(
         quote_id=quote.id,
         state=quote.state,
+        order_id=quote.order,
         expires_at=quote.expires_at,
         window=quote.window,
         total=quote.total,
         exit_total=quote.exit_total,
         path=path_brief(quote.path),
         policies=() if quote.decision is None else quote.decision.policies,
-        next_actions=("place_order before expires_at",) if quote.state in {State.HELD, State.QUOTED} else ("quote",),
+        next_actions=_after_quote(quote),
     )
 
 
@@ -361,14 +429,39 @@ def order_brief(order: OrderView) -> OrderBrief:
     )
 
 
+def orders_brief(orders: tuple[OrderView, ...], limit: int) -> OrdersBrief:
+    """Orders for an agent; a short page is the last."""
+    lines = tuple(
+        OrderLine(
+            order_id=order.id,
+            state=order.state,
+            end=order.window.end,
+            bandwidth_bps=order.bandwidth_bps,
+            total=order.bill.total if order.bill else order.total,
+            operators=tuple(lease.operator_name for lease in order.segments),
+        )
+        for order in orders
+    )
+    more = ("list_orders with after for older ones",) if len(orders) == limit else ()
+    return OrdersBrief(orders=lines, next_actions=more)
+
+
 def resize_brief(resized: ResizeView) -> ResizeBrief:
     """A change of bandwidth for an agent."""
     return ResizeBrief(way=resized.way, order=order_brief(resized.order))
 
 
+def _after_quote(quote: QuoteView) -> tuple[str, ...]:
+    if quote.order is not None:
+        return (f"get_order {quote.order}",)
+    return ("place_order before expires_at",) if quote.state in {State.HELD, State.QUOTED} else ("quote",)
+
+
 def _after(order: OrderView) -> tuple[str, ...]:
     if order.state in TERMINAL:
-        return ()
+        return () if order.replaced_by is None else (f"get_order {order.replaced_by}, which took its place",)
+    if order.state is State.RELEASING:
+        return ("get_order with wait_s",)
     if order.state in BILLABLE:
         beat = ("heartbeat before idle_release_at, or it is released",) if order.idle_release_at else ()
         return (*beat, "release_lease when done: it is billed to the second")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -38,6 +38,7 @@ class ToolRow(NamedTuple):
     read_only: bool = False
     destructive: bool = False
     idempotent: bool = False
+    named: Mapping[str, str] = {}  # its arguments, by what the broker calls the same in a problem
 
 
 class StrictTool(Tool):
@@ -52,7 +53,7 @@ class StrictTool(Tool):
             asked = _decode(arguments, self._row.arguments)
             return _success(await self._row.run(self._exchange_of(), asked))
         except Problem as problem:
-            return _failure(problem, write=not self._row.read_only)
+            return _failure(_named(problem, self._row.named), write=not self._row.read_only)
         except Exception:
             log.exception("unexpected fault in the tool %s", self._row.name)
             fault = Problem("INTERNAL", "the fault is in the broker's log, not in your request")
@@ -103,6 +104,12 @@ def _decode(arguments: dict[str, Any], kind: type[msgspec.Struct]) -> Any:
     except msgspec.ValidationError as error:
         field, why = explain(error)
         raise invalid(field or "arguments", why) from error
+
+
+def _named(problem: Problem, names: Mapping[str, str]) -> Problem:
+    """The same problem, of the argument that is at fault."""
+    field = (problem.field or "").removeprefix("intent.")
+    return problem.with_field(names.get(field, field)) if field else problem
 
 
 def _success(answer: msgspec.Struct) -> CallToolResult:

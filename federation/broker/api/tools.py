@@ -13,10 +13,14 @@ from mcp.server import MCPServer
 
 from federation.broker.api.backups import backup_request
 from federation.broker.api.briefs import (
+    ARGUMENT_OF,
+    ExtendArgs,
     HeartbeatArgs,
     IntentArgs,
+    ListArgs,
     OrderArgs,
     OrderBrief,
+    OrdersBrief,
     QuoteArgs,
     QuoteBrief,
     QuoteWaitArgs,
@@ -27,6 +31,7 @@ from federation.broker.api.briefs import (
     SearchBrief,
     WaitArgs,
     order_brief,
+    orders_brief,
     quote_brief,
     resize_brief,
     search_brief,
@@ -54,8 +59,8 @@ def tool_server(exchange_of: Callable[[], Exchange], entropy: Entropy, **options
 
 
 def tool_rows(entropy: Entropy) -> tuple[ToolRow, ...]:
-    """Every tool; `entropy` makes the idempotency key of a resize or heartbeat, and a quote's where none is given."""
-    return (*_before_an_order(entropy), *_of_orders(entropy), *PROOFS)
+    """Every tool; `entropy` makes the idempotency keys of changes and heartbeats, and a quote's where none is given."""
+    return (*_before_an_order(entropy), *_of_orders(), *_of_leases(entropy), *PROOFS)
 
 
 def _before_an_order(entropy: Entropy) -> tuple[ToolRow, ...]:
@@ -73,6 +78,7 @@ def _before_an_order(entropy: Entropy) -> tuple[ToolRow, ...]:
             SearchBrief,
             _search,
             read_only=True,
+            named=ARGUMENT_OF,
         ),
         ToolRow(
             "quote",
@@ -83,6 +89,7 @@ def _before_an_order(entropy: Entropy) -> tuple[ToolRow, ...]:
             QuoteArgs,
             QuoteBrief,
             quote,
+            named=ARGUMENT_OF,
         ),
         ToolRow(
             "get_quote",
@@ -97,13 +104,7 @@ def _before_an_order(entropy: Entropy) -> tuple[ToolRow, ...]:
     )
 
 
-def _of_orders(entropy: Entropy) -> tuple[ToolRow, ...]:
-    async def heartbeat(exchange: Exchange, asked: HeartbeatArgs) -> OrderBrief:
-        return order_brief(await exchange.heartbeat(asked.order_id, entropy.token()))
-
-    async def resize(exchange: Exchange, asked: ResizeArgs) -> ResizeBrief:
-        return resize_brief(await exchange.resize(asked.order_id, asked.resize(), entropy.token()))
-
+def _of_orders() -> tuple[ToolRow, ...]:
     return (
         ToolRow(
             "place_order",
@@ -125,6 +126,39 @@ def _of_orders(entropy: Entropy) -> tuple[ToolRow, ...]:
             read_only=True,
         ),
         ToolRow(
+            "list_orders",
+            "List orders",
+            "The orders made with your key, the latest first: what you still have, and what it costs.",
+            ListArgs,
+            OrdersBrief,
+            _list_orders,
+            read_only=True,
+        ),
+    )
+
+
+def _of_leases(entropy: Entropy) -> tuple[ToolRow, ...]:
+    async def heartbeat(exchange: Exchange, asked: HeartbeatArgs) -> OrderBrief:
+        return order_brief(await exchange.heartbeat(asked.order_id, entropy.token()))
+
+    async def extend(exchange: Exchange, asked: ExtendArgs) -> OrderBrief:
+        return order_brief(await exchange.extend(asked.order_id, asked.extension(), entropy.token()))
+
+    async def resize(exchange: Exchange, asked: ResizeArgs) -> ResizeBrief:
+        return resize_brief(await exchange.resize(asked.order_id, asked.resize(), entropy.token()))
+
+    return (
+        ToolRow(
+            "extend_lease",
+            "Make a lease last longer",
+            "Gives a lease in force a later end, on every operator or on none, billed like the time before. Follow it "
+            "with get_order: window.end says when it is in force, why if it is not.",
+            ExtendArgs,
+            OrderBrief,
+            extend,
+            idempotent=True,
+        ),
+        ToolRow(
             "resize_lease",
             "Change the bandwidth of a lease",
             "Gives a lease in force another bandwidth until its end, billed to the second from then on. way in_place: "
@@ -134,6 +168,7 @@ def _of_orders(entropy: Entropy) -> tuple[ToolRow, ...]:
             ResizeArgs,
             ResizeBrief,
             resize,
+            named=ARGUMENT_OF,
         ),
         ToolRow(
             "heartbeat",
@@ -175,6 +210,10 @@ async def _place_order(exchange: Exchange, asked: OrderArgs) -> OrderBrief:
 
 async def _get_order(exchange: Exchange, asked: WaitArgs) -> OrderBrief:
     return order_brief(await exchange.get_order(asked.order_id, asked.wait_s))
+
+
+async def _list_orders(exchange: Exchange, asked: ListArgs) -> OrdersBrief:
+    return orders_brief(await exchange.orders(asked.limit, asked.after), asked.limit)
 
 
 async def _release(exchange: Exchange, asked: ReleaseArgs) -> OrderBrief:

@@ -13,7 +13,7 @@ from federation.broker.quotes.protocols import StoredQuote
 from federation.broker.quotes.tally import confirm_within_s
 from federation.broker.spend.protocols import Wanted
 from federation.trust.jose import sha256_b64
-from schemas.lease import State
+from schemas.lease import TERMINAL, State
 from schemas.order import CHANGES_MAX
 from schemas.price import Money, RateTable
 from schemas.problem import Problem
@@ -56,7 +56,7 @@ def extend_asked(quote: StoredQuote, state: OrderState, at_us: int) -> ExtendAsk
         raise Problem("INCOMPATIBLE_STATE", "this quote does not extend this order", field="quote")
     _in_time(quote, at_us // SECOND_US)
     if state.state is not State.ACTIVE:
-        raise Problem("INCOMPATIBLE_STATE", f"the order is {state.state}; only an ACTIVE one can be changed")
+        raise Problem("INCOMPATIBLE_STATE", not_active(state, "can be changed"))
     if state.extension is not None and state.extension.phase is not Phase.DROPPED:
         raise Problem("INCOMPATIBLE_STATE", "another change is under way; wait for its outcome")
     if state.extensions >= CHANGES_MAX:
@@ -75,6 +75,13 @@ def extend_asked(quote: StoredQuote, state: OrderState, at_us: int) -> ExtendAsk
         pledges=tuple(_pledge(held, quote) for held in quote.held),
         bandwidth_bps=claims.bandwidth_bps if resized else None,
     ))  # fmt: skip
+
+
+def not_active(state: OrderState, what: str) -> str:
+    """Why an order that is not ACTIVE is not changed, and which one took its place."""
+    if state.state in TERMINAL and state.replaced_by is not None:
+        return f"the order is {state.state}; order {state.replaced_by} took its place"
+    return f"the order is {state.state}; only an ACTIVE one {what}"
 
 
 def wanted_of(quote: StoredQuote, expense: str, rates: RateTable, freed: Money | None = None) -> Wanted:

@@ -5,11 +5,16 @@ from typing import Any
 import msgspec
 import pytest
 from mcp import Client
+from msgspec import structs
 
-from federation.broker.api.briefs import QuoteArgs, SearchArgs
+from federation.broker.api.briefs import ARGUMENT_OF, IntentArgs, QuoteArgs, SearchArgs
 from federation.broker.api.tools import tool_server
+from schemas.intent import Intent
+from schemas.jurisdiction import Sovereignty
+from schemas.lease import State
 from schemas.problem import Problem
 from schemas.request import QuoteRequest, SearchRequest
+from schemas.segment import Limits
 from tests.support.exchange import FakeExchange
 from tests.support.seams import CountingEntropy
 
@@ -45,6 +50,10 @@ async def test_an_agent_buys_and_releases_a_path() -> None:
         assert (order["state"], order["order_id"]) == ("ACTIVE", again["order_id"])
         seen = await told(agent, "get_order", {"order_id": order["order_id"], "wait_s": 2})
         assert seen["operators"] == {"SURF": "ACTIVE", "GÉANT": "ACTIVE"}
+        longer = await told(agent, "extend_lease", {"order_id": order["order_id"], "end": "2026-12-01T20:00:00Z"})
+        assert longer["window"]["end"] == "2026-12-01T20:00:00Z"
+        looked = await told(agent, "get_quote", {"quote_id": quote["quote_id"]})
+        assert (looked["order_id"], looked["next_actions"]) == (order["order_id"], [f"get_order {order['order_id']}"])
         resized = await told(agent, "resize_lease", {"order_id": order["order_id"], "bandwidth_mbps": 20_000})
         assert (resized["way"], resized["order"]["bandwidth_bps"]) == ("in_place", 2 * 10**10)
         alive = await told(agent, "heartbeat", {"order_id": order["order_id"]})
@@ -55,6 +64,64 @@ async def test_an_agent_buys_and_releases_a_path() -> None:
         stated = await told(agent, "get_statement", {"order_id": order["order_id"]})
         assert (stated["was_active"], stated["total"]["micro"]) == (True, 6_300_000)
         assert await told(agent, "audit", {}) == {"clean": True, "found_count": 0, "found": [], "not_reached": []}
+
+
+@pytest.mark.asyncio
+async def test_an_agent_that_remembers_nothing_finds_what_it_has() -> None:
+    exchange = FakeExchange()
+    async with client(exchange) as agent:
+        assert (await told(agent, "list_orders", {}))["orders"] == []
+        for number in range(3):
+            quote = await exchange.quote(QuoteArgs(**ASKED).intent(), f"quote {number}")
+            await exchange.order(quote.id, f"order {number}")
+        await told(agent, "release_lease", {"order_id": "o3"})
+        found = await told(agent, "list_orders", {"limit": 2})
+        assert [(one["order_id"], one["state"]) for one in found["orders"]] == [("o3", "RELEASED"), ("o2", "ACTIVE")]
+        assert [one["total"]["micro"] for one in found["orders"]] == [1_500_000, 12_345_678]
+        assert found["next_actions"]
+        rest = await told(agent, "list_orders", {"limit": 2, "after": "o2"})
+        assert ([one["order_id"] for one in rest["orders"]], rest["next_actions"]) == (["o1"], [])
+        exchange.all_orders = {f"{name:->22}": one for name, one in list(exchange.all_orders.items()) * 8}
+        await told(agent, "list_orders", {"limit": 8})
+
+
+@pytest.mark.asyncio
+async def test_an_order_on_its_way_out_is_only_waited_for_and_one_that_was_replaced_names_the_other() -> None:
+    exchange = FakeExchange()
+    async with client(exchange) as agent:
+        quote = await exchange.quote(QuoteArgs(**ASKED).intent(), "q")
+        order = await exchange.order(quote.id, "o")
+        for change, said in (
+            ({"state": State.RELEASING}, ["get_order with wait_s"]),
+            ({"state": State.RELEASED, "replaced_by": "o2"}, ["get_order o2, which took its place"]),
+        ):
+            exchange.all_orders[order.id] = structs.replace(order, **change)
+            assert (await told(agent, "get_order", {"order_id": order.id}))["next_actions"] == said
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("field", "argument"),
+    [
+        ("a", "from_place"), ("intent.limits.latency_us", "max_latency_us"), ("operators_required", "via_operators"),
+        ("mandate.spend", "mandate.spend"), ("policy", "policy"), (None, None),
+    ],
+)  # fmt: skip
+async def test_a_problem_names_the_argument_at_fault(field: str | None, argument: str | None) -> None:
+    exchange = FakeExchange()
+    async with client(exchange) as agent:
+        exchange.fail = Problem("INVALID_ARGUMENT", "is unknown", field=field, extra={"known": ["x"]})
+        found = (await agent.call_tool("quote", ASKED)).structured_content
+        assert found
+        assert (found.get("field"), found["detail"], found["known"]) == (argument, "is unknown", ["x"])
+
+
+def test_every_member_of_an_intent_has_an_argument() -> None:
+    named = {ARGUMENT_OF.get(field.name, field.name) for field in structs.fields(Intent)}
+    parts = {"limits", "sovereignty", "weights"}
+    assert named - parts <= set(IntentArgs.__struct_fields__)
+    for part, kind in (("limits", Limits), ("sovereignty", Sovereignty)):
+        assert {ARGUMENT_OF[f"{part}.{one.name}"] for one in structs.fields(kind)} <= set(IntentArgs.__struct_fields__)
 
 
 @pytest.mark.asyncio
@@ -114,11 +181,12 @@ async def test_the_list_is_short_stable_and_says_what_each_tool_does() -> None:
     async with client(FakeExchange()) as agent:
         tools = (await agent.list_tools()).tools
     before = ["search_paths", "quote", "get_quote"]
-    names = [*before, "place_order", "get_order", "resize_lease", "heartbeat", "release_lease"]
+    orders = ["place_order", "get_order", "list_orders", "extend_lease", "resize_lease", "heartbeat", "release_lease"]
+    names = [*before, *orders]
     assert [t.name for t in tools] == [*names, "get_statement", "audit"]
     hints = {t.name: t.annotations for t in tools if t.annotations}
     assert [n for n, h in hints.items() if h.read_only_hint] == [
-        "search_paths", "get_quote", "get_order", "get_statement", "audit",
+        "search_paths", "get_quote", "get_order", "list_orders", "get_statement", "audit",
     ]  # fmt: skip
     assert [n for n, h in hints.items() if h.destructive_hint] == ["release_lease"]
     assert [n for n, h in hints.items() if not h.idempotent_hint] == ["quote", "resize_lease"]
@@ -136,6 +204,9 @@ async def test_the_list_is_short_stable_and_says_what_each_tool_does() -> None:
         ("quote", ASKED | {"bandwidth_mbps": 0}, "bandwidth_mbps"),
         ("quote", ASKED | {"bandwidth_mbps": "10000"}, "bandwidth_mbps"),
         ("quote", ASKED | {"end": "2026-12-01T08:00:00Z"}, "arguments"),
+        ("extend_lease", {"order_id": "o1", "end": "2026-12-01T08:00:00.5Z"}, "end"),
+        ("extend_lease", {"order_id": "o1", "by_s": 60}, "by_s"),
+        ("list_orders", {"limit": 100}, "limit"),
         ("quote", ASKED | {"grants": "e30.e30.one"}, "grants"),
         ("quote", ASKED | {"grants": ["a", "b", "c"]}, "grants"),
         ("quote", ASKED | {"start": "2026-12-01T08:00:00"}, "start"),

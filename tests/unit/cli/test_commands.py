@@ -12,12 +12,14 @@ import pytest
 import pytest_asyncio
 from msgspec import structs
 
+from federation.broker.api.tools import tool_rows
 from federation.cli.main import COMMANDS, run
+from federation.cli.mcp import mcp
 from schemas.answer import AuditFinding
 from schemas.problem import Problem
 from schemas.segment import moment
 from tests.support.face import World
-from tests.support.seams import NOW
+from tests.support.seams import NOW, CountingEntropy
 
 ROOT = Path(__file__).parents[3]
 ASKED = ("Utrecht@SURF", "Milan@GARR", "--bandwidth", "10G", "--for", "2h")
@@ -201,7 +203,9 @@ def lacks(*words: str) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
          "later than start"),
         (("extend", "o1"), "--until"),
         (("order",), "QUOTE"),
-        (("sarch",), "sarch"),
+        (("sarch",), "No such command 'sarch'. Did you mean search?"),
+        (("xyzzy",), "No such command 'xyzzy'."),
+        (("resize", "o1", "20G", "--in-place", "--new-path"), "--in-place or --new-path"),
     ],
 )  # fmt: skip
 async def test_bad_input_is_status_2_and_shows_what_is_right(
@@ -225,6 +229,38 @@ async def test_a_narrow_screen_keeps_ids_in_one_piece(peerway: Terminal, monkeyp
         assert status == 0
         assert max(map(len, out.splitlines())) <= 80
         assert long_id in out or command == ("federation",)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("field", "word"),
+    [
+        ("a", "FROM"), ("intent.currency", "--currency"), ("operators_required", "--via"), ("grants[0]", "--grant"),
+        ("cities_denied", "--avoid-city"), ("data_class", "--data-class"), ("mandate.spend", "mandate.spend"),
+    ],
+)  # fmt: skip
+async def test_a_mistake_is_named_by_its_option(peerway: Terminal, field: str, word: str) -> None:
+    peerway.world.exchanges["alice"].fail = Problem("INVALID_ARGUMENT", "is unknown", field=field)
+    assert (await peerway("search", *ASKED))[2] == f"peerway: {word}: is unknown\n"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", ["", "../orders", "..", ".", "a/b", "o1?wait_s=1", "o1%2fextend", "ö"])
+async def test_what_cannot_be_an_id_is_no_part_of_an_address(peerway: Terminal, name: str) -> None:
+    assert (await peerway("show", name))[::2] == (4, f"peerway: '{name}' is neither an order nor a quote of yours\n")
+    assert (await peerway("release", name))[::2] == (4, f"peerway: order {name} is not known here\n")
+
+
+@pytest.mark.asyncio
+async def test_a_quote_that_was_ordered_names_its_order(peerway: Terminal) -> None:
+    await peerway("quote", *ASKED)
+    await peerway("order", "q1")
+    assert "ordered: see order o1" in (await peerway("show", "q1"))[1]
+
+
+def test_the_help_of_mcp_names_every_tool() -> None:
+    named = " ".join(str(mcp.help).split())
+    assert [row.name for row in tool_rows(CountingEntropy()) if row.name not in named] == []
 
 
 @pytest.mark.asyncio

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -44,6 +45,11 @@ async def test_evidence_is_written_where_it_is_asked_for(peerway: Terminal, tmp_
     assert f"Wrote {order}.evidence: 19 bytes for the profile buyer." in out
     assert f"peerway verify {order}.evidence --anchor ANCHORS --key BUYER=JWKS" in out
     assert (await peerway("evidence", order, "--profile", "regulator", "-o", "-"))[1] == SHOWN
+    status, out, _ = await peerway("evidence", order, "--json", "-o", "told.evidence")
+    assert (status, json.loads(out)["bundle"]) == (0, SHOWN)
+    assert (tmp_path / "told.evidence").read_bytes() == SHOWN.encode()
+    assert json.loads((await peerway("evidence", order, "--json"))[1])["order"] == order
+    assert len(list(tmp_path.iterdir())) == 2, "in JSON it goes to standard output alone, if no file is named"
     status, _, err = await peerway("evidence", order, "-o", "nowhere/at-all")
     assert status == 2
     assert "cannot be written" in err

@@ -204,6 +204,10 @@ def test_why_an_entity_is_not_trusted_names_the_step(shell: Shell, domain: Throw
     assert f"asked {ANCHOR} about {SURF}" in out
     assert f"refused  {SURF}" in shell("trust", "members", *source)
     assert "not trusted" in shell("trust", "history", SURF, *source, status=4)
+    for command in ("show", "history"):
+        assert "'surf' is no entity id; write https://surf.example" in shell(
+            "trust", command, "surf", *source, status=2
+        )
 
 
 def test_where_an_entity_is_served_must_be_an_address(shell: Shell, domain: ThrowawayDomain) -> None:
