@@ -13,13 +13,15 @@ from msgspec import structs
 
 from federation.broker.authority.power import Power
 from federation.broker.authority.revocations import Revocations
-from federation.broker.orders.protocols import Filed
+from federation.broker.orders.protocols import Filed, Outdated
 from federation.broker.orders.saga.decide import begin
 from federation.broker.orders.terms import order_terms, wanted_of
 from federation.broker.spend.protocols import Charge
 from federation.broker.store.sqlite import SqliteStore, migrations, open_database
 from federation.node.sqlite import Database
+from federation.tokens.mandate import Budget
 from federation.tokens.narrows import passed_on
+from schemas.lease import State
 from schemas.problem import Outcome, Problem
 from schemas.segment import window
 from tests.support.agents import TakenBack
@@ -97,6 +99,25 @@ async def test_no_order_begins_after_the_revocation_and_nothing_of_it_is_kept(st
     assert [state.terms.id for state in await store.list_orders(BUYER)] == ["order-0"]
     assert [expense.id for expense in await store.reserved()] == ["order-0"]
     assert await store.get_document(BUYER, "1" * 43) is None
+
+
+async def test_a_change_that_another_was_faster_than_is_told_so_and_takes_nothing(store: BrokerStore) -> None:
+    """Both count as the first change of the order, and each has a price of its own."""
+    world = World(1, Plan(operators=2, trouble=False), asyncio.get_running_loop())
+    budget = Budget(MANDATE, ENTITY, "EUR", 10**12, 10**13, NOW + 60)
+    quotes = [world.path_quote(window(NOW, NOW + 60)) for _ in range(3)]
+    state, _ = begin(order_terms(quotes[0], "order", RATES, NOW), NOW + 60, NOW * 1_000_000)
+    for version, quote in zip((1, 2, 2), quotes, strict=True):
+        await store.put_quote(quote, None)
+        charge = Charge(budget, wanted_of(quote, f"order.{version}", RATES), NOW)
+        changed, left = structs.replace(state, version=version), await store.left(budget)
+        if quote is not quotes[2]:
+            await store.begin(changed, quote.id, None, [], charge)
+            continue
+        with pytest.raises(Outdated):
+            await store.begin(changed, quote.id, None, [], charge)
+        found = await store.get_quote(BUYER, quote.id)
+        assert (found and found.state, await store.left(budget)) == (State.HELD, left)
 
 
 async def test_documents_are_the_agents_who_asked_and_the_buyers(store: BrokerStore) -> None:

@@ -43,10 +43,10 @@ class OrderRows:
 
         def work(connection: sqlite3.Connection) -> None:
             _check_usable(connection, state.terms.buyer, quote_id)
+            _save(connection, state, [claim] if claim else [], filed)  # first: what was decided too late has no price
             if charge is not None:
                 check_in_force(connection, charge.budget.buyer, charge.budget.mandate_h)
                 reserve(connection, charge.budget, charge.wanted, charge.now)
-            _save(connection, state, [claim] if claim else [], filed)
             connection.execute("INSERT INTO uses (quote_id, order_id) VALUES (?, ?)", (quote_id, state.terms.id))
             use(connection, quote_id, state.terms.id)
 

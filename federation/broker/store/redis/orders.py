@@ -49,10 +49,10 @@ class OrderKeys:
         async def work(transaction: Transaction) -> None:
             await transaction.get(stage_name(quote_id), *_read(state, claims), *_charged(charge))  # all at once
             await use(transaction, state.terms.buyer, quote_id, state.terms.id)
+            await _save(transaction, state, claims, filed)  # first: what was decided too late has no price to judge
             if charge is not None:
                 await check_in_force(transaction, charge.budget.buyer, charge.budget.mandate_h)
                 await reserve(transaction, charge.budget, charge.wanted, charge.now)
-            await _save(transaction, state, claims, filed)
 
         await self._space.transact(work)
 
