@@ -1,5 +1,5 @@
-"""Random lives of one store: writes, what is to be written soon, long work, work that fails, callers that go away, a disk
-that is full now and then, and a crash at any moment.
+"""Random lives of one store: writes, what is to be written soon, long work, work that fails, callers that go away, a
+disk that is full now and then, and a crash at any moment.
 
 What was acknowledged is there after the crash, what was refused is not, and whatever is there has with it all that was
 to be written soon before it came.
@@ -128,7 +128,7 @@ def numbers(connection: sqlite3.Connection) -> set[int]:
     return {row[0] for row in connection.execute("SELECT n FROM numbers")}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(steps=LIVES)
 def test_what_is_there_after_a_crash_is_what_was_said(steps: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
