@@ -22,7 +22,7 @@ from tests.support.kernels import Counting
 from tests.support.path_worlds import LONG, World, case, naming, pointed
 from tests.support.route_check import faults
 
-CASES = 3000 if LONG else 64
+CASES = 3000 if LONG else 32
 CHUNKS = 8
 Values = tuple[int, ...]
 ALL = (Objective.PRICE, Objective.LATENCY, Objective.CARBON)
