@@ -158,9 +158,9 @@ def decision_line(decision: DecisionView) -> str:
     """By which policies everybody was permitted, and what the path may cross."""
     by = ", ".join(decision.policies) or "no policy was asked for"
     of = f" for data of class {decision.data_class}" if decision.data_class else ""
-    where = "it is not attested" if decision.countries is None else " ".join(decision.countries)
     sea = {True: ", and the sea", False: "", None: ", and whether the sea is not attested"}[decision.sea]
-    return escape(f"Decided{of}: {by}; crosses {where}{'' if decision.countries is None else sea}")
+    crossed = "crosses " + " ".join(decision.countries or ()) + sea
+    return escape(f"Decided{of}: {by}; {'what it crosses is not attested' if decision.countries is None else crossed}")
 
 
 def order_lines(order: OrderView) -> Iterator[str | Table]:

@@ -96,7 +96,8 @@ def _named(there: Destination, rules: Rules) -> Destination:
     if len(there.host) > HOST_CHARS_MAX or not _NAME.fullmatch(there.host):
         _refuse("the host must be a full domain name, not an address")
     if there.authority not in rules.names and there.port not in rules.ports:
-        _refuse(f"port {there.port} is not called, only {', '.join(map(str, sorted(rules.ports)))}")
+        ports = ", ".join(map(str, sorted(rules.ports)))
+        _refuse(f"port {there.port} is not called, only {ports}; on one machine also what [trust.egress] literals name")
     return there
 
 

@@ -17,7 +17,7 @@ from schemas.price import Money
 
 PER_ORDER: Final = Money("EUR", 50_000_000)
 TOTAL: Final = Money("EUR", 200_000_000)
-MOST_BPS: Final = 10**10
+MOST_BPS: Final = 10**11
 LASTS_S: Final = 7 * 86_400
 
 
