@@ -225,7 +225,7 @@ class Extending:
         self._check_price(longer, held, found.total)
         judged = self._judgement(longer)
         bought = Bought(before.buyer, before.intent, held, found, judged, 1, longer.order, longer.power, before.grants)
-        names = {operator: peer.name for operator, peer in self._peers.items()}
+        names = {one.operator: self._name(one.operator) for one in held}
         path = path_view(bought, names, self._searching.sheets, self._terms)
         return seal(bought, path, self._author, self._terms)
 

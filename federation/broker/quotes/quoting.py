@@ -265,7 +265,7 @@ class Attempt:
             self._buyer, self._intent, held, found, judged, self._rounds,
             power=self._power, grants=self._grants, name=self._name_of_quote,
         )  # fmt: skip
-        names = {operator: self._name(operator) for operator in self._quoting.peers}
+        names = {one.operator: self._name(one.operator) for one in held}
         path = path_view(bought, names, self._sight.snapshot.sheets, terms, why=self._why)
         return seal(bought, path, self._quoting.author, terms)
 
@@ -335,7 +335,9 @@ class Attempt:
         return given_up(self._ruled.failed, why, Outcome.UNDONE, rounds=self._rounds)
 
     def _name(self, operator: str) -> str:
-        return self._quoting.peers[operator].name
+        """Its name, or its id where it has left meanwhile."""
+        peer = self._quoting.peers.get(operator)
+        return operator if peer is None else peer.name
 
     def _left_s(self) -> float:
         return self._deadline - asyncio.get_running_loop().time()

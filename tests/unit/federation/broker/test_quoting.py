@@ -12,6 +12,7 @@ import pytest
 from msgspec import structs
 
 from federation.broker.once import claim_of
+from federation.broker.peers.protocols import HeldQuote
 from federation.broker.quotes.hand import Ask, fits
 from federation.broker.quotes.protocols import StoredQuote
 from federation.broker.quotes.quoting import QuotingLimits
@@ -443,5 +444,25 @@ def test_who_is_up_later_than_asked_for_keeps_nobody_else_from_the_path() -> Non
         stored = await market.quote()
         assert [one.operator for one in stored.held] == [ALPHA, DELTA, GAMMA]
         assert stored.path.why == "the best that could be held; Beta needs longer than was asked for"
+
+    world(main)
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+def test_an_operator_that_leaves_while_it_is_asked_is_no_fault_of_ours(refuses: bool) -> None:
+    async def main(market: SmallMarket) -> None:
+        granted = market.beta.quote
+
+        async def leaving(*asked: Any) -> HeldQuote:
+            held = await granted(*asked)
+            del market.quoting.peers[BETA]  # type: ignore[attr-defined]
+            if refuses:
+                raise Problem("OPERATOR_REFUSED", "goodbye", outcome=Outcome.NONE)
+            return held
+
+        market.beta.quote = leaving  # type: ignore[method-assign]
+        stored = await market.quote()
+        assert [one.operator for one in stored.held] == [ALPHA, DELTA if refuses else BETA, GAMMA]
+        assert not refuses or "goodbye" in stored.path.why
 
     world(main)
