@@ -3,11 +3,11 @@ count holds by those pseudonyms."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
 from federation.node.seams import Entropy
+from federation.node.whole import write_whole
 from schemas.problem import invalid
 
 FILE: Final = "pseudonyms"
@@ -20,21 +20,10 @@ def secret_of(data: Path, entropy: Entropy) -> bytes:
     try:
         data.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            _keep(path, entropy.token() + entropy.token())
+            write_whole(path, f"{entropy.token()}{entropy.token()}".encode("ascii"))  # half of one could be guessed
         found = path.read_bytes()
     except OSError as error:
         raise invalid(str(path), f"cannot be kept ({error.strerror})") from error
     if len(found) < BYTES_MIN:
         raise invalid(str(path), "is too short to be a secret; put it back, or remove it, and buyers have other names")
     return found
-
-
-def _keep(path: Path, text: str) -> None:
-    """Whole or not at all: half a secret could be guessed."""
-    beside = path.with_name(f".{path.name}.new")
-    beside.unlink(missing_ok=True)
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    beside.replace(path)

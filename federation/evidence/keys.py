@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from federation.evidence.checkpoint import origin_of
 from federation.evidence.note import NoteSigner, Type
+from federation.node.whole import write_whole
 from schemas.problem import Problem, invalid
 from schemas.segment import EntityId
 
@@ -18,7 +18,7 @@ def open_signer(path: Path, entity: EntityId, kind: Type, field: str) -> NoteSig
     """
     try:
         if not path.exists():
-            _make(path, NoteSigner.generate(origin_of(entity), kind))
+            write_whole(path, f"{NoteSigner.generate(origin_of(entity), kind).dump()}\n".encode("ascii"))
         found = NoteSigner.read(path.read_text(encoding="ascii"))
     except (OSError, UnicodeDecodeError) as error:
         raise invalid(f"{field}: {path}", f"cannot be read or made ({error})") from error
@@ -27,11 +27,3 @@ def open_signer(path: Path, entity: EntityId, kind: Type, field: str) -> NoteSig
     if (found.verifier.name, found.verifier.type) != (origin_of(entity), kind):
         raise invalid(f"{field}: {path}", f"is not a key of {entity} for this; remove the file for a new one")
     return found
-
-
-def _make(path: Path, signer: NoteSigner) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as out:
-        out.write(f"{signer.dump()}\n")
-        out.flush()
-        os.fsync(out.fileno())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import Self
 
+from federation.node.whole import write_whole
 from federation.trust.keys import generate
 from federation.trust.keyset import KeySet, PresentKey, dump_key_set, load_key_set
 from schemas.problem import Problem, invalid
@@ -54,8 +54,6 @@ def _read(path: Path, field: str) -> KeySet:
 
 def _make(path: Path, field: str) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-            out.write(dump_key_set(KeySet((generate(),))))
+        write_whole(path, dump_key_set(KeySet((generate(),))))
     except OSError as error:
         raise invalid(f"{field}: {path}", f"cannot be written ({error.strerror})") from error

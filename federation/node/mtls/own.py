@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Self
@@ -19,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from federation.node.seams import Clock
+from federation.node.whole import write_whole
 from federation.trust.certificates import (
     AUTHORITY_LIFE_S,
     LEAF_LIFE_S,
@@ -157,8 +157,8 @@ def make_authority(
     if (folder / AUTHORITY_KEY).exists():
         raise invalid(str(folder / AUTHORITY_KEY), "is there already; move it away to make a new authority")
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / AUTHORITY_KEY, dump_private(key))
     _replace(folder / AUTHORITY, pem(made))
+    _replace(folder / AUTHORITY_KEY, dump_private(key))  # last: where it is missing, both are made anew
     return made
 
 
@@ -185,15 +185,7 @@ def _read(path: Path) -> bytes:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Write a file that its owner alone may read, whole or not at all."""
-    beside = path.with_name(f".{path.name}.new")
     try:
-        beside.unlink(missing_ok=True)
-        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        write_whole(path, data)
     except OSError as error:
         raise invalid(str(path), f"cannot be written ({error.strerror})") from error
