@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -41,7 +42,11 @@ class SqliteStore:
 
     async def commit(self, batch: Batch) -> None:
         """Write all of it or nothing. Raises `UNAVAILABLE` where it cannot."""
-        await self._database.write(lambda connection: _write(connection, batch))
+        try:
+            await self._database.write(lambda connection: _write(connection, batch))
+        except asyncio.CancelledError:
+            self._lately.clear()  # it is written all the same
+            raise
         self._lately.note(batch)
 
     async def live(self) -> Live:

@@ -3,6 +3,7 @@ memory that the property tests stand on."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -230,3 +231,17 @@ async def test_only_the_last_rows_are_in_memory_and_none_that_is_not_on_disk(tmp
         await store.prune(NOW)
         assert await store.request("q2") == b"disk"
         assert (await store.requests(["q3"])) == {}
+
+
+async def test_what_is_in_memory_gives_way_to_a_commit_whose_caller_went_away(tmp_path: Path) -> None:
+    async with Database(tmp_path / "operator.sqlite", MIGRATIONS) as database:
+        store = SqliteStore(database)
+        await store.commit(Batch(quotes=[quote("q1")]))
+        gone = asyncio.ensure_future(store.commit(Batch(quotes=[quote("q1", State.COMMITTED)])))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.wait({gone})
+        await store.commit(Batch())
+        found = await store.quote("q1")
+        assert found is not None
+        assert (gone.cancelled(), found.state) == (True, State.COMMITTED)
