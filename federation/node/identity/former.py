@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -12,6 +11,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from federation.node.seams import Clock
+from federation.node.whole import write_whole
 from federation.trust.history import KEYS_MAX
 from schemas.entity import HistoricalKey, Jwk
 
@@ -63,13 +63,7 @@ class FormerKeys:
         )
 
     def _keep(self) -> None:
-        beside = self._path.with_name(f"{self._path.name}.new")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with beside.open("wb") as out:
-                out.write(msgspec.json.encode(list(self._rows.values())))
-                out.flush()
-                os.fsync(out.fileno())
-            beside.replace(self._path)
+            write_whole(self._path, msgspec.json.encode(list(self._rows.values())))
         except OSError as error:
             log.warning("the former keys cannot be kept in %s: %s", self._path, error)

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from federation.node.seams import Clock
 from federation.node.settings import Trust
+from federation.node.whole import write_whole
 from federation.trust.cache import Seen
 from federation.trust.chain import Member, TrustDomain
 from federation.trust.domain import load_domain, read_anchors
@@ -91,10 +92,7 @@ async def membership(
 def _keep(path: Path, seen: Seen) -> None:
     """So that a restart opens no door to older statements."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f"{path.name}.new")
-        beside.write_bytes(seen.dump())
-        beside.replace(path)
+        write_whole(path, seen.dump())
     except OSError as error:
         log.warning("%s cannot be kept: %s", path, error)
 
