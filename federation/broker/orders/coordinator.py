@@ -9,7 +9,8 @@ is a kill that is announced: what was acknowledged is durable already, so there 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+import logging
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, TypeVar
 
 from msgspec import structs
@@ -50,6 +51,12 @@ from schemas.problem import Outcome, Problem, invalid, not_found
 T = TypeVar("T")
 LOOK_AGAIN_S: Final = 1.0  # at an order that another replica carries, where no news of it come
 TRIES_MAX: Final = 64  # to journal a wish over what others journal meanwhile
+log = logging.getLogger(__name__)
+
+
+def faulted(order_id: str, fault: Exception) -> None:
+    """What nobody foresaw in one order ends no other: it is said, and gone over again."""
+    log.error("a fault in order %s, which is gone over again", order_id, exc_info=fault)
 
 
 class Coordinator:
@@ -68,11 +75,12 @@ class Coordinator:
         tasks: asyncio.TaskGroup,
         permits: Permits | None = None,
         ownership: Ownership | None = None,
+        faulted: Callable[[str, Exception], None] = faulted,
     ) -> None:
         self._store, self._rates, self._clock, self._entropy, self._tasks = store, rates, clock, entropy, tasks
         self._ownership = ownership or Alone()
         self._shell = Shell(
-            Acts(key, peers, clock, permits, self._tell), store, quotes, clock, self._spawn, self._journaled
+            Acts(key, peers, clock, permits, self._tell), store, quotes, clock, self._spawn, self._journaled, faulted
         )
         self._lanes: dict[str, Lane] = {}
         self._placing: set[str] = set()

@@ -36,6 +36,8 @@ SLEEP_S_MAX: Final = 3600.0
 STALLED_US: Final = 5_000_000
 # A journal that cannot be written (a full disk) is tried again; no effect runs before.
 JOURNAL_RETRY_S: Final = 1.0
+# What nobody foresaw in one order ends no other; it is gone over again so much later.
+FAULT_RETRY_S: Final = 10.0
 # So long a receipt waits for its siblings' before it is journaled and shows by itself.
 SIBLINGS_S: Final = 0.25
 log = logging.getLogger(__name__)
@@ -65,7 +67,7 @@ class News(NamedTuple):
 
 
 class Shell(NamedTuple):
-    """What all lanes share."""
+    """What all lanes share. `faulted` is told of what nobody foresaw, and in which order."""
 
     acts: Acts
     store: OrderStore
@@ -73,6 +75,7 @@ class Shell(NamedTuple):
     clock: Clock
     spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
     journaled: Callable[[OrderState], None]
+    faulted: Callable[[str, Exception], None]
 
 
 class Lane:
@@ -151,6 +154,10 @@ class Lane:
         self._stopped = True
         self._wake_no_more()
         self._wait_no_more()
+        self._tell_all(why)
+
+    def _tell_all(self, why: Exception) -> None:
+        """Whoever waits for a wish."""
         for done in [*self._wishes]:
             if not done.done():
                 done.set_exception(why)
@@ -168,15 +175,28 @@ class Lane:
     async def _work(self) -> None:
         try:
             while (self._queue or self._stale or (self._early and self._impatient)) and not self._stopped:
-                if self._stale:
-                    await self._reread()
-                else:
-                    await self._turn(self._take())
+                try:
+                    await (self._reread() if self._stale else self._turn(self._take()))
+                except Exception as fault:  # noqa: BLE001 - whatever it is, it is of this order alone
+                    self._shell.faulted(self.state.terms.id, fault)
+                    await self._anew()
         finally:
             self._pump = None
         if self.state.state in TERMINAL and not self._running and not self._stopped:
             self._wake_no_more()
             self._ended(self.state.terms.id)
+
+    async def _anew(self) -> None:
+        """As after a restart, in a while: what was decided is as it was journaled, and what was asked is in doubt."""
+        self._tell_all(Problem("INTERNAL", "an unexpected fault on our side; ask again", outcome=Outcome.UNKNOWN))
+        for task in self._running.values():
+            task.cancel()
+        self._running.clear()
+        self._wake_no_more()
+        self._wait_no_more()
+        self._early, self._stale = [], True
+        self._queue = [News(Restarted(self._shell.clock.now_us()))]
+        await asyncio.sleep(FAULT_RETRY_S)
 
     def _take(self) -> list[Wish | News]:
         """What is decided together, after what came early: a wish that uses a quote may fail in the store, so it goes

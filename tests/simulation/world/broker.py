@@ -82,7 +82,7 @@ class _Market:
 
 @dataclass
 class SimBroker(Lived):
-    """One broker and its incarnations. `faults` are what an incarnation died of by itself."""
+    """One broker and its incarnations. `faults` are what an incarnation died of by itself, or went over again."""
 
     entity: str
     key: PrivateKey
@@ -125,7 +125,7 @@ class SimBroker(Lived):
             self.coordinator = Coordinator(
                 key=self.key, peers=peers, store=store, quotes=store, rates=RATES, clock=self.clock,
                 entropy=self._entropy, tasks=tasks, permits=Permits(SECRET, RATES),
-                ownership=replica.ownership if replica else None,
+                ownership=replica.ownership if replica else None, faulted=self._faulted,
             )  # fmt: skip
             quoting = Quoting(searching, peers, author, store, QuotingLimits())
             slow = self._slow(quoting, tasks) if self.patient else None
@@ -146,6 +146,9 @@ class SimBroker(Lived):
                 hints.join(peer)
             self.desk = desk
             await asyncio.get_running_loop().create_future()
+
+    def _faulted(self, order_id: str, fault: Exception) -> None:
+        self.faults.append(f"{fault!r} in order {order_id}")
 
     def _swept(self, what: Problem, operator: str) -> None:
         self.disk.told[f"swept by a broker: {what.detail.partition(' ')[0]}"] += 1

@@ -149,6 +149,7 @@ class Broker:
             self._alive = Coordinator(
                 key=self._key, peers=peers, store=store, quotes=store,  # type: ignore[arg-type]
                 rates=self._rates, clock=self._clock, entropy=self._entropy, tasks=tasks,
+                faulted=lambda _, fault: self.faults.append(fault),
             )  # fmt: skip
             await recover(store, self._alive)
             ready.set()

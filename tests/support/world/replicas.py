@@ -18,6 +18,7 @@ from federation.broker.replicas.carrying import Carrying
 from federation.node.seams import Clock
 from federation.trust.keys import PrivateKey
 from schemas.price import RateTable
+from schemas.problem import Problem
 from tests.support.seams import CountingEntropy
 from tests.support.world.broker import Broker, Crashed, FencedStore
 from tests.support.world.memory import MemoryStore
@@ -77,6 +78,8 @@ class WorldStream:
         await self._passed()
 
     async def mine(self) -> list[Announced]:
+        if self._gate.closed.is_set():
+            raise Problem("UNAVAILABLE", "whoever was killed hands nothing back")
         await self._passed()
         for entry, (buyer, order_id, owner, _) in [*self._stream.entries.items()]:
             if owner == self._name:
@@ -159,6 +162,7 @@ class ReplicaBroker(Broker):
             self._alive = Coordinator(
                 key=self._key, peers=peers, store=store, quotes=store,  # type: ignore[arg-type]
                 rates=self._rates, clock=self._clock, entropy=self._entropy, tasks=tasks, ownership=carrying,
+                faulted=lambda _, fault: self.faults.append(fault),
             )  # fmt: skip
             self._stream.coordinators[name] = self._alive
             carried = tasks.create_task(carrying.run(self._alive))

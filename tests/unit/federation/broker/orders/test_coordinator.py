@@ -266,6 +266,31 @@ def test_a_store_that_cannot_write_lets_nothing_happen() -> None:
     run(scenario)
 
 
+def test_a_fault_in_one_order_ends_no_other_and_is_gone_over_again() -> None:
+    """What nobody foresaw of one operator's answer must not take the broker down, again with every start."""
+
+    async def scenario(shop: Shop) -> None:
+        order_id, other = await shop.active(), await shop.active()
+        real = shop.store.save
+        faults = [KeyError("ASKED")]
+
+        async def save(state: OrderState, claims: Sequence[Claim], filed: Sequence[Filed]) -> None:
+            if state.terms.id == order_id and faults:
+                raise faults.pop()
+            await real(state, claims, filed)
+
+        shop.store.save = save  # type: ignore[method-assign]
+        with pytest.raises(Problem) as found:
+            await shop.orders.release(BUYER, order_id, claim("r"))
+        assert (found.value.code, found.value.outcome) == ("INTERNAL", "unknown")
+        await shop.orders.release(BUYER, other, None)
+        assert (await shop.orders.wait(BUYER, other, 10)).state is State.RELEASED
+        await shop.orders.release(BUYER, order_id, claim("r"))
+        assert (await shop.orders.wait(BUYER, order_id, 10)).state is State.RELEASED
+
+    run(scenario)
+
+
 def test_recovery_takes_up_what_is_unfinished_and_a_closed_shop_takes_nothing() -> None:
     async def scenario(shop: Shop) -> None:
         order_id = await shop.active()
