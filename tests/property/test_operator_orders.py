@@ -195,6 +195,8 @@ steps = st.one_of(
 )
 BUY = ("buy", ("a", "b"), 20, (0, 30))
 LATE = [[BUY], [BUY], [BUY], [("fail",), ("advance", 300)]]  # the disk refuses the end of a lease, minutes after it
+HOLD = ("quote", ("a", "b"), 60, None, (0, 900), 30)
+LOST = [[HOLD], [("fail",), ("swap", 0, 20), HOLD], [("order", 1)], [("restart",)], [("order", 0)]]  # what it gave up
 lives = st.lists(st.lists(steps, min_size=1, max_size=4), min_size=4, max_size=25)
 
 
@@ -213,6 +215,8 @@ async def live(moves: list[list[tuple[Any, ...]]]) -> None:
         alone = [move for move in together if move[0] in {"restart", "advance"}]
         raced = [move for move in together if move not in alone]
         await asyncio.gather(*(tried(getattr(life, name)(*how)) for name, *how in raced))
+        while life.world.shop.lost:
+            await life.world.pass_time(RETRY_S)
         life.world.assert_sound()
         for name, *how in alone:
             await tried(getattr(life, name)(*how))
@@ -228,6 +232,7 @@ async def live(moves: list[list[tuple[Any, ...]]]) -> None:
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(lives)
 @example(LATE)
+@example(LOST)
 def test_nothing_is_ever_oversold_or_orphaned(moves: list[list[tuple[Any, ...]]]) -> None:
     asyncio.run(live(moves))
 
