@@ -182,7 +182,7 @@ def _facts(path: Path, report: Path | None) -> Attestation:
         try:
             found = msgspec.json.decode(read_text(path), type=Attestation)
         except msgspec.ValidationError as error:
-            key, why = explain(error)
+            key, why = explain(error, Attestation)
             raise invalid(f"{path}: {key}" if key else str(path), why) from error
         except msgspec.DecodeError as error:
             raise invalid(str(path), f"no valid JSON: {error}") from error

@@ -13,7 +13,7 @@ from federation.cli.options import BANDWIDTH, DURATION, LATENCY, MONEY, TIME, br
 from federation.client.broker import BrokerClient
 from federation.client.lease import active, beaten, extended, released, resized
 from schemas.answer import OrderView, QuotePending, QuoteView
-from schemas.lease import State
+from schemas.lease import TERMINAL, State
 from schemas.price import Money
 from schemas.problem import Problem, invalid
 from schemas.request import Extension, Measurement, Resize, Way
@@ -192,14 +192,25 @@ def resize(
 @broker_options
 def release(
     *, broker: str, key: str | None, as_json: bool, idempotency_key: str | None, no_wait: bool, order: str
-) -> None:
-    """End the lease of an ORDER on every operator and get its bill. Legal in every state, and again."""
+) -> int:
+    """End the lease of an ORDER on every operator and get its bill. Legal in every state, and again.
+
+    Waits two minutes for operators that do not answer; the broker goes on asking them after that (exit status 5).
+    """
 
     async def question(client: BrokerClient) -> OrderView:
         answer = await client.release(order, idempotency_key)
         return answer if no_wait else await released(client, answer)
 
-    _print_order(ask(broker, key, question), as_json=as_json)
+    answer = ask(broker, key, question)
+    _print_order(answer, as_json=as_json)
+    if no_wait or answer.state in TERMINAL:
+        return Exit.OK
+    missing = ", ".join(lease.operator_name for lease in answer.segments if lease.state not in TERMINAL)
+    click.echo(
+        f"Not released yet: {missing or 'a bill'}. The broker goes on; look again: peerway show {order}", err=True
+    )
+    return Exit.UNREACHABLE
 
 
 @click.command(

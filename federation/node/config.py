@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, TypeVar, get_args
 
@@ -54,9 +55,7 @@ def load_toml(path: Path, kind: type[T]) -> T:
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
-        key, why = explain(error)
-        if values := _choices(kind, key):
-            why = f"{why}; expected one of {', '.join(values)}"
+        key, why = explain(error, kind)
         raise invalid(f"{path}: {key}" if key else str(path), why) from error
 
 
@@ -75,8 +74,8 @@ def read_text(path: Path) -> str:
     return text
 
 
-def explain(error: msgspec.ValidationError) -> tuple[str, str]:
-    """Key (dotted path, empty for the whole) and reason of a validation error."""
+def explain(error: msgspec.ValidationError, kind: Any) -> tuple[str, str]:
+    """Key (dotted path, empty for the whole) and reason of a validation error of `kind`, with what would be right."""
     text = str(error)
     match = re.fullmatch(r"(.*?)(?: - at `(?:key in )?\$\.?(.*)`)?", text, re.DOTALL)
     why, key = (match[1], match[2] or "") if match else (text, "")
@@ -84,18 +83,28 @@ def explain(error: msgspec.ValidationError) -> tuple[str, str]:
         key = ".".join(part for part in (key, member[1] or member[2]) if part)
     if found := re.search(r"expected `str` matching regex (.*)", why, re.IGNORECASE | re.DOTALL):
         why = f"expected {SHAPES[found[1]]}" if found[1] in SHAPES else why
-    return key.replace(".[", "["), why[:1].lower() + why[1:]
+    key, why = key.replace(".[", "["), why[:1].lower() + why[1:]
+    if "RFC3339" in why or "timezone component" in why:
+        why = f"{why}; write for example 2026-12-01T18:00:00Z"
+    if values := _choices(kind, key):
+        why = f"{why}; expected one of {', '.join(values)}"
+    return key, why
 
 
 def _choices(kind: Any, key: str) -> list[str]:
     """The values that the member of `kind` at `key` may have, where it is one of a few; else none."""
-    at = inspect.type_info(kind)
+    at = _type_of(kind)
     for part in re.findall(r"[^.\[\]]+|\[[^\]]*\]", key):
         inner = [one for option in _options(at) for one in _inside(option, part)]
         if not inner:
             return []
         at = inner[0]
     return [str(value) for option in _options(at) for value in _values(option)]
+
+
+@lru_cache(maxsize=64)
+def _type_of(kind: Any) -> inspect.Type:
+    return inspect.type_info(kind)
 
 
 def _options(at: inspect.Type) -> tuple[inspect.Type, ...]:

@@ -112,7 +112,7 @@ def decode(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
-        key, why = explain(error)
+        key, why = explain(error, kind)
         raise invalid(key or "body", why) from error
 
 
@@ -136,7 +136,9 @@ def _parse_strictly(body: bytes) -> Any:
         # As text: json.loads would also guess UTF-16 from bytes, and let halves of characters pass.
         data = json.loads(body.decode(), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
         _check_writable(data)
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise invalid("body", "no valid JSON: nested too deeply") from error
+    except ValueError as error:
         raise invalid("body", f"no valid JSON: {error}") from error
     return data
 

@@ -102,7 +102,7 @@ def _decode(arguments: dict[str, Any], kind: type[msgspec.Struct]) -> Any:
     except (UnicodeEncodeError, RecursionError) as error:
         raise invalid("arguments", "half a character, or nested without end") from error
     except msgspec.ValidationError as error:
-        field, why = explain(error)
+        field, why = explain(error, kind)
         raise invalid(field or "arguments", why) from error
 
 

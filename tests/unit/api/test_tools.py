@@ -207,6 +207,7 @@ async def test_the_list_is_short_stable_and_says_what_each_tool_does() -> None:
         ("extend_lease", {"order_id": "o1", "end": "2026-12-01T08:00:00.5Z"}, "end"),
         ("extend_lease", {"order_id": "o1", "by_s": 60}, "by_s"),
         ("list_orders", {"limit": 100}, "limit"),
+        ("extend_lease", {"order_id": "o1", "end": "tomorrow"}, "end"),
         ("quote", ASKED | {"grants": "e30.e30.one"}, "grants"),
         ("quote", ASKED | {"grants": ["a", "b", "c"]}, "grants"),
         ("quote", ASKED | {"start": "2026-12-01T08:00:00"}, "start"),

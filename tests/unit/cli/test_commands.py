@@ -15,7 +15,8 @@ from msgspec import structs
 from federation.broker.api.tools import tool_rows
 from federation.cli.main import COMMANDS, run
 from federation.cli.mcp import mcp
-from schemas.answer import AuditFinding
+from schemas.answer import AuditFinding, OrderView
+from schemas.lease import State
 from schemas.problem import Problem
 from schemas.segment import moment
 from tests.support.face import World
@@ -256,6 +257,28 @@ async def test_a_quote_that_was_ordered_names_its_order(peerway: Terminal) -> No
     await peerway("quote", *ASKED)
     await peerway("order", "q1")
     assert "ordered: see order o1" in (await peerway("show", "q1"))[1]
+
+
+@pytest.mark.asyncio
+async def test_a_release_that_an_operator_does_not_confirm_is_no_success(
+    peerway: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await peerway("quote", *ASKED)
+    await peerway("order", "q1")
+    exchange = peerway.world.exchanges["alice"]
+    order = exchange.all_orders["o1"]
+    legs = (structs.replace(order.segments[0], state=State.RELEASED), *order.segments[1:])
+    waiting = structs.replace(order, state=State.RELEASING, segments=legs)
+
+    async def release(order_id: str, key: str) -> OrderView:
+        exchange.all_orders[order_id] = waiting
+        return waiting
+
+    monkeypatch.setattr(exchange, "release", release)
+    status, out, err = await peerway("release", "o1")
+    assert (status, "RELEASING" in out) == (5, True)
+    assert err == "Not released yet: GÉANT. The broker goes on; look again: peerway show o1\n"
+    assert (await peerway("release", "o1", "--no-wait"))[::2] == (0, "")
 
 
 def test_the_help_of_mcp_names_every_tool() -> None:

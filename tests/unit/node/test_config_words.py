@@ -7,15 +7,23 @@ import pytest
 from msgspec import Meta, Struct
 
 from federation.node.config import load_toml
+from federation.node.http import decode
 from federation.node.sqlite import Database
+from schemas.intent import Objective
 from schemas.offer import Disclosure
 from schemas.price import Currency
 from schemas.problem import Problem
-from schemas.segment import EntityId
+from schemas.segment import EntityId, Time
 
 
 class Part(Struct, forbid_unknown_fields=True):
     shows: Disclosure
+
+
+class Wish(Struct):
+    a: str = ""
+    objective: Objective = Objective.PRICE
+    end: Time | None = None
 
 
 class Config(Struct, forbid_unknown_fields=True):
@@ -56,3 +64,20 @@ async def test_a_data_folder_that_cannot_be_is_named(tmp_path: Path, place: str)
         async with Database(tmp_path / place, ()):
             pass
     assert told.value.field == str((tmp_path / place).parent)
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "why"),
+    [
+        (b'{"objective":"cheap"}', "objective",
+         "invalid enum value 'cheap'; expected one of price, latency, carbon, weighted"),
+        (b'{"end":"tomorrow"}', "end", "invalid RFC3339 encoded datetime; write for example 2026-12-01T18:00:00Z"),
+        (b'{"end":"2026-12-01T18:00:00"}', "end",
+         "expected `datetime` with a timezone component; write for example 2026-12-01T18:00:00Z"),
+        (b'{"a":' + b"[" * 9000, "body", "no valid JSON: nested too deeply"),
+    ],
+)  # fmt: skip
+def test_a_body_is_told_what_would_be_right(body: bytes, field: str, why: str) -> None:
+    with pytest.raises(Problem) as caught:
+        decode(body, Wish)
+    assert (caught.value.field, caught.value.detail) == (field, why)
