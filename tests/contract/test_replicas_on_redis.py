@@ -136,6 +136,19 @@ async def test_what_is_over_goes_and_what_is_handed_back_is_had_at_once(both: Tw
         assert {found["name"] for found in client.xinfo_consumers(STREAM, GROUP)} == {"one", "two"}, "not gone for long"
 
 
+async def test_what_is_dropped_by_half_is_dropped_at_the_next_look(both: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would be announced, and nobody's."""
+    one, _ = announcements(both)
+    await one.add("alice", "o1")
+    (found,) = await one.mine()
+    with monkeypatch.context() as patch:
+        ask = both.one.ask
+        patch.setattr(both.one, "ask", lambda commands: ask(commands[:1]))
+        await one.drop([found.entry])
+    await one.drop([half.entry for half in await one.mine() if not half.order_id])
+    assert await one.all() == await one.mine() == []
+
+
 async def test_what_an_earlier_life_had_is_had_at_once(both: Two) -> None:
     before, other = Announcements(both.one, PREFIX, "a.9"), Announcements(both.one, PREFIX, "b.1")
     await asyncio.gather(*(before.add("alice", f"o{number}") for number in range(1_100)))

@@ -129,9 +129,9 @@ class Announcements:
         return {str(one["name"]): int(one["idle"]) for one in told}
 
     async def drop(self, entries: Sequence[str]) -> None:
-        """Nobody has to carry these any more."""
+        """Nobody has to carry these any more. In this order, so that what is done by half is ours still, and seen."""
         if entries:
-            await self._server.ask([("XACK", self._key, GROUP, *entries), ("XDEL", self._key, *entries)])
+            await self._server.ask([("XDEL", self._key, *entries), ("XACK", self._key, GROUP, *entries)])
 
     async def hand_back(self, entries: Sequence[str]) -> None:
         """Whoever looks next may have these at once."""

@@ -98,7 +98,8 @@ class Carrying:
 
     async def _hand_back(self) -> None:
         try:
-            await self._announcements.hand_back([one.entry for one in self._mine])
+            mine = await self._announcements.mine()  # others may have taken some since the last look
+            await self._announcements.hand_back([one.entry for one in mine])
         except Problem as problem:
             log.debug("could not say good-bye: %s", problem.detail)
 

@@ -171,6 +171,7 @@ async def test_who_ends_in_good_order_hands_back_what_it_carried() -> None:
     running = asyncio.create_task(around.carrying().run(cast(Any, around)))
     while len(around.took) < 2:
         await asyncio.sleep(0)
+    around.announced[0] = Announced("e3", "alice", "new")  # another has taken the first, and one came since
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    assert around.handed_back == ["e1", "e2"]
+    assert around.handed_back == ["e3", "e2"]
