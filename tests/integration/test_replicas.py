@@ -116,6 +116,20 @@ async def test_the_last_replica_carries_what_all_others_began(replicas: Replicas
 
 
 @pytest.mark.long
+async def test_a_store_that_comes_back_at_once_gives_nobodys_orders_away(
+    replicas: Replicas, server: RedisServer
+) -> None:
+    """It does not know any more who looked when, and nobody need have noticed that it was away."""
+    orders = await asyncio.gather(*(replicas.bought(n, f"back-{n}") for n in range(6)))
+    await asyncio.sleep(TAKEOVER_S + 0.5)
+    server.kill()
+    server.start()
+    await asyncio.sleep(2 * TAKEOVER_S)
+    assert {replicas.taken(order.id) for order in orders} == {0}
+    await all_released(replicas, orders)
+
+
+@pytest.mark.long
 async def test_whoever_sweeps_is_killed_and_another_one_sweeps(replicas: Replicas) -> None:
     def sweeps() -> str | None:
         with replicas.server.client() as client:
