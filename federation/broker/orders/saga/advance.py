@@ -15,7 +15,7 @@ from msgspec import structs
 from federation.broker.orders.saga import extension, handing, idle
 from federation.broker.orders.saga.agree import disagreement
 from federation.broker.orders.saga.bill import disputes, owed, path_bill
-from federation.broker.orders.saga.fold import RANK, with_legs
+from federation.broker.orders.saga.fold import RANK, with_leg, with_legs
 from federation.broker.orders.saga.pace import (
     END_GRACE_S,
     FENCE_S,
@@ -23,6 +23,9 @@ from federation.broker.orders.saga.pace import (
     MARGIN_S,
     ORDER_LIFE_S,
     RESIGN_AFTER_S,
+    RETRIES_OFTEN_MAX,
+    SECOND_US,
+    SILENT_S,
     fresh,
     in_doubt,
 )
@@ -187,7 +190,10 @@ def _settled(state: OrderState) -> bool:
 
 
 def _prepared(state: OrderState) -> OrderState:
-    """The state with segments settled that never became leases, and a release written for those that did."""
+    """The state with segments settled that never became leases or are not waited for any more, and a release written
+    for the others."""
+    if (after := _without_unheard(state)) is not state:
+        return after
     pairs = zip(state.terms.parts, state.legs, strict=True)
     legs = tuple(_never_ordered(state, part, leg) or _released(state, leg) for part, leg in pairs)
     return state if legs == state.legs else structs.replace(state, legs=legs)
@@ -200,7 +206,7 @@ def _never_ordered(state: OrderState, part: Part, leg: Leg) -> Leg | None:
     which verifies was never sent a confirm, so what it may have taken has lapsed there, whatever it says."""
     if leg.state is not State.HELD:
         return None
-    if leg.fenced and state.now_s >= lapsed_s(state):
+    if (leg.fenced or leg.let_go) and state.now_s >= lapsed_s(state):
         return structs.replace(leg, state=State.EXPIRED)
     if leg.missing and (leg.let_go or leg.fenced):
         return structs.replace(leg, state=State.DECLINED if leg.let_go else State.EXPIRED)
@@ -217,6 +223,27 @@ def fence_s(part: Part, leg: Leg) -> int:
 def lapsed_s(state: OrderState) -> int:
     """Unix second from which on no operator keeps a segment that was not confirmed."""
     return state.confirm_by + GIVE_UP_S
+
+
+def _without_unheard(state: OrderState) -> OrderState:
+    """With those segments settled whose operators are not waited for any more. Who has not said what it bills gets
+    nothing by the statement; what it signed, and what was signed for it, it still has."""
+    why = f"has not said for {SILENT_S // 86_400} days what it bills, and is not waited for"
+    for index, (part, leg) in enumerate(zip(state.terms.parts, state.legs, strict=True)):
+        if not _unheard(state, leg):
+            continue
+        if leg.state not in TERMINAL:
+            state = noted(with_leg(state, index, structs.replace(leg, state=State.EXPIRED)), f"{part.name} {why}")
+        elif owing(state, leg):
+            state = with_leg(state, index, structs.replace(leg, voided=True))
+    return state
+
+
+def _unheard(state: OrderState, leg: Leg) -> bool:
+    """Whether its lease has long been over, and it was asked often in vain, since a restart too: the last time when
+    that was so already."""
+    ends = max((state.end_s, *(pledge.quoted.window.end_s for pledge in leg.longer)))
+    return leg.pace.tries >= RETRIES_OFTEN_MAX and leg.pace.not_before_us > (ends + SILENT_S) * SECOND_US
 
 
 def _released(state: OrderState, leg: Leg) -> Leg:

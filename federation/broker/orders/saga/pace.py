@@ -28,6 +28,8 @@ FENCE_S: Final = ORDER_LIFE_S + SKEW_S
 GIVE_UP_S: Final = 300
 # How long operators have to release by themselves after the end of the window.
 END_GRACE_S: Final = 60
+# So long after its end an operator may not be heard of before its bill is not waited for any more (ADR 0038).
+SILENT_S: Final = 30 * 86_400
 # An extension needs this much time before the end of the window.
 EXTEND_BEFORE_S: Final = 2 * MARGIN_S
 assert MARGIN_S < CONFIRM_WITHIN_S

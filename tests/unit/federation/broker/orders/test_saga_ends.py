@@ -7,6 +7,7 @@ import pytest
 from msgspec import structs
 
 from federation.broker.orders.saga.claims import release_claims
+from federation.broker.orders.saga.pace import SILENT_S
 from federation.broker.orders.saga.state import OrderState
 from schemas.lease import State
 from schemas.order import Bill
@@ -209,3 +210,53 @@ def test_an_order_that_is_over_learns_nothing_more() -> None:
     before, saga.flying["AskLease 0"] = saga.state, first
     saga.at(1).got("AskLease 0", RELEASED, billed(3))
     assert saga.state == structs.replace(before, at_us=saga.at_us)
+
+
+def test_who_let_a_hold_go_and_is_never_heard_of_again_keeps_no_order_open() -> None:
+    saga = (
+        Saga(2).got("SendOrder 1", UP).refused("SendOrder 0").got("SendRelease 1", RELEASED).declined("DeclineHold 0")
+    )
+    for at in range(1, 362, 10):
+        saga.at(at)
+        if "AskOutcome 0" in saga.wants:
+            saga.lost("AskOutcome 0")
+    assert (saga.is_, saga.legs) == ("FAILED", ["EXPIRED", "RELEASED"])
+
+
+def unheard_of(saga: Saga, from_s: int) -> None:
+    """One operator answers nothing any more, from so long after `NOW` on, until it is not asked any more."""
+    for at in range(from_s, from_s + 90 * 60, 60):
+        saga.at(at)
+        for act in ("SendRelease 0", "AskLease 0"):
+            if act in saga.wants:
+                saga.lost(act)
+
+
+LATE_S = HOUR_S + SILENT_S
+
+
+def test_who_is_not_heard_of_for_a_month_after_the_end_keeps_no_order_open() -> None:
+    saga = Saga(2).active().release().got("SendRelease 1", RELEASED, billed(7))
+    unheard_of(saga, LATE_S - 100 * 60)
+    assert saga.is_ == "RELEASING"
+    saga.at(LATE_S).restart().at(LATE_S + 1)
+    assert (saga.is_, saga.wants) == ("RELEASING", ["AskLease 0"]), "it is asked once more, whoever was away"
+    unheard_of(saga, LATE_S + 1)
+    assert (saga.is_, saga.legs) == ("RELEASED", ["EXPIRED", "RELEASED"])
+    assert saga.state.bill is not None
+    assert [(line.name, line.micro) for line in saga.state.bill.lines] == [("https://op1.example", 7)]
+    why = "op0 has not said for 30 days what it bills, and is not waited for"
+    assert why in [one.why for one in saga.state.history]
+
+
+def test_who_was_away_for_a_month_asks_what_is_billed() -> None:
+    saga = Saga(1).active().at(LATE_S + 3).got("SendRelease 0", RELEASED, billed(7))
+    assert saga.is_ == "RELEASED"
+    assert saga.state.bill is not None
+    assert saga.state.bill.total.micro == 7
+
+
+def test_who_does_not_answer_a_void_for_a_month_keeps_no_order_open() -> None:
+    saga = ended_by_itself()
+    unheard_of(saga, LATE_S)
+    assert saga.is_ == "FAILED"
