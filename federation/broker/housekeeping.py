@@ -1,5 +1,6 @@
 """What a broker forgets by itself: idempotency keys that nobody repeats any more, quotes that came to nothing, texts
-that only these rested on, and who was who when no receipt is valid any more that was signed then.
+that only these rested on, tokens by which nothing was ordered, and who was who when no receipt is valid any more that
+was signed then.
 
 Orders, their documents, and what they rest on are kept. A little at a time, so that nobody who buys waits for it.
 """
@@ -45,6 +46,11 @@ class PruneStore(Protocol):
         second, that was not ordered, and none that was; how many were looked at, fewer at the end."""
         ...
 
+    async def prune_tokens(self, before_s: int, limit: int) -> int:
+        """Look at the next tokens from before this Unix second, and forget those that no order needs; how many were
+        looked at, fewer at the end. After `prune_texts` up to the same second."""
+        ...
+
     async def prune_chains(self, before_s: int, limit: int) -> int:
         """Forget who was who before this Unix second; how many chains."""
         ...
@@ -77,6 +83,7 @@ class Housekeeping:
             self._texts_from_s = now + TEXTS_EVERY_S
             forgotten += await self._through(self._store.prune_chains, now - CHAINS_KEPT_S)
             await self._through(self._store.prune_texts, now - TEXTS_KEPT_S)
+            await self._through(self._store.prune_tokens, now - TEXTS_KEPT_S)
         return forgotten
 
     async def _through(self, prune: Callable[[int, int], Awaitable[int]], before_s: int) -> int:

@@ -14,6 +14,10 @@ PASSES: Final[Mapping[str, type[AccessToken] | type[DelegationGrant]]] = {
     "at+jwt": AccessToken,
     "authorization-grant+jwt": DelegationGrant,
 }
+# An order needs the tokens of so long before one of its quotes, and after it: an agent's lives for 300 s, an operator's
+# for 120 s.
+BEFORE_QUOTE_S: Final = 600
+AFTER_QUOTE_S: Final = 300
 
 
 def passes_of(buyer: str, document: str) -> Iterator[tuple[str, Hash, int, Hash]]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from federation.broker.authority.filing import Party
+from federation.broker.authority.passes import AFTER_QUOTE_S, BEFORE_QUOTE_S
 from federation.broker.evidence.protocols import Elsewhere, EvidenceStore, Logged
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.orders.statements import Statements
@@ -34,8 +35,6 @@ from schemas.quote import Rfq, SegmentQuote
 from schemas.segment import EntityId, Hash
 from schemas.token import TYPES
 
-TOKENS_SINCE_S: Final = 600  # before the first quote: an agent's token lives for 300 s, an operator's for 120 s
-TOKENS_UNTIL_S: Final = 300  # after the last one
 AGAIN_S: Final = 2
 Aside = Callable[[Callable[[], object]], Any]
 
@@ -127,7 +126,7 @@ class Gathering:
         tokens: list[str] = []
         for quote in rounds:
             if quote.claims.mandate_h is not None:
-                since, until = quote.claims.iat - TOKENS_SINCE_S, quote.claims.iat + TOKENS_UNTIL_S
+                since, until = quote.claims.iat - BEFORE_QUOTE_S, quote.claims.iat + AFTER_QUOTE_S
                 tokens += await self._store.get_passes(buyer, quote.claims.mandate_h, since, until)
         return with_tokens([*documents, *grants], tokens, beside)
 

@@ -1,4 +1,4 @@
-"""What quotes rest on, each text once; and which of it is needed no longer.
+"""What quotes rest on, each text once; and which of it is needed no longer. So with the tokens by which was asked.
 
 A text is used by every quote that rests on it, which is noted to the day. Those of a quote that was ordered are pinned,
 and those of chains that were believed. What is not pinned, and was used by no quote for days, nobody can ask for:
@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from federation.broker.authority.passes import AFTER_QUOTE_S, BEFORE_QUOTE_S
 from federation.broker.quotes.protocols import StoredQuote
 from federation.node.sqlite import Database
 from federation.trust.jose import unverified
@@ -25,7 +26,7 @@ _QUOTE: Final = msgspec.json.Decoder(StoredQuote)
 
 
 class TextRows:
-    """Implements what `PruneStore` says of texts and chains."""
+    """Implements what `PruneStore` says of texts, tokens and chains."""
 
     _database: Database
     _looked_at: Hash = ""
@@ -42,6 +43,13 @@ class TextRows:
         looked = await self._database.write(lambda connection: _forget(connection, after, before_s, limit), long=True)
         self._looked_at = looked[-1] if len(looked) == limit else ""
         return len(looked)
+
+    async def prune_tokens(self, before_s: int, limit: int) -> int:
+        """See `PruneStore.prune_tokens`. None is forgotten before all orders have said, for this moment, which they
+        need: `prune_texts` sees to it."""
+        if self._pinned_for_s != before_s:
+            return 0
+        return await self._database.write(lambda connection: _forget_tokens(connection, before_s, limit), long=True)
 
     async def prune_chains(self, before_s: int, limit: int) -> int:
         """See `PruneStore.prune_chains`."""
@@ -87,7 +95,11 @@ def _pin(connection: sqlite3.Connection, limit: int) -> int:
     )
     rows = connection.execute(query, (limit,)).fetchall()
     for row in rows:
-        pin(connection, names_of(_QUOTE.decode(row["body"])))
+        quote = _QUOTE.decode(row["body"])
+        pin(connection, names_of(quote))
+        if quote.claims.mandate_h is not None:
+            under = (quote.buyer, quote.claims.mandate_h, quote.claims.iat)
+            connection.execute("INSERT OR IGNORE INTO ordered_under (buyer, mandate_h, iat) VALUES (?, ?, ?)", under)
         connection.execute("INSERT INTO pinned_quotes (quote_id) VALUES (?)", (row["quote_id"],))
     return len(rows)
 
@@ -101,6 +113,26 @@ def _forget(connection: sqlite3.Connection, after: Hash, before_s: int, limit: i
     rows = connection.execute(query, (before_s, after, limit)).fetchall()
     connection.executemany("DELETE FROM kept WHERE hash = ?", [(row["hash"],) for row in rows if row["over"]])
     return [str(row["hash"]) for row in rows]
+
+
+def _forget_tokens(connection: sqlite3.Connection, before_s: int, limit: int) -> int:
+    """The next tokens, the oldest first: what an order needs is kept for good, and not looked at again."""
+    needed = (
+        "SELECT 1 FROM ordered_under AS used WHERE used.buyer = passes.buyer AND used.mandate_h = passes.mandate_h "
+        "AND used.iat BETWEEN passes.iat - ? AND passes.iat + ?"
+    )
+    query = (
+        f"SELECT buyer, mandate_h, iat, hash, EXISTS ({needed}) AS needed "  # noqa: S608 - constants of this module
+        "FROM passes WHERE kept = 0 AND iat < ? ORDER BY iat LIMIT ?"
+    )
+    rows = connection.execute(query, (AFTER_QUOTE_S, BEFORE_QUOTE_S, before_s, limit)).fetchall()
+    where = "WHERE buyer = ? AND mandate_h = ? AND iat = ? AND hash = ?"
+    kept, over = ([tuple(row)[:4] for row in rows if bool(row["needed"]) is which] for which in (True, False))
+    connection.executemany(f"UPDATE passes SET kept = 1 {where}", kept)  # noqa: S608
+    connection.executemany(f"DELETE FROM passes {where}", over)  # noqa: S608
+    documents = [(document_h, buyer) for buyer, _, _, document_h in over]
+    connection.executemany("DELETE FROM documents WHERE hash = ? AND buyer = ?", documents)
+    return len(rows)
 
 
 def _forget_chains(connection: sqlite3.Connection, before_s: int, limit: int) -> int:

@@ -92,6 +92,10 @@ class QuoteKeys:
         """See `PruneStore.prune_texts`: here they are kept (docs/REPLICAS.md)."""
         return 0
 
+    async def prune_tokens(self, before_s: int, limit: int) -> int:
+        """See `PruneStore.prune_tokens`: here they are kept."""
+        return 0
+
     async def prune_chains(self, before_s: int, limit: int) -> int:
         """See `PruneStore.prune_chains`: here they are kept."""
         return 0

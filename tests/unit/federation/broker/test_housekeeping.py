@@ -38,6 +38,9 @@ class Old:
     async def prune_texts(self, before_s: int, limit: int) -> int:
         return self._prune("texts", before_s, limit)
 
+    async def prune_tokens(self, before_s: int, limit: int) -> int:
+        return self._prune("tokens", before_s, limit)
+
     async def prune_chains(self, before_s: int, limit: int) -> int:
         return self._prune("chains", before_s, limit)
 
@@ -58,7 +61,7 @@ def test_everything_that_is_old_goes_a_little_at_a_time() -> None:
     assert old.asked == [
         ("claims", claims, AT_ONCE), ("claims", claims, AT_ONCE), ("claims", claims, 5),
         ("quotes", quotes, AT_ONCE), ("quotes", quotes, 0),
-        ("chains", NOW - CHAINS_KEPT_S, 0), ("texts", NOW - TEXTS_KEPT_S, 0),
+        ("chains", NOW - CHAINS_KEPT_S, 0), ("texts", NOW - TEXTS_KEPT_S, 0), ("tokens", NOW - TEXTS_KEPT_S, 0),
     ]  # fmt: skip
 
 
