@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from schemas.authority import Authority
 from schemas.backup import Apart
 from schemas.decision import Part
 from schemas.evidence import Profile
@@ -14,7 +15,7 @@ from schemas.price import Money
 from schemas.problem import Outcome
 from schemas.quote import Action
 from schemas.request import Way
-from schemas.segment import Promise, Time, Window
+from schemas.segment import Hash, Promise, Time, Window
 from schemas.statement import BillingStatement
 
 
@@ -356,6 +357,17 @@ class PolicyView(Struct, frozen=True, kw_only=True):
     policy_h: str
     text: str
     own: bool
+
+
+class AllowanceView(Struct, frozen=True, kw_only=True):
+    """What whoever asks may do at this broker: `mandate` is the hash of its mandate, or of limits that the broker's
+    configuration sets, `left` what may still be ordered in all. Of that an order takes, until it is over, what it may
+    come to at most, with leaving early."""
+
+    mandate: Hash
+    agent: str
+    authority: Authority
+    left: Money
 
 
 class PoliciesView(Struct, frozen=True, kw_only=True):

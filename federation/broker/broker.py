@@ -150,7 +150,7 @@ class _Broker:
             turns = replica.turns if replica else None
             desk = Desk(
                 searching=searching, quoting=quoting, extending=Extending(quoting), quotes=front.quotes,
-                orders=coordinator, order_store=store, revocations=store, clock=self._clock,
+                orders=coordinator, order_store=store, ledger=store, revocations=store, clock=self._clock,
                 once=Once(store, self._clock, tasks, turns), once_quotes=front.once(self._clock, tasks, turns),
                 policies=policies, gathering=self._gathering(circle, reach, store, evidence),
                 federation=lambda: self._view(market, federation, circle),

@@ -30,9 +30,11 @@ from federation.broker.quotes.slow import ANSWERED, Slow
 from federation.broker.quotes.waiting import Waiting, failure, pending_view
 from federation.broker.quotes.within import Within
 from federation.broker.resizing import Resizing, leased, resize_view
+from federation.broker.spend.protocols import Left
 from federation.broker.sweeping.sweeper import Sweeper
 from federation.node.seams import Clock
 from schemas.answer import (
+    AllowanceView,
     AuditView,
     EvidenceView,
     FederationView,
@@ -51,6 +53,7 @@ from schemas.backup import BackupRequest
 from schemas.evidence import Profile
 from schemas.intent import Intent, Objective
 from schemas.lease import State
+from schemas.price import Money
 from schemas.problem import Outcome, Problem, invalid, not_found
 from schemas.request import Extension, Measurement, Resize
 from schemas.segment import WINDOW_S_MAX, Window, moment, window
@@ -70,6 +73,7 @@ class Desk:
         quotes: QuoteStore,
         orders: Orders,
         order_store: OrderStore,
+        ledger: Left,
         once: Once,
         once_quotes: Once | None = None,
         revocations: Revocations,
@@ -86,7 +90,7 @@ class Desk:
         self._gathering, self._statements = gathering, statements
         self._policies, self._measuring = policies, measuring
         self._searching, self._quoting, self._extending = searching, quoting, extending
-        self._quotes, self._orders, self._order_store = quotes, orders, order_store
+        self._quotes, self._orders, self._order_store, self._ledger = quotes, orders, order_store, ledger
         self._once_quotes = once_quotes or once
         self._once, self._federation, self._clock = once, federation, clock
         self._resizing = Resizing(quoting, extending, orders, clock)
@@ -276,6 +280,14 @@ class Desk:
         return await self._once.run(claim_of(buyer.asker, key, "revoke", mandate_h), work, lambda _: work())
 
     # --- what there is to see ----------------------------------------------------------------------------
+
+    async def allowance(self, buyer: Buyer) -> AllowanceView:
+        """What a buyer may do, and what is left to be spent. Raises NOT_FOUND where nothing limits it."""
+        if buyer.power is None:
+            raise not_found("a mandate")
+        power, budget = buyer.power, buyer.power.budget
+        left = Money(budget.ccy, max(0, await self._ledger.left(budget)))
+        return AllowanceView(mandate=power.mandate_h, agent=power.agent, authority=power.authority, left=left)
 
     def policies(self, buyer: Buyer) -> PoliciesView:
         """The policies and data classes that this buyer may name in an intent."""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from federation.cli.connection import ask_as, caller, print_json
+from federation.cli.connection import ask, ask_as, caller, print_json
 from federation.cli.names import NamesCommand
 from federation.cli.options import BANDWIDTH, CODES, ENTITY, MONEY, NAMES, TIME, broker_options
 from schemas.price import Money
 from schemas.problem import Problem, invalid
+from schemas.segment import moment
 
 if TYPE_CHECKING:
     from federation.client.agent import Agent
+    from schemas.answer import AllowanceView
     from schemas.mandate import Mandate
 
 ABOUT: Final = """\
@@ -35,6 +38,8 @@ The buyer signs, the agent acts:
       --agent AGENT_KEY_ID --total 500EUR --per-order 50EUR --until 2027-01-01T00:00Z > mandate.jwt
   export PEERWAY_MANDATE=mandate.jwt PEERWAY_AGENT_KEY=agent.json
   peerway quote Utrecht@SURF Milan@GARR --bandwidth 10G --for 2h
+What is left of its money:
+  peerway mandate left
 The buyer takes it back; leases go on until they are released:
   peerway mandate revoke mandate.jwt --sign-with buyer.json
 \b
@@ -109,6 +114,44 @@ def show(file: Path) -> None:
     mandate_h, claims = _read(file)
     told = {"hash": mandate_h} | msgspec.to_builtins(claims)
     click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+
+
+@mandate.command(epilog=EXAMPLES)
+@broker_options
+def left(*, broker: str, key: str | None, as_json: bool) -> None:
+    """Ask the broker what is left to be spent under the mandate you act under, and what may be done under it."""
+    told = ask(broker, key, lambda client: client.allowance())
+    if as_json:
+        print_json(told)
+        return
+    from federation.cli.screen import show as say
+
+    say(*allowance_lines(told))
+
+
+def allowance_lines(told: AllowanceView) -> Iterator[str]:
+    """What is left, and every limit that is set."""
+    from rich.markup import escape
+
+    from federation.cli import units
+
+    allowed, spend = told.authority, told.authority.spend
+    total, each = (units.money(Money(spend.ccy, micro)) for micro in (spend.total_micro, spend.per_order_micro))
+    yield f"[bold]{units.exact_money(told.left)}[/] left of {total}, at most {each} for one order"
+    yield f"orders until {units.clock(moment(spend.until))} · {escape(told.agent)} under {told.mandate}"
+    most = f"{units.bandwidth(allowed.max_bandwidth_bps)}, {allowed.max_hops} segments"
+    yield f"may {', '.join(allowed.actions)}; at most {most}"
+    limits = {
+        "only over": allowed.locations,
+        "only across": allowed.jurisdictions,
+        "only for data of class": None if allowed.data_class is None else (allowed.data_class,),
+        "only operators not subject to": allowed.excluded_regimes or None,
+        "only operators with": allowed.required_marks or None,
+    }
+    for words, names in limits.items():
+        if names is not None:
+            yield escape(f"{words} {', '.join(names) or 'nothing'}")
+    yield "[dim]until it is over an order takes what it may come to at most, with leaving early[/]"
 
 
 @mandate.command(cls=NamesCommand, epilog=EXAMPLES)

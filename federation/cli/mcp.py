@@ -28,8 +28,8 @@ Example, in the configuration of an agent:
 def mcp(broker: str, key: str | None) -> None:
     """Serve an agent over standard input and output with the Model Context Protocol.
 
-    Tools: search_paths, quote, get_quote, place_order, get_order, list_orders, extend_lease, resize_lease, heartbeat,
-    release_lease, get_statement, audit. The broker also serves them itself at /mcp.
+    Tools: search_paths, quote, get_quote, get_mandate, place_order, get_order, list_orders, extend_lease, resize_lease,
+    heartbeat, release_lease, get_statement, audit. The broker also serves them itself at /mcp.
     """
     who = caller(key)
     # Standard output belongs to the protocol: everything else goes to standard error.

@@ -16,6 +16,7 @@ from federation.client.quoted import quoted
 from federation.client.retry import persistent
 from federation.node.seams import Entropy, SystemClock, SystemEntropy
 from schemas.answer import (
+    AllowanceView,
     AuditView,
     EvidenceView,
     FederationView,
@@ -196,6 +197,10 @@ class BrokerClient:
     async def audit(self) -> AuditView:
         """What operators keep for this buyer that no live order of its owns; `clean` where that is nothing."""
         return await self._ask("GET", "/audit", AuditView)
+
+    async def allowance(self) -> AllowanceView:
+        """What may be done under the mandate, and what is left to be spent."""
+        return await self._ask("GET", "/mandate", AllowanceView)
 
     async def policies(self) -> PoliciesView:
         """The policies that this buyer may name in an intent, with their texts, and what data classes bring."""

@@ -102,6 +102,7 @@ async def test_of_100_orders_at_once_a_budget_for_7_in_another_currency_allows_7
         up = await asyncio.gather(*(active(client, order) for order in orders))
         assert {order.state for order in up} == {State.ACTIVE}
         assert [state for state, _ in market.expenses()] == ["RESERVED"] * AFFORDED
+        assert (await client.allowance()).left == Money("CHF", each - 1)
     market.federation.kill("broker")
     await market.federation.start("broker")
     async with market.client(agent) as client:
@@ -110,6 +111,7 @@ async def test_of_100_orders_at_once_a_budget_for_7_in_another_currency_allows_7
         ended = await asyncio.gather(*(released(client, order) for order in up))
         bills = [RATES.convert(order.bill.total, "CHF").micro for order in ended if order.bill]
         assert sorted(market.expenses()) == sorted(("SETTLED", micro) for micro in bills)
+        assert (await client.allowance()).left == Money("CHF", AFFORDED * each + each - 1 - sum(bills))
         again = await client.order((await client.quote(INTENT)).id)
         assert (await active(client, again)).state is State.ACTIVE, "what was not used is there again"
         await released(client, again)

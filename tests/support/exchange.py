@@ -7,6 +7,7 @@ from msgspec import structs
 
 from federation.trust.jose import sign_jws
 from schemas.answer import (
+    AllowanceView,
     AskedOperator,
     AuditedOperator,
     AuditFinding,
@@ -35,6 +36,7 @@ from schemas.answer import (
     SegmentView,
     StatementView,
 )
+from schemas.authority import AUTHORITY_TYPE, Authority, Deed, Spend
 from schemas.backup import Apart, BackupRequest
 from schemas.evidence import Profile
 from schemas.intent import Intent, Objective
@@ -310,6 +312,14 @@ class FakeExchange:
         if order_id not in self.all_orders:
             raise not_found(f"order {order_id}")
         return EvidenceView(order=order_id, profile=profile, bundle='{"city":"Zürich"}\n')
+
+    async def allowance(self) -> AllowanceView:
+        self._begin()
+        spend = Spend(ccy="EUR", per_order_micro=50_000_000, total_micro=200_000_000, until=NOW + 86_400)
+        allowed = Authority(
+            type=AUTHORITY_TYPE, actions=tuple(Deed), max_bandwidth_bps=10**11, spend=spend, max_hops=6, depth=1
+        )
+        return AllowanceView(mandate="m" * 43, agent="agent-7", authority=allowed, left=Money("EUR", 187_654_322))
 
     async def policies(self) -> PoliciesView:
         self._begin()

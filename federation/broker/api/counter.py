@@ -5,6 +5,7 @@ from __future__ import annotations
 from federation.broker.authority.power import Buyer
 from federation.broker.desk import Desk
 from schemas.answer import (
+    AllowanceView,
     AuditView,
     EvidenceView,
     FederationView,
@@ -97,6 +98,10 @@ class Counter:
     async def revoke(self, mandate_h: str, key: str) -> RevocationView:
         """See `Exchange.revoke`."""
         return await self._desk.revoke(self._buyer, mandate_h, key)
+
+    async def allowance(self) -> AllowanceView:
+        """See `Exchange.allowance`."""
+        return await self._desk.allowance(self._buyer)
 
     async def policies(self) -> PoliciesView:
         """See `Exchange.policies`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from schemas.answer import (
+    AllowanceView,
     AuditView,
     EvidenceView,
     FederationView,
@@ -108,6 +109,10 @@ class Exchange(Protocol):
 
     async def revoke(self, mandate_h: str, key: str) -> RevocationView:
         """Take back a mandate of this buyer, by its hash: nothing is asked or ordered under it from then on."""
+        ...
+
+    async def allowance(self) -> AllowanceView:
+        """What may be done, and what is left to be spent. Raises NOT_FOUND where nothing limits this buyer."""
         ...
 
     async def policies(self) -> PoliciesView:

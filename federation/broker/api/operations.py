@@ -13,6 +13,7 @@ from federation.broker.config import Limits
 from federation.broker.orders.protocols import PAGE_MAX
 from federation.node.http import json_body
 from schemas.answer import (
+    AllowanceView,
     AuditView,
     EvidenceView,
     FederationView,
@@ -227,6 +228,11 @@ async def audit(call: Call) -> AuditView:
     return await call.exchange.audit()
 
 
+async def allowance(call: Call) -> AllowanceView:
+    """What may be done, and what is left."""
+    return await call.exchange.allowance()
+
+
 async def policies(call: Call) -> PoliciesView:
     """What an intent may name."""
     return await call.exchange.policies()
@@ -330,6 +336,11 @@ OPERATIONS: Final = (
         "GET", "/audit", "audit",
         "What operators keep for this buyer that no live order of its owns, each asked just now: zero, or a list.",
         audit, AuditView, problems=("TOO_MANY_REQUESTS",),
+    ),
+    Operation(
+        "GET", "/mandate", "mandate",
+        "What whoever asks may do here, under its mandate or the limits of its key, and what is left to be spent.",
+        allowance, AllowanceView, problems=("NOT_FOUND",),
     ),
     Operation(
         "GET", "/policies", "policies",

@@ -11,25 +11,30 @@ from typing import Any, Final
 
 from mcp.server import MCPServer
 
-from federation.broker.api.backups import backup_request
-from federation.broker.api.briefs import (
+from federation.broker.api.arguments import (
     ARGUMENT_OF,
     ExtendArgs,
     HeartbeatArgs,
     IntentArgs,
     ListArgs,
+    MandateArgs,
     OrderArgs,
-    OrderBrief,
-    OrdersBrief,
     QuoteArgs,
-    QuoteBrief,
     QuoteWaitArgs,
     ReleaseArgs,
     ResizeArgs,
-    ResizeBrief,
     SearchArgs,
-    SearchBrief,
     WaitArgs,
+)
+from federation.broker.api.backups import backup_request
+from federation.broker.api.briefs import (
+    MandateBrief,
+    OrderBrief,
+    OrdersBrief,
+    QuoteBrief,
+    ResizeBrief,
+    SearchBrief,
+    mandate_brief,
     order_brief,
     orders_brief,
     quote_brief,
@@ -99,6 +104,16 @@ def _before_an_order(entropy: Entropy) -> tuple[ToolRow, ...]:
             QuoteWaitArgs,
             QuoteBrief,
             _get_quote,
+            read_only=True,
+        ),
+        ToolRow(
+            "get_mandate",
+            "See what you may spend",
+            "What is left of the money you may spend, and every limit of what you may do. Until it is over an order "
+            "takes what it may come to at most, with leaving early.",
+            MandateArgs,
+            MandateBrief,
+            _get_mandate,
             read_only=True,
         ),
     )
@@ -198,6 +213,10 @@ async def _search(exchange: Exchange, asked: SearchArgs) -> SearchBrief:
     intent = _intent(asked)
     backup = backup_request(asked.backup, intent)
     return search_brief(await exchange.search(intent, asked.max_paths, front=asked.front, backup=backup))
+
+
+async def _get_mandate(exchange: Exchange, asked: MandateArgs) -> MandateBrief:
+    return mandate_brief(await exchange.allowance())
 
 
 async def _get_quote(exchange: Exchange, asked: QuoteWaitArgs) -> QuoteBrief:

@@ -47,7 +47,15 @@ class Expense(Struct, frozen=True, kw_only=True):
     micro: int
 
 
-class SpendLedger(Protocol):
+class Left(Protocol):
+    """What is left of a budget."""
+
+    async def left(self, budget: Budget) -> int:
+        """What may still be spent in all, in micro-units."""
+        ...
+
+
+class SpendLedger(Left, Protocol):
     """The budgets of the mandates that name this broker. One transaction per method, durable before it returns."""
 
     async def reserve(self, budget: Budget, wanted: Wanted, now: int) -> Expense:
@@ -68,10 +76,6 @@ class SpendLedger(Protocol):
 
     async def credit(self, expense_id: Id) -> Expense:
         """Settle at nothing: the order failed, expired or was never placed. As `settle`."""
-        ...
-
-    async def left(self, budget: Budget) -> int:
-        """What may still be spent in all, in micro-units."""
         ...
 
     async def reserved(self) -> tuple[Expense, ...]:

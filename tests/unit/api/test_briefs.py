@@ -6,7 +6,8 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from federation.broker.api.briefs import IntentArgs, search_brief
+from federation.broker.api.arguments import IntentArgs
+from federation.broker.api.briefs import search_brief
 from schemas.answer import LimitCost, SearchAnswer
 from schemas.intent import Objective, Weights
 from schemas.price import Money

@@ -7,7 +7,7 @@ import pytest
 from mcp import Client
 from msgspec import structs
 
-from federation.broker.api.briefs import ARGUMENT_OF, IntentArgs, QuoteArgs, SearchArgs
+from federation.broker.api.arguments import ARGUMENT_OF, IntentArgs, QuoteArgs, SearchArgs
 from federation.broker.api.tools import tool_server
 from schemas.intent import Intent
 from schemas.jurisdiction import Sovereignty
@@ -83,6 +83,15 @@ async def test_an_agent_that_remembers_nothing_finds_what_it_has() -> None:
         assert ([one["order_id"] for one in rest["orders"]], rest["next_actions"]) == (["o1"], [])
         exchange.all_orders = {f"{name:->22}": one for name, one in list(exchange.all_orders.items()) * 8}
         await told(agent, "list_orders", {"limit": 8})
+
+
+@pytest.mark.asyncio
+async def test_an_agent_sees_what_it_may_spend() -> None:
+    async with client(FakeExchange()) as agent:
+        found = await told(agent, "get_mandate", {})
+    assert (found["left"], found["per_order"]["micro"]) == ({"currency": "EUR", "micro": 187_654_322}, 50_000_000)
+    assert (found["actions"], found["max_bandwidth_mbps"]) == (["quote", "order", "extend", "release"], 100_000)
+    assert (found["only_operators"], found["countries_crossed"], found["excluded_regimes"]) == (None, None, [])
 
 
 @pytest.mark.asyncio
@@ -180,13 +189,13 @@ async def test_a_backup_is_told_in_two_lines() -> None:
 async def test_the_list_is_short_stable_and_says_what_each_tool_does() -> None:
     async with client(FakeExchange()) as agent:
         tools = (await agent.list_tools()).tools
-    before = ["search_paths", "quote", "get_quote"]
+    before = ["search_paths", "quote", "get_quote", "get_mandate"]
     orders = ["place_order", "get_order", "list_orders", "extend_lease", "resize_lease", "heartbeat", "release_lease"]
     names = [*before, *orders]
     assert [t.name for t in tools] == [*names, "get_statement", "audit"]
     hints = {t.name: t.annotations for t in tools if t.annotations}
     assert [n for n, h in hints.items() if h.read_only_hint] == [
-        "search_paths", "get_quote", "get_order", "list_orders", "get_statement", "audit",
+        "search_paths", "get_quote", "get_mandate", "get_order", "list_orders", "get_statement", "audit",
     ]  # fmt: skip
     assert [n for n, h in hints.items() if h.destructive_hint] == ["release_lease"]
     assert [n for n, h in hints.items() if not h.idempotent_hint] == ["quote", "resize_lease"]

@@ -281,6 +281,17 @@ async def test_a_release_that_an_operator_does_not_confirm_is_no_success(
     assert (await peerway("release", "o1", "--no-wait"))[::2] == (0, "")
 
 
+@pytest.mark.asyncio
+async def test_what_is_left_of_a_mandate_is_told(peerway: Terminal) -> None:
+    status, out, _ = await peerway("mandate", "left")
+    lines = out.splitlines()
+    assert (status, lines[0]) == (0, "EUR 187.654322 left of EUR 200.00, at most EUR 50.00 for one order")
+    assert lines[2] == "may quote, order, extend, release; at most 100 Gb/s, 6 segments"
+    assert not any(line.startswith("only") for line in lines)
+    status, out, _ = await peerway("mandate", "left", "--json")
+    assert (status, json.loads(out)["left"]["micro"]) == (0, 187_654_322)
+
+
 def test_the_help_of_mcp_names_every_tool() -> None:
     named = " ".join(str(mcp.help).split())
     assert [row.name for row in tool_rows(CountingEntropy()) if row.name not in named] == []
