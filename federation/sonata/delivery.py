@@ -89,7 +89,7 @@ class Delivery:
             if hub not in self._running and self._silent.get(hub, (0, 0.0))[1] <= now:
                 task = asyncio.ensure_future(self._deliver(hub, theirs))
                 self._running[hub] = task
-                task.add_done_callback(lambda _, hub=hub: self._ended(hub))  # type: ignore[misc]
+                task.add_done_callback(lambda done, hub=hub: self._ended(hub, done))  # type: ignore[misc]
         waits = [until - now for hub, (_, until) in self._silent.items() if hub in hubs and until > now]
         return min(waits) if waits else None
 
@@ -99,8 +99,11 @@ class Delivery:
             await asyncio.wait([*self._running.values()])
             await asyncio.sleep(0)
 
-    def _ended(self, hub: Id) -> None:
+    def _ended(self, hub: Id, done: asyncio.Task[None]) -> None:
         self._running.pop(hub, None)
+        if not done.cancelled() and (fault := done.exception()) is not None:
+            log.error("a fault in telling hub %s", hub, exc_info=fault)
+            self._leave_alone(hub)
         self._news.set()
 
     async def _deliver(self, hub: Id, letters: Sequence[Letter]) -> None:

@@ -17,7 +17,10 @@ SCHEMES: Final = frozenset({"https", "http"})
 def hub_ask(raw: bytes, api: str) -> HubAsk:
     """A POST hub. Raises `Fault`; whether the callback may be called at all is for the way out to judge."""
     request = decode(raw, Subscription)
-    parts = urlsplit(request.callback)
+    try:
+        parts = urlsplit(request.callback)
+    except ValueError:
+        parts = urlsplit("")
     if parts.scheme not in SCHEMES or not parts.hostname or parts.query or parts.fragment or parts.username:
         raise unfit("invalidValue", "/callback", "expected an https URL without query and fragment")
     query = given_or_none(request.query)

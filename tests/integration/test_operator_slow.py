@@ -128,7 +128,7 @@ async def test_hubs_are_one_brokers_own_and_their_callbacks_are_guarded(tmp_path
     world = OperatorWorld(tmp_path)
     async with world.run():
         mine, other = (broker.sonata for broker in world.brokers)
-        for callback in ("ftp://broker.example", "https://broker.example/?q=1", "https://"):
+        for callback in ("ftp://broker.example", "https://broker.example/?q=1", "https://", "https://[::1"):
             with pytest.raises(Problem, match="expected an https URL"):
                 await mine.subscribe(quote.API, callback)
         hub = await mine.subscribe(order.API, "http://127.0.0.1:1/inside")

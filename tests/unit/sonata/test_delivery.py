@@ -119,3 +119,22 @@ async def test_what_cannot_be_forgotten_is_not_told_as_fast_as_it_is_taken() -> 
     for _ in range(10):
         await looked(made)
     assert post.taken == [("a", b"1")]
+
+
+@pytest.mark.asyncio
+async def test_a_fault_at_one_hub_is_tried_later_like_any_other(caplog: pytest.LogCaptureFixture) -> None:
+    """Otherwise it would be tried again at once, and again, as fast as the processor can."""
+    post, outbox = Post(), Outbox(*letters("a", b"1"), *letters("b", b"1"))
+
+    async def odd(url: str, body: bytes, content_type: str | None = None) -> Answer:
+        if url == "a":
+            raise RuntimeError("what nobody foresaw")
+        return await Post.post(post, url, body, content_type)
+
+    post.post = odd  # type: ignore[method-assign]
+    made = Delivery(outbox, post, lambda: NOW)
+    await looked(made)
+    assert await made.look() is not None
+    assert made._running == {}, "it is left alone until then"
+    assert [letter.hub for letter in outbox.left] == ["a"]
+    assert "what nobody foresaw" in caplog.text
