@@ -11,10 +11,12 @@ from typing import Final
 from federation.broker.orders.coordinator import Coordinator
 from federation.broker.orders.protocols import OrderStore
 from federation.broker.peers.protocols import OperatorPeer
+from federation.node.limits import SECOND_US, Buckets, Rate
 from schemas.problem import Problem
 
 log = logging.getLogger(__name__)
 HINT_RETRY_S: Final = 5.0
+HINTS: Final = Rate(per_second=100, burst=1_000)  # of one operator: each is looked up
 
 
 async def recover(store: OrderStore, coordinator: Coordinator) -> int:
@@ -28,11 +30,14 @@ async def recover(store: OrderStore, coordinator: Coordinator) -> int:
 
 
 async def listen_for_hints(peer: OperatorPeer, coordinator: Coordinator) -> None:
-    """Until cancelled: let an operator's news make things faster. Correctness never depends on it."""
+    """Until cancelled: let an operator's news make things faster, at a pace that leaves room for others. Correctness
+    never depends on it."""
+    pace, loop = Buckets(HINTS), asyncio.get_running_loop()
     while True:
         try:
             async for hint in peer.watch_leases():
                 await coordinator.hint(hint)
+                await asyncio.sleep(pace.take(peer.entity, round(loop.time() * SECOND_US)))
         except Problem as problem:
             log.debug("no hints from %s: %s", peer.entity, problem)
         except Exception:

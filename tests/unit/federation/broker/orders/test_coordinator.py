@@ -372,6 +372,28 @@ def test_a_hint_makes_the_end_of_a_lease_known_at_once() -> None:
     run(scenario)
 
 
+def test_hints_without_end_are_taken_at_a_pace() -> None:
+    """Each is looked up, so an operator that sends them as fast as it can would keep the broker from everybody else."""
+
+    async def scenario(shop: Shop) -> None:
+        peer, taken = next(iter(shop.peers.values())), 0
+
+        async def watch_leases():  # type: ignore[no-untyped-def]
+            nonlocal taken
+            while taken < 5_000:
+                taken += 1
+                yield LeaseHint(operator=peer.entity, product="unknown", state=State.UP, at_ms=0)
+            await asyncio.Event().wait()
+
+        peer.watch_leases = watch_leases  # type: ignore[method-assign]
+        listening = asyncio.create_task(listen_for_hints(peer, shop.orders))
+        await asyncio.sleep(10)
+        listening.cancel()
+        assert 1_000 < taken < 2_500
+
+    run(scenario)
+
+
 def _ended(lease, now: int):  # type: ignore[no-untyped-def]
     return fsm.close(fsm.release(lease, now, "the network broke"), now)
 
