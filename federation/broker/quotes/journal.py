@@ -12,7 +12,7 @@ from msgspec import structs
 from federation.broker.peers.protocols import HeldQuote
 from federation.broker.quotes.protocols import Claim
 from federation.broker.quotes.waiting import Question, Waiting, WaitingStore
-from schemas.problem import Problem
+from schemas.problem import Outcome, Problem
 
 AGAIN_S: Final = 1.0
 AGAIN_S_MAX: Final = 60.0
@@ -31,6 +31,7 @@ class Journal:
         self.settled, self.deferred = asyncio.Event(), asyncio.Event()
         self.sealing: asyncio.Task[None] | None = None  # the quote on its way into the store
         self._turn = asyncio.Lock()
+        self._doubtful: list[Waiting] = []  # versions that may have been written, and nobody could say so
 
     async def begin(self, claim: Claim | None) -> None:
         """The first version, or the one with which it is taken over. Raises `UNAVAILABLE`, `TakenOver`."""
@@ -68,6 +69,23 @@ class Journal:
     async def _stored(self, changes: dict[str, Any], claim: Claim | None) -> None:
         present = self.waiting
         after = structs.replace(present, **changes, version=present.version + 1, beat_s=self._now(), by=self._by)
-        if not await self._store.put_waiting(after, claim):
+        try:
+            written = await self._store.put_waiting(after, claim)
+        except Problem as problem:
+            if problem.outcome is Outcome.UNKNOWN:
+                self._doubtful.append(after)
+            raise
+        if written:
+            self.waiting, self._doubtful = after, []
+        elif await self._was_ours():
+            await self._stored(changes, claim)
+        else:
             raise TakenOver(present.id)
-        self.waiting = after
+
+    async def _was_ours(self) -> bool:
+        """Whether the version that is there now is one of ours whose answer was lost; then it counts."""
+        found = await self._store.get_waiting(self.waiting.buyer, self.waiting.id) if self._doubtful else None
+        if found is None or found not in self._doubtful:
+            return False
+        self.waiting, self._doubtful = found, []
+        return True

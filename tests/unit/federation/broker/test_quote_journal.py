@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec import structs
 
-from federation.broker.quotes.journal import Journal
+from federation.broker.quotes.journal import Journal, TakenOver
 from federation.broker.quotes.protocols import Claim
 from federation.broker.quotes.waiting import Waiting
 from schemas.intent import Intent
-from schemas.problem import Problem
+from schemas.problem import Outcome, Problem
 
 NOW = 1_795_000_000
 WAITING = Waiting(
@@ -72,3 +73,33 @@ async def test_what_was_on_its_way_to_the_disk_when_its_writer_was_cancelled_cou
     await next_one
     assert rows.stored == journal.waiting
     assert (journal.waiting.version, journal.waiting.rounds) == ((1, 0) if fails else (2, 1))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_what_was_written_though_its_answer_was_lost_is_no_other_brokers(
+    cancelled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("federation.broker.quotes.journal.AGAIN_S", 0)
+
+    class Losing(Rows):
+        async def _put(self, waiting: Waiting) -> bool:
+            done = await super()._put(waiting)
+            if done and waiting.version == 1:
+                raise Problem("UNAVAILABLE", "the answer was lost", outcome=Outcome.UNKNOWN)
+            return done
+
+    rows = Losing()
+    journal = Journal(rows, WAITING, lambda: NOW)
+    first = asyncio.ensure_future(journal.write(rounds=1))
+    await rows.begun.wait()
+    if cancelled:
+        first.cancel()
+    rows.free.set()
+    await asyncio.gather(first, return_exceptions=True)
+    await journal.write(labels=(7,))
+    assert rows.stored == journal.waiting
+    assert (journal.waiting.rounds, journal.waiting.labels) == (1, (7,))
+    rows.stored = structs.replace(journal.waiting, version=journal.waiting.version + 1, by="another")
+    with pytest.raises(TakenOver):
+        await journal.write(rounds=2)
