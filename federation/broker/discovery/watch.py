@@ -16,12 +16,14 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from federation.broker.discovery.pace import pause_s
 from federation.broker.discovery.sheet import OperatorSheet, apply, sheet_from_pages
 from federation.broker.peers.protocols import OperatorPeer
+from federation.node.limits import SECOND_US, Buckets, Rate
 from federation.node.seams import Clock, Entropy
 from schemas.offer import Manifest
 from schemas.problem import Problem
 
 REFRESH_SHARE: Final = 0.5
 STEADY_S: Final = 5.0
+DELTAS: Final = Rate(per_second=100, burst=1_000)  # of one operator: each is verified and applied
 log = logging.getLogger(__name__)
 
 
@@ -84,11 +86,15 @@ class Watch:
         return sheet, max(1.0, (found.manifest.exp - self._clock.now()) * REFRESH_SHARE)
 
     async def _follow(self, sheet: OperatorSheet) -> None:
-        """Apply deltas as they come. Never returns: a gap, a version too old, a broken or ended stream all raise."""
+        """Apply deltas as they come, at a pace that leaves room for others. Never returns: a gap, a version too old, a
+        broken or ended stream all raise."""
+        pace, loop = Buckets(DELTAS), asyncio.get_running_loop()
         async with aclosing(self._peer.watch(sheet.version)) as deltas:
             async for delta in deltas:
                 sheet = apply(sheet, delta)
                 self._board.put(sheet)
+                if wait_s := pace.take(sheet.entity, round(loop.time() * SECOND_US)):
+                    await asyncio.sleep(wait_s)
         raise Problem("OPERATOR_UNREACHABLE", f"{self._peer.name} ended its stream of offers")
 
     def _pause(self, state: RetryCallState) -> float:

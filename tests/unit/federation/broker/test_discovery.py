@@ -118,6 +118,24 @@ def test_deltas_arrive_and_a_gap_fetches_the_sheet_again() -> None:
     run(main(), clock.advance)
 
 
+def test_deltas_without_end_are_taken_at_a_pace() -> None:
+    """Each is verified and applied, so an operator that sends them as fast as it can would keep the broker busy."""
+    clock = FixedClock()
+
+    async def main() -> None:
+        operator = seller(clock)
+        async with federation(clock, operator) as found:
+            await found.ready.wait()
+            for _ in range(5_000):
+                operator.publish()
+            await asyncio.sleep(10)
+            assert 1_000 < found.known.sheets[A].version < 2_500
+            await asyncio.sleep(40)
+            assert found.known.sheets[A].version == operator.version
+
+    run(main(), clock.advance)
+
+
 def test_a_broken_stream_keeps_the_sheet_until_its_manifest_expires() -> None:
     clock = FixedClock()
 
