@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack, suppress
 from typing import Any, Final, Protocol
 
@@ -27,7 +27,7 @@ from federation.broker.quotes.quoting import Asked, Quoting, first_of
 from federation.broker.quotes.waiting import Waiting, WaitingStore
 from schemas.lease import State
 from schemas.problem import Outcome, Problem
-from schemas.segment import Id
+from schemas.segment import Hash, Id
 
 CLOSE_S: Final = 600  # how long after `answer_by` operators that cannot be reached are told that nothing is asked
 ROUND_S: Final = 20.0  # between two looks for what nobody carries
@@ -251,9 +251,26 @@ class Slow:
         stored, texts = await attempt.run(waiting.route or first_of(sight))
         if (within := self._quoting.within(asked)) is not None:
             within.check_quote(stored)
-        journal.sealing = asyncio.ensure_future(self._store.put_quote(stored, None, texts))
-        await asyncio.shield(journal.sealing)
+        await self._put(journal, stored, texts)
         return stored
+
+    async def _put(self, journal: Journal, stored: StoredQuote, texts: Mapping[Hash, str]) -> None:
+        """Into the store, which may be away for a while, for as long as the quote is good for anything. Raises what
+        the store raises."""
+        while True:
+            journal.sealing = asyncio.ensure_future(self._sealed(stored, texts))
+            try:
+                return await asyncio.shield(journal.sealing)
+            except Problem as problem:
+                if problem.code != "UNAVAILABLE" or self._author.clock.now() >= stored.claims.exp:
+                    raise
+                log.warning("quote %s waits for its store: %s", stored.id, problem)
+            await asyncio.sleep(AGAIN_S)
+
+    async def _sealed(self, stored: StoredQuote, texts: Mapping[Hash, str]) -> None:
+        """Once: it may have been stored, and the answer was lost."""
+        if await self._store.get_quote(stored.buyer, stored.id) is None:
+            await self._store.put_quote(stored, None, texts)
 
     async def _seen(self, asked: Asked, waiting: Waiting) -> tuple[Sight, object]:
         """A sight to go on with: one that asks for a path already needs no other."""

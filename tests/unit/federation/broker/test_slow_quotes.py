@@ -42,7 +42,7 @@ class Store(RedisStore):
         super().__init__(space)
         self.left: int | None = None
         self.full = False
-        self.writes = 0
+        self.writes = self.tries = self.unheard = 0
 
     async def put_waiting(self, waiting: Waiting, claim: Claim | None = None) -> bool:
         done = await super().put_waiting(waiting, claim)
@@ -50,10 +50,13 @@ class Store(RedisStore):
         return done
 
     async def put_quote(self, quote: StoredQuote, claim: Claim | None, texts: Any = ()) -> None:
+        self.tries += 1
         if self.full:
             raise Problem("UNAVAILABLE", "the store cannot write", retry_after_s=1)
         await super().put_quote(quote, claim, dict(texts))
         self._count()
+        if self.tries == self.unheard:
+            raise Problem("UNAVAILABLE", "the answer was lost", outcome=Outcome.UNKNOWN)
 
     def _count(self) -> None:
         self.writes += 1
@@ -249,6 +252,8 @@ async def test_nobody_is_told_to_come_again_for_a_quote_that_came_to_nothing() -
         assert isinstance(waiting, Waiting)
         broker.store.full = True
         await operators["Beta"].grant()
+        await broker.until(lambda: _so(broker.store.tries > 3))
+        broker.market.clock.advance(3_600)
         over = await broker.settled(waiting.id)
         assert isinstance(over, Waiting)
         problem = failure(over)
@@ -256,6 +261,26 @@ async def test_nobody_is_told_to_come_again_for_a_quote_that_came_to_nothing() -
         assert (problem.code, problem.outcome, problem.retry_after_s) == ("INCOMPATIBLE_STATE", "undone", None)
         assert "the store cannot write" in problem.detail
         nothing_left(operators)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("lost", [False, True])
+async def test_what_a_person_granted_outlives_a_store_that_is_away_for_a_moment(lost: bool) -> None:
+    """Or that has the quote and cannot say so."""
+    async with office("Beta") as (broker, operators):
+        waiting = await broker.quote()
+        broker.store.full, broker.store.unheard = not lost, 1 if lost else 0
+        await operators["Beta"].grant()
+        await broker.until(lambda: _so(broker.store.tries > (0 if lost else 3)))
+        broker.store.full = False
+        over = await broker.settled(waiting.id)
+        assert isinstance(over, StoredQuote)
+        assert (await broker.found(waiting.id)).state is over.state is State.HELD
+        nothing_left(operators, over)
+
+
+async def _so(true: bool) -> bool:
+    return true
 
 
 @pytest.mark.asyncio
