@@ -40,6 +40,7 @@ buyer signed it, or if you have its text yourself: --policy names the file. Any 
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option(
     "--anchor",
+    "--anchors",
     "anchors",
     type=click.Path(path_type=Path),
     envvar="PEERWAY_ANCHORS",

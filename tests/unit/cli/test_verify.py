@@ -40,6 +40,7 @@ def test_a_good_bundle_says_so_check_by_check(files: dict[str, Path], capsys: py
     out = capsys.readouterr().out
     assert all(line.startswith("ok  ") for line in out.splitlines()[:-1])
     assert "All 16 checks of the profile buyer hold." in out
+    assert run([one.replace("--anchor=", "--anchors=") for one in arguments(files)]) == 0, "as other commands call it"
 
 
 def test_one_flipped_bit_is_no_evidence(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
