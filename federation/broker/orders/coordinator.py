@@ -54,9 +54,9 @@ TRIES_MAX: Final = 64  # to journal a wish over what others journal meanwhile
 log = logging.getLogger(__name__)
 
 
-def faulted(order_id: str, fault: Exception) -> None:
-    """What nobody foresaw in one order ends no other: it is said, and gone over again."""
-    log.error("a fault in order %s, which is gone over again", order_id, exc_info=fault)
+def faulted(what: str, fault: Exception) -> None:
+    """What nobody foresaw in one order is said, and ends no other."""
+    log.error("a fault in %s", what, exc_info=fault)
 
 
 class Coordinator:
@@ -350,21 +350,21 @@ class Coordinator:
     async def _kept(self, work: Coroutine[Any, Any, T], name: str) -> T:
         """The result of work that goes on when its caller is cancelled."""
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._spawn(_into(done, work), name)
+        self._spawn(_into(done, work, lambda fault: self._shell.faulted(name, fault)), name)
         return await asyncio.shield(done)
 
 
-async def _into(done: asyncio.Future[T], work: Coroutine[Any, Any, T]) -> None:
+async def _into(done: asyncio.Future[T], work: Coroutine[Any, Any, T], faulted: Callable[[Exception], None]) -> None:
     try:
         result = await work
-    except asyncio.CancelledError:
-        done.cancel()
-        raise
-    except BaseException as error:
+    except Exception as error:  # noqa: BLE001 - whoever waits gets it
+        if not isinstance(error, Problem):
+            faulted(error)
         if not done.done():
             done.set_exception(error)
-        if not isinstance(error, Problem):
-            raise
+    except BaseException:
+        done.cancel()
+        raise
     else:
         if not done.done():
             done.set_result(result)

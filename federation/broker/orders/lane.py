@@ -67,7 +67,7 @@ class News(NamedTuple):
 
 
 class Shell(NamedTuple):
-    """What all lanes share. `faulted` is told of what nobody foresaw, and in which order."""
+    """What all lanes share. `faulted` is told of what nobody foresaw, and in what."""
 
     acts: Acts
     store: OrderStore
@@ -178,7 +178,7 @@ class Lane:
                 try:
                     await (self._reread() if self._stale else self._turn(self._take()))
                 except Exception as fault:  # noqa: BLE001 - whatever it is, it is of this order alone
-                    self._shell.faulted(self.state.terms.id, fault)
+                    self._shell.faulted(f"order {self.state.terms.id}, which is gone over again", fault)
                     await self._anew()
         finally:
             self._pump = None

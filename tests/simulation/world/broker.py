@@ -147,8 +147,8 @@ class SimBroker(Lived):
             self.desk = desk
             await asyncio.get_running_loop().create_future()
 
-    def _faulted(self, order_id: str, fault: Exception) -> None:
-        self.faults.append(f"{fault!r} in order {order_id}")
+    def _faulted(self, what: str, fault: Exception) -> None:
+        self.faults.append(f"{fault!r} in {what}")
 
     def _swept(self, what: Problem, operator: str) -> None:
         self.disk.told[f"swept by a broker: {what.detail.partition(' ')[0]}"] += 1

@@ -291,6 +291,26 @@ def test_a_fault_in_one_order_ends_no_other_and_is_gone_over_again() -> None:
     run(scenario)
 
 
+def test_a_fault_in_placing_one_order_is_told_and_ends_no_other() -> None:
+    async def scenario(shop: Shop) -> None:
+        other, quote = await shop.active(), await shop.quote()
+        real = shop.store.begin
+
+        async def begin(*given: object) -> None:
+            raise OverflowError("what nobody foresaw")
+
+        shop.store.begin = begin  # type: ignore[method-assign,assignment]
+        with pytest.raises(OverflowError):
+            await shop.orders.place(quote, claim("k"))
+        shop.store.begin = real  # type: ignore[method-assign]
+        placed = await shop.orders.place(quote, claim("k"))
+        assert (await shop.orders.wait(BUYER, placed.id, 10)).state is State.ACTIVE
+        await shop.orders.release(BUYER, other, None)
+        assert (await shop.orders.wait(BUYER, other, 10)).state is State.RELEASED
+
+    run(scenario)
+
+
 def test_recovery_takes_up_what_is_unfinished_and_a_closed_shop_takes_nothing() -> None:
     async def scenario(shop: Shop) -> None:
         order_id = await shop.active()
