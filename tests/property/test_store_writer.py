@@ -49,6 +49,7 @@ class Life:
             await self.step(db, "write")
             await self.step(db, "wait")
             self.check(await db.read(numbers))
+            assert (db._soon, db._soon_count) == ([], 0), "all was written, and none is counted"
         async with Database(self.path.with_name("crashed.db"), MIGRATIONS) as db:
             self.check(await db.read(numbers), crashed=True)
 
