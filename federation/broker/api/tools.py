@@ -52,8 +52,9 @@ VERSION: Final = "1.0.0"  # of these tools
 INSTRUCTIONS: Final = (
     "Buy temporary end-to-end connectivity across network operators. search_paths is free and holds nothing; quote is "
     "firm and held for seconds; place_order spends money; get_order follows it until ACTIVE; release_lease stops the "
-    "bill. Money is in micro-units (millionths) of its currency, latency one-way microseconds. An error result holds a "
-    "problem: code, detail, field, retryable, and for writes outcome (what it left behind)."
+    "bill. get_mandate says what is left to be spent, list_orders what you have. Money is in micro-units (millionths) "
+    "of its currency, latency one-way microseconds. An error result holds a problem: code, detail, field, retryable, "
+    "and for writes outcome (what it left behind)."
 )
 
 
