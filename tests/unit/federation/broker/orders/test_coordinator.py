@@ -3,66 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import pytest
 from msgspec import structs
 
 from federation.broker.orders import terms
-from federation.broker.orders.coordinator import Coordinator
 from federation.broker.orders.protocols import Filed
 from federation.broker.orders.recovery import listen_for_hints, recover
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.peers.protocols import LeaseHint
 from federation.broker.quotes.basis import canonical_hash
-from federation.broker.quotes.protocols import Claim, StoredQuote
+from federation.broker.quotes.protocols import Claim
 from federation.trust.jose import doc_hash
 from operators.orders import fsm
 from schemas.lease import State
 from schemas.price import RateTable
 from schemas.problem import Problem
-from schemas.segment import window
-from tests.support.seams import CountingEntropy
-from tests.support.world.network import Fence, Network, WorldPeer
-from tests.support.world.run import BUYER, KEY, RATES, World
-from tests.support.world.staged import staged
-
-
-class Shop:
-    """A coordinator over a small world without trouble."""
-
-    def __init__(self, world: World, tasks: asyncio.TaskGroup, rates: RateTable = RATES) -> None:
-        self.world, self.store, self.fence = world, world.store, Fence()
-        journaled = world.broker._journaled
-        self.network = Network(world.rng)
-        self.peers = {one.entity: WorldPeer(one, self.network, self.fence, journaled) for one in world.operators}
-        self.orders = Coordinator(
-            key=KEY, peers=self.peers, store=world.store, quotes=world.store, rates=rates, clock=world.clock,
-            entropy=CountingEntropy("o"), tasks=tasks,
-        )  # fmt: skip
-
-    async def quote(self, start_in_s: int = 0, lasts_s: int = 3600, idle_release_s: int | None = None) -> StoredQuote:
-        now = self.world.clock.now()
-        quote = self.world.path_quote(window(now + start_in_s, now + start_in_s + lasts_s))
-        quote = structs.replace(quote, intent=structs.replace(quote.intent, idle_release_s=idle_release_s))
-        await self.store.put_quote(quote, claim(f"quote {quote.id}"))
-        return quote
-
-    async def active(self) -> str:
-        quote = await self.quote()
-        order = await self.orders.place(quote, claim(quote.id))
-        assert (await self.orders.wait(BUYER, order.id, 10)).state is State.ACTIVE
-        return order.id
-
-
-def claim(key: str) -> Claim:
-    return Claim(buyer=BUYER, key=key, digest="d")
-
-
-def run(scenario: Callable[[Shop], Awaitable[None]], operators: int = 3) -> None:
-    """Run a scenario in jumping time, and close the shop afterwards."""
-    staged(Shop, scenario, operators)
+from tests.support.order_shop import Shop, claim, run
+from tests.support.world.run import BUYER, RATES
 
 
 def test_an_order_is_placed_becomes_active_and_is_released_with_its_bill() -> None:
@@ -266,51 +226,6 @@ def test_a_store_that_cannot_write_lets_nothing_happen() -> None:
     run(scenario)
 
 
-def test_a_fault_in_one_order_ends_no_other_and_is_gone_over_again() -> None:
-    """What nobody foresaw of one operator's answer must not take the broker down, again with every start."""
-
-    async def scenario(shop: Shop) -> None:
-        order_id, other = await shop.active(), await shop.active()
-        real = shop.store.save
-        faults = [KeyError("ASKED")]
-
-        async def save(state: OrderState, claims: Sequence[Claim], filed: Sequence[Filed]) -> None:
-            if state.terms.id == order_id and faults:
-                raise faults.pop()
-            await real(state, claims, filed)
-
-        shop.store.save = save  # type: ignore[method-assign]
-        with pytest.raises(Problem) as found:
-            await shop.orders.release(BUYER, order_id, claim("r"))
-        assert (found.value.code, found.value.outcome) == ("INTERNAL", "unknown")
-        await shop.orders.release(BUYER, other, None)
-        assert (await shop.orders.wait(BUYER, other, 10)).state is State.RELEASED
-        await shop.orders.release(BUYER, order_id, claim("r"))
-        assert (await shop.orders.wait(BUYER, order_id, 10)).state is State.RELEASED
-
-    run(scenario)
-
-
-def test_a_fault_in_placing_one_order_is_told_and_ends_no_other() -> None:
-    async def scenario(shop: Shop) -> None:
-        other, quote = await shop.active(), await shop.quote()
-        real = shop.store.begin
-
-        async def begin(*given: object) -> None:
-            raise OverflowError("what nobody foresaw")
-
-        shop.store.begin = begin  # type: ignore[method-assign,assignment]
-        with pytest.raises(OverflowError):
-            await shop.orders.place(quote, claim("k"))
-        shop.store.begin = real  # type: ignore[method-assign]
-        placed = await shop.orders.place(quote, claim("k"))
-        assert (await shop.orders.wait(BUYER, placed.id, 10)).state is State.ACTIVE
-        await shop.orders.release(BUYER, other, None)
-        assert (await shop.orders.wait(BUYER, other, 10)).state is State.RELEASED
-
-    run(scenario)
-
-
 def test_recovery_takes_up_what_is_unfinished_and_a_closed_shop_takes_nothing() -> None:
     async def scenario(shop: Shop) -> None:
         order_id = await shop.active()
@@ -388,28 +303,6 @@ def test_a_hint_makes_the_end_of_a_lease_known_at_once() -> None:
         assert over.state is State.RELEASED
         assert any("ended its lease" in change.why for change in over.history)
         await shop.orders.hint(LeaseHint(operator=operator.entity, product="unknown", state=State.UP, at_ms=0))
-
-    run(scenario)
-
-
-def test_hints_without_end_are_taken_at_a_pace() -> None:
-    """Each is looked up, so an operator that sends them as fast as it can would keep the broker from everybody else."""
-
-    async def scenario(shop: Shop) -> None:
-        peer, taken = next(iter(shop.peers.values())), 0
-
-        async def watch_leases():  # type: ignore[no-untyped-def]
-            nonlocal taken
-            while taken < 5_000:
-                taken += 1
-                yield LeaseHint(operator=peer.entity, product="unknown", state=State.UP, at_ms=0)
-            await asyncio.Event().wait()
-
-        peer.watch_leases = watch_leases  # type: ignore[method-assign]
-        listening = asyncio.create_task(listen_for_hints(peer, shop.orders))
-        await asyncio.sleep(10)
-        listening.cancel()
-        assert 1_000 < taken < 2_500
 
     run(scenario)
 

@@ -6,8 +6,8 @@ import pytest
 
 from schemas.lease import State
 from schemas.problem import Outcome, Problem
+from tests.support.order_shop import Shop, claim, run
 from tests.support.world.run import BUYER
-from tests.unit.federation.broker.orders.test_coordinator import Shop, claim, run
 
 
 def test_a_wish_that_may_have_been_journaled_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
