@@ -116,8 +116,8 @@ class Log:
     async def sign(self, request: AddCheckpoint) -> str | Refusal:
         """The line of this node below the checkpoint of another log, or why there is none."""
         log_key = await self._log_key(request.log)
-        verdict = judge(request, log_key, await self.rows.witnessed(request.log))
-        if not isinstance(verdict, Refusal):
+        verdict = judge(request, log_key, last := await self.rows.witnessed(request.log))
+        if not isinstance(verdict, Refusal) and (verdict.size, verdict.root) != (last.size, last.root):
             verdict = await self.rows.witness(request, log_key)  # again, in one step with remembering it
         if isinstance(verdict, Refusal):
             if verdict.fork:

@@ -79,9 +79,9 @@ async def office(
         yield Log(config, evidence, LogRows(database), members=members, post=Nobody(), clock=clock or FixedClock())  # type: ignore[arg-type]
 
 
-def asked(entity: str, signer: NoteSigner) -> AddCheckpoint:
+def asked(entity: str, signer: NoteSigner, old: int = 0) -> AddCheckpoint:
     checkpoint = Checkpoint(entity.removeprefix("https://"), 1, bytes(32))
-    return read_request(write_request(0, [], sign_checkpoint(checkpoint, signer)))
+    return read_request(write_request(old, [], sign_checkpoint(checkpoint, signer)))
 
 
 @pytest.mark.asyncio
@@ -129,6 +129,18 @@ async def test_logs_of_members_are_signed_also_of_those_not_met_before(tmp_path:
     for refusal in (stranger, own):
         assert isinstance(refusal, Refusal)
         assert refusal.status == 404
+
+
+@pytest.mark.asyncio
+async def test_what_anybody_can_send_again_is_signed_again_and_costs_the_disk_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    surf, signer = "https://surf.example", log_signer("https://surf.example")
+    async with office(tmp_path, Members({surf: member(surf, log=signer)})) as log:
+        assert isinstance(await log.sign(asked(surf, signer)), str)
+        monkeypatch.setattr(log.rows, "witness", None)  # what remembers it
+        assert isinstance(await log.sign(asked(surf, signer, 1)), str)
+        assert isinstance(await log.sign(asked(surf, signer)), Refusal)
 
 
 @pytest.mark.asyncio
