@@ -27,7 +27,7 @@ from schemas.segment import EntityId, Hash
 TOKEN_PATH: Final = "/oauth/token"  # noqa: S105 - a path
 DPOP: Final = 'DPoP algs="ES256"'
 RATE: Final = Rate(per_second=200, burst=4_000)  # requests of one address
-GIVEN: Final = Rate(per_second=1, burst=100)  # tokens of one agent, each of which is filed for good
+GIVEN: Final = Rate(per_second=1, burst=100)  # tokens of one agent, each of which is filed
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
