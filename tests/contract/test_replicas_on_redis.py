@@ -6,13 +6,14 @@ import asyncio
 import functools
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
 import pytest
 import pytest_asyncio
 
+from federation.broker.config import Store
 from federation.broker.housekeeping import Housekeeping, PruneStore
 from federation.broker.orders.saga.state import OrderState
 from federation.broker.quotes.protocols import Claim
@@ -22,9 +23,11 @@ from federation.broker.replicas.lives import FILE, earlier, living
 from federation.broker.replicas.news import News
 from federation.broker.replicas.secret import shared_secret
 from federation.broker.store.redis.keys import prefix
+from federation.broker.store.redis.listening import listen
 from federation.broker.store.redis.server import Server
 from federation.broker.sweeping.office import Office
 from federation.node.seams import SystemEntropy
+from schemas.problem import Problem
 from tests.support.redis_server import ENTITY, RedisServer, emptied, redis_server
 from tests.support.sagas import Saga
 from tests.support.seams import FixedClock
@@ -338,6 +341,47 @@ async def test_news_are_heard_by_the_others(both: Two) -> None:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     assert own == []
+
+
+async def test_a_server_that_answers_nobody_any_more_is_called_again(
+    both: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No end of the connection is told where the network swallows everything."""
+    monkeypatch.setattr("federation.broker.store.redis.listening.SILENCE_S", 0.4)
+    swallowing, calls = asyncio.Event(), list[asyncio.Task[None]]()
+
+    async def pumped(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while said := await reader.read(1 << 16):
+                if not swallowing.is_set():
+                    writer.write(said)
+        finally:
+            writer.close()
+
+    async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, questions = await asyncio.open_unix_connection(str(both.redis.socket))
+        calls.extend(asyncio.create_task(pumped(*ends)) for ends in ((reader, questions), (answers, writer)))
+
+    path = both.redis.folder / "swallow.sock"
+    server = await asyncio.start_unix_server(served, str(path))
+    try:
+        async with asyncio.timeout(30), aclosing(listen(Store(redis=f"unix://{path}"), "channel")) as saying:
+            assert await anext(saying) is None
+            with both.redis.client() as client:
+                client.publish("channel", "heard")
+                assert await anext(saying) == "heard"
+                loop = asyncio.get_running_loop()
+                loop.call_later(1, client.publish, "channel", "heard, too")
+                assert await anext(saying) == "heard, too", "whoever answers is not left"
+            swallowing.set()
+            with pytest.raises(Problem, match="cannot be read now"):
+                await anext(saying)
+    finally:
+        server.close()
+        for task in calls:
+            task.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        await server.wait_closed()
 
 
 async def test_the_first_replica_brings_the_secret(both: Two) -> None:

@@ -12,7 +12,7 @@ from federation.broker.config import Store
 from federation.broker.store.redis.server import unavailable
 from federation.broker.store.redis.whereabouts import Whereabouts
 
-SILENCE_S: Final = 5.0  # after which the connection is tried
+SILENCE_S: Final = 5.0  # after which the connection is tried; where there is silence again, it is given up
 
 
 async def listen(settings: Store, channel: str) -> AsyncGenerator[str | None, None]:
@@ -24,14 +24,18 @@ async def listen(settings: Store, channel: str) -> AsyncGenerator[str | None, No
         pool = ConnectionPool(connection_class=kind, decode_responses=True, protocol=2, driver_info=None, **where)
         async with Redis(connection_pool=pool) as client, client.pubsub() as listening:
             await listening.subscribe(channel)
+            tried = False
             while True:
                 said = await listening.get_message(timeout=SILENCE_S)
+                if said is None and tried:
+                    raise unavailable(None)
                 if said is None:
                     await listening.ping()
                 elif said["type"] == "subscribe":
                     yield None
                 elif said["type"] == "message":
                     yield str(said["data"])
+                tried = said is None
     except (RedisError, OSError) as error:
         raise unavailable(None) from error
     finally:
