@@ -107,7 +107,7 @@ class Quoting:
             stored, texts = await attempt.run(first_of(sight))
             if within is not None:
                 within.check_quote(stored)
-            await self.store.put_quote(stored, claim, texts)
+            unheard = await self._put(stored, claim, texts)
         except Problem as problem:
             await attempt.let_go(())
             raise attempt.told(problem) from problem
@@ -115,7 +115,19 @@ class Quoting:
             await attempt.let_go(())
             raise
         await attempt.let_go(stored.held)
+        if unheard is not None:
+            raise unheard
         return stored
+
+    async def _put(self, stored: StoredQuote, claim: Claim | None, texts: Mapping[str, str]) -> Problem | None:
+        """Store a quote. Where nobody knows whether it is there, what it holds stays: who asks again may find it."""
+        try:
+            await self.store.put_quote(stored, claim, texts)
+        except Problem as problem:
+            if problem.outcome is not Outcome.UNKNOWN:
+                raise
+            return problem
+        return None
 
 
 class Asked(NamedTuple):

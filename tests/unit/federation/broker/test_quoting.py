@@ -466,3 +466,21 @@ def test_an_operator_that_leaves_while_it_is_asked_is_no_fault_of_ours(refuses: 
         assert not refuses or "goodbye" in stored.path.why
 
     world(main)
+
+
+def test_a_quote_that_may_be_in_the_store_is_told_as_unknown_and_keeps_its_holds() -> None:
+    """Who asks again with the same key finds it, and it can be ordered still."""
+
+    async def main(market: SmallMarket) -> None:
+        kept = market.store.put_quote
+
+        async def unheard(*given: Any) -> None:
+            await kept(*given)
+            raise Problem("UNAVAILABLE", "the answer was lost", outcome=Outcome.UNKNOWN)
+
+        market.store.put_quote = unheard  # type: ignore[method-assign]
+        problem = await refused(market)
+        assert problem.outcome is Outcome.UNKNOWN
+        assert market.held() == {"Alpha": 1, "Beta": 1, "Gamma": 1, "Delta": 0}
+
+    world(main)
