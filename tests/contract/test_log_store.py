@@ -24,6 +24,7 @@ from federation.evidence.sqlite import LogRows
 from federation.evidence.tree import NOTHING, check_consistency, check_inclusion
 from federation.evidence.witness import Refusal, Remembered, read_request, write_request
 from federation.trust.jose import doc_hash
+from schemas.problem import Problem
 from tests.support.logs import MemoryLog, log_signer
 from tests.support.redis_server import RedisServer, emptied, redis_server, redis_space
 from tests.support.simulated_keys import SimulatedKeys
@@ -96,10 +97,25 @@ async def test_what_two_parties_file_is_logged_once(books: Books) -> None:
 
 async def test_a_checkpoint_is_the_newest_of_its_kind(books: Books) -> None:
     assert await books.log.checkpoint(SIGNED) is None
+    await books.filing.file(ALICE, None, documents(*range(5)))
+    await books.log.take()
     for kept in (Kept(3, "three"), Kept(3, "three again"), Kept(5, "five")):
         await books.log.keep(SIGNED, kept)
         assert await books.log.checkpoint(SIGNED) == kept
     assert await books.log.checkpoint("another kind") is None
+
+
+async def test_nothing_is_signed_of_a_tree_that_a_failover_took_back() -> None:
+    """The server that is asked now has less than the one that told size and root."""
+    space = Keyspace(SimulatedKeys())
+    log = LogKeys(space)
+    await RedisStore(space).file(ALICE, None, documents(1, 2))
+    await log.take()
+    with pytest.raises(Problem) as caught:
+        await log.keep(SIGNED, Kept(3, "three"))
+    assert caught.value.code == "UNAVAILABLE"
+    assert await log.checkpoint(SIGNED) is None
+    await log.keep(SIGNED, Kept(2, "two"))
 
 
 async def test_a_witness_signs_one_of_two_histories(books: Books) -> None:

@@ -412,7 +412,7 @@ async def nothing_is_told_that_only_the_server_has(space: Keyspace) -> None:
         lambda: RedisStore(space).revoke(["alice"], "m" * 43, 7),
         lambda: RedisStore(space).answer(claim, "o1", 7),
         lambda: RedisStore(space).claim(claim, 7),
-        lambda: log.keep(SIGNED, Kept(1, "note")),
+        lambda: log.keep(SIGNED, Kept(0, "note")),
         lambda: log.checkpoint(SIGNED),
     ]
     for ask in (*asked, asked[0]):

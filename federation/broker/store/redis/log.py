@@ -22,7 +22,7 @@ from federation.evidence.protocols import LEAVES_AT_ONCE, Kept
 from federation.evidence.tree import NOTHING, Growth, Read, consistency_proof, inclusion_proof, stored
 from federation.evidence.witness import AddCheckpoint, Refusal, Remembered, judge
 from schemas.evidence import Inclusion
-from schemas.problem import Problem
+from schemas.problem import Outcome, Problem
 from schemas.segment import EntityId, Hash
 
 T = TypeVar("T")
@@ -92,12 +92,14 @@ class LogKeys:
         return await self._space.transact(work)
 
     async def keep(self, kind: str, kept: Kept) -> None:
-        """See `LogStore.keep`."""
+        """See `LogStore.keep`. A server that took the place of another may have a shorter tree than was signed."""
         name = named("log-checkpoint", kind)
 
         async def work(transaction: Transaction) -> None:
-            (body,) = await transaction.get(name)
+            body, tree = await transaction.get(name, TREE)
             transaction.rely()
+            if _size(tree).size < kept.size:
+                raise Problem("UNAVAILABLE", "the log is shorter now than when it was signed", outcome=Outcome.NONE)
             if body is None or _NOTE.decode(body).size <= kept.size:
                 transaction.put(name, msgspec.json.encode(Note(*kept)).decode())
 
