@@ -11,7 +11,7 @@ import asyncio
 import functools
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -80,7 +80,7 @@ from schemas.offer import Disclosure
 from schemas.problem import Problem, invalid
 
 KEEP_LOST_QUOTES_S: Final = 86_400
-ENDED_AT_ONCE: Final = 100  # leases forgotten in one transaction
+AT_ONCE: Final = 100  # quotes or leases forgotten in one transaction
 PAUSE_S: Final = 0.05
 DAY_S: Final = 86_400
 STORE: Final = "operator.sqlite"
@@ -326,10 +326,10 @@ async def _drain(shop: Shop) -> None:
     await shop.lower()
 
 
-async def _forget_ended(shop: Shop, before_s: int) -> None:
+async def _forget(prune: Callable[[int, int], Awaitable[int]], before_s: int) -> None:
     """A little at a time, so that nobody who buys waits for it."""
     while True:
-        if await shop.store.prune_ended(before_s, ENDED_AT_ONCE) < ENDED_AT_ONCE:
+        if await prune(before_s, AT_ONCE) < AT_ONCE:
             return
         await asyncio.sleep(PAUSE_S)
 
@@ -340,8 +340,8 @@ async def _keep_house(shop: Shop, kept_s: int) -> None:
         now = shop.now()
         shop.inventory.forget_before(now)
         try:
-            await shop.store.prune(now - KEEP_LOST_QUOTES_S)
-            await _forget_ended(shop, now - kept_s)
+            await _forget(shop.store.prune, now - KEEP_LOST_QUOTES_S)
+            await _forget(shop.store.prune_ended, now - kept_s)
         except Problem as problem:
             log.warning("nothing pruned: %s", problem)
         await asyncio.sleep(HOUSEKEEPING_S)

@@ -176,8 +176,9 @@ class Store(Protocol):
         """A broker's leases, oldest first, those that are over included."""
         ...
 
-    async def prune(self, before_s: int) -> None:
-        """Forget quotes that came to nothing before this second, with what belongs to them alone."""
+    async def prune(self, before_s: int, limit: int) -> int:
+        """Forget quotes that came to nothing before this second, at most `limit`, with what belongs to them alone; how
+        many."""
         ...
 
     async def prune_ended(self, before_s: int, limit: int) -> int:

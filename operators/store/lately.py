@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, TypeVar
 
 from operators.orders.fsm import Quote
@@ -34,6 +35,12 @@ class Lately:
         found = self._rows.get((kind, key))
         assert found is None or isinstance(found, kind), "rows are kept by what they are"
         return found
+
+    def drop(self, keys: Iterable[str]) -> None:
+        """Once rows by these ids and hashes were deleted."""
+        for key in keys:
+            for kind in (Quote, OrderRow, bytes):
+                self._rows.pop((kind, key), None)
 
     def clear(self) -> None:
         """Once rows were deleted."""

@@ -125,10 +125,12 @@ class SqliteStore:
         """A broker's leases, oldest first, those that are over included."""
         return await self._database.read(lambda c: _of(c, Lease, "leases", broker, None))
 
-    async def prune(self, before_s: int) -> None:
-        """Forget quotes that came to nothing before this second, with what belongs to them alone."""
-        await self._database.write(lambda connection: _prune(connection, before_s), long=True)
-        self._lately.clear()
+    async def prune(self, before_s: int, limit: int) -> int:
+        """Forget quotes that came to nothing before this second, at most `limit`, with what belongs to them alone; how
+        many."""
+        gone = await self._database.write(lambda connection: _prune(connection, before_s, limit), long=True)
+        self._lately.drop(name for row in gone for name in row if name is not None)
+        return len(gone)
 
     async def prune_ended(self, before_s: int, limit: int) -> int:
         """Forget leases that ended before this second, at most `limit`, with what belongs to them alone; how many."""
@@ -244,15 +246,20 @@ def _upsert(table: str, first: tuple[str, ...], changing: tuple[str, ...]) -> st
     )
 
 
-def _prune(connection: sqlite3.Connection, before_s: int) -> None:
+def _prune(connection: sqlite3.Connection, before_s: int, limit: int) -> list[tuple[Id, Hash | None]]:
+    """The ids of the quotes that are gone, and the hashes of their documents."""
     ended_at = "json_extract(CAST(body AS TEXT), '$.history[#-1].at')"  # of one that waited for a person, days later
-    lost = f"SELECT id FROM quotes WHERE state IN ({_marks(LOST)}) AND created_at < ? AND {ended_at} < ?"  # noqa: S608
-    values = (*LOST, before_s, before_s)
-    connection.execute(f"DELETE FROM requests WHERE id IN ({lost})", values)  # noqa: S608
+    query = (
+        f"SELECT id, hash, rfq_hash, broker, external_id FROM quotes WHERE state IN ({_marks(LOST)}) "  # noqa: S608
+        f"AND created_at < ? AND {ended_at} < ? LIMIT ?"
+    )
+    lost = connection.execute(query, (*LOST, before_s, before_s, limit)).fetchall()
+    ids = [(row["id"],) for row in lost]
+    connection.executemany("DELETE FROM requests WHERE id = ?", ids)
     # An rfq's jti is the external id of its quote.
-    named = lost.replace("SELECT id", "SELECT broker, external_id, id")
-    connection.execute(f"DELETE FROM seen WHERE (iss, jti, ref) IN ({named})", values)  # noqa: S608
-    for column in ("hash", "rfq_hash"):
-        hashes = lost.replace("SELECT id", f"SELECT {column}")
-        connection.execute(f"DELETE FROM documents WHERE hash IN ({hashes})", values)  # noqa: S608
-    connection.execute(lost.replace("SELECT id", "DELETE"), values)
+    named = [(row["broker"], row["external_id"], row["id"]) for row in lost]
+    connection.executemany("DELETE FROM seen WHERE iss = ? AND jti = ? AND ref = ?", named)
+    hashes = [(row[column],) for row in lost for column in ("hash", "rfq_hash")]
+    connection.executemany("DELETE FROM documents WHERE hash = ?", hashes)
+    connection.executemany("DELETE FROM quotes WHERE id = ?", ids)
+    return [(row["id"], row["hash"]) for row in lost]

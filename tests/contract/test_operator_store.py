@@ -161,7 +161,7 @@ async def test_quotes_that_came_to_nothing_are_forgotten(store: Store) -> None:
     old = [quote(f"q-{state}", state) for state in (State.HELD, State.COMMITTED, State.EXPIRED, State.DECLINED)]
     seen = [Seen(BROKER, f"jti-{one.id}", "h", one.id) for one in old] + [Seen(BROKER, "jti-o", "h", "o")]
     await store.commit(Batch(quotes=[*old, quote("q-young", State.EXPIRED, at=NOW + 100)], seen=seen))
-    await store.prune(NOW + 50)
+    assert [await store.prune(NOW + 50, 1) for _ in range(3)] == [1, 1, 0], "a little at a time"
     assert [one.ref for one in seen if await store.seen(one.iss, one.jti)] == ["q-HELD", "q-COMMITTED", "o"]
     assert [row.id for row in await store.quotes(BROKER, None)] == ["q-HELD", "q-COMMITTED", "q-young"]
 
@@ -172,9 +172,9 @@ async def test_a_quote_that_waited_long_is_there_for_as_long_after_its_end_as_an
     refused = structs.replace(asked, state=State.DECLINED, history=(*asked.history, Entry(State.DECLINED, NOW + 90)))
     for row in (asked, refused):
         await store.commit(Batch(quotes=[row]))
-    await store.prune(NOW + 90)
+    assert await store.prune(NOW + 90, 10) == 0
     assert await store.quote("q-asked") == refused
-    await store.prune(NOW + 91)
+    assert await store.prune(NOW + 91, 10) == 1
     assert await store.quote("q-asked") is None
 
 
@@ -228,8 +228,13 @@ async def test_only_the_last_rows_are_in_memory_and_none_that_is_not_on_disk(tmp
         assert [await store.request(name) for name in ("q1", "q2")] == [b"1", b"2"]
         await store.commit(Batch(requests=[("q4", b"4")]))
         assert [await store.request(name) for name in ("q1", "q2", "q4")] == [b"disk", b"2", b"4"]
-        await store.prune(NOW)
+        await store.prune_ended(NOW, 10)
         assert await store.request("q2") == b"disk"
+        lost = quote("q5", State.DECLINED, at=NOW - 9)
+        for row in (structs.replace(lost, state=State.HELD), lost):
+            await store.commit(Batch(quotes=[row]))
+        assert await store.prune(NOW, 10) == 1
+        assert [await store.quote("q5"), await store.quote_by_hash(lost.hash or "")] == [None, None]
         assert (await store.requests(["q3"])) == {}
 
 

@@ -104,11 +104,13 @@ class MemoryStore:
     async def leases(self, broker: str) -> Sequence[Lease]:
         return self._of("leases", broker, None)
 
-    async def prune(self, before_s: int) -> None:
-        lost = [q for q in self.rows["quotes"].values() if q.state not in WAITING and q.history[-1].at < before_s]
-        for quote in (q for q in lost if q.state in {"EXPIRED", "DECLINED"}):
+    async def prune(self, before_s: int, limit: int) -> int:
+        over = [quote for quote in self.rows["quotes"].values() if quote.state in {"EXPIRED", "DECLINED"}]
+        lost = [quote for quote in over if quote.history[-1].at < before_s][:limit]
+        for quote in lost:
             del self.rows["quotes"][quote.id]
             self.rows["seen"] = {key: one for key, one in self.rows["seen"].items() if one.ref != quote.id}
+        return len(lost)
 
     async def prune_ended(self, before_s: int, limit: int) -> int:
         over = [lease for lease in self.rows["leases"].values() if lease.state in OVER]
