@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from operators.pricing.billing import Period, bill, nothing
+from msgspec import structs
+
+from federation.trust.jose import sign_jws
+from federation.trust.keys import generate
+from operators.pricing.billing import PERIODS_TOLD_MAX, Period, bill, nothing
+from schemas.lease import State
+from schemas.order import CHANGES_MAX
 from schemas.price import Line, Money, Tariff, TermFactor
 from schemas.segment import moment
+from schemas.token import TYPES
+from tests.support.sagas import Saga
 
+KEY = generate()
 START = 1_794_787_200
 HOUR = 3600
 GBPS = 10**9
@@ -88,3 +97,16 @@ def test_use_after_the_end_is_not_charged() -> None:
 def test_what_was_never_confirmed_has_no_lines() -> None:
     free = nothing("EUR")
     assert (free.lines, free.total, free.start, free.end) == ((), Money("EUR", 0), None, None)
+
+
+def test_a_bill_of_many_changes_fits_into_a_receipt() -> None:
+    """One that does not is believed by nobody, and the lease could never be released."""
+    rates = {"hourly_micro": 10**13, "gbps_hourly_micro": 10**13}
+    tariff = Tariff(currency="EUR", minimum_micro=10**15, exit_micro=10**15, set_up_micro=10**15, **rates)
+    for count in (PERIODS_TOLD_MAX, CHANGES_MAX + 1):
+        periods = [period(tariff, START + 60 * i, START + 60 * (i + 1), term=86_400) for i in range(count)]
+        paid = bill(periods, START, START + 60 * count)
+        assert sum(line.micro for line in paid.lines if line.name == "port") == count * -(-(10**13) // 60)
+        assert paid.total.micro == sum(line.micro for line in paid.lines)
+        ended = structs.replace(Saga(1).receipt(0, State.RELEASED), bill=paid)
+        assert len(sign_jws(KEY, ended)) < TYPES["receipt+jwt"].bytes_max
