@@ -11,7 +11,6 @@ from schemas.order import Bill
 from schemas.price import Line, Money, Tariff, total, usage
 from schemas.segment import moment
 
-
 PERIODS_TOLD_MAX: Final = 64  # a bill with lines for each of more would not fit into a receipt
 
 
