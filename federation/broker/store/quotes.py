@@ -73,7 +73,7 @@ class QuoteRows:
 
     async def prune_quotes(self, before_s: int, limit: int) -> int:
         """See `PruneStore.prune_quotes`."""
-        return await self._database.write(lambda connection: _prune(connection, before_s, limit))
+        return await self._database.write(lambda connection: _prune(connection, before_s, limit), long=True)
 
     async def move_quote(self, buyer: str, quote_id: str, present: State, to: State) -> bool:
         """See `QuoteStore.move_quote`. Raises INCOMPATIBLE_STATE for a move that the table of states does not have."""

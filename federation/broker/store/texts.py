@@ -53,7 +53,7 @@ class TextRows:
 
     async def prune_chains(self, before_s: int, limit: int) -> int:
         """See `PruneStore.prune_chains`."""
-        return await self._database.write(lambda connection: _forget_chains(connection, before_s, limit))
+        return await self._database.write(lambda connection: _forget_chains(connection, before_s, limit), long=True)
 
 
 def names_of(quote: StoredQuote) -> frozenset[Hash]:

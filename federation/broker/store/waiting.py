@@ -38,7 +38,7 @@ class WaitingRows:
     async def prune_waiting(self, before_s: int) -> None:
         """See `WaitingStore.prune_waiting`."""
         query = "DELETE FROM waiting WHERE open = 0 AND beat_s < ?"
-        await self._database.write(lambda connection: _done(connection.execute(query, (before_s,))))
+        await self._database.write(lambda connection: _done(connection.execute(query, (before_s,))), long=True)
 
 
 def _put(connection: sqlite3.Connection, waiting: Waiting, claim: Claim | None) -> bool:

@@ -1,4 +1,4 @@
-"""How much is read to forget texts: whoever writes waits for it."""
+"""How much is read to forget texts, for which whoever writes waits; and that the loop waits for none of it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from federation.broker.store import sqlite
+from federation.broker.store.sqlite import SqliteStore
 from federation.broker.store.texts import TextRows
 
 NOW = 1_795_000_000
@@ -51,6 +52,28 @@ async def _steps(database: Counted, orders: int) -> int:
     database.steps = 0
     assert await rows.prune_texts(NOW, 10) == 0
     return database.steps
+
+
+class Beside:
+    """Notes whether what is asked of a database runs beside the loop."""
+
+    def __init__(self) -> None:
+        self.long: list[bool] = []
+
+    async def write(self, work: object, *, long: bool = False) -> list[str]:
+        self.long.append(long)
+        return []
+
+
+@pytest.mark.asyncio
+async def test_what_grows_with_what_is_kept_runs_beside_the_loop() -> None:
+    beside = Beside()
+    store = SqliteStore(beside)  # type: ignore[arg-type]
+    for prune in (store.prune_quotes, store.prune_texts, store.prune_tokens, store.prune_chains):
+        await prune(NOW, 100)
+    await store.prune_waiting(NOW)
+    assert len(beside.long) >= 5
+    assert all(beside.long)
 
 
 @pytest.mark.asyncio
