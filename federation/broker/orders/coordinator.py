@@ -268,6 +268,10 @@ class Coordinator:
                 await self._write(after, wish)
             except Outdated:
                 state = await self._again(state)
+            except Problem as problem:
+                if problem.outcome is Outcome.UNKNOWN:
+                    self._journaled(after)  # it may be: whoever carries the order looks
+                raise
             else:
                 self._journaled(after)
                 return after
