@@ -18,6 +18,7 @@ from schemas.price import Line, Money, RateTable, Tariff
 from schemas.segment import Bps, EntityId, Hash, Id, Time
 
 STATEMENT_LIFE_S: Final = RECEIPT_LIFE_S
+USES_MAX: Final = 4096  # of all segments together: more would not fit into what a reader takes
 Seconds = Annotated[int, Meta(ge=0)]
 
 

@@ -57,7 +57,7 @@ TYPES: Final[Mapping[str, Kind]] = MappingProxyType(
         "order+jwt": Kind(Order, 16 * KIB, 60),
         "receipt+jwt": Kind(Receipt, 16 * KIB, RECEIPT_LIFE_S),
         "confirm+jwt": Kind(Confirm, 16 * KIB, 60),
-        "billing-statement+jwt": Kind(BillingStatement, 48 * KIB, STATEMENT_LIFE_S),
+        "billing-statement+jwt": Kind(BillingStatement, 2048 * KIB, STATEMENT_LIFE_S),
         "decision+jwt": Kind(Decision, 16 * KIB, DECISION_LIFE_S),
         "policy+jwt": Kind(Policy, 48 * KIB, POLICY_LIFE_S, addressed=False),
         "mandate+jwt": Kind(Mandate, 16 * KIB, MANDATE_LIFE_S),

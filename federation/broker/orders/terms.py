@@ -19,6 +19,7 @@ from schemas.price import Money, RateTable
 from schemas.problem import Problem
 from schemas.quote import Action
 from schemas.segment import moment
+from schemas.statement import USES_MAX
 
 
 def order_terms(quote: StoredQuote, order_id: str, rates: RateTable, now_s: int, replaces: str | None = None) -> Terms:
@@ -59,8 +60,9 @@ def extend_asked(quote: StoredQuote, state: OrderState, at_us: int) -> ExtendAsk
         raise Problem("INCOMPATIBLE_STATE", not_active(state, "can be changed"))
     if state.extension is not None and state.extension.phase is not Phase.DROPPED:
         raise Problem("INCOMPATIBLE_STATE", "another change is under way; wait for its outcome")
-    if state.extensions >= CHANGES_MAX:
-        raise Problem("INCOMPATIBLE_STATE", f"the order was changed {CHANGES_MAX} times, and is not again; order anew")
+    most = min(CHANGES_MAX, USES_MAX // len(state.legs) - 1)
+    if state.extensions >= most:
+        raise Problem("INCOMPATIBLE_STATE", f"the order was changed {most} times, and is not again; order anew")
     resized = claims.bandwidth_bps != state.bandwidth_bps
     if state.end_s != (claims.window.end_s if resized else claims.window.start_s):
         raise Problem(

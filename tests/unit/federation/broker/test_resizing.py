@@ -22,6 +22,7 @@ from schemas.price import Money
 from schemas.problem import Outcome, Problem
 from schemas.request import Resize, Way
 from schemas.segment import window
+from schemas.statement import USES_MAX
 from tests.support.loops import run
 from tests.support.seams import FixedClock
 from tests.support.small_market import GBPS, RATES, SmallMarket, small_market
@@ -164,6 +165,9 @@ def test_an_order_is_not_changed_without_end() -> None:
         change = await Extending(market.quoting).quote(half)
         often = structs.replace(state, extensions=CHANGES_MAX - 1)
         assert extend_asked(change, often, now * 1_000_000).extension.number == CHANGES_MAX
+        nine = structs.replace(often, legs=often.legs * 3, extensions=USES_MAX // 9 - 1)
+        with pytest.raises(Problem, match="was changed 454 times"):
+            extend_asked(change, nine, now * 1_000_000)
         with pytest.raises(Problem, match="was changed 512 times") as caught:
             extend_asked(change, structs.replace(often, extensions=CHANGES_MAX), now * 1_000_000)
         assert caught.value.code == "INCOMPATIBLE_STATE"
