@@ -70,7 +70,7 @@ class Database:
         self._queue: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
         self._soon: list[Work] = []
         self._soon_count = 0
-        self._closed = False
+        self._looking = self._closed = False
         self._reader = ThreadPoolExecutor(1, thread_name_prefix=f"read-{path.name}")
         self._thread = threading.Thread(target=self._run, name=f"write-{path.name}", daemon=True)
         self._open = ExitStack()
@@ -138,10 +138,16 @@ class Database:
             raise Problem("UNAVAILABLE", why, outcome=Outcome.NONE, retry_after_s=1)
         self._soon_count += 1
         self._soon.append(work)
-        if len(self._soon) == 1:
+        self._look_soon()
+
+    def _look_soon(self) -> None:
+        """Once for all that waits: a disk that is full is tried no more often because many ask."""
+        if not self._looking:
+            self._looking = True
             self._loop.call_later(SOON_S, self._begin_soon)
 
     def _begin_soon(self) -> None:
+        self._looking = False
         if self._soon and not self._flush and not self._closed:
             self._flush = self._loop.create_task(self._flushed(), name="written soon")
 
@@ -152,7 +158,7 @@ class Database:
         finally:
             self._flush = None
             if self._soon:  # come meanwhile
-                self._loop.call_later(SOON_S, self._begin_soon)
+                self._look_soon()
 
     async def _write_soon(self) -> None:
         if self._soon:
@@ -166,7 +172,7 @@ class Database:
             self._items[0] = first._replace(before=works + first.before)
         elif works:
             self._soon[:0] = works
-            self._loop.call_later(SOON_S, self._begin_soon)
+            self._look_soon()
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on the reading connection, which sees every finished `write`. A disk that cannot read is

@@ -108,20 +108,20 @@ async def test_what_is_written_soon_goes_with_the_next_write_or_by_itself(
 async def test_what_was_to_be_written_soon_waits_for_a_disk_that_can_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def full(_: sqlite3.Connection) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
     monkeypatch.setattr("federation.node.sqlite.SOON_S", 3600)
     async with Database(tmp_path / "x.db", MIGRATIONS) as db:
-
-        def full(_: sqlite3.Connection) -> None:
-            raise sqlite3.OperationalError("database or disk is full")
-
         db.soon(insert(1))
         with pytest.raises(Problem, match="full"):
             await db.write(full)
         assert await db.look(count) == 0
         await db.write(insert(2))
         assert await db.look(count) == 2
+    monkeypatch.setattr("federation.node.sqlite.SOON_S", 0)
+    async with Database(tmp_path / "x.db", MIGRATIONS) as db:
         db.soon(insert(3))
-        monkeypatch.setattr("federation.node.sqlite.SOON_S", 0)
         with pytest.raises(Problem, match="full"):
             await db.write(full)
         while await db.look(count) < 3:  # by itself, though nobody writes

@@ -100,6 +100,31 @@ async def test_a_disk_that_cannot_write_is_given_only_so_much_to_be_written_soon
         assert await db.write(count) == 4, "there is room again"
 
 
+async def test_a_disk_that_stays_full_is_tried_as_often_for_many_as_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[Callable[[], None]] = []
+    async with Database(tmp_path / "x.db", MIGRATIONS) as db:
+        disk, loop = Disk(db), asyncio.get_running_loop()
+        disk.fault, disk.times = failed("SQLITE_FULL"), 1_000
+        monkeypatch.setattr(loop, "call_later", lambda _, look: waits.append(look))
+        for n in range(5):
+            db.soon(insert(n))
+            with pytest.raises(Problem):
+                await db.write(insert(10))
+        assert len(waits) == 1
+        for _ in range(3):
+            waits.pop()()
+            assert db._flush is not None
+            await db._flush
+            assert len(waits) == 1, "each look that fails leads to one other"
+        disk.times = 0
+        waits.pop()()
+        while await db.read(count) < 5:
+            await asyncio.sleep(0)
+        assert not waits
+
+
 @pytest.mark.parametrize(
     ("name", "outcome"),
     [
