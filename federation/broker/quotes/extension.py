@@ -24,7 +24,7 @@ from federation.broker.quotes.hand import Ask, Hand
 from federation.broker.quotes.protocols import StoredQuote
 from federation.broker.quotes.quoting import Quoting
 from federation.broker.quotes.seal import Bought, Sealed, path_view, seal
-from federation.broker.quotes.tally import beyond_words, labels_agree, tally
+from federation.broker.quotes.tally import beyond_words, labels_agree, tally, too_large
 from federation.broker.quotes.within import Within
 from federation.policy.limits import judge, lacking_marks
 from schemas.answer import OrderView
@@ -227,7 +227,11 @@ class Extending:
         bought = Bought(before.buyer, before.intent, held, found, judged, 1, longer.order, longer.power, before.grants)
         names = {one.operator: self._name(one.operator) for one in held}
         path = path_view(bought, names, self._searching.sheets, self._terms)
-        return seal(bought, path, self._author, self._terms)
+        sealed = seal(bought, path, self._author, self._terms)
+        if (longest := too_large(sealed.quote.document, held)) is not None:
+            why = f"{self._name(longest.operator)} quotes at such length that a path cannot"
+            raise Problem("OPERATOR_REFUSED", f"{why}; the lease stays as it is")
+        return sealed
 
     def _check_price(self, longer: Longer, held: tuple[HeldQuote, ...], added: Money) -> None:
         """Nobody sees the price of a change before it is ordered, so it keeps the budget of the intent, and no

@@ -31,7 +31,17 @@ from federation.broker.quotes.hand import Ask, Hand
 from federation.broker.quotes.labels import Labels, repick, spread
 from federation.broker.quotes.protocols import Claim, QuoteStore, StoredQuote
 from federation.broker.quotes.seal import Bought, Sealed, path_view, seal
-from federation.broker.quotes.tally import Tally, beyond_words, broken, labels_agree, tally, too_late, too_slow, worse
+from federation.broker.quotes.tally import (
+    Tally,
+    beyond_words,
+    broken,
+    labels_agree,
+    tally,
+    too_large,
+    too_late,
+    too_slow,
+    worse,
+)
 from federation.broker.quotes.within import Within
 from federation.node.limits import AtOnce
 from schemas.intent import Intent
@@ -279,7 +289,11 @@ class Attempt:
         )  # fmt: skip
         names = {one.operator: self._name(one.operator) for one in held}
         path = path_view(bought, names, self._sight.snapshot.sheets, terms, why=self._why)
-        return seal(bought, path, self._quoting.author, terms)
+        sealed = seal(bought, path, self._quoting.author, terms)
+        if (longest := too_large(sealed.quote.document, held)) is not None:
+            self._refuse(route, held.index(longest), "DOCUMENT_INVALID", "quotes at such length that a path cannot")
+            return None
+        return sealed
 
     def _beyond_light(self, route: Route, held: tuple[HeldQuote, ...], terms: Terms) -> bool:
         """Whether anybody promises what light itself could not do; who does is ruled out."""

@@ -16,6 +16,7 @@ from federation.broker.peers.protocols import HeldQuote
 from schemas.order import CONFIRM_WITHIN_S
 from schemas.price import MICRO_MAX, Money, RateTable
 from schemas.segment import MICROS_MAX, Limits, Promise
+from schemas.token import TYPES
 
 UP_BEFORE_S: Final = 15  # what is left for confirms once the last segment is up
 SAYABLE: Final = Limits(latency_us=MICROS_MAX, jitter_us=MICROS_MAX, carbon_mg_gb=MICROS_MAX)
@@ -52,6 +53,12 @@ def beyond_words(held: Sequence[HeldQuote], found: Tally) -> HeldQuote | None:
     Each number by itself may stand in a quote, and what was signed over their sum nobody could read."""
     sayable = found.total.micro + found.exit_total.micro <= MICRO_MAX and not SAYABLE.broken_by(found.promise)
     return None if sayable else max(held, key=_share)
+
+
+def too_large(document: str, held: Sequence[HeldQuote]) -> HeldQuote | None:
+    """The longest of the quotes in a path quote that is larger than any reader takes, where it is."""
+    fits = len(document) <= TYPES["path-quote+jwt"].bytes_max
+    return None if fits else max(held, key=lambda one: len(one.quote_jws))
 
 
 def worse(route: Route, held: Sequence[HeldQuote], found: Tally) -> tuple[RouteSegment, ...]:

@@ -23,10 +23,11 @@ from federation.trust.merkle import path_root
 from schemas.boundary import Boundary, Flow
 from schemas.entity import Jwks
 from schemas.lease import State
-from schemas.price import Money
+from schemas.price import Money, TimeBand
 from schemas.problem import Outcome, Problem
 from schemas.quote import PathQuote
 from schemas.segment import Limits
+from schemas.token import TYPES
 from tests.support.fake_operators import FakeOperator
 from tests.support.loops import run
 from tests.support.seams import FixedClock
@@ -482,5 +483,18 @@ def test_a_quote_that_may_be_in_the_store_is_told_as_unknown_and_keeps_its_holds
         problem = await refused(market)
         assert problem.outcome is Outcome.UNKNOWN
         assert market.held() == {"Alpha": 1, "Beta": 1, "Gamma": 1, "Delta": 0}
+
+    world(main)
+
+
+def test_what_fits_into_no_path_quote_is_not_signed() -> None:
+    """Each quote is small enough by itself, and the one over all of them would be too large for any reader."""
+
+    async def main(market: SmallMarket) -> None:
+        for operator, count in ((market.alpha, 120), (market.beta, 130), (market.gamma, 120)):
+            operator.beside["bands"] = tuple(TimeBand(m, m + 1, 10**6) for m in range(count))  # type: ignore[assignment]
+        stored = await market.quote()
+        assert [one.operator for one in stored.held] == [ALPHA, DELTA, GAMMA]
+        assert len(stored.document) <= TYPES["path-quote+jwt"].bytes_max
 
     world(main)
