@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 import pytest_asyncio
@@ -10,7 +11,7 @@ import pytest_asyncio
 from federation.broker.authority.filing import Party
 from federation.broker.quotes.protocols import Claim
 from federation.broker.store.meanwhile import AGAIN_S, QUOTES_MAX, RATE, Meanwhile
-from federation.broker.store.redis.keys import Keyspace
+from federation.broker.store.redis.keys import Keyspace, Step
 from federation.broker.store.redis.replay import ReplayKeys
 from federation.broker.store.redis.store import RedisStore
 from federation.trust.jose import doc_hash
@@ -142,6 +143,23 @@ async def test_a_write_whose_answer_was_lost_is_not_done_twice(away: Away) -> No
     await away.meanwhile.put_quote(quote, claim("k"))
     await away.back()
     assert await away.meanwhile.get_quote(BUYER, quote.id) == quote
+
+
+async def test_many_who_want_it_at_once_write_it_once(away: Away, monkeypatch: pytest.MonkeyPatch) -> None:
+    quote, commit, tries = away.quote(), away.keys.commit, 0
+    away.keys.away = True
+    await away.meanwhile.put_quote(quote, claim("k"))
+    away.keys.away = False
+
+    async def slowly(steps: Sequence[Step]) -> bool:
+        nonlocal tries
+        tries += 1
+        await asyncio.sleep(0)
+        return await commit(steps)
+
+    monkeypatch.setattr(away.keys, "commit", slowly)
+    await asyncio.gather(away.meanwhile.write(), *(away.meanwhile.get_quote(BUYER, quote.id) for _ in range(5)))
+    assert tries == 1
 
 
 async def test_a_key_that_another_replica_had_keeps_no_quote_from_being_written(away: Away) -> None:
