@@ -75,8 +75,8 @@ class LogRows:
         """See `LogStore.known`."""
 
         def read(connection: sqlite3.Connection) -> bool:
-            query = "SELECT hash FROM log_leaves WHERE hash = ?1 UNION SELECT hash FROM log_queue WHERE hash = ?1"
-            return all(connection.execute(query, (one,)).fetchone() for one in hashes)
+            query = "SELECT hash FROM log_leaves WHERE hash = ? UNION SELECT hash FROM log_queue WHERE hash = ?"
+            return all(connection.execute(query, (one, one)).fetchone() for one in hashes)
 
         return await self._database.read(read)
 

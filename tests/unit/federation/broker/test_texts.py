@@ -46,7 +46,9 @@ async def _steps(database: Counted, orders: int) -> int:
     rows = TextRows()
     rows._database = database  # type: ignore[assignment]
     names = [(str(number),) for number in range(orders)]
-    database.connection.executemany("INSERT INTO uses (quote_id, order_id) VALUES (?1, ?1)", names)
+    database.connection.executemany(
+        "INSERT INTO uses (quote_id, order_id) VALUES (?, ?)", [(one, one) for (one,) in names]
+    )
     database.connection.executemany("INSERT INTO pinned_quotes (quote_id) VALUES (?)", names)
     assert await rows.prune_texts(NOW, 10) == 0
     database.steps = 0
