@@ -241,8 +241,8 @@ class Slow:
     async def _made(self, journal: Journal, sight: Sight | None) -> StoredQuote:
         """The quote, stored under the id that its buyer was told."""
         waiting = journal.waiting
-        if (stored := await self._store.get_quote(waiting.buyer, waiting.id)) is not None:
-            return stored  # before a restart
+        if (stored := await self._before(waiting)) is not None:
+            return stored
         asked = Asked(waiting.buyer, waiting.intent, waiting.power, waiting.grants)
         if sight is None:
             await self._until_ready(waiting)
@@ -253,6 +253,18 @@ class Slow:
             within.check_quote(stored)
         await self._put(journal, stored, texts)
         return stored
+
+    async def _before(self, waiting: Waiting) -> StoredQuote | None:
+        """The quote, where it was made before a restart. A store that is away says nothing of that, and is asked again:
+        as with what is written down, nothing goes on before."""
+        pause_s = AGAIN_S
+        while True:
+            try:
+                return await self._store.get_quote(waiting.buyer, waiting.id)
+            except Problem as problem:
+                log.warning("quote %s waits for its store: %s", waiting.id, problem)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, AGAIN_S_MAX)
 
     async def _put(self, journal: Journal, stored: StoredQuote, texts: Mapping[Hash, str]) -> None:
         """Into the store, which may be away for a while, for as long as the quote is good for anything. Raises what

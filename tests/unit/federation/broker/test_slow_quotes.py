@@ -42,7 +42,7 @@ class Store(RedisStore):
         super().__init__(space)
         self.left: int | None = None
         self.full = False
-        self.writes = self.tries = self.unheard = 0
+        self.writes = self.tries = self.unheard = self.silent = 0
 
     async def put_waiting(self, waiting: Waiting, claim: Claim | None = None) -> bool:
         done = await super().put_waiting(waiting, claim)
@@ -57,6 +57,12 @@ class Store(RedisStore):
         self._count()
         if self.tries == self.unheard:
             raise Problem("UNAVAILABLE", "the answer was lost", outcome=Outcome.UNKNOWN)
+
+    async def get_quote(self, buyer: str, quote_id: str) -> StoredQuote | None:
+        if self.silent:
+            self.silent -= 1
+            raise Problem("UNAVAILABLE", "the store cannot read", retry_after_s=1)
+        return await super().get_quote(buyer, quote_id)
 
     def _count(self) -> None:
         self.writes += 1
@@ -276,6 +282,19 @@ async def test_what_a_person_granted_outlives_a_store_that_is_away_for_a_moment(
         over = await broker.settled(waiting.id)
         assert isinstance(over, StoredQuote)
         assert (await broker.found(waiting.id)).state is over.state is State.HELD
+        nothing_left(operators, over)
+
+
+@pytest.mark.asyncio
+async def test_a_store_that_is_away_for_a_moment_at_a_restart_ends_no_quote() -> None:
+    async with office("Beta") as (broker, operators):
+        waiting = await broker.quote()
+        broker.store.silent = 3
+        await broker.restart()
+        await broker.until(lambda: _so(not broker.store.silent))
+        await operators["Beta"].grant()
+        over = await broker.settled(waiting.id)
+        assert isinstance(over, StoredQuote)
         nothing_left(operators, over)
 
 
