@@ -31,6 +31,9 @@ Work = Callable[[sqlite3.Connection], Any]
 GROUP_MAX: Final = 256
 MODE: Final = 0o600
 BESIDE: Final = ("-wal", "-shm")
+# At so many pages what was written goes to its place in the file: what changes with every order, once for many of them.
+WAL_PAGES: Final = 4_000
+CACHE_KIB: Final = 16_000  # of a connection, as far as it reads and writes so much
 SOON_S: Final = 0.5
 SOON_MAX: Final = 2_048  # each try does all of it anew, and a disk may be full for hours
 # Only after these is it certain that a commit is not in the file: it was not written to its end. What was, and could
@@ -314,7 +317,10 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     try:
-        connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
+        connection.executescript(
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; "
+        f"PRAGMA wal_autocheckpoint={WAL_PAGES}; PRAGMA cache_size=-{CACHE_KIB};"
+    )
     except sqlite3.Error:
         connection.close()
         raise
