@@ -318,9 +318,9 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     try:
         connection.executescript(
-        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; "
-        f"PRAGMA wal_autocheckpoint={WAL_PAGES}; PRAGMA cache_size=-{CACHE_KIB};"
-    )
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; "
+            f"PRAGMA wal_autocheckpoint={WAL_PAGES}; PRAGMA cache_size=-{CACHE_KIB};"
+        )
     except sqlite3.Error:
         connection.close()
         raise
