@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -132,6 +132,29 @@ async def test_a_witness_signs_one_of_two_histories(books: Books) -> None:
     assert await books.log.witnessed(LOG) == Remembered(2, signed.root)
     assert await books.log.witnessed("https://dfn.example") == Remembered()
     assert isinstance(await books.log.witness(requests[0], None), Refusal)
+
+
+async def test_a_witness_relies_on_nothing_that_the_primary_alone_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another replica wrote it down and was not told that it is durable: what is signed again is signed after that."""
+    keys = SimulatedKeys()
+    log, signer = LogKeys(Keyspace(keys)), log_signer(LOG)
+    tree = MemoryLog(signer)
+    tree.add(*map(doc_hash, documents(1, 2)))
+    await log.witness(read_request(write_request(0, (), tree.note())), str(signer.verifier))
+    sure: list[Sequence[Step]] = []
+
+    async def commit(steps: Sequence[Step]) -> bool:
+        sure.append(steps)
+        return True
+
+    monkeypatch.setattr(keys, "commit", commit)
+    assert (await log.witnessed(LOG)).size == 2
+    assert not sure, "nobody follows this server"
+    monkeypatch.setattr(keys, "followed", True)
+    assert (await log.witnessed(LOG)).size == 2
+    assert [step.what for (step,) in sure] == ["is"]
+    assert await log.witnessed("https://dfn.example") == Remembered()
+    assert len(sure) == 1, "of whom nothing was signed nothing is acknowledged"
 
 
 async def test_replicas_that_grow_it_at_once_make_one_tree(emptied: RedisServer) -> None:

@@ -139,9 +139,15 @@ class LogKeys:
         return await self._space.transact(work)
 
     async def witnessed(self, entity: EntityId) -> Remembered:
-        """See `LogStore.witnessed`."""
-        (body,) = await self._space.keys.get([named("log-witnessed", entity)])
-        return _remembered(body)
+        """See `LogStore.witnessed`. What another replica wrote down and could not keep for certain is not relied on."""
+
+        async def work(transaction: Transaction) -> Remembered:
+            (body,) = await transaction.get(named("log-witnessed", entity))
+            if body is not None:
+                transaction.rely()
+            return _remembered(body)
+
+        return await self._space.transact(work)
 
     # --- growing -----------------------------------------------------------------------------------------------
 
