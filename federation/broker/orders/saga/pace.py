@@ -41,8 +41,9 @@ def fresh(pace: Pace) -> Pace:
 
 
 def in_doubt(pace: Pace) -> Pace:
-    """After a restart: a new turn, at once, and not the first try."""
-    return Pace(turn=pace.turn + 1, tries=max(1, pace.tries))
+    """After a restart: a new turn, at once, and not the first try. What was in vain before counts by half at most, so
+    that nobody is given up who has only just been asked again."""
+    return Pace(turn=pace.turn + 1, tries=max(1, min(pace.tries, RETRIES_OFTEN_MAX // 2)))
 
 
 def again(pace: Pace, seed: str, at_us: int) -> Pace:
