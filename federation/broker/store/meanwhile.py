@@ -69,7 +69,8 @@ class Meanwhile:
         self._seen, self._proofs = Seen(), list[Proof]()
         self._revoked: set[tuple[str, Hash]] = set()
         self._buckets, self._kept = Buckets(RATE), asyncio.Event()
-        self._away_until, self._writing = 0.0, asyncio.Lock()
+        self._writing: dict[str, asyncio.Task[None]] = {}
+        self._away_until = 0.0
 
     # --- quotes ------------------------------------------------------------------------------------------------
 
@@ -241,11 +242,12 @@ class Meanwhile:
                 raise
 
     async def _write(self, kept: Kept) -> None:
-        """One after the other, because several may want it when the store is back."""
-        async with self._writing:
-            if kept.quote.id in self._quotes:
-                await self._stored(kept)
-                self._quotes.pop(kept.quote.id, None)
+        """Once, however many want it when the store is back; and nobody waits for another quote's turn."""
+        name = kept.quote.id
+        if name not in self._writing:
+            writing = self._writing[name] = asyncio.ensure_future(self._stored(kept))
+            writing.add_done_callback(lambda _: self._writing.pop(name))
+        await asyncio.shield(self._writing[name])
 
     async def _stored(self, kept: Kept) -> None:
         quote = kept.quote
@@ -256,6 +258,7 @@ class Meanwhile:
                 if problem.code != "IDEMPOTENCY_CONFLICT":
                     raise
                 await self._store.put_quote(quote, None, kept.texts)  # another replica had the key for something else
+        self._quotes.pop(quote.id, None)
 
     async def _or(self, ask: Callable[[], Awaitable[T]], here: Callable[[], T]) -> T:
         """What the store says; while it is away what this replica says, without asking each time."""

@@ -162,6 +162,29 @@ async def test_many_who_want_it_at_once_write_it_once(away: Away, monkeypatch: p
     assert tries == 1
 
 
+async def test_who_asks_for_a_quote_waits_once_for_a_store_that_does_not_answer(
+    away: Away, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not as often as there are others who ask."""
+    quotes, asked, silence = [away.quote() for _ in range(5)], list[str](), asyncio.Event()
+    away.keys.away = True
+    for one in quotes:
+        await away.meanwhile.put_quote(one, None)
+
+    async def silent(_: str, quote_id: str) -> None:
+        asked.append(quote_id)
+        await silence.wait()
+        raise Problem("UNAVAILABLE", "it took too long")
+
+    monkeypatch.setattr(away.store, "get_quote", silent)
+    finding = [asyncio.ensure_future(away.meanwhile.get_quote(BUYER, one.id)) for one in [*quotes, *quotes]]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert asked == [one.id for one in quotes]
+    silence.set()
+    assert await asyncio.gather(*finding) == [*quotes, *quotes]
+
+
 async def test_a_key_that_another_replica_had_keeps_no_quote_from_being_written(away: Away) -> None:
     away.keys.away, quote = True, away.quote()
     await away.meanwhile.put_quote(quote, claim("k"))
