@@ -31,7 +31,7 @@ from schemas.token import TYPES
 T = TypeVar("T", bound=msgspec.Struct)
 R = TypeVar("R")
 V: Final = 1
-DECISIONS_MAX: Final = 64  # one for the purchase, one for each extension: what Cedar is asked again
+DECISIONS_MAX: Final = 256  # one for the purchase, one for each change: what Cedar is asked again
 JUDGED_BY_MAX: Final = 4096  # marks of all decisions together, each verified as of its decision's time
 # What a profile shows: anything else has no place in it.
 SHOWN: Final[Mapping[Profile, tuple[type[Any], ...]]] = {
