@@ -17,7 +17,7 @@ from tests.simulation.world.wire import FAULTS
 
 LONG = os.environ.get("PEERWAY_TEST_LONG") == "1"
 CHUNKS = 8
-SEEDS = 10_000 if LONG else 640
+SEEDS = 10_000 if LONG else 480
 NODES = (
     "broker crash", "operator crash", "partition", "lost in a partition", "clock set", "lie", "slow fabric",
     "broken fabric", "disk full", "broker's disk full", "broker standing still", "operator standing still",
