@@ -74,7 +74,7 @@ async def test_a_data_folder_that_cannot_be_is_named(tmp_path: Path, place: str)
         (b'{"end":"tomorrow"}', "end", "invalid RFC3339 encoded datetime; write for example 2026-12-01T18:00:00Z"),
         (b'{"end":"2026-12-01T18:00:00"}', "end",
          "expected `datetime` with a timezone component; write for example 2026-12-01T18:00:00Z"),
-        (b'{"a":' + b"[" * 9000, "body", "no valid JSON: nested too deeply"),
+        (b'{"a":' + b"[" * 90_000, "body", "no valid JSON: nested too deeply"),
     ],
 )  # fmt: skip
 def test_a_body_is_told_what_would_be_right(body: bytes, field: str, why: str) -> None:
